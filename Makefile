@@ -1,0 +1,33 @@
+# Everything lives in .venv; "make demo" and "make test" need nothing but Python 3.11 or later, pip and a C++ compiler.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check docs bench-generation clean
+
+demo: $(VENV)/.installed
+	@$(BIN)/python fixtures/demo.py
+
+test: check
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+docs: $(VENV)/.installed
+	$(BIN)/python docs/generate.py
+
+bench-generation: $(VENV)/.installed
+	$(BIN)/python benchmarks/generation.py
+
+# The first installation compiles llama.cpp, which takes a few minutes; pip keeps the wheel for later ones.
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "xqe needs Python 3.11 or later; name one with make PYTHON=...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[tiny,dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
