@@ -1,0 +1,3 @@
+from xqe.cli import main
+
+main()

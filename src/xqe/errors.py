@@ -1,0 +1,34 @@
+"""What can go wrong, as types: each error is one line that says where, what, and the next step."""
+
+from __future__ import annotations
+
+
+class XqeError(Exception):
+    """The work cannot be done: a usage, input, model or index error. The command exits with status 2.
+
+    `message` says where and what ("queries.jsonl:12: missing \\"query\\""); `hint` says the next step.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        text = f"{self.message}; {self.hint}" if self.hint else self.message
+        return " ".join(text.split())
+
+
+class InputError(XqeError):
+    """A file or stream that xqe was given to read is not what it should be."""
+
+
+class ModelError(XqeError):
+    """A model is unknown, missing, damaged, or cannot be loaded."""
+
+
+class MissingExtraError(XqeError):
+    """A feature needs a package that an optional extra brings."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(what, f'install it with: pip install "xqe[{extra}]"')

@@ -1,0 +1,28 @@
+"""What xqe says to a person: one-line messages and progress, on standard error and nowhere else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def say(text: str) -> None:
+    """Write one line to standard error, marked as xqe's."""
+    sys.stderr.write(f"xqe: {' '.join(text.split())}\n")
+    sys.stderr.flush()
+
+
+def progress(items: Iterable[T], total: int | None, label: str) -> Iterator[T]:
+    """Yield `items`, with a bar on a terminal where their number is known.
+
+    A stage that reads a pipe has no total and shows nothing: the stages of a pipe share one terminal.
+    """
+    if total is None or total < 2 or not sys.stderr.isatty():
+        yield from items
+        return
+    from tqdm import tqdm
+
+    yield from tqdm(items, total=total, desc=label, unit="rec", dynamic_ncols=True, smoothing=0.1)

@@ -1,0 +1,130 @@
+"""The query record and the document: reading and writing their fields, and nothing of files.
+
+A record is a plain dict, one JSON object a line. A stage adds or replaces the fields that it owns and
+leaves all others alone (docs/cli.md, "The record"):
+
+    id, query, lang, passages   the current state, what the next stage works on
+    source                      the record's query and lang as they first arrived
+    steps                       provenance, one entry a stage; their order is the order of T and E
+    index, hits                 what a search found, best first
+    error                       {"step", "message"} of the first stage that could not do this record
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from xqe.errors import InputError
+
+Record = dict[str, Any]
+
+QUERY_SHAPE = 'each line needs {"id", "query", "lang"}'
+DOCUMENT_SHAPE = 'each line needs {"id", "text"} and may have "title"'
+
+ID_FIELDS = ("id", "_id", "docid", "qid", "query_id")
+TEXT_FIELDS = ("text", "contents", "body", "passage")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document as it is indexed: `text` is what is searched, `title` is put before it where there is one.
+
+    An empty line parts them, so that the title's last word and the text's first stay two in every language.
+    """
+
+    id: str
+    text: str
+    title: str = ""
+
+    @property
+    def searched(self) -> str:
+        return f"{self.title}\n\n{self.text}" if self.title else self.text
+
+
+def check_query(raw: Any, where: str) -> Record:
+    """Return `raw` as a record, with a string id; `where` ("file:line") goes into the error.
+
+    An integer id becomes its decimal string, since runs and qrels hold strings. BEIR's {"_id", "text"}
+    queries are read as {"id", "query"}. Raises InputError that names the missing or ill-typed field.
+    """
+    if not isinstance(raw, dict):
+        raise InputError(f"{where}: not a JSON object", QUERY_SHAPE)
+    record: Record = raw
+    if "id" not in record:
+        spelling = next((field for field in ID_FIELDS if field in record), None)
+        if spelling is None:
+            raise InputError(f'{where}: missing "id"', QUERY_SHAPE)
+        record = {"id": record[spelling], **{k: v for k, v in record.items() if k != spelling}}
+    if "query" not in record and isinstance(record.get("text"), str):
+        record = {("query" if k == "text" else k): v for k, v in record.items()}
+    record["id"] = _identifier(record["id"], where)
+    if "query" not in record:
+        raise InputError(f'{where}: missing "query"', QUERY_SHAPE)
+    if not isinstance(record["query"], str):
+        raise InputError(f'{where}: "query" is not a string', QUERY_SHAPE)
+    if not isinstance(record.get("lang", ""), str):
+        raise InputError(f'{where}: "lang" is not a string', QUERY_SHAPE)
+    passages = record.get("passages", [])
+    if not isinstance(passages, list) or not all(isinstance(p, str) for p in passages):
+        raise InputError(f'{where}: "passages" is not a list of strings', QUERY_SHAPE)
+    if not isinstance(record.get("steps", []), list):
+        raise InputError(f'{where}: "steps" is not a list', QUERY_SHAPE)
+    if not isinstance(record.get("source", {}), dict):
+        raise InputError(f'{where}: "source" is not an object', QUERY_SHAPE)
+    return record
+
+
+def check_document(raw: Any, where: str) -> Document:
+    """Return the document in `raw`, in xqe's spelling or Pyserini's, BEIR's or MIRACL's."""
+    if not isinstance(raw, dict):
+        raise InputError(f"{where}: not a JSON object", DOCUMENT_SHAPE)
+    id_field = next((field for field in ID_FIELDS if field in raw), None)
+    if id_field is None:
+        raise InputError(f'{where}: missing "id"', DOCUMENT_SHAPE)
+    text_field = next((field for field in TEXT_FIELDS if field in raw), None)
+    if text_field is None:
+        raise InputError(f'{where}: missing "text"', DOCUMENT_SHAPE)
+    text, title = raw[text_field], raw.get("title") or ""
+    if not isinstance(text, str) or not isinstance(title, str):
+        raise InputError(f'{where}: "{text_field}" and "title" must be strings', DOCUMENT_SHAPE)
+    return Document(_identifier(raw[id_field], where), text, title)
+
+
+def _identifier(value: Any, where: str) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not value:
+        raise InputError(f'{where}: "id" must be a non-empty string or an integer', 'for example "id": "q1"')
+    if value.split() != [value]:
+        raise InputError(
+            f'{where}: "id" {value!r} contains white space', "TREC runs and qrels separate fields by white space"
+        )
+    return value
+
+
+def advanced(record: Record, step: Mapping[str, Any], **changes: Any) -> Record:
+    """Return a copy of `record` after a stage: `changes` applied, `source` kept, `step` added to `steps`.
+
+    A change to None removes the field.
+    """
+    out = dict(record)
+    if "source" not in out:
+        out["source"] = {key: out[key] for key in ("query", "lang") if key in out}
+    for key, value in changes.items():
+        if value is None:
+            out.pop(key, None)
+        else:
+            out[key] = value
+    out["steps"] = [*record.get("steps", ()), dict(step)]
+    return out
+
+
+def failed(record: Record, step: str, message: str) -> Record:
+    """Return a copy of `record` in its last good state, marked with the stage that could not do it."""
+    return {**record, "error": {"step": step, "message": " ".join(message.split())}}
+
+
+def has_failed(record: Mapping[str, Any]) -> bool:
+    return record.get("error") is not None
