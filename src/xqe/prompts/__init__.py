@@ -1,0 +1,168 @@
+"""Prompts are data: one TOML file a task, for chat models and for pretrained ones, validated strictly.
+
+A file holds `description`; a table `[chat]` with `system` and `user` turns; and a table `[completion]` with the
+`text` that a pretrained model continues and the strings at which it must `stop`. Where a text shows worked
+examples it says `{examples}`, and `example` is the form of each. Which variables a text may name is fixed by its
+task (`TASKS`); one that is unknown, or one that is needed and missing, is an error that names it.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+from xqe.errors import InputError
+
+EXAMPLES = "examples"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What prompts of one kind must say, and what their texts and worked examples may name."""
+
+    required: frozenset[str]
+    variables: frozenset[str]
+    example_variables: frozenset[str]
+
+
+_LANGUAGES = frozenset({"source_language", "target_language"})
+TASKS = {
+    "expand": Task(
+        frozenset({"query"}),
+        frozenset({"query", "language"}),
+        frozenset({"query", "passage", "rationale", "rephrasing"}),
+    ),
+    "translate": Task(
+        frozenset({"text"}), frozenset({"text"}) | _LANGUAGES, frozenset({"source", "target"}) | _LANGUAGES
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A system and a user turn, to be rendered by the model's own chat template."""
+
+    system: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text to be continued by a pretrained model, up to the first of the `stop` strings."""
+
+    text: str
+    stop: tuple[str, ...]
+
+
+Prompt = Chat | Text
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One prompt file. `render` fills it for a chat model or for a pretrained one."""
+
+    name: str
+    description: str
+    chat: Mapping[str, str]
+    completion: Mapping[str, Any]
+
+    def shows_examples(self, chat: bool) -> bool:
+        """True if the form for chat models (or the one for pretrained models) contains worked examples."""
+        return "example" in (self.chat if chat else self.completion)
+
+    def example_fields(self, chat: bool) -> frozenset[str]:
+        """The fields that each worked example must have; empty where none are shown."""
+        form = self.chat if chat else self.completion
+        return frozenset(_variables(form["example"])) if "example" in form else frozenset()
+
+    def render(self, chat: bool, variables: Mapping[str, str], examples: Sequence[Mapping[str, str]] = ()) -> Prompt:
+        """Return the prompt with `variables` filled in and every one of `examples` shown, in their order."""
+        form = self.chat if chat else self.completion
+        shown = (
+            "".join(form["example"].format_map({**variables, **example}) for example in examples)
+            if "example" in form
+            else ""
+        )
+        values = {**variables, EXAMPLES: shown}
+        if chat:
+            return Chat(self.chat["system"].format_map(values), self.chat["user"].format_map(values))
+        return Text(self.completion["text"].format_map(values), tuple(self.completion["stop"]))
+
+
+def builtin(name: str) -> Template:
+    """Return a prompt of xqe's own, "expand-zeroshot" for example."""
+    task = name.split("-")[0]
+    return parse(name, (files(__name__) / f"{name}.toml").read_text("utf-8"), TASKS[task], f"{name}.toml")
+
+
+def load(path: str, task: str) -> Template:
+    """Return the prompt in a file of the user's, for one of `TASKS`; raises InputError for whatever is wrong in it."""
+    try:
+        text = Path(path).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: {getattr(error, 'strerror', None) or error}".lower(), "--prompt names a TOML file"
+        ) from None
+    return parse(Path(path).stem, text, TASKS[task], path)
+
+
+def parse(name: str, text: str, task: Task, where: str) -> Template:
+    """Validate the text of a prompt file; `where` goes into the error."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{where}: {error}", "see docs/cli.md, prompt files") from None
+    chat, completion = _table(data, "chat", where), _table(data, "completion", where)
+    _reject_unknown(data, {"description", "chat", "completion"}, where)
+    _reject_unknown(chat, {"system", "user", "example"}, f"{where}: [chat]")
+    _reject_unknown(completion, {"text", "example", "stop"}, f"{where}: [completion]")
+    for form, main, place in ((chat, "user", f"{where}: [chat]"), (completion, "text", f"{where}: [completion]")):
+        texts = [form.get("system", ""), form.get(main)] if main == "user" else [form.get(main)]
+        if not all(isinstance(t, str) for t in texts):
+            raise InputError(f"{place} {main} is missing", "see docs/cli.md, prompt files")
+        named = {variable for t in texts for variable in _variables(str(t), place)}
+        _check(named, task.variables | {EXAMPLES}, place)
+        for variable in sorted(task.required - named):
+            raise InputError(f"{place} {main} does not name {{{variable}}}", "without it the model never sees the text")
+        if (EXAMPLES in named) != ("example" in form):
+            raise InputError(
+                f"{place} needs both {{examples}} in {main} and an example, or neither", "see docs/cli.md, prompt files"
+            )
+        if "example" in form:
+            _check(set(_variables(str(form["example"]), place)), task.example_variables, f"{place} example")
+    stop = completion.get("stop")
+    if not isinstance(stop, list) or not stop or not all(isinstance(s, str) and s for s in stop):
+        raise InputError(
+            f"{where}: [completion] stop must be a list of strings", "a pretrained model does not stop by itself"
+        )
+    return Template(name, str(data.get("description", "")), {"system": "", **chat}, completion)
+
+
+def _table(data: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
+    table = data.get(key)
+    if not isinstance(table, dict):
+        raise InputError(f"{where}: the table [{key}] is missing", "see docs/cli.md, prompt files")
+    return table
+
+
+def _reject_unknown(table: Mapping[str, Any], known: set[str], place: str) -> None:
+    for key in table:
+        if key not in known:
+            raise InputError(f'{place}: unknown key "{key}"', f"known are {', '.join(sorted(known))}")
+
+
+def _variables(text: str, place: str = "") -> list[str]:
+    try:
+        return [name for _, name, _, _ in Formatter().parse(text) if name is not None]
+    except ValueError as error:
+        raise InputError(f"{place}: {error}", "write a literal brace twice") from None
+
+
+def _check(named: set[str], known: frozenset[str], place: str) -> None:
+    for variable in sorted(named - known):
+        raise InputError(f"{place}: unknown variable {{{variable}}}", f"known are {', '.join(sorted(known))}")
