@@ -1,0 +1,102 @@
+"""What every command that reads and writes query records shares: its input, its output, its exit status."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from xqe import jsonl
+from xqe.errors import InputError, XqeError
+from xqe.languages import language
+from xqe.messages import progress, say
+from xqe.records import Record, check_query, has_failed
+
+FAILED_STATUS = 1
+
+
+class Queries:
+    """The query records a command was given: a positional QUERY, files, or standard input.
+
+    Attributes: `total`, the number of records where it is known beforehand; `places`, "file:line" of the
+    record that was read last. Iterating yields the records as they arrive.
+    """
+
+    def __init__(
+        self,
+        query: str | None,
+        files: Sequence[str] | None,
+        language_option: str = "",
+        lang: str | None = None,
+    ) -> None:
+        """`language_option` names the option that gave `lang`, the language of records that name none; with it every
+        record must have a language, never a guessed one."""
+        self.place = ""
+        default = language(lang, language_option).code if lang is not None else None
+
+        def parse(raw: Any, where: str) -> Record:
+            record = check_query(raw, where)
+            if language_option:
+                if "lang" not in record:
+                    if default is None:
+                        raise InputError(
+                            f'{where}: missing "lang"', f"add it, or name the language of all with {language_option}"
+                        )
+                    record["lang"] = default
+                language(record["lang"], where)
+            return record
+
+        self._records: Iterator[tuple[str, Record]]
+        self.total: int | None
+        if query is not None and query != jsonl.STDIN:
+            if files:
+                raise XqeError("both a QUERY and --input are given", "give one of them")
+            if Path(query).suffix in {".jsonl", ".gz", ".json", ".tsv"} and Path(query).is_file():
+                raise XqeError(f'QUERY "{query}" is the name of a file', f"read it with --input {query}")
+            self._records, self.total = iter([("QUERY", parse({"id": "q1", "query": query}, "QUERY"))]), 1
+        else:
+            self._records, self.total = jsonl.checked(input_paths(query, files), parse)
+
+    def __iter__(self) -> Iterator[Record]:
+        for place, record in self._records:
+            self.place = place
+            yield record
+
+
+def input_paths(argument: str | None, files: Sequence[str] | None) -> list[str]:
+    """The files to read: those of --input, else standard input, which must not be a terminal left by mistake."""
+    if files:
+        return list(files)
+    if argument is None and sys.stdin.isatty():
+        raise InputError(
+            "standard input is a terminal and nothing else was given",
+            "give a QUERY or --input FILE, or pipe records in",
+        )
+    return [jsonl.STDIN]
+
+
+def first_of(records: Iterable[Record]) -> Iterator[Record] | None:
+    """All of `records`, the first of them read already, so that what is wrong with it is found before a model is
+    loaded; None if there are none."""
+    rest = iter(records)
+    return next(((chain([record], rest)) for record in rest), None)
+
+
+def emit(records: Iterable[Record], label: str, total: int | None = None) -> None:
+    """Write each record as it comes; end with status 1 and one line if any of them failed."""
+    count = failures = 0
+    for record in progress(records, total, label):
+        jsonl.write(jsonl.dumps(record))
+        count += 1
+        failures += has_failed(record)
+    report_failures(failures, count)
+
+
+def report_failures(failures: int, count: int) -> None:
+    if failures:
+        say(f'{failures} of {count} records failed; each has an "error" field that says at which step and why')
+        raise typer.Exit(FAILED_STATUS)

@@ -1,0 +1,83 @@
+"""The translation stage: the query, and the passages where there are any (that is E+T)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from xqe import examples, prompts
+from xqe.engines.base import Completion, Engine, Request
+from xqe.errors import XqeError
+from xqe.generation import Sampling, clean, one_line, provenance
+from xqe.languages import Language, language
+from xqe.prompts import Prompt, Template
+from xqe.records import Record, advanced
+
+QUERY_TOKENS = 64
+PASSAGE_TOKENS = 384
+_SHOTS = {"query": examples.DEFAULT_SHOTS, "passage": 3}  # a passage is some eighty tokens in each language
+
+
+class Translate:
+    """Translates records into `target`. A record that is in that language already passes unchanged.
+
+    max_tokens: for one text; None is QUERY_TOKENS for a query and PASSAGE_TOKENS for a passage.
+    """
+
+    name = "translate"
+
+    def __init__(
+        self,
+        engine: Engine,
+        target: Language,
+        sampling: Sampling | None = None,
+        max_tokens: int | None = None,
+    ) -> None:
+        self._engine = engine
+        self._target = target
+        self._sampling = sampling or Sampling()
+        self._max_tokens = {"query": max_tokens or QUERY_TOKENS, "passage": max_tokens or PASSAGE_TOKENS}
+        self._templates: dict[str, Template] = {field: prompts.builtin(f"translate-{field}") for field in _SHOTS}
+
+    def requests(self, record: Record) -> list[Request]:
+        origin = language(record.get("lang", ""))
+        if origin.code == self._target.code:
+            return []
+        return [
+            self._sampling.request(self._prompt(text, field, origin), text, self._max_tokens[field], record, number)
+            for number, (field, text) in enumerate(_texts(record))
+        ]
+
+    def result(self, record: Record, completions: Sequence[Completion]) -> Record:
+        query, *passages = (clean(completion.text) for completion in completions)
+        step = {
+            "step": self.name,
+            "from": language(record["lang"]).code,
+            "to": self._target.code,
+            **provenance(self._engine, self._sampling, completions),
+        }
+        # Some chat models add remarks below the translation of a query; a query is one line.
+        return advanced(
+            record,
+            step,
+            query=query.splitlines()[0].strip(),
+            lang=self._target.code,
+            **({"passages": passages} if passages else {}),
+        )
+
+    def _prompt(self, text: str, field: str, origin: Language) -> Prompt:
+        template, is_chat = self._templates[field], self._engine.is_chat
+        shown = (
+            examples.translations(origin, self._target, field, _SHOTS[field])
+            if template.shows_examples(is_chat)
+            else []
+        )
+        variables = {"text": one_line(text), "source_language": origin.name, "target_language": self._target.name}
+        return template.render(is_chat, variables, shown)
+
+
+def _texts(record: Record) -> Iterator[tuple[str, str]]:
+    for field, texts in (("query", [record["query"]]), ("passage", record.get("passages", []))):
+        for text in texts:
+            if not text.strip():
+                raise XqeError(f"the {field} is empty")
+            yield field, text
