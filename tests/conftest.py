@@ -1,0 +1,64 @@
+"""Fixtures that several test modules share: running the command, and the real models."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FIXTURES = ROOT / "fixtures"
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def command(*arguments: str) -> list[str]:
+    """The command line that runs xqe with these arguments."""
+    return [sys.executable, "-m", "xqe", *arguments]
+
+
+@pytest.fixture
+def xqe(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run xqe as a user does, in a process of its own; returns the finished process, its output as text."""
+    for name in list(os.environ):
+        if name.startswith("XQE_") and name != "XQE_MODELS":
+            monkeypatch.delenv(name)
+
+    def run(*arguments: str, stdin: str | bytes = "", **options: Any) -> subprocess.CompletedProcess[str]:
+        data = stdin if isinstance(stdin, bytes) else stdin.encode("utf-8", "surrogatepass")
+        done = subprocess.run(command(*arguments), input=data, capture_output=True, timeout=300, check=False, **options)
+        return subprocess.CompletedProcess(
+            done.args, done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8")
+        )
+
+    return run
+
+
+def jsonl(*records: Any) -> str:
+    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+
+
+def records(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="session")
+def tiny_path() -> Path:
+    """The real model of xqe[tiny], which the development environment always has."""
+    from xqe import models
+
+    return models.resolve("tiny").path
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_path: Path) -> Iterator[Any]:
+    from xqe.engines.llama.engine import LlamaEngine
+
+    with LlamaEngine("tiny", str(tiny_path), batch=8) as engine:
+        yield engine
