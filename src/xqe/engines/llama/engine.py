@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from xqe.engines.base import Completion, Engine, Feed, Job, Ticket, deferred_interrupt
 from xqe.engines.llama import binding
 from xqe.engines.llama.chat import ChatTemplate
-from xqe.engines.llama.scheduler import MAX_BATCH, Pending, Scheduler
+from xqe.engines.llama.scheduler import MAX_BATCH, Counts, Pending, Scheduler
 from xqe.errors import ModelError, XqeError
 from xqe.prompts import Chat, Prompt
 
@@ -50,6 +50,7 @@ class LlamaEngine(Engine):
         self._threads = threads or binding.available_cores()
         self._batch = batch
         self._context = context
+        self._path = path
         self._model = binding.Model(path, gpu_layers, vocabulary_only)
         self._vocabulary = self._model.vocabulary
         source = self._model.chat_template
@@ -57,6 +58,7 @@ class LlamaEngine(Engine):
             ChatTemplate(source, self._vocabulary.bos_text(), self._vocabulary.eos_text()) if source else None
         )
         self.is_chat = self._template is not None
+        self.counts = Counts()  # of the latest `generate`
 
     def provenance(self) -> dict[str, Any]:
         return {"model": self.name, "sha256": self._sha256, "engine": binding.version(), "batch": self._batch}
@@ -74,6 +76,7 @@ class LlamaEngine(Engine):
             model.context_size,
             model.can_share_prefixes,
         )
+        self.counts = scheduler.counts
         feed = Feed(jobs, depth=READ_AHEAD * self._batch)
         try:
             with deferred_interrupt() as interrupt:

@@ -30,6 +30,15 @@ OpenContext = Callable[[int, int], Context]
 """(cells, sequences) -> Context."""
 
 
+@dataclass(slots=True)
+class Counts:
+    """What was decoded, in tokens: of all prompts, of these really decoded (the rest was shared), and generated."""
+
+    prompt: int = 0
+    prompt_decoded: int = 0
+    generated: int = 0
+
+
 @dataclass(slots=True, eq=False)
 class Pending:
     """A tokenized request that waits for a slot. `generated` is not empty if it had to start anew."""
@@ -105,8 +114,7 @@ class Scheduler:
         self._clock = 0
         self._failures = 0
         self._draining = False
-        self.prompt_tokens_decoded = 0
-        self.tokens_generated = 0
+        self.counts = Counts()
 
     @property
     def is_idle(self) -> bool:
@@ -123,6 +131,7 @@ class Scheduler:
                 f"follow, but {limit} {most}",
             )
         else:
+            self.counts.prompt += len(pending.prompt)
             self._waiting.append(pending)
 
     def close(self) -> None:
@@ -308,7 +317,7 @@ class Scheduler:
             context.wants_logits[entries] = 0
             slot.decoded += length
             count += length
-            self.prompt_tokens_decoded += length
+            self.counts.prompt_decoded += length
             if not slot.is_reading:
                 context.wants_logits[count - 1] = 1
                 self._outputs.append((slot, count - 1))
@@ -329,7 +338,7 @@ class Scheduler:
         pending = slot.pending
         generated = pending.generated
         generated.append(token)
-        self.tokens_generated += 1
+        self.counts.generated += 1
         if self._vocabulary.is_end(token):
             self._finish(context, slot, bytes(slot.text), "stop")
             return
