@@ -125,7 +125,7 @@ def softmax(logits: Any) -> Any:
 def test_logits_are_those_of_llama_cpp_pythons_own_class(plain: binding.Context, tiny_path: Path) -> None:
     from llama_cpp import Llama
 
-    reference = Llama(str(tiny_path), n_ctx=64, n_batch=64, logits_all=True, verbose=False)
+    reference = Llama(str(tiny_path), n_ctx=64, logits_all=True, flash_attn=True, verbose=False)
     tokens = reference.tokenize(b"Bees make honey from the nectar of")
     reference.eval(tokens)
     (logits,) = plain_logits(plain, tokens, 1)
