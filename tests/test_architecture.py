@@ -1,0 +1,96 @@
+"""The shape of the code, read from its imports: arrows point down, and heavy libraries stay where they belong."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import xqe
+
+SOURCE = Path(xqe.__file__).parent
+LAYERS = (
+    {"errors"},
+    {"messages", "records"},
+    {"jsonl", "languages", "gguf"},
+    {"analysis", "documents", "examples", "measures", "models", "prompts", "trec", "workers", "groups"},
+    {"download", "engines", "index", "evaluate"},
+    {"generation", "search"},
+    {"expand", "translate"},
+    {"commands"},
+    {"cli"},
+    {"__main__"},
+)
+ONLY_IMPORTER = {
+    "llama_cpp": {"engines/llama/binding.py"},
+    "tantivy": {"index.py"},
+    "typer": {"cli.py", "commands/"},
+    "ir_measures": {"evaluate.py"},
+    "huggingface_hub": {"download.py"},
+    "jinja2": {"engines/llama/chat.py"},
+    "rjieba": {"analysis.py"},
+    "sudachipy": {"analysis.py"},
+    "Stemmer": {"analysis.py"},
+}
+HEAVY = ("llama_cpp", "tantivy", "numpy", "rich", "tqdm", "ir_measures", "sudachipy", "rjieba", "Stemmer", "jinja2")
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in SOURCE.rglob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    """The modules that a file imports, in dotted form ("xqe.records", "numpy")."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+            if node.module == "xqe":
+                names.update(f"xqe.{alias.name}" for alias in node.names)
+    return names
+
+
+def layer(name: str) -> int:
+    return next(number for number, names in enumerate(LAYERS) if name in names)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_arrows_point_down(path: Path) -> None:
+    own = path.relative_to(SOURCE).with_suffix("").parts[0]
+    if own == "__init__":
+        return
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] != "xqe" or len(parts) == 1 or parts[1] in (own, "__version__"):
+            continue
+        assert layer(parts[1]) <= layer(own), f"{own} imports {name}"
+        assert layer(parts[1]) < layer(own) or own not in ("errors", "records", "commands"), f"{own} imports {name}"
+
+
+@pytest.mark.parametrize("library", ONLY_IMPORTER)
+def test_each_heavy_library_has_its_one_importer(library: str) -> None:
+    importers = {
+        str(path.relative_to(SOURCE))
+        for path in modules()
+        if any(name.split(".")[0] == library for name in imports(path))
+    }
+    allowed = ONLY_IMPORTER[library]
+    assert importers, f"nothing imports {library}: drop it from the dependencies"
+    assert all(any(path.startswith(place) for place in allowed) for path in importers)
+
+
+@pytest.mark.parametrize("arguments", ["--help", "translate --help", "expand --help", "index --help", "eval --help"])
+def test_help_loads_no_heavy_library(arguments: str) -> None:
+    code = (
+        "import sys\nfrom xqe.cli import run\n"
+        f"assert run({arguments.split()!r}) == 0\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+    assert "Usage: xqe" in done.stdout

@@ -1,0 +1,268 @@
+"""The generating commands, as a user runs them: records in, records out, and what happens when something is wrong."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import pty
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Run, command, jsonl, records
+
+QUERY = {"id": "q7", "query": "nom d'origine du mercure", "lang": "fr", "mine": {"deep": [1, 2.5, None, "é"]}}
+
+
+def test_translate_then_expand_makes_the_record_of_the_documentation(xqe: Run) -> None:
+    translated = xqe("translate", "--to", "en", "--model", "fake", stdin=jsonl(QUERY))
+    expanded = xqe("expand", "--strategy", "rar", "--model", "fake", stdin=translated.stdout)
+    (record,) = records(expanded)
+    assert record["id"] == "q7"
+    assert record["lang"] == "en"
+    assert record["source"] == {"query": "nom d'origine du mercure", "lang": "fr"}
+    assert record["mine"] == QUERY["mine"]
+    assert [step["step"] for step in record["steps"]] == ["translate", "expand"]
+    assert record["steps"][0].items() >= {"from": "fr", "to": "en", "model": "fake", "finish": "stop"}.items()
+    assert record["steps"][1].items() >= {"strategy": "rar", "model": "fake"}.items()
+    assert len(record["passages"]) == 1
+    assert (translated.stderr, expanded.stderr, expanded.returncode) == ("", "", 0)
+
+
+def test_expand_then_translate_translates_the_query_and_every_passage(xqe: Run) -> None:
+    expanded = xqe("expand", "-n", "3", "--temperature", "1", "--model", "fake", stdin=jsonl(QUERY))
+    translated = xqe("translate", "--to", "en", "--model", "fake", stdin=expanded.stdout)
+    (before,), (after,) = records(expanded), records(translated)
+    assert [step["step"] for step in after["steps"]] == ["expand", "translate"]
+    assert after["source"] == {"query": QUERY["query"], "lang": "fr"}
+    assert len(before["passages"]) == len(after["passages"]) == 3
+    assert len(set(before["passages"])) == 3, "each sample has a seed of its own"
+    for old, new in zip(before["passages"], after["passages"], strict=True):
+        assert new.startswith(old)
+        assert new != old, "the fake engine marks what went through it"
+
+
+def test_order_is_kept_and_nothing_is_dropped_when_some_records_fail(xqe: Run) -> None:
+    queries = [
+        {"id": str(i), "query": f"fake:error {i}" if i % 3 == 1 else f"query {i}", "lang": "de"} for i in range(10)
+    ]
+    queries[5]["query"] = "fake:empty"
+    done = xqe("translate", "--to", "fr", "--model", "fake", stdin=jsonl(*queries))
+    out = records(done)
+    assert [record["id"] for record in out] == [str(i) for i in range(10)]
+    assert [i for i, record in enumerate(out) if "error" in record] == [1, 4, 5, 7]
+    assert out[1]["query"] == "fake:error 1", "it keeps its last good state"
+    assert out[1]["lang"] == "de"
+    assert out[1]["error"] == {"step": "translate", "message": "the fake engine was asked to fail"}
+    assert out[5]["error"]["message"] == "the model answered nothing"
+    assert done.returncode == 1
+    assert done.stderr == 'xqe: 4 of 10 records failed; each has an "error" field that says at which step and why\n'
+    again = xqe("expand", "--model", "fake", stdin=done.stdout)
+    assert again.returncode == 1
+    assert records(again)[1] == out[1], "a failed record goes on down the pipe untouched"
+    assert "passages" in records(again)[2]
+
+
+def test_a_record_in_the_target_language_passes_unchanged(xqe: Run) -> None:
+    english = {"id": "1", "query": "mercury", "lang": "en"}
+    done = xqe("translate", "--to", "en", "--model", "fake", stdin=jsonl(english))
+    assert records(done) == [english]
+
+
+def test_one_query_on_the_command_line(xqe: Run) -> None:
+    done = xqe("expand", "nom d'origine du mercure", "--lang", "fr", "--model", "fake")
+    (record,) = records(done)
+    assert (record["id"], record["query"], record["lang"]) == ("q1", "nom d'origine du mercure", "fr")
+    dash = xqe("translate", "-", "--from", "fr", "--to", "de", "--model", "fake", stdin='{"id":"1","query":"q"}')
+    assert records(dash)[0]["source"] == {"query": "q", "lang": "fr"}
+
+
+def test_input_files_and_gz_on_standard_input(xqe: Run, tmp_path: Path) -> None:
+    one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl.gz"
+    one.write_text(jsonl(QUERY), "utf-8")
+    two.write_bytes(gzip.compress(jsonl({**QUERY, "id": "q8"}).encode()))
+    done = xqe("translate", "--to", "en", "--model", "fake", "--input", str(one), "--input", str(two))
+    assert [record["id"] for record in records(done)] == ["q7", "q8"]
+    piped = xqe("translate", "--to", "en", "--model", "fake", stdin=two.read_bytes())
+    assert [record["id"] for record in records(piped)] == ["q8"]
+
+
+BAD = [
+    (("translate", "--to", "xx", "--model", "fake"), jsonl(QUERY), '--to: unknown language "xx"; xqe knows ar de'),
+    (
+        ("translate", "--to", "en", "--model", "fake"),
+        jsonl({"id": "1", "query": "q"}),
+        '<stdin>:1: missing "lang"; add it',
+    ),
+    (
+        ("translate", "--to", "en", "--model", "fake"),
+        jsonl({**QUERY, "lang": "tlh"}),
+        '<stdin>:1: unknown language "tlh"',
+    ),
+    (("expand", "--model", "fake"), jsonl(QUERY, {"id": "2", "lang": "fr"}), '<stdin>:2: missing "query"'),
+    (("expand", "--model", "fake"), jsonl(QUERY) * 11 + "{oops\n", "<stdin>:12: broken JSON"),
+    (("expand", "--shots", "9"), jsonl(QUERY), "--shots 9: there are 5 built-in examples"),
+    (("expand", "--shots", "3", "--model", "fake"), jsonl(QUERY), "--examples and --shots have no effect"),
+    (("expand", "-n", "3", "--model", "fake"), jsonl(QUERY), "--samples 3 at temperature 0"),
+    (("expand", "--strategy", "magic"), "", "invalid value for '--strategy'"),
+    (("expand", "--model", "none-such"), jsonl(QUERY), 'unknown model "none-such"'),
+    (("expand", "--model", "./none.gguf"), jsonl(QUERY), "none.gguf"),
+    (("expand", "--prompt", "none.toml", "--model", "fake"), jsonl(QUERY), "none.toml: no such file"),
+    (("translate", "q", "--to", "en", "--from", "fr", "-i", "x.jsonl"), "", "both a QUERY and --input"),
+    (("translate",), "", "missing option '--to'"),
+    (("expand", "--batch", "0"), "", "invalid value for '--batch'"),
+    (("frobnicate",), "", "no such command 'frobnicate'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "stdin", "said"), BAD, ids=[said[:30] for *_, said in BAD])
+def test_bad_input_is_one_line_and_status_2(xqe: Run, arguments: tuple[str, ...], stdin: str, said: str) -> None:
+    done = xqe(*arguments, stdin=stdin)
+    assert done.returncode == 2
+    assert done.stderr.startswith("xqe: ")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_what_came_before_a_broken_line_of_a_pipe_is_written(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command("translate", "--to", "en", "--model", "fake"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    out, err = process.communicate(jsonl(QUERY, QUERY) + "{oops\n", timeout=60)
+    assert process.returncode == 2
+    assert len(out.splitlines()) == 2
+    assert "<stdin>:3: broken JSON" in err
+
+
+def test_a_terminal_on_standard_input_is_not_waited_for() -> None:
+    leader, follower = pty.openpty()
+    done = subprocess.run(
+        command("translate", "--to", "en"), stdin=follower, capture_output=True, text=True, timeout=60, check=False
+    )
+    os.close(leader)
+    os.close(follower)
+    assert done.returncode == 2
+    assert "standard input is a terminal" in done.stderr
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command(*arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_the_first_record_leaves_before_standard_input_closes() -> None:
+    with start("translate", "--to", "en", "--model", "fake") as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for number in range(3):
+            process.stdin.write(jsonl({**QUERY, "id": str(number)}))
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["id"] == str(number)
+        process.stdin.close()
+        assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("model", ["fake", "tiny"])
+def test_a_closed_pipe_ends_it_quietly_and_leaves_nothing_behind(model: str) -> None:
+    translate = " ".join(command("translate", "--to", "en", "--model", model))
+    query = json.dumps({**QUERY, "query": "nom d’origine du mercure"})
+    shell = f"yes '{query}' | {translate} | head -3; echo ${{PIPESTATUS[1]}}"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=200, check=True)
+    *lines, status = done.stdout.splitlines()
+    assert status == "141"
+    assert len(lines) == 3
+    assert done.stderr == ""
+
+
+def test_ctrl_c_writes_what_is_finished_and_exits_130() -> None:
+    process = start("translate", "--to", "en", "--model", "fake")
+    assert process.stdin is not None
+    assert process.stdout is not None
+    queries = [{**QUERY, "id": "0"}, *({**QUERY, "id": str(i), "query": "fake:slow"} for i in range(1, 9))]
+    process.stdin.write(jsonl(*queries))
+    process.stdin.flush()
+    assert json.loads(process.stdout.readline())["id"] == "0"
+    time.sleep(0.7)
+    sent = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert time.monotonic() - sent < 3
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    written = [json.loads(line)["id"] for line in out.splitlines()]
+    assert written == [str(i) for i in range(1, len(written) + 1)]
+    assert 1 <= len(written) < 8
+
+
+def test_show_prompt_prints_what_the_model_would_see_and_generates_nothing(xqe: Run) -> None:
+    done = xqe("expand", "--strategy", "fewshot", "--show-prompt", "--model", "tiny", stdin=jsonl(QUERY))
+    assert done.returncode == 0
+    assert done.stdout.startswith("<bos>Please write a passage that answers the given query:\n\nQuery: ")
+    assert done.stdout.count("<bos>") == 1
+    assert done.stdout.endswith("Query: nom d'origine du mercure\nPassage:\n")
+    assert done.stdout.count("Passage:") == 6
+    chat = xqe("translate", "--to", "en", "--show-prompt", "--model", "fake", stdin=jsonl(QUERY))
+    assert "from French to English" in chat.stdout
+
+
+def test_a_bug_is_status_2_and_a_traceback_only_on_demand(
+    xqe: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import xqe.generation\ndef broken(*a):\n    raise RuntimeError('boom')\nxqe.generation.run = broken\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    done = xqe("expand", "q", "--lang", "fr", "--model", "fake")
+    assert done.returncode == 2
+    assert (
+        done.stderr == "xqe: internal error: RuntimeError: boom; set XQE_DEBUG=1 to see where, and please report it\n"
+    )
+    monkeypatch.setenv("XQE_DEBUG", "1")
+    assert "Traceback" in xqe("expand", "q", "--lang", "fr", "--model", "fake").stderr
+
+
+# -- the real model ----------------------------------------------------------------------------------------------
+
+
+def test_the_real_model_translates_expands_and_says_which_it_is(xqe: Run) -> None:
+    queries = [
+        {"id": "1", "query": "Die Hauptstadt von Frankreich", "lang": "de"},
+        {"id": "2", "query": "la maison rouge", "lang": "fr"},
+        {"id": "3", "query": "el perro y el gato", "lang": "es"},
+    ]
+    translated = xqe("translate", "--to", "en", stdin=jsonl(*queries))
+    assert translated.stderr.count("\n") == 1, "the notice that no model was configured, once"
+    assert '"tiny"' in translated.stderr
+    out = records(translated)
+    text = " / ".join(record["query"].lower() for record in out)
+    assert "france" in text
+    assert "red" in text
+    assert "dog" in text
+    expanded = xqe("expand", "-s", "fewshot", "--max-tokens", "24", "--model", "tiny", stdin=translated.stdout)
+    assert expanded.stderr == ""
+    for record in records(expanded):
+        assert record["steps"][1]["tokens"] <= 24
+        assert record["passages"][0]
+        assert record["steps"][1]["sha256"].startswith("a5fd3b62")
+
+
+def test_a_sample_does_not_depend_on_its_neighbours(tiny: Any) -> None:
+    from xqe.generation import Sampling
+    from xqe.prompts import Text
+
+    sampling = Sampling(temperature=1.0, seed=3)
+    one = sampling.request(Text("p", ("\n",)), "p", 4, {"id": "a"}, 0)
+    assert one == Sampling(1.0, 3).request(Text("p", ("\n",)), "p", 4, {"id": "a"}, 0)
+    others = [
+        sampling.request(Text("p", ("\n",)), "p", 4, {"id": "b"}, 0),
+        sampling.request(Text("p", ("\n",)), "p", 4, {"id": "a"}, 1),
+        Sampling(1.0, 4).request(Text("p", ("\n",)), "p", 4, {"id": "a"}, 0),
+    ]
+    assert len({request.seed for request in (one, *others)}) == 4
