@@ -1,0 +1,414 @@
+"""xqe eval as a process: what it prints, what it says, and its exit status."""
+
+from __future__ import annotations
+
+import fcntl
+import gzip
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+
+QRELS = "q1 0 d1 1\nq1 0 d2 0\nq2 0 d1 2\nq2 0 d3 1\n"
+TREC = "q1 Q0 d1 1 9.5 tag\nq1 Q0 d2 2 8 tag\nq2 Q0 d9 1 4 tag\nq2 Q0 d3 2 3 tag\n"
+QRELS_SHAPE = 'TREC qrels have 4 columns, "query 0 document relevance"; BEIR qrels 3, under "query-id corpus-id score"'
+RUN_SHAPE = 'a TREC run has 6 columns, "query Q0 document rank score tag", an MS MARCO run 3, "query document rank"'
+RECORD_SHAPE = 'each line of a run needs {"id", "hits"}'
+HIT_SHAPE = 'each hit needs {"id", "score"}'
+
+
+def eval_(directory: Path, *arguments: str, stdin: str = "", **files: str) -> subprocess.CompletedProcess[str]:
+    """Write `files`, then run xqe eval in their directory; a file's name is its keyword."""
+    for name, text in {"qrels": QRELS, "run": TREC, **files}.items():
+        (directory / name).write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "xqe", "eval", *arguments]
+    environment = {key: value for key, value in os.environ.items() if key not in {"FORCE_COLOR", "COLUMNS"}}
+    return subprocess.run(
+        command, input=stdin, capture_output=True, encoding="utf-8", cwd=directory, env=environment, check=False
+    )
+
+
+def records(*rows: dict[str, object]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def hits(*documents: str) -> list[dict[str, object]]:
+    return [{"id": document, "score": -float(rank)} for rank, document in enumerate(documents)]
+
+
+def objects(finished: subprocess.CompletedProcess[str]) -> list[dict[str, object]]:
+    return [json.loads(line) for line in finished.stdout.splitlines()]
+
+
+# ---- data ----
+
+
+def test_jsonl_has_one_object_a_run_in_full_precision(tmp_path: Path) -> None:
+    done = eval_(tmp_path, "--qrels", "qrels", "run", "-m", "Hit@1,MRR", "-m", "recall@50")
+    assert objects(done) == [
+        {
+            "run": "run",
+            "group": {},
+            "queries": 2,
+            "missing": 0,
+            "measures": {"Hit@1": 0.5, "MRR": 0.75, "Recall@50": 0.75},
+            "difference": None,
+        }
+    ]
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
+def test_the_default_measures(tmp_path: Path) -> None:
+    (row,) = objects(eval_(tmp_path, "--qrels", "qrels", "run"))
+    assert isinstance(row["measures"], dict)
+    assert list(row["measures"]) == ["Hit@10", "Recall@5", "Recall@50", "MRR", "nDCG@10"]
+
+
+MSMARCO = "q1\td1\t1\nq1\td2\t2\nq2\td3\t2\nq2\td9\t1\n"
+RECORDS = records({"id": "q1", "hits": hits("d1", "d2")}, {"id": "q2", "hits": hits("d9", "d3")})
+
+
+@pytest.mark.parametrize("run", [TREC, TREC.replace(" ", "\t"), "\n\n" + TREC, MSMARCO, RECORDS, "\n  " + RECORDS])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_every_format_of_a_run_gives_the_same(tmp_path: Path, run: str, zipped: bool) -> None:
+    (tmp_path / "given").write_bytes(gzip.compress(run.encode()) if zipped else run.encode())
+    (row,) = objects(eval_(tmp_path, "--qrels", "qrels", "given", "-m", "MRR"))
+    assert row["measures"] == {"MRR": 0.75}
+
+
+BEIR = "query-id\tcorpus-id\tscore\nq1\td1\t1\nq1\td2\t0\nq2\td1\t2\nq2\td3\t1\n"
+
+
+@pytest.mark.parametrize("qrels", [QRELS, QRELS.replace(" ", "\t"), QRELS.replace("\n", "\r\n"), BEIR, QRELS + QRELS])
+def test_every_format_of_qrels_gives_the_same(tmp_path: Path, qrels: str) -> None:
+    (row,) = objects(eval_(tmp_path, "--qrels", "given", "run", "-m", "nDCG@10", given=qrels))
+    assert row["measures"] == {"nDCG@10": pytest.approx((1 + (1 / 1.5849625) / (2 + 1 / 1.5849625)) / 2)}
+
+
+@pytest.mark.parametrize("arguments", [[], ["-"]])
+def test_a_run_on_standard_input(tmp_path: Path, arguments: list[str]) -> None:
+    (row,) = objects(eval_(tmp_path, "--qrels", "qrels", *arguments, "-m", "MRR", stdin=TREC))
+    assert (row["run"], row["measures"]) == ("<stdin>", {"MRR": 0.75})
+
+
+def test_qrels_on_standard_input(tmp_path: Path) -> None:
+    (row,) = objects(eval_(tmp_path, "--qrels", "-", "run", "-m", "MRR", stdin=QRELS))
+    assert row["measures"] == {"MRR": 0.75}
+
+
+def test_hits_count_in_the_order_of_scores_and_ids(tmp_path: Path) -> None:
+    """As trec_eval has it: the ranks of the file say nothing, and a tie goes to the greater id."""
+    run = "q1 Q0 d1 1 1.0 t\nq1 Q0 d2 2 1.0 t\nq2 Q0 d3 1 1.0 t\nq2 Q0 d9 2 2.0 t\n"
+    (row,) = objects(eval_(tmp_path, "--qrels", "qrels", "run", "-m", "MRR", run=run))
+    assert row["measures"] == {"MRR": 0.5}
+
+
+def test_rel_raises_the_least_relevant_grade(tmp_path: Path) -> None:
+    done = eval_(tmp_path, "--qrels", "qrels", "run", "-m", "Hit@10", "--rel", "2")
+    assert [(row["queries"], row["measures"]) for row in objects(done)] == [(1, {"Hit@10": 0.0})]
+    assert done.stderr == "xqe: qrels: left out 1 of 2 queries, which have no document of grade 2 or more\n"
+    assert done.returncode == 0
+
+
+def test_what_is_missing_left_out_and_ignored_is_said(tmp_path: Path) -> None:
+    done = eval_(
+        tmp_path,
+        "--qrels", "qrels", "run", "-m", "MRR",
+        qrels=QRELS + "q3 0 d1 0\nq4 0 d1 1\nq5 0 d1 -1\n",
+        run=TREC + "q3 Q0 d1 1 1 t\nq9 Q0 d1 1 1 t\n",
+    )  # fmt: skip
+    (row,) = objects(done)
+    assert (row["queries"], row["missing"], row["measures"]) == (3, 1, {"MRR": 0.5})
+    assert done.stderr.splitlines() == [
+        "xqe: qrels: left out 2 of 5 queries, which have no relevant document",
+        "xqe: run: 1 of 3 expected queries are missing from the run and count as 0",
+        "xqe: run: 1 of 4 queries of the run are not in the qrels and are ignored",
+    ]
+    assert done.returncode == 0
+
+
+def test_failed_records_are_evaluated_as_they_are_and_make_the_status_1(tmp_path: Path) -> None:
+    error = {"step": "translate", "message": "empty answer"}
+    run = records({"id": "q1", "hits": hits("d1"), "error": error}, {"id": "q2", "error": error})
+    done = eval_(tmp_path, "--qrels", "qrels", "run", "-m", "MRR", run=run)
+    (row,) = objects(done)
+    assert (row["queries"], row["missing"], row["measures"]) == (2, 0, {"MRR": 0.5})
+    assert done.stderr == "xqe: run: 2 of 2 records failed before the evaluation, and count with the hits they have\n"
+    assert done.returncode == 1
+
+
+PAIRS = records(
+    {"id": "q1", "source": {"lang": "de"}, "index": {"lang": "en"}, "hits": hits("d1")},
+    {"id": "q2", "source": {"lang": "de"}, "index": {"lang": "en"}, "hits": hits("d9", "d3")},
+    {"id": "q1", "source": {"lang": "ar"}, "index": {"lang": "en"}, "hits": hits("d2", "d1")},
+)
+
+
+def test_groups_and_the_whole(tmp_path: Path) -> None:
+    done = eval_(tmp_path, "--qrels", "qrels", "run", "-m", "MRR", "--by", "source.lang,source.script", run=PAIRS)
+    assert [(row["group"], row["queries"], row["missing"], row["measures"]) for row in objects(done)] == [
+        ({"source.lang": "ar", "source.script": "non-Latin"}, 2, 1, {"MRR": 0.25}),
+        ({"source.lang": "de", "source.script": "Latin"}, 2, 0, {"MRR": 0.75}),
+        ({}, 4, 1, {"MRR": 0.5}),
+    ]
+    assert done.stderr == "xqe: run: 1 of 4 expected queries are missing from the run and count as 0\n"
+    assert done.returncode == 0
+
+
+def test_a_group_is_averaged_over_its_language_pairs(tmp_path: Path) -> None:
+    done = eval_(tmp_path, "--qrels", "qrels", "run", "-m", "MRR", "--by", "index.lang", run=PAIRS)
+    assert [(row["group"], row["queries"], row["missing"], row["measures"]) for row in objects(done)] == [
+        ({"index.lang": "en"}, 4, 1, {"MRR": 0.5}),
+        ({}, 4, 1, {"MRR": 0.5}),
+    ]
+
+
+def test_groups_that_hide_something_are_said(tmp_path: Path) -> None:
+    one = records({"id": "q1", "topic": "a", "hits": hits("d1")}, {"id": "q2", "topic": "b", "hits": hits("d1")})
+    two = records({"id": "q1", "topic": "a", "hits": hits("d1")})
+    done = eval_(tmp_path, "--qrels", "qrels", "one", "two", "-m", "MRR", "--by", "topic,tpoic", one=one, two=two)
+    assert [(row["run"], list(row["group"].values()), row["queries"], row["difference"]) for row in objects(done)] == [  # type: ignore[attr-defined]
+        ("one", ["a", "-"], 1, None),
+        ("two", ["a", "-"], 2, None),
+        ("one", ["b", "-"], 1, None),
+        ("one", [], 2, None),
+        ("two", [], 2, None),
+    ]
+    assert done.stderr.splitlines() == [
+        'xqe: one: no record has the field "tpoic" of --by',
+        "xqe: two: 1 of 2 expected queries are missing from the run and count as 0",
+        "xqe: two: 1 of 2 groups are not in the run; it has no row for them",
+        'xqe: two: no record has the field "tpoic" of --by',
+    ]
+
+
+def test_a_query_that_no_group_can_be_told_for_counts_in_the_whole_and_is_said(tmp_path: Path) -> None:
+    run = records({"id": "q1", "topic": "a", "hits": hits("d1")}, {"id": "q2", "topic": "b", "hits": hits("d1")})
+    done = eval_(
+        tmp_path, "--qrels", "qrels", "run", "-m", "MRR", "--by", "topic", run=run, qrels=QRELS + "q3 0 d1 1\nq4 0 d1 1"
+    )
+    assert [(row["queries"], row["measures"]) for row in objects(done)] == [
+        (1, {"MRR": 1.0}),
+        (1, {"MRR": 1.0}),
+        (4, {"MRR": 0.5}),
+    ]
+    assert done.stderr.splitlines() == [
+        "xqe: run: 2 of 4 expected queries are missing from the run and count as 0",
+        "xqe: run: 2 of the missing queries belong to no known group, and count as 0 in the whole run only",
+    ]
+
+
+def test_runs_are_compared_with_the_first(tmp_path: Path) -> None:
+    better = TREC.replace("d9", "d1")
+    done = eval_(tmp_path, "--qrels", "qrels", "run", "better", "-m", "MRR", better=better)
+    assert [(row["run"], row["measures"], row["difference"]) for row in objects(done)] == [
+        ("run", {"MRR": 0.75}, None),
+        ("better", {"MRR": 1.0}, {"MRR": 0.25}),
+    ]
+
+
+# ---- the table ----
+
+
+def test_the_table_in_a_file_is_percent_and_unfolded(tmp_path: Path) -> None:
+    name = "a-long-name-" * 12
+    done = eval_(
+        tmp_path, "--qrels", "qrels", "run", name, "[red]b", "-m", "MRR,Hit@1", "--format", "table",
+        **{name: TREC.replace("d9", "d1"), "[red]b": TREC.replace("q1 Q0 d1", "q1 Q0 d7")},
+    )  # fmt: skip
+    assert [line.split() for line in done.stdout.splitlines()] == [
+        ["run", "queries", "missing", "MRR", "Hit@1"],
+        ["run", "2", "0", "75.00", "50.00"],
+        [name, "2", "0", "100.00", "+25.00", "100.00", "+50.00"],
+        ["[red]b", "2", "0", "25.00", "-50.00", "0.00", "-50.00"],
+    ]
+
+
+def test_the_table_of_groups(tmp_path: Path) -> None:
+    done = eval_(
+        tmp_path, "--qrels", "qrels", "run", "-m", "MRR", "--by", "source.lang,index.lang", "--format", "table",
+        run=PAIRS,
+    )  # fmt: skip
+    assert [line.split() for line in done.stdout.splitlines()] == [
+        ["source.lang", "index.lang", "run", "queries", "missing", "MRR"],
+        ["ar", "en", "run", "2", "1", "25.00"],
+        ["de", "en", "run", "2", "0", "75.00"],
+        ["all", "all", "run", "4", "1", "50.00"],
+    ]
+
+
+def on_a_terminal(directory: Path, columns: int, *arguments: str, **environment: str) -> str:
+    (directory / "qrels").write_text(QRELS)
+    (directory / "run").write_text(TREC)
+    (directory / "a-rather-long-name-of-a-run").write_text(TREC.replace("d9", "d1"))
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    kept = {key: value for key, value in os.environ.items() if key not in {"NO_COLOR", "FORCE_COLOR", "COLUMNS"}}
+    done = subprocess.run(
+        [sys.executable, "-m", "xqe", "eval", "--qrels", "qrels", "run", "a-rather-long-name-of-a-run", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        cwd=directory,
+        env={**kept, "TERM": "xterm-256color", **environment},
+        check=True,
+    )
+    assert done.returncode == 0
+    os.close(theirs)
+    shown = b""
+    try:
+        while block := os.read(ours, 1 << 16):
+            shown += block
+    except OSError:  # Linux ends the reading of a closed terminal so
+        pass
+    os.close(ours)
+    return shown.decode()
+
+
+def test_a_terminal_shows_the_table_in_colour_unless_told_not_to(tmp_path: Path) -> None:
+    assert re.search(r"\x1b\[32m\s*\+25\.00", on_a_terminal(tmp_path, 80, "-m", "MRR"))
+    assert not re.search(r"\x1b\[3[0-7]m", on_a_terminal(tmp_path, 80, "-m", "MRR", NO_COLOR="1"))
+    assert on_a_terminal(tmp_path, 80, "-m", "MRR", "--format", "jsonl").startswith('{"run":"run","group":{}')
+
+
+def test_a_narrow_terminal_folds_names_and_no_number(tmp_path: Path) -> None:
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", on_a_terminal(tmp_path, 44, "-m", "MRR,Hit@1"))
+    assert max(len(line.rstrip("\r")) for line in shown.split("\n")) <= 44
+    assert re.findall(r"[+-]?\d+\.\d+", shown) == ["75.00", "50.00", "100.00", "100.00", "+25.00", "+50.00"]
+    assert "…" not in shown
+
+
+# ---- errors: one line, status 2, nothing on standard output ----
+
+BAD_QRELS = {
+    "": f"qrels: empty qrels; {QRELS_SHAPE}",
+    "\n\n": f"qrels: empty qrels; {QRELS_SHAPE}",
+    "q1 0 d1\n": f"qrels:1: 3 columns without a header; {QRELS_SHAPE}; an MS MARCO run is no qrels",
+    "query-id corpus-id score\n": f"qrels: qrels with a header and no judgements; {QRELS_SHAPE}",
+    "query-id corpus-id score\nq1 0 d1 1\n": f"qrels:2: 4 columns where 3 are needed; {QRELS_SHAPE}",
+    "q1 0 d1 1\n\nq1 0 d2\n": f"qrels:3: 3 columns where 4 are needed; {QRELS_SHAPE}",
+    "q1\n": f"qrels:1: 1 column where 4 are needed; {QRELS_SHAPE}",
+    "q1 0 d1 1.0\n": f'qrels:1: relevance "1.0" is not an integer; {QRELS_SHAPE}',
+    "q1 0 d1 high\n": f'qrels:1: relevance "high" is not an integer; {QRELS_SHAPE}',
+    "q1 0 1 7187158\n": f"qrels:1: relevance 7187158 is above 10000; {QRELS_SHAPE}",
+    "q1 0 d1 1\nq1 0 d1 2\n": 'qrels:2: document "d1" of query "q1" is judged 2 here and 1 before; '
+    "keep one of the two lines",
+    "q1 0 d1 0\n": "qrels: no query has a relevant document; check the relevance column, and --rel",
+    TREC: "qrels:1: 6 columns, so a TREC run and not qrels; give it as an argument: xqe eval --qrels QRELS RUN",
+    RECORDS: "qrels:1: a JSON record, so a run and not qrels; give it as an argument: xqe eval --qrels QRELS RUN",
+}
+BAD_RUNS = {
+    "": f"run: empty run; {RUN_SHAPE}; xqe search writes records with hits",
+    "q1 Q0 d1 1 9.5\n": f"run:1: 5 columns; {RUN_SHAPE}",
+    TREC + "q3 Q0 d1 1 9.5\n": f"run:5: 5 columns where the lines before have 6; {RUN_SHAPE}",
+    TREC + "q3\td1\t1\n": f"run:5: 3 columns where the lines before have 6; {RUN_SHAPE}",
+    "q1 Q0 d1 1 high t\n": f'run:1: score "high" is not a number; {RUN_SHAPE}',
+    "q1 Q0 d1 1 nan t\n": f'run:1: score "nan" is not a number; {RUN_SHAPE}',
+    "q1\td1\t1.5\n": f'run:1: rank "1.5" is not an integer; {RUN_SHAPE}',
+    "q1 Q0 d1 1 9 t\nq1 Q0 d1 2 8 t\n": 'run:2: document "d1" twice for query "q1"; keep its best score only',
+    TREC + "q1 Q0 d3 1 9 t\n": 'run:5: query "q1" again, after other queries (first at run:1); '
+    "sort the lines of one run by query, and keep two runs in two files",
+    "x1 Q0 d1 1 9 t\n": 'run: shares no query id with the qrels (the run has "x1", the qrels "q1"); '
+    "use those of one collection",
+    QRELS: "run:1: 4 columns, so qrels and not a run; give it to --qrels, and the run as an argument",
+    BEIR: "run:1: the header of BEIR qrels, so not a run; give it to --qrels, and the run as an argument",
+    "{\n": "run:1: broken JSON (expected object or value); each line must be one JSON object",
+    "[1]\n": f"run:1: not a JSON object; {RECORD_SHAPE}",
+    records({"query": "x"}): f'run:1: missing "id"; {RECORD_SHAPE}',
+    records({"id": None, "hits": []}): 'run:1: "id" is not a string; for example "id": "q1"',
+    records({"id": "q1", "query": "x"}): 'run:1: query "q1" has no "hits"; search first: xqe search DIR',
+    records({"id": "q1", "hits": {}}): f'run:1: "hits" is not a list; {HIT_SHAPE}',
+    records({"id": "q1", "hits": ["d1"]}): f'run:1: hit 1 has no "id"; {HIT_SHAPE}',
+    records({"id": "q1", "hits": [{"id": "d1"}]}): f'run:1: the score of hit 1 ("d1") is not a number; {HIT_SHAPE}',
+    records({"id": "q1", "hits": [{"id": "d1", "score": "9"}]}): 'run:1: the score of hit 1 ("d1") is not a number; '
+    + HIT_SHAPE,
+    records({"id": "q1", "hits": hits("d1", "d1")}): 'run:1: document "d1" twice for query "q1"; '
+    "keep its best score only",
+    RECORDS + records({"id": "q1", "hits": []}): 'run:3: query "q1" again (first at run:1); '
+    "a run of several language pairs needs --by, for example --by source.lang,index.lang",
+}
+BAD_ARGUMENTS = {
+    ("run",): "missing option '--qrels'; see xqe eval --help",
+    ("--qrels", "none", "run"): "none: no such file or directory; check the path",
+    ("--qrels", "qrels", "none"): "none: no such file or directory; check the path",
+    ("--qrels", "qrels", "-", "-"): "standard input can be read once only; give the others, qrels or runs, as files",
+    ("--qrels", "-"): "standard input can be read once only; give the others, qrels or runs, as files",
+    ("--qrels", "qrels", "run", "-m", "Hits@10"): '--measure: unknown measure "Hits@10"; '
+    "xqe knows Hit@k Recall@k P@k MRR MRR@k nDCG nDCG@k MAP MAP@k",
+    ("--qrels", "qrels", "run", "-m", "Hit"): '--measure: "Hit" needs a cutoff; for example Hit@10',
+    ("--qrels", "qrels", "run", "--by", "lang"): "run: a run of columns has no fields to group by; "
+    "give the JSONL of xqe search, or leave --by out",
+    ("--qrels", "qrels", "run", "--by", "lang,"): '--by: "lang," does not name one or more fields; '
+    "for example source.lang,index.lang",
+    ("--qrels", "qrels", "run", "-m", ","): '--measure: unknown measure ","; '
+    "xqe knows Hit@k Recall@k P@k MRR MRR@k nDCG nDCG@k MAP MAP@k",
+    ("--qrels", "qrels", "run", "--rel", "0"): "invalid value for '--rel': 0 is not in the range x>=1; "
+    "see xqe eval --help",
+    ("--qrels", "qrels", "run", "--rel", "9"): "qrels: no query has a document of grade 9 or more; "
+    "check the relevance column, and --rel",
+}  # fmt: skip
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    assert (done.stdout, done.returncode) == ("", 2)
+    return done.stderr
+
+
+@pytest.mark.parametrize(("text", "line"), BAD_QRELS.items())
+def test_bad_qrels(tmp_path: Path, text: str, line: str) -> None:
+    assert refused(eval_(tmp_path, "--qrels", "qrels", "run", qrels=text)) == f"xqe: {line}\n"
+
+
+@pytest.mark.parametrize(("text", "line"), BAD_RUNS.items())
+def test_bad_runs(tmp_path: Path, text: str, line: str) -> None:
+    assert refused(eval_(tmp_path, "--qrels", "qrels", "run", run=text)) == f"xqe: {line}\n"
+
+
+@pytest.mark.parametrize(("arguments", "line"), BAD_ARGUMENTS.items())
+def test_bad_arguments(tmp_path: Path, arguments: tuple[str, ...], line: str) -> None:
+    assert refused(eval_(tmp_path, *arguments)) == f"xqe: {line}\n"
+
+
+def test_a_query_twice_in_a_group(tmp_path: Path) -> None:
+    done = eval_(tmp_path, "--qrels", "qrels", "run", "--by", "index.lang", run=PAIRS + PAIRS)
+    assert refused(done) == (
+        'xqe: run:4: query "q1" again in index.lang=en source.lang=de (first at run:1); '
+        "keep one of them, or add the field in which they differ to --by\n"
+    )
+
+
+def test_a_terminal_on_standard_input_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "qrels").write_text(QRELS)
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "xqe", "eval", "--qrels", "qrels"]
+    done = subprocess.run(command, stdin=theirs, capture_output=True, encoding="utf-8", cwd=tmp_path, timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    assert refused(done) == (
+        "xqe: no RUN given; give run files, or pipe one in: xqe search ... | xqe eval --qrels FILE\n"
+    )
+
+
+def test_a_closed_pipe_ends_it_quietly(tmp_path: Path) -> None:
+    (tmp_path / "qrels").write_text(QRELS)
+    (tmp_path / "run").write_text(TREC)
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "xqe", "eval", "--qrels", "qrels", "run"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, cwd=tmp_path, check=False)
+    os.close(writer)
+    assert (done.stderr, done.returncode) == (b"", 141)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["eval", "--help"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    heavy = {"llama_cpp", "tantivy", "numpy", "rich", "tqdm", "ir_measures", "pytrec_eval"}
+    code = f"import sys; from xqe.cli import run; run({arguments!r}); print(sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
