@@ -95,30 +95,18 @@ def path(name: Name) -> None:
 @app.command()
 def pull(
     name: Name,
-    source: Annotated[
-        str, typer.Option("--from", metavar="URL", envvar="HF_ENDPOINT", help="The hub, or a mirror of it.")
-    ] = "https://huggingface.co",
-    token: Annotated[
-        str | None,
-        typer.Option(
-            "--token",
-            metavar="TOKEN",
-            envvar="HF_TOKEN",
-            show_default=False,
-            help="For gated models. Other users of the machine can read a command line: rather use the variable, "
-            "or the file that huggingface's tools keep. [default: $HF_HOME/token]",
-        ),
-    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Download it although it is there.")] = False,
 ) -> None:
     """Download a model and print where it lies.
 
-    A download that was cut goes on where it stopped, and what arrived is checked before it is put in place.
+    A download that was cut goes on where it stopped, and what arrived is checked before it is put in place. The
+    variables of huggingface_hub count: HF_TOKEN, or the file that "hf auth login" writes, for gated models, and
+    HF_ENDPOINT for a mirror.
     """
-    from xqe.models import find, stored_token
-    from xqe.models import pull as download
+    from xqe.download import pull as download
+    from xqe.models import find
 
-    jsonl.write(str(download(find(name), source, token or stored_token(), force)))
+    jsonl.write(str(download(find(name), force)))
 
 
 @app.command()
@@ -133,7 +121,8 @@ def verify(
     The sha256 is compared to the one recorded at download ("against": "record"), else to the one that xqe knows
     ("table"), else to none (null).
     """
-    from xqe.models import DamagedError, installed, locate
+    from xqe.gguf import DamagedError
+    from xqe.models import installed, locate
     from xqe.models import verify as check
 
     found = [locate(model) for model in models] if models else installed()

@@ -1,0 +1,130 @@
+"""Writes docs/cli.md from docs/cli.in.md: help blocks from the commands, and examples with what they really print.
+
+    python docs/generate.py [--check]
+
+`{{help translate}}` becomes the help of that command. In a ```console block every line that begins with "$ " is run,
+one after the other, in a scratch folder that has the project's `fixtures/` in it, with the fake engine; what it prints
+follows it. Tables of the code (`{{strategies}}` and so on) are written from the code. With --check nothing is written,
+and the exit status is 1 if docs/cli.md is stale.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+SOURCE, TARGET = DOCS / "cli.in.md", DOCS / "cli.md"
+WIDTH = "100"
+NOTE = "<!-- Written by docs/generate.py from docs/cli.in.md: change that file, then run make docs. -->\n\n"
+
+
+def environment(scratch: Path) -> dict[str, str]:
+    """Nothing of the user's own settings may show in the examples."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("XQE_")}
+    return {
+        **kept,
+        "PATH": os.pathsep.join([str(scratch / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "COLUMNS": WIDTH,
+        "NO_COLOR": "1",
+        "LC_ALL": "C.UTF-8",
+        "XQE_MODEL": "fake",
+    }
+
+
+def run(command: str, folder: Path) -> str:
+    """What a command prints, both streams as they come; its exit status too, unless it is 0."""
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        cwd=folder / "work",
+        env=environment(folder),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    text = re.sub(r'"seconds":[0-9.]+', '"seconds":0.03', done.stdout)
+    return text + (f"[exit status {done.returncode}]\n" if done.returncode else "")
+
+
+def strategies() -> str:
+    from xqe.expand import Strategy
+
+    rows = [f"| `{strategy}` | {strategy.template.description} |" for strategy in Strategy]
+    return "\n".join(["| strategy | what it does |", "| --- | --- |", *rows])
+
+
+def languages() -> str:
+    from xqe.languages import LANGUAGES
+
+    header = ["| code | language | script | segmented by | normalised by | stemmer |", "| --- " * 6 + "|"]
+    rows = []
+    for row in LANGUAGES.values():
+        analysis = row.analysis
+        normalisers = ", ".join((*analysis.normalisers, *analysis.foldings)).replace("_", " ")
+        rows.append(
+            f"| {row.code} | {row.name} ({row.native}) | {row.script} | {analysis.segmenter} | {normalisers} "
+            f"| {analysis.stemmer.replace('_', ' ')} |"
+        )
+    return "\n".join([*header, *rows])
+
+
+def models() -> str:
+    from xqe.models import MODELS
+
+    header = ["| name | from | licence |", "| --- | --- | --- |"]
+    rows = []
+    for model in MODELS.values() if isinstance(MODELS, dict) else MODELS:
+        gated = ", to be accepted on the hub first" if model.gated else ""
+        licence = f"[{model.licence.name}]({model.licence.url}){gated}"
+        rows.append(f"| `{model.name}` | {model.repository} → {model.file} | {licence} |")
+    return "\n".join([*header, *rows])
+
+
+TABLES: dict[str, Callable[[], str]] = {"strategies": strategies, "languages": languages, "models": models}
+
+
+def generate() -> str:
+    """The text of docs/cli.md."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "bin").mkdir()
+        (folder / "work").mkdir()
+        launcher = folder / "bin" / "xqe"
+        launcher.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m xqe "$@"\n')
+        launcher.chmod(0o755)
+        (folder / "work" / "fixtures").symlink_to(DOCS.parent / "fixtures")
+
+        def help_block(match: re.Match[str]) -> str:
+            return f"```text\n{run(f'xqe {match[1]} --help', folder).rstrip()}\n```"
+
+        def console_block(match: re.Match[str]) -> str:
+            out = []
+            for line in match[1].splitlines():
+                out.append(f"{line}\n")
+                if line.startswith("$ "):
+                    out.append(run(line[2:], folder))
+            return f"```console\n{''.join(out)}```"
+
+        text = SOURCE.read_text("utf-8")
+        text = re.sub(r"\{\{(\w+)\}\}", lambda match: TABLES[match[1]](), text)
+        text = re.sub(r"\{\{help ?([a-z ]*)\}\}", help_block, text)
+        text = re.sub(r"```console\n(.*?)```", console_block, text, flags=re.DOTALL)
+        return NOTE + text
+
+
+def main() -> None:
+    text = generate()
+    if "--check" in sys.argv[1:]:
+        sys.exit(text != TARGET.read_text("utf-8"))
+    TARGET.write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

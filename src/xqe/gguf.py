@@ -1,0 +1,160 @@
+"""Whether a file is a whole GGUF file, from its header alone.
+
+Source: docs/gguf.md of ggml, and gguf.cpp, which wants each tensor where the one before it ends.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+from xqe.errors import ModelError
+
+MAGIC = b"GGUF"
+_VERSIONS = (2, 3)
+_ALIGNMENT_KEY, _ALIGNMENT = b"general.alignment", 32
+_STRING, _ARRAY, _UINT32 = 8, 9, 4
+_VALUE_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+_MOST_ENTRIES = 1 << 20  # of metadata keys and of tensors; real files have some dozens and some thousands
+_LONGEST_STRING = 1 << 26
+_DEEPEST_ARRAY = 4
+_MOST_DIMENSIONS = 4
+
+# ggml's number of a tensor type: weights in a block, bytes in a block. Source: ggml.c, type_traits.
+TENSOR_TYPES = {
+    0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 9: (32, 36),
+    10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292), 16: (256, 66),
+    17: (256, 74), 18: (256, 98), 19: (256, 50), 20: (32, 18), 21: (256, 110), 22: (256, 82), 23: (256, 136),
+    24: (1, 1), 25: (1, 2), 26: (1, 4), 27: (1, 8), 28: (1, 8), 29: (256, 56), 30: (1, 2), 34: (256, 54),
+    35: (256, 66), 39: (32, 17), 40: (64, 36), 41: (128, 18), 42: (64, 18),
+}  # fmt: skip
+
+
+class DamagedError(ModelError):
+    """A model file is not what it should be."""
+
+
+def check_gguf(path: Path) -> None:
+    """Check that a file is a GGUF file and that all of its tensors lie in it; reads the header and no tensor data.
+
+    Raises DamagedError, which says what is wrong, and OSError.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            _Header(file, size).check()
+        except _HeaderError as error:
+            raise DamagedError(f"{path}: damaged or incomplete ({error})", "copy or download it again") from None
+
+
+class _HeaderError(Exception):
+    """What is wrong with a GGUF file."""
+
+
+class _Header:
+    """Reads a GGUF header, and never more than the file holds."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._size = file, size
+        self._alignment = _ALIGNMENT
+
+    def check(self) -> None:
+        if self._file.read(len(MAGIC)) != MAGIC:
+            raise _HeaderError("no GGUF magic at its start")
+        version = self._number("<I")
+        if version not in _VERSIONS:
+            swapped = int.from_bytes(version.to_bytes(4, "little"), "big")
+            raise _HeaderError(
+                "it is for big-endian machines" if swapped in _VERSIONS else f"unknown GGUF version {version}"
+            )
+        tensors, keys = self._count("tensors"), self._count("metadata keys")
+        if tensors == 0:
+            raise _HeaderError("it holds no tensors")
+        for _ in range(keys):
+            self._metadata()
+        places = [self._tensor() for _ in range(tensors)]
+        start = self._padded(self._file.tell())
+        expected = 0
+        for name, offset, length in places:
+            if offset != expected:
+                raise _HeaderError(f"tensor {name} at {offset} instead of {expected}")
+            if start + offset + length > self._size:
+                raise _HeaderError(f"tensor {name} ends at byte {start + offset + length}, the file at {self._size}")
+            expected = self._padded(offset + length)
+
+    def _metadata(self) -> None:
+        key = self._string()
+        kind = self._number("<I")
+        if key != _ALIGNMENT_KEY:
+            self._skip(kind, 0)
+            return
+        self._alignment = self._number("<I")
+        if kind != _UINT32 or self._alignment == 0 or self._alignment % 8:
+            raise _HeaderError("general.alignment is not a multiple of 8")
+
+    def _tensor(self) -> tuple[str, int, int]:
+        """The name of a tensor, and the offset and length of its data."""
+        name = self._string().decode("utf-8", "replace")[:64]
+        dimensions = self._number("<I")
+        if dimensions > _MOST_DIMENSIONS:
+            raise _HeaderError(f"tensor {name} has {dimensions} dimensions")
+        shape = [self._number("<Q") for _ in range(dimensions)]
+        kind, offset = self._number("<I"), self._number("<Q")
+        if kind not in TENSOR_TYPES:
+            raise _HeaderError(f"tensor {name} has the unknown type {kind}")
+        weights, block = TENSOR_TYPES[kind]
+        if shape and shape[0] % weights:
+            raise _HeaderError(f"tensor {name} has rows of {shape[0]}, not a multiple of {weights}")
+        length = block
+        for extent in shape:
+            length *= extent
+        return name, offset, length // weights
+
+    def _skip(self, kind: int, depth: int) -> None:
+        """Pass over a metadata value."""
+        if kind in _VALUE_BYTES:
+            self._pass(_VALUE_BYTES[kind])
+        elif kind == _STRING:
+            self._string()
+        elif kind == _ARRAY and depth < _DEEPEST_ARRAY:
+            item, count = self._number("<I"), self._number("<Q")
+            if count > self._size:
+                raise _HeaderError(f"an array of {count} values")
+            if item in _VALUE_BYTES:
+                self._pass(count * _VALUE_BYTES[item])
+            else:
+                for _ in range(count):
+                    self._skip(item, depth + 1)
+        else:
+            raise _HeaderError(f"a metadata value of unknown type {kind}")
+
+    def _pass(self, length: int) -> None:
+        if self._file.seek(length, os.SEEK_CUR) > self._size:
+            raise _HeaderError("it ends in its header")
+
+    def _take(self, length: int) -> bytes:
+        data = self._file.read(length)
+        if len(data) < length:
+            raise _HeaderError("it ends in its header")
+        return data
+
+    def _number(self, form: str) -> int:
+        value: int = struct.unpack(form, self._take(struct.calcsize(form)))[0]
+        return value
+
+    def _count(self, what: str) -> int:
+        count = self._number("<Q")
+        if count > _MOST_ENTRIES:
+            raise _HeaderError(f"{count} {what}")
+        return count
+
+    def _string(self) -> bytes:
+        length = self._number("<Q")
+        if length > _LONGEST_STRING:
+            raise _HeaderError(f"a string of {length} bytes in its header")
+        return self._take(length)
+
+    def _padded(self, position: int) -> int:
+        return -(-position // self._alignment) * self._alignment
