@@ -49,13 +49,16 @@ def lines(path: str) -> Iterator[tuple[str, str]]:
 
 
 def _raw_lines(path: str, name: str) -> Iterator[bytes]:
-    pending = b""
+    pending: list[bytes] = []  # of a line that has not ended; joined once, since a line may be a whole book
     for block in _blocks(path, name):
-        pieces = (pending + block).split(b"\n") if pending else block.split(b"\n")
-        pending = pieces.pop()
-        yield from pieces
-    if pending:
-        yield pending
+        end, *lines_after = block.split(b"\n")
+        pending.append(end)
+        if lines_after:
+            yield b"".join(pending)
+            pending = [lines_after.pop()]
+            yield from lines_after
+    if last := b"".join(pending):
+        yield last
 
 
 def _blocks(path: str, name: str) -> Iterator[bytes]:

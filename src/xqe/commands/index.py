@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from xqe import jsonl
+from xqe.commands import options
 from xqe.commands.streams import input_paths
 from xqe.documents import Format, documents, line_count
 from xqe.languages import LANGUAGES, language
@@ -24,16 +25,7 @@ def index(
             "--lang", metavar="LANG", show_default=False, help=f"Language of the documents: {' '.join(LANGUAGES)}."
         ),
     ],
-    files: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--input",
-            "-i",
-            metavar="FILE",
-            show_default=False,
-            help="Read these documents (plain or .gz; - is standard input) instead of standard input. Repeatable.",
-        ),
-    ] = None,
+    files: options.Input = None,
     form: Annotated[
         Format,
         typer.Option(

@@ -19,7 +19,7 @@ Input = Annotated[
         "-i",
         metavar="FILE",
         show_default=False,
-        help="Read this JSONL file (plain or .gz; - is standard input) instead of standard input. Repeatable.",
+        help="Read this file (plain or .gz; - is standard input) instead of standard input. Repeatable.",
     ),
 ]
 Model = Annotated[

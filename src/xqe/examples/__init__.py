@@ -34,10 +34,10 @@ def builtin(code: str) -> tuple[Example, ...]:
     return tuple(ujson.loads(line) for line in text.splitlines())
 
 
-def translations(source: Language, target: Language, field: str, count: int) -> list[Example]:
-    """Worked examples of translation: the first `count` built-in queries (or passages) in both languages."""
+def translations(source: Language, target: Language, fields: tuple[str, ...], count: int) -> list[Example]:
+    """Worked examples of translation: these fields of the first `count` built-in examples, in both languages."""
     pairs = zip(builtin(source.code), builtin(target.code), strict=True)
-    return [{"source": a[field], "target": b[field]} for a, b in list(pairs)[:count]]
+    return [{"source": a[field], "target": b[field]} for a, b in list(pairs)[:count] for field in fields]
 
 
 class Chooser:

@@ -22,7 +22,7 @@ from xqe.errors import ModelError
 # without. It is read when the library is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
-import llama_cpp  # noqa: E402
+import llama_cpp
 
 Tokens = NDArray[np.int32]
 
