@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from xqe import examples, prompts
+from xqe.engines.fake import FakeEngine
 from xqe.errors import InputError, XqeError
 from xqe.expand import Strategy
 from xqe.languages import LANGUAGES
 from xqe.prompts import Chat, Text
+from xqe.translate import Translate
 
 # The strings of arXiv 2511.19325, appendix A; the query's place is as in its figure 2 and design of each strategy.
 PAPER_SYSTEM = (
@@ -154,3 +156,25 @@ def test_too_few_or_bad_examples_are_refused(tmp_path: Path) -> None:
     bad.write_text('{"query": "a", "passage": "b"}\n{"query": "a", "passage": " "}\n')
     with pytest.raises(InputError, match=r'bad.jsonl:2: missing "passage"'):
         examples.Chooser(str(bad), 2)
+
+
+@pytest.mark.parametrize("source", LANGUAGES)
+def test_translation_prompts_between_all_languages(source: str) -> None:
+    record = {"id": "1", "query": "QQQ", "lang": source, "passages": ["PPP"]}
+    for target in LANGUAGES:
+        if target == source:
+            continue
+        names = (LANGUAGES[source].name, LANGUAGES[target].name)
+        query, passage = Translate(FakeEngine(is_chat=False), LANGUAGES[target]).requests(record)
+        for request, text in ((query, "QQQ"), (passage, "PPP")):
+            assert isinstance(request.prompt, Text)
+            assert request.prompt.text.endswith(f"\n\n{names[0]}: {text}\n{names[1]}:")
+            assert request.prompt.text.startswith(f"{names[0]}: ")
+            assert request.prompt.stop == ("\n",)
+        assert examples.builtin(source)[0]["query"] in query.prompt.text  # type: ignore[union-attr]
+        assert examples.builtin(target)[4]["query"] in query.prompt.text  # type: ignore[union-attr]
+        assert examples.builtin(target)[2]["passage"] in passage.prompt.text  # type: ignore[union-attr]
+        chat = Translate(FakeEngine(), LANGUAGES[target]).requests(record)[0].prompt
+        assert isinstance(chat, Chat)
+        assert f"from {names[0]} to {names[1]}" in chat.user
+        assert chat.user.endswith("\n\nQQQ")
