@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
 import re
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +30,26 @@ def generator() -> Any:
 def test_cli_md_is_what_the_generator_writes() -> None:
     generate = generator()
     assert generate.generate() == generate.TARGET.read_text("utf-8"), "docs/cli.md is stale: run make docs"
+
+
+def test_the_pipe_of_the_readme_works_as_it_stands(tmp_path: Path) -> None:
+    """As typed, but for the folder it writes to and the model, for speed."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    block = text.split("## A pipe")[1].split("```sh\n")[1].split("```")[0]
+    launcher = tmp_path / "xqe"
+    launcher.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m xqe "$@"\n')
+    launcher.chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block.replace("/tmp/", f"{tmp_path}/")],
+        cwd=ROOT,
+        env={**os.environ, "XQE_MODEL": "fake", "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rows = [json.loads(line) for line in done.stdout.splitlines()[1:]]
+    assert [row["queries"] for row in rows] == [16, 16]
+    assert rows[0]["measures"].keys() == {"Hit@1", "MRR"}
 
 
 def test_every_command_has_a_section() -> None:

@@ -266,10 +266,7 @@ class Scheduler:
         new = len(slot.input) - shared
         if not self._share_prefixes or new < LEAST_SHARED:
             return
-        wanted = new >= shared or any(
-            min(_common(p.prompt, slot.input), len(p.prompt) - 1) >= self._best_holder(p.prompt)[1] + LEAST_SHARED
-            for p in self._waiting
-        )
+        wanted = new >= shared or any(_common(p.prompt, slot.input) >= shared + LEAST_SHARED for p in self._waiting)
         if not wanted or context.cells - self._cells_reserved() < len(slot.input):
             return
         if not self._free_holders:
