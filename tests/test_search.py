@@ -82,11 +82,11 @@ def test_the_query_weight_repeats_the_query() -> None:
     assert weights(BOTH, query=3.0) == weights(repeated)
 
 
-def test_an_automatic_weight_gives_the_query_a_fifth() -> None:
+def test_an_automatic_weight_gives_the_query_half() -> None:
     passage = " ".join(f"word{number}" for number in range(40))
     result = weights({"query": "metal ship", "passages": [passage, passage]}, query=None)
-    assert result["metal"] == 5.0
-    assert (result["metal"] + result["ship"]) / sum(result.values()) == pytest.approx(1 / 5)
+    assert result["metal"] == 20.0
+    assert (result["metal"] + result["ship"]) / sum(result.values()) == pytest.approx(1 / 2)
 
 
 def test_an_automatic_weight_never_takes_weight_from_a_query() -> None:

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from xqe.analysis import Analyzer
     from xqe.index import Index
 
-AUTO_BETA = 4.0
-"""With an automatic weight the query has 1 / (1 + AUTO_BETA), a fifth, of the weight of all terms."""
+AUTO_BETA = 1.0
+"""With an automatic weight the query has 1 / (1 + AUTO_BETA), half, of the weight of all terms. Weak models drift, and
+a fifth (beta 4) lost most of what translation had gained: see the README's table."""
 
 
 GREATEST_WEIGHT = 1e6

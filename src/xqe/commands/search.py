@@ -38,7 +38,7 @@ def search(
         typer.Option(
             "--query-weight",
             metavar="W",
-            help="With passages, the query counts W times; 1 is the paper's, auto gives it a fifth of all weight.",
+            help="With passages, the query counts W times; 1 is the paper's, auto gives it half of all weight.",
         ),
     ] = AUTO,
     source_weight: Annotated[
