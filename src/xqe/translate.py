@@ -23,7 +23,8 @@ _SHOWN = {"query": (("rephrasing", "query"), 5), "passage": (("passage",), 3)}
 class Translate:
     """Translates records into `target`. A record that is in that language already passes unchanged.
 
-    max_tokens: for one text; None is QUERY_TOKENS for a query and PASSAGE_TOKENS for a passage.
+    max_tokens: for one text; None is QUERY_TOKENS for a query and PASSAGE_TOKENS for a passage. A text that is short
+    gets less, since a pretrained model that falls into a loop would fill whatever there is: see `most_tokens`.
     """
 
     name = "translate"
@@ -46,7 +47,9 @@ class Translate:
         if origin.code == self._target.code:
             return []
         return [
-            self._sampling.request(self._prompt(text, field, origin), text, self._max_tokens[field], record, number)
+            self._sampling.request(
+                self._prompt(text, field, origin), text, most_tokens(text, self._max_tokens[field]), record, number
+            )
             for number, (field, text) in enumerate(_texts(record))
         ]
 
@@ -72,6 +75,15 @@ class Translate:
         shown = examples.translations(origin, self._target, *_SHOWN[field]) if template.shows_examples(is_chat) else []
         variables = {"text": one_line(text), "source_language": origin.name, "target_language": self._target.name}
         return template.render(is_chat, variables, shown)
+
+
+def most_tokens(text: str, limit: int) -> int:
+    """The most tokens that a translation of `text` may take: a token for each two bytes of it in UTF-8, and some more.
+
+    A token of multilingual vocabularies is two to four bytes of text, in every script, so that this is about twice
+    what a faithful translation needs.
+    """
+    return min(limit, 16 + len(text.encode("utf-8", "replace")) // 2)
 
 
 def _texts(record: Record) -> Iterator[tuple[str, str]]:

@@ -35,7 +35,7 @@ def translate(
             min=1,
             metavar="N",
             show_default=False,
-            help="Most tokens to generate for one text. [default: 64 for a query, 384 for a passage]",
+            help="Most tokens for one text. [default: 64 for a query, 384 for a passage, less for short ones]",
         ),
     ] = None,
     temperature: options.Temperature = 0.0,
