@@ -43,6 +43,7 @@ def batched(engine: LlamaEngine, requests: list[Request]) -> int:
 
 def one_by_one(llama: Llama, requests: list[Request]) -> int:
     tokens = 0
+    llama.reset()  # type: ignore[no-untyped-call]  # what it kept of an earlier round's prompts would be a head start
     for request in requests:
         assert isinstance(request.prompt, Text)
         done = llama.create_completion(

@@ -50,8 +50,9 @@ def test_the_few_shot_prompt_is_the_papers_with_five_pairs() -> None:
 
 @pytest.mark.parametrize("strategy", list(Strategy))
 @pytest.mark.parametrize("code", LANGUAGES)
-def test_a_pretrained_model_is_shown_five_examples_in_the_language_of_the_query(strategy: Strategy, code: str) -> None:
+def test_a_pretrained_model_is_shown_examples_in_the_language_of_the_query(strategy: Strategy, code: str) -> None:
     shown = examples.Chooser()(LANGUAGES[code])
+    assert strategy.template.shots == (5 if strategy is Strategy.FEWSHOT else 2)
     prompt = strategy.template.render(False, {"query": "QQQ", "language": LANGUAGES[code].name}, shown)
     assert isinstance(prompt, Text)
     for example in shown:

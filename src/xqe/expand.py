@@ -61,7 +61,7 @@ class Expand:
                 "add --temperature 0.7",
             )
         if template.shows_examples(engine.is_chat):
-            self._choose = choose or Chooser(seed=self._sampling.seed)
+            self._choose = choose or Chooser(None, template.shots, self._sampling.seed)
             self._choose.require(template.example_fields(engine.is_chat))
         elif choose is not None:
             raise XqeError(

@@ -36,7 +36,11 @@ def expand(
     shots: Annotated[
         int | None,
         typer.Option(
-            "--shots", min=1, metavar="N", show_default=False, help="How many worked examples to show. [default: 5]"
+            "--shots",
+            min=1,
+            metavar="N",
+            show_default=False,
+            help="How many worked examples to show. [default: 5 for fewshot; 2 otherwise, for pretrained models]",
         ),
     ] = None,
     samples: Annotated[
@@ -70,14 +74,14 @@ def expand(
     whatever the strategy, because it continues texts and follows no instructions.
     """
     from xqe import prompts
-    from xqe.examples import DEFAULT_SHOTS, Chooser
+    from xqe.examples import Chooser
     from xqe.expand import Expand
     from xqe.generation import Sampling
 
+    template = prompts.load(prompt, "expand") if prompt is not None else strategy.template
     choose = None
     if examples is not None or shots is not None:
-        choose = Chooser(examples, DEFAULT_SHOTS if shots is None else shots, seed)
-    template = prompts.load(prompt, "expand") if prompt is not None else strategy.template
+        choose = Chooser(examples, template.shots if shots is None else shots, seed)
     queries = Queries(query, files, "--lang", lang)
     run_stage(
         queries,

@@ -22,7 +22,7 @@ from xqe.languages import language as language_of
 
 Example = Mapping[str, str]
 
-DEFAULT_SHOTS = 5
+BUILTIN = 5  # in each language
 FIELDS = ("query", "passage", "rationale", "rephrasing", "lang")
 SHAPE = 'each example needs {"query", "passage"}'
 
@@ -48,13 +48,11 @@ class Chooser:
     too few examples, or with one that lacks its query or its passage.
     """
 
-    def __init__(self, path: str | None = None, shots: int = DEFAULT_SHOTS, seed: int = 0) -> None:
+    def __init__(self, path: str | None = None, shots: int = BUILTIN, seed: int = 0) -> None:
         self.shots = shots
         self._path, self._seed = path, seed
-        if path is None and shots > DEFAULT_SHOTS:
-            raise XqeError(
-                f"--shots {shots}: there are {DEFAULT_SHOTS} built-in examples", "give more with --examples FILE"
-            )
+        if path is None and shots > BUILTIN:
+            raise XqeError(f"--shots {shots}: there are {BUILTIN} built-in examples", "give more with --examples FILE")
         self._read = [_check(value, where) for where, value in jsonl.objects(path)] if path is not None else None
         self._chosen: dict[str, list[Example]] = {}
         if self._read is not None and not any("lang" in example for example in self._read):

@@ -1,9 +1,9 @@
 """Prompts are data: one TOML file a task, for chat models and for pretrained ones, validated strictly.
 
-A file holds `description`; a table `[chat]` with `system` and `user` turns; and a table `[completion]` with the
-`text` that a pretrained model continues and the strings at which it must `stop`. Where a text shows worked
-examples it says `{examples}`, and `example` is the form of each. Which variables a text may name is fixed by its
-task (`TASKS`); one that is unknown, or one that is needed and missing, is an error that names it.
+A file holds `description`, perhaps `shots`; a table `[chat]` with `system` and `user` turns; and a table
+`[completion]` with the `text` that a pretrained model continues and the strings at which it must `stop`. Where a text
+shows worked examples it says `{examples}`, and `example` is the form of each. Which variables a text may name is fixed
+by its task (`TASKS`); one that is unknown, or one that is needed and missing, is an error that names it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 from xqe.errors import InputError
 
 EXAMPLES = "examples"
+DEFAULT_SHOTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,14 @@ Prompt = Chat | Text
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One prompt file. `render` fills it for a chat model or for a pretrained one."""
+    """One prompt file. `render` fills it for a chat model or for a pretrained one; where it shows worked examples,
+    it shows `shots` of them unless the user asks for another number."""
 
     name: str
     description: str
     chat: Mapping[str, str]
     completion: Mapping[str, Any]
+    shots: int = DEFAULT_SHOTS
 
     def shows_examples(self, chat: bool) -> bool:
         """True if the form for chat models (or the one for pretrained models) contains worked examples."""
@@ -118,7 +121,7 @@ def parse(name: str, text: str, task: Task, where: str) -> Template:
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{where}: {error}", "see docs/cli.md, prompt files") from None
     chat, completion = _table(data, "chat", where), _table(data, "completion", where)
-    _reject_unknown(data, {"description", "chat", "completion"}, where)
+    _reject_unknown(data, {"description", "shots", "chat", "completion"}, where)
     _reject_unknown(chat, {"system", "user", "example"}, f"{where}: [chat]")
     _reject_unknown(completion, {"text", "example", "stop"}, f"{where}: [completion]")
     for form, main, place in ((chat, "user", f"{where}: [chat]"), (completion, "text", f"{where}: [completion]")):
@@ -140,7 +143,10 @@ def parse(name: str, text: str, task: Task, where: str) -> Template:
         raise InputError(
             f"{where}: [completion] stop must be a list of strings", "a pretrained model does not stop by itself"
         )
-    return Template(name, str(data.get("description", "")), {"system": "", **chat}, completion)
+    shots = data.get("shots", DEFAULT_SHOTS)
+    if not isinstance(shots, int) or shots < 1:
+        raise InputError(f"{where}: shots must be a whole number above 0", "it says how many worked examples are shown")
+    return Template(name, str(data.get("description", "")), {"system": "", **chat}, completion, shots)
 
 
 def _table(data: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from xqe.errors import ModelError
 
 # OpenMP's threads spin at every barrier for as long as this says before they sleep. Its default is best on a machine
-# of one's own; with one other busy process beside it, this makes two to four times as many tokens and costs nothing
-# without. It is read when the library is loaded.
+# of one's own; with one other busy process beside it, this makes two to four times as many tokens, and costs a few
+# percent without. It is read when the library is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import llama_cpp
