@@ -1,6 +1,7 @@
 """Tokens per second of xqe's engine against a loop over llama_cpp.Llama: same model, prompts, limits and threads.
 
     python benchmarks/generation.py [--queries 64] [--strategy zeroshot] [--max-tokens 64] [--batch 32] [--rounds 3]
+    python benchmarks/generation.py --shots 1 --full-length     # a short prefix, and no text that ends early
 
 The two run in turn in one process, so that whatever else the machine does touches both; read the ratio, not the
 absolute numbers. The prompts are those of `xqe expand` for the fixtures' questions. Both sides decode the shared
@@ -14,6 +15,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from llama_cpp import Llama
@@ -22,18 +24,28 @@ from xqe import models
 from xqe.engines.base import Job, Request
 from xqe.engines.llama import binding
 from xqe.engines.llama.engine import LlamaEngine
+from xqe.examples import Chooser
 from xqe.expand import Expand, Strategy
 from xqe.prompts import Text
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 
 
-def requests_of(engine: LlamaEngine, strategy: Strategy, count: int, max_tokens: int) -> list[Request]:
+NEVER = ("\0\0",)
+
+
+def requests_of(
+    engine: LlamaEngine, strategy: Strategy, count: int, max_tokens: int, shots: int | None, full_length: bool
+) -> list[Request]:
     """The requests of `xqe expand` for English questions and titles of the fixtures."""
     files = [FIXTURES / kind / "en.jsonl" for kind in ("questions", "titles")]
     records = [json.loads(line) for file in files for line in file.read_text("utf-8").splitlines()][:count]
-    stage = Expand(engine, strategy.template, max_tokens=max_tokens)
-    return [request for record in records for request in stage.requests(record)]
+    choose = Chooser(None, shots) if shots else None
+    stage = Expand(engine, strategy.template, choose, max_tokens=max_tokens)
+    requests = [request for record in records for request in stage.requests(record)]
+    if full_length:
+        requests = [replace(r, prompt=replace(r.prompt, stop=NEVER)) for r in requests if isinstance(r.prompt, Text)]
+    return requests
 
 
 def batched(engine: LlamaEngine, requests: list[Request]) -> int:
@@ -59,6 +71,8 @@ def main() -> None:
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--queries", type=int, default=64)
     parser.add_argument("--strategy", type=Strategy, default=Strategy.ZEROSHOT, choices=list(Strategy))
+    parser.add_argument("--shots", type=int, help="worked examples in each prompt (default: the strategy's)")
+    parser.add_argument("--full-length", action="store_true", help="let no text stop before --max-tokens")
     parser.add_argument("--max-tokens", type=int, default=64)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
@@ -66,7 +80,9 @@ def main() -> None:
     path = str(models.resolve(options.model).path)
     threads = binding.available_cores()
     engine = LlamaEngine(options.model, path, batch=options.batch)
-    requests = requests_of(engine, options.strategy, options.queries, options.max_tokens)
+    requests = requests_of(
+        engine, options.strategy, options.queries, options.max_tokens, options.shots, options.full_length
+    )
     llama = Llama(path, n_ctx=2048, n_batch=512, n_threads=threads, n_threads_batch=threads, verbose=False)
     batched(engine, requests[:2])
     one_by_one(llama, requests[:2])
