@@ -21,8 +21,8 @@ from pathlib import Path
 from llama_cpp import Llama
 
 from xqe import models
+from xqe.cores import available_cores
 from xqe.engines.base import Job, Request
-from xqe.engines.llama import binding
 from xqe.engines.llama.engine import LlamaEngine
 from xqe.examples import Chooser
 from xqe.expand import Expand, Strategy
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     path = str(models.resolve(options.model).path)
-    threads = binding.available_cores()
+    threads = available_cores()
     engine = LlamaEngine(options.model, path, batch=options.batch)
     requests = requests_of(
         engine, options.strategy, options.queries, options.max_tokens, options.shots, options.full_length

@@ -13,7 +13,7 @@ import xqe
 
 SOURCE = Path(xqe.__file__).parent
 LAYERS = (
-    {"errors"},
+    {"errors", "cores"},
     {"messages", "records"},
     {"jsonl", "languages", "gguf"},
     {"analysis", "documents", "examples", "measures", "models", "prompts", "trec", "workers", "groups"},

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xqe.cores import available_cores
 from xqe.engines.base import Completion, Job, Request, Ticket
 from xqe.engines.llama import binding, scheduler
 from xqe.engines.llama.engine import LlamaEngine
@@ -58,7 +59,7 @@ def scheduled(model: binding.Model, requests: Sequence[Request], batch: int, **m
     """Run requests through a scheduler of their own; returns them with the tokens that were generated."""
 
     def open_context(cells: int, sequences: int) -> binding.Context:
-        return binding.Context(model, cells, sequences, binding.available_cores())
+        return binding.Context(model, cells, sequences, available_cores())
 
     options = {"cells": None, "trained_on": model.context_size, "share_prefixes": True, **more}
     schedule = scheduler.Scheduler(model.vocabulary, open_context, batch, **options)
@@ -83,7 +84,7 @@ def text_of(pending: scheduler.Pending) -> str:
 @pytest.fixture(scope="module")
 def plain(model: binding.Model) -> Iterator[binding.Context]:
     """A context for one sequence, in which a whole text is decoded at once: no scheduler, nothing shared."""
-    context = binding.Context(model, 1024, 1, binding.available_cores())
+    context = binding.Context(model, 1024, 1, available_cores())
     yield context
     context.close()
 
@@ -433,4 +434,4 @@ def test_parameters_that_llama_cpp_would_abort_on_are_refused(tiny_path: Path) -
 def test_threads_are_never_more_than_the_cores_of_the_affinity_mask() -> None:
     import os
 
-    assert 1 <= binding.available_cores() <= len(os.sched_getaffinity(0))
+    assert 1 <= available_cores() <= len(os.sched_getaffinity(0))

@@ -14,6 +14,7 @@ from multiprocessing.connection import wait
 from typing import NamedTuple
 
 from xqe.analysis import analyzer
+from xqe.cores import available_cores
 from xqe.documents import Placed
 
 _CHUNK = 500_000  # characters that are one task of a worker; each document counts 100 more
@@ -36,7 +37,7 @@ def analysed(documents: Iterable[Placed], code: str) -> Iterator[Analysed]:
     """
     chunks = _chunks(documents)
     head = list(islice(chunks, _LARGE))
-    cores = len(os.sched_getaffinity(0))
+    cores = available_cores()
     if len(head) < _LARGE or cores == 1:
         for chunk in chain(head, chunks):
             yield from _joined(chunk, _bodies(code, [document.searched for _, document in chunk]))

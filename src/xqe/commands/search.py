@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 from xqe import jsonl
 from xqe.commands import options
 from xqe.commands.streams import Queries, emit, report_failures
+from xqe.cores import available_cores
 from xqe.errors import XqeError
 from xqe.messages import progress, say
 from xqe.records import Record, has_failed
@@ -70,7 +70,7 @@ def search(
     from xqe.index import open_index
 
     index = open_index(directory)
-    cores = threads or len(os.sched_getaffinity(0))
+    cores = threads or available_cores()
     found = search_records(queries, index, settings, cores, lambda: queries.place)
     if form is RunFormat.TREC:
         _write_run(progress(found, queries.total, "search"), tag)

@@ -10,7 +10,7 @@ import os
 import re
 from collections import deque
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,33 +70,12 @@ def supports_gpu() -> bool:
     return bool(llama_cpp.llama_supports_gpu_offload())
 
 
-def available_cores() -> int:
-    """The cores this process may really use: its affinity mask and its cgroup's quota, whichever is less.
-
-    One thread more than that makes llama.cpp wait for a core at every barrier, many times slower.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for quota_file, period_file in (
-        ("/sys/fs/cgroup/cpu.max", None),
-        ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
-    ):
-        try:
-            words = Path(quota_file).read_text().split()
-            quota, period = words[0], Path(period_file).read_text().strip() if period_file else words[1]
-            if quota != "max" and int(quota) > 0:
-                cores = min(cores, max(1, int(quota) // int(period)))
-        except (OSError, ValueError, IndexError):
-            continue
-    return cores
-
-
 class Vocabulary:
     """Text to tokens and back. Borrowed from a model: valid while the model is."""
 
     def __init__(self, pointer: Any) -> None:
         self._pointer = pointer
         self.size = int(llama_cpp.llama_vocab_n_tokens(pointer))
-        self.adds_bos = bool(llama_cpp.llama_vocab_get_add_bos(pointer))
         self._pieces: dict[tuple[int, bool], bytes] = {}
         self._ends: dict[int, bool] = {}
 
@@ -192,12 +171,6 @@ class Model:
     @property
     def pointer(self) -> Any:
         return self._pointer
-
-    def description(self) -> str:
-        """Architecture, size and quantization in llama.cpp's words: "gemma3 270M Q4_K - Medium"."""
-        buffer = ctypes.create_string_buffer(256)
-        llama_cpp.llama_model_desc(self._pointer, buffer, len(buffer))
-        return buffer.value.decode("utf-8", "replace")
 
     def close(self) -> None:
         if self._pointer:
@@ -299,9 +272,3 @@ class Sampler:
         if self.pointer:
             llama_cpp.llama_sampler_free(self.pointer)
             self.pointer = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
+from xqe.cores import available_cores
 from xqe.engines.base import Completion, Engine, Feed, Job, Ticket, deferred_interrupt
 from xqe.engines.llama import binding
 from xqe.engines.llama.chat import ChatTemplate
@@ -47,7 +48,7 @@ class LlamaEngine(Engine):
             raise XqeError(f"--gpu-layers {gpu_layers}: this build of llama.cpp knows no GPU", "see the README, GPU")
         self.name = name
         self._sha256 = sha256
-        self._threads = threads or binding.available_cores()
+        self._threads = threads or available_cores()
         self._batch = batch
         self._context = context
         self._path = path
