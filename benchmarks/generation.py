@@ -21,7 +21,7 @@ from pathlib import Path
 from llama_cpp import Llama
 
 from xqe import models
-from xqe.cores import available_cores
+from xqe.machine import available_cores
 from xqe.engines.base import Job, Request
 from xqe.engines.llama.engine import LlamaEngine
 from xqe.examples import Chooser

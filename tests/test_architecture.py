@@ -13,7 +13,7 @@ import xqe
 
 SOURCE = Path(xqe.__file__).parent
 LAYERS = (
-    {"errors", "cores"},
+    {"errors", "machine"},
     {"messages", "records"},
     {"jsonl", "languages", "gguf"},
     {"analysis", "documents", "examples", "measures", "models", "prompts", "trec", "workers", "groups"},
@@ -25,7 +25,7 @@ LAYERS = (
     {"__main__"},
 )
 ONLY_IMPORTER = {
-    "llama_cpp": {"engines/llama/binding.py"},
+    "llama_cpp": {"engines/llama/library.py"},
     "tantivy": {"index.py"},
     "typer": {"cli.py", "commands/"},
     "ir_measures": {"evaluate.py"},

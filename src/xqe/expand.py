@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from xqe import prompts
-from xqe.engines.base import Completion, Engine, Request
+from xqe.engines.base import Completion, Engine, Request, Sampling
 from xqe.errors import XqeError
 from xqe.examples import Chooser
-from xqe.generation import Sampling, clean, one_line, provenance
+from xqe.generation import clean, one_line, provenance, request
 from xqe.languages import language
 from xqe.prompts import Template
 from xqe.records import Record, advanced
@@ -77,7 +77,7 @@ class Expand:
         shown = self._choose(spoken) if self._choose else []
         prompt = self._template.render(self._engine.is_chat, {"query": query, "language": spoken.name}, shown)
         return [
-            self._sampling.request(prompt, query, self._max_tokens, record, number) for number in range(self._samples)
+            request(prompt, query, self._max_tokens, self._sampling, record, number) for number in range(self._samples)
         ]
 
     def result(self, record: Record, completions: Sequence[Completion]) -> Record:
@@ -86,6 +86,6 @@ class Expand:
             "step": self.name,
             "strategy": self._strategy,
             **shots,
-            **provenance(self._engine, self._sampling, completions),
+            **provenance(self._engine, self._sampling, self._max_tokens, completions),
         }
         return advanced(record, step, passages=[clean(completion.text) for completion in completions])

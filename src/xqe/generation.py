@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from xqe.engines.base import Completion, Engine, Job, Request
+from xqe.engines.base import Completion, Engine, Job, Request, Sampling
 from xqe.errors import XqeError
 from xqe.prompts import Prompt
 from xqe.records import Record, failed, has_failed
@@ -29,12 +30,52 @@ class Stage(Protocol):
         """The record after the stage; `completions` answers `requests(record)`, and none of it has failed."""
 
 
-def run(stage: Stage, engine: Engine, records: Iterable[Record]) -> Iterator[Record]:
-    """Run a stage over records: one out for one in, in order.
+@dataclass(slots=True)
+class Tally:
+    """What a run has done so far.
+
+    records: that left it. failed: of these, with an error of this stage or an earlier one. generated, reused: texts
+    that were made now, and that were there. tokens: of those made now. seconds: since the run began to read.
+    """
+
+    records: int = 0
+    failed: int = 0
+    generated: int = 0
+    reused: int = 0
+    tokens: int = 0
+    _start: float = field(default_factory=time.monotonic)
+
+    def begin(self) -> None:
+        """Start the clock: the model is loaded, and the first record is read."""
+        self._start = time.monotonic()
+
+    def count(self, record: Record, completions: Sequence[Completion]) -> None:
+        self.records += 1
+        self.failed += has_failed(record)
+        for completion in completions:
+            if completion.reused:
+                self.reused += 1
+            else:
+                self.tokens += completion.tokens
+                self.generated += not completion.has_failed
+
+    def line(self) -> str:
+        """The summary, for a person and for grep: the same words in the same order, whatever the numbers."""
+        rate = self.tokens / max(time.monotonic() - self._start, 1e-9)
+        return (
+            f"{self.records} records, {self.generated} generated, {self.reused} reused, {self.failed} failed, "
+            f"{self.tokens} tokens, {rate:.0f} tokens/s"
+        )
+
+
+def run(stage: Stage, engine: Engine, records: Iterable[Record], tally: Tally | None = None) -> Iterator[Record]:
+    """Run a stage over records: one out for one in, in order; `tally` counts what leaves.
 
     A record that an earlier stage failed on passes as it is; one that this stage cannot do keeps its state and
     gains "error". Records are read ahead of those that are yielded.
     """
+    counts = tally or Tally()
+    counts.begin()
 
     def job(record: Record) -> Job[Record]:
         if has_failed(record):
@@ -46,10 +87,13 @@ def run(stage: Stage, engine: Engine, records: Iterable[Record]) -> Iterator[Rec
 
     for done in engine.generate(map(job, records)):
         completions = done.results()
+        record = done.item
         if message := _problem(completions):
-            yield failed(done.item, stage.name, message)
-        else:
-            yield stage.result(done.item, completions) if completions else done.item
+            record = failed(record, stage.name, message)
+        elif completions:
+            record = stage.result(record, completions)
+        counts.count(record, completions)
+        yield record
 
 
 def prompts_of(stage: Stage, engine: Engine, records: Iterable[Record]) -> Iterator[tuple[str, str]]:
@@ -62,26 +106,19 @@ def prompts_of(stage: Stage, engine: Engine, records: Iterable[Record]) -> Itera
 def _problem(completions: Sequence[Completion]) -> str:
     """Why these completions are of no use, or the empty string."""
     for completion in completions:
-        if completion.finish == "error":
+        if completion.has_failed:
             return completion.error
         if not clean(completion.text):
             return "the model answered nothing"
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How texts are drawn. temperature: 0 is greedy. seed: of the whole run."""
-
-    temperature: float = 0.0
-    seed: int = 0
-
-    def request(self, prompt: Prompt, subject: str, max_tokens: int, record: Record, number: int) -> Request:
-        """The request for the `number`th text of a record. Its seed depends on the run's seed, the record's id and
-        the number, and on nothing else: not on the records beside it or their order."""
-        key = f"{self.seed}\0{record['id']}\0{number}".encode("utf-8", "replace")
-        seed = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") % (1 << _SEED_BITS)
-        return Request(prompt, subject, max_tokens, self.temperature, seed)
+def request(prompt: Prompt, subject: str, max_tokens: int, sampling: Sampling, record: Record, number: int) -> Request:
+    """The request for the `number`th text of a record. Its seed depends on the run's seed, the record's id and the
+    number, and on nothing else: not on the records beside it or their order."""
+    key = f"{sampling.seed}\0{record['id']}\0{number}".encode("utf-8", "replace")
+    seed = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") % (1 << _SEED_BITS)
+    return Request(prompt, subject, max_tokens, sampling, seed)
 
 
 def clean(text: str) -> str:
@@ -94,17 +131,22 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def provenance(engine: Engine, sampling: Sampling, completions: Sequence[Completion]) -> dict[str, Any]:
-    """The fields of a step that say how its texts came about.
+def provenance(
+    engine: Engine, sampling: Sampling, max_tokens: int | Mapping[str, int], completions: Sequence[Completion]
+) -> dict[str, Any]:
+    """The fields of a step that say how its texts came about, enough to make them again.
 
-    finish: "length" if any was cut off, else "stop". tokens: of all of them. seed: only where it mattered.
+    max_tokens: the limit for one text, or for each kind. seed: only where it mattered. finish: "length" if any text
+    was cut off, else "stop". tokens: of all of them. A text that was reused says how it was made then.
     """
     seed = {"seed": sampling.seed} if sampling.temperature > 0 else {}
     cut = any(completion.finish == "length" for completion in completions)
     return {
         **engine.provenance(),
-        "temperature": sampling.temperature,
+        **completions[0].made_by,
+        **engine.parameters(sampling),
         **seed,
+        "max_tokens": max_tokens,
         "finish": "length" if cut else "stop",
         "tokens": sum(completion.tokens for completion in completions),
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +18,9 @@ _VERSIONS = (2, 3)
 _ALIGNMENT_KEY, _ALIGNMENT = b"general.alignment", 32
 _STRING, _ARRAY, _UINT32 = 8, 9, 4
 _VALUE_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+_VALUE_FORMS = {
+    0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d",
+}  # fmt: skip
 _MOST_ENTRIES = 1 << 20  # of metadata keys and of tensors; real files have some dozens and some thousands
 _LONGEST_STRING = 1 << 26
 _DEEPEST_ARRAY = 4
@@ -32,8 +36,15 @@ TENSOR_TYPES = {
 }  # fmt: skip
 
 
+Metadata = dict[str, str | int | float | bool]
+
+
 class DamagedError(ModelError):
-    """A model file is not what it should be."""
+    """A model file is not what it should be. reason: in a few words, without the file."""
+
+    def __init__(self, message: str, hint: str = "", reason: str = "") -> None:
+        super().__init__(message, hint)
+        self.reason = reason or message
 
 
 def check_gguf(path: Path) -> None:
@@ -46,7 +57,23 @@ def check_gguf(path: Path) -> None:
         try:
             _Header(file, size).check()
         except _HeaderError as error:
-            raise DamagedError(f"{path}: damaged or incomplete ({error})", "copy or download it again") from None
+            raise _damaged(path, error) from None
+
+
+def read_metadata(path: Path, *keys: str) -> Metadata:
+    """Return the metadata with these keys, as far as they are there; reads no further than needed. Arrays are left out.
+
+    Raises DamagedError for a file that is no GGUF file, and OSError.
+    """
+    with path.open("rb") as file:
+        try:
+            return _Header(file, os.fstat(file.fileno()).st_size).metadata(keys)
+        except _HeaderError as error:
+            raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: _HeaderError) -> DamagedError:
+    return DamagedError(f"{path}: damaged or incomplete ({error})", "copy or download it again", str(error))
 
 
 class _HeaderError(Exception):
@@ -61,17 +88,7 @@ class _Header:
         self._alignment = _ALIGNMENT
 
     def check(self) -> None:
-        if self._file.read(len(MAGIC)) != MAGIC:
-            raise _HeaderError("no GGUF magic at its start")
-        version = self._number("<I")
-        if version not in _VERSIONS:
-            swapped = int.from_bytes(version.to_bytes(4, "little"), "big")
-            raise _HeaderError(
-                "it is for big-endian machines" if swapped in _VERSIONS else f"unknown GGUF version {version}"
-            )
-        tensors, keys = self._count("tensors"), self._count("metadata keys")
-        if tensors == 0:
-            raise _HeaderError("it holds no tensors")
+        tensors, keys = self._counts()
         for _ in range(keys):
             self._metadata()
         places = [self._tensor() for _ in range(tensors)]
@@ -83,6 +100,38 @@ class _Header:
             if start + offset + length > self._size:
                 raise _HeaderError(f"tensor {name} ends at byte {start + offset + length}, the file at {self._size}")
             expected = self._padded(offset + length)
+
+    def metadata(self, wanted: Sequence[str]) -> Metadata:
+        _, keys = self._counts()
+        found: Metadata = {}
+        for _ in range(keys):
+            if len(found) == len(wanted):
+                break
+            key, kind = self._string().decode("utf-8", "replace"), self._number("<I")
+            if key not in wanted or kind == _ARRAY:
+                self._skip(kind, 0)
+            elif kind == _STRING:
+                found[key] = self._string().decode("utf-8", "replace")
+            elif kind in _VALUE_FORMS:
+                found[key] = struct.unpack(_VALUE_FORMS[kind], self._take(_VALUE_BYTES[kind]))[0]
+            else:
+                raise _HeaderError(f"a metadata value of unknown type {kind}")
+        return found
+
+    def _counts(self) -> tuple[int, int]:
+        """How many tensors and metadata keys the file has, from its first bytes."""
+        if self._file.read(len(MAGIC)) != MAGIC:
+            raise _HeaderError("no GGUF magic at its start")
+        version = self._number("<I")
+        if version not in _VERSIONS:
+            swapped = int.from_bytes(version.to_bytes(4, "little"), "big")
+            raise _HeaderError(
+                "it is for big-endian machines" if swapped in _VERSIONS else f"unknown GGUF version {version}"
+            )
+        tensors, keys = self._count("tensors"), self._count("metadata keys")
+        if tensors == 0:
+            raise _HeaderError("it holds no tensors")
+        return tensors, keys
 
     def _metadata(self) -> None:
         key = self._string()

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import ujson
 
-from xqe.errors import InputError
+from xqe.errors import InputError, XqeError
 
 STDIN = "-"
 SIGPIPE_STATUS = 141  # 128 + SIGPIPE, what a shell reports for `yes | head -1`
@@ -133,11 +133,22 @@ def dumps(value: Any) -> str:
 
 
 def write(line: str) -> None:
-    """Write a line to standard output and flush it; a reader that has gone away ends the process with 141."""
+    """Write a line to standard output and flush it; a reader that has gone away ends the process with 141.
+
+    Raises XqeError where it cannot be written: a full disk, say.
+    """
     try:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
-        # Typer would turn it into status 1, and the interpreter would complain when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _abandon_stdout()  # typer would turn the error into status 1
         raise SystemExit(SIGPIPE_STATUS) from None
+    except OSError as error:
+        _abandon_stdout()
+        reason = (error.strerror or str(error)).lower()
+        raise XqeError(f"standard output: {reason}", "what was written before is whole") from None
+
+
+def _abandon_stdout() -> None:
+    """Nothing more can be written; the interpreter would complain when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

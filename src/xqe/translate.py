@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from xqe import examples, prompts
-from xqe.engines.base import Completion, Engine, Request
+from xqe.engines.base import Completion, Engine, Request, Sampling
 from xqe.errors import XqeError
-from xqe.generation import Sampling, clean, one_line, provenance
+from xqe.generation import clean, one_line, provenance, request
 from xqe.languages import Language, language
 from xqe.prompts import Prompt, Template
 from xqe.records import Record, advanced
@@ -47,19 +47,25 @@ class Translate:
         if origin.code == self._target.code:
             return []
         return [
-            self._sampling.request(
-                self._prompt(text, field, origin), text, most_tokens(text, self._max_tokens[field]), record, number
+            request(
+                self._prompt(text, field, origin),
+                text,
+                most_tokens(text, self._max_tokens[field]),
+                self._sampling,
+                record,
+                number,
             )
             for number, (field, text) in enumerate(_texts(record))
         ]
 
     def result(self, record: Record, completions: Sequence[Completion]) -> Record:
         query, *passages = (clean(completion.text) for completion in completions)
+        limits = self._max_tokens if passages else self._max_tokens["query"]
         step = {
             "step": self.name,
             "from": language(record["lang"]).code,
             "to": self._target.code,
-            **provenance(self._engine, self._sampling, completions),
+            **provenance(self._engine, self._sampling, limits, completions),
         }
         # Some chat models add remarks below the translation of a query; a query is one line.
         return advanced(

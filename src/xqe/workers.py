@@ -14,8 +14,8 @@ from multiprocessing.connection import wait
 from typing import NamedTuple
 
 from xqe.analysis import analyzer
-from xqe.cores import available_cores
 from xqe.documents import Placed
+from xqe.machine import available_cores
 
 _CHUNK = 500_000  # characters that are one task of a worker; each document counts 100 more
 _LARGE = 8  # chunks; a smaller collection is analysed before worker processes would have started

@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from xqe.commands import options
-from xqe.commands.generating import EngineOptions, run_stage
+from xqe.commands.generating import run_stage, sampling_of
 from xqe.commands.streams import Queries
 from xqe.expand import PASSAGE_TOKENS, Strategy
 
 
+@options.takes(generation=options.Generation)
 def expand(
     query: options.Query = None,
     strategy: Annotated[Strategy, typer.Option("--strategy", "-s", help="The paper's prompts.")] = Strategy.ZEROSHOT,
@@ -56,17 +57,11 @@ def expand(
         ),
     ] = None,
     files: options.Input = None,
-    model: options.Model = None,
     max_tokens: Annotated[
         int, typer.Option("--max-tokens", min=1, metavar="N", help="Most tokens to generate for one passage.")
     ] = PASSAGE_TOKENS,
-    temperature: options.Temperature = 0.0,
-    seed: options.Seed = 0,
-    batch: options.Batch = options.DEFAULT_BATCH,
-    gpu_layers: options.GpuLayers = -1,
-    threads: options.Threads = None,
-    ctx: options.Context = None,
-    show_prompt: options.ShowPrompt = False,
+    *,
+    generation: options.Generation,
 ) -> None:
     """Write passages that could answer each query, in the query's language.
 
@@ -76,17 +71,14 @@ def expand(
     from xqe import prompts
     from xqe.examples import Chooser
     from xqe.expand import Expand
-    from xqe.generation import Sampling
 
     template = prompts.load(prompt, "expand") if prompt is not None else strategy.template
     choose = None
     if examples is not None or shots is not None:
-        choose = Chooser(examples, template.shots if shots is None else shots, seed)
+        choose = Chooser(examples, template.shots if shots is None else shots, generation.seed)
     queries = Queries(query, files, "--lang", lang)
     run_stage(
         queries,
-        queries.total,
-        EngineOptions(model, gpu_layers, threads, batch, ctx),
-        lambda engine: Expand(engine, template, choose, samples, Sampling(temperature, seed), max_tokens),
-        show_prompt,
+        generation,
+        lambda engine: Expand(engine, template, choose, samples, sampling_of(generation), max_tokens),
     )

@@ -1,79 +1,110 @@
-"""What the generating commands share: opening an engine, and showing prompts instead of generating."""
+"""What the generating commands share: opening an engine, running a stage on it, and showing prompts instead."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+import typer
+
 from xqe import jsonl
-from xqe.commands.streams import emit, first_of
+from xqe.commands.streams import FAILED_STATUS, Queries, emit, first_of
+from xqe.errors import XqeError
 from xqe.messages import say
-from xqe.records import Record
 
 if TYPE_CHECKING:
-    from xqe.engines.base import Engine
-    from xqe.generation import Stage
+    from xqe.commands.options import Generation
+    from xqe.engines.base import Engine, Sampling
+    from xqe.generation import Stage, Tally
 
 FAKE = "fake"
+SERVER = "openai:"
 
 
-@dataclass(frozen=True, slots=True)
-class EngineOptions:
-    """The options --model, --gpu-layers, --threads, --batch and --ctx."""
+def sampling_of(options: Generation) -> Sampling:
+    """How the options want texts drawn."""
+    from xqe.engines.base import Sampling
 
-    model: str | None
-    gpu_layers: int
-    threads: int | None
-    batch: int
-    context: int | None
-
-    def open(self, vocabulary_only: bool = False) -> Engine:
-        """Open the engine; `vocabulary_only` loads no weights, for showing prompts."""
-        if self.model == FAKE:
-            from xqe.engines.fake import FakeEngine
-
-            return FakeEngine()
-        from xqe import models
-
-        name = self.model
-        if name is None:
-            name = models.default_model()
-            models.announce_default()
-        resolved = models.resolve(name)
-        from xqe.engines.llama.engine import LlamaEngine
-
-        return LlamaEngine(
-            resolved.name,
-            str(resolved.path),
-            models.sha256_of(resolved.path),
-            self.gpu_layers,
-            self.threads,
-            self.batch,
-            self.context,
-            vocabulary_only,
-        )
+    return Sampling(options.temperature, options.top_p, options.top_k, options.repeat_penalty, options.seed)
 
 
-def run_stage(
-    records: Iterable[Record],
-    total: int | None,
-    options: EngineOptions,
-    make: Callable[[Engine], Stage],
-    show_prompt: bool,
-) -> None:
+def open_engine(options: Generation) -> Engine:
+    """The engine that --model names. Raises XqeError for what does not go together, before anything is loaded."""
+    if options.model == FAKE:
+        from xqe.engines.fake import FakeEngine
+
+        return FakeEngine()
+    if options.model is not None and options.model.startswith(SERVER):
+        return _server(options, options.model.removeprefix(SERVER))
+    if options.base_url is not None and options.model is None:
+        raise XqeError("--base-url names a server but no model of it", f"add --model {SERVER}NAME")
+    return _local(options)
+
+
+def _server(options: Generation, name: str) -> Engine:
+    from xqe.engines.openai import OpenAIEngine
+
+    raise NotImplementedError
+
+
+def _local(options: Generation) -> Engine:
+    from xqe import models
+    from xqe.engines.llama import settings as llama
+
+    adapters = tuple(llama.adapter(text) for text in options.lora or [])
+    settings = llama.Settings(
+        batch=options.batch,
+        context=options.ctx,
+        threads=options.threads,
+        gpu_layers=options.gpu_layers,
+        split_mode=options.split_mode,
+        tensor_split=llama.tensor_split(options.tensor_split),
+        main_gpu=options.main_gpu,
+        flash_attention=options.flash_attention,
+        cache_type=options.cache_type,
+        deterministic=options.deterministic,
+        verbose=options.verbose,
+    )
+    settings.check()
+    name = options.model
+    if name is None:
+        name = models.default_model()
+        models.announce_default()
+    resolved = models.resolve(name)
+    from xqe.engines.llama.engine import LlamaEngine
+
+    sha256 = models.sha256_of(resolved.path)
+    return LlamaEngine(
+        resolved.name, str(resolved.path), sha256, settings, adapters, vocabulary_only=options.show_prompt
+    )
+
+
+def run_stage(queries: Queries, options: Generation, make: Callable[[Engine], Stage]) -> None:
     """Run the stage that `make` builds for the engine, or show its prompts; no model is loaded for no records."""
-    from xqe.generation import prompts_of, run
+    from xqe.generation import Tally, prompts_of, run
 
-    arrived = first_of(records)
+    arrived = first_of(queries)
     if arrived is None:
         return
-    with options.open(vocabulary_only=show_prompt) as engine:
+    tally = Tally()
+    with open_engine(options) as engine:
         stage = make(engine)
-        if show_prompt:
+        if options.show_prompt:
             _show(prompts_of(stage, engine, arrived))
-        else:
-            emit(run(stage, engine, arrived), stage.name, total)
+            return
+        try:
+            emit(run(stage, engine, arrived, tally), stage.name, queries.total)
+        except (KeyboardInterrupt, XqeError):  # not a closed pipe, which ends quietly
+            _summarize(stage, tally, options)
+            raise
+    _summarize(stage, tally, options)
+    if tally.failed:
+        raise typer.Exit(FAILED_STATUS)
+
+
+def _summarize(stage: Stage, tally: Tally, options: Generation) -> None:
+    if not options.quiet:
+        say(f"{stage.name}: {tally.line()}")
 
 
 def _show(prompts: Iterator[tuple[str, str]]) -> None:

@@ -12,8 +12,8 @@ import typer
 from xqe import jsonl
 from xqe.commands import options
 from xqe.commands.streams import Queries, emit, report_failures
-from xqe.cores import available_cores
 from xqe.errors import XqeError
+from xqe.machine import available_cores
 from xqe.messages import progress, say
 from xqe.records import Record, has_failed
 from xqe.search import GREATEST_WEIGHT, Settings, Use, run_lines
@@ -75,7 +75,7 @@ def search(
     if form is RunFormat.TREC:
         _write_run(progress(found, queries.total, "search"), tag)
     else:
-        emit(found, "search", queries.total)
+        report_failures(*emit(found, "search", queries.total))
 
 
 def _weight(text: str) -> float | None:
@@ -104,4 +104,4 @@ def _write_run(records: Iterable[Record], tag: str) -> None:
         unanswered += not lines
     if unanswered:
         say(f"{unanswered} of {count} queries have no hits, and so no line in the run")
-    report_failures(failures, count)
+    report_failures(count, failures)

@@ -86,17 +86,18 @@ def first_of(records: Iterable[Record]) -> Iterator[Record] | None:
     return next(((chain([record], rest)) for record in rest), None)
 
 
-def emit(records: Iterable[Record], label: str, total: int | None = None) -> None:
-    """Write each record as it comes; end with status 1 and one line if any of them failed."""
+def emit(records: Iterable[Record], label: str, total: int | None = None) -> tuple[int, int]:
+    """Write each record as it comes; return how many there were, and how many of them failed."""
     count = failures = 0
     for record in progress(records, total, label):
         jsonl.write(jsonl.dumps(record))
         count += 1
         failures += has_failed(record)
-    report_failures(failures, count)
+    return count, failures
 
 
-def report_failures(failures: int, count: int) -> None:
+def report_failures(count: int, failures: int) -> None:
+    """End with status 1 and one line if any record failed."""
     if failures:
         say(f'{failures} of {count} records failed; each has an "error" field that says at which step and why')
         raise typer.Exit(FAILED_STATUS)

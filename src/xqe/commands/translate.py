@@ -7,13 +7,14 @@ from typing import Annotated
 import typer
 
 from xqe.commands import options
-from xqe.commands.generating import EngineOptions, run_stage
+from xqe.commands.generating import run_stage, sampling_of
 from xqe.commands.streams import Queries
 from xqe.languages import LANGUAGES, language
 
 _CODES = " ".join(LANGUAGES)
 
 
+@options.takes(generation=options.Generation)
 def translate(
     to: Annotated[str, typer.Option("--to", metavar="LANG", help=f"Language to translate into: {_CODES}.")],
     query: options.Query = None,
@@ -27,7 +28,6 @@ def translate(
         ),
     ] = None,
     files: options.Input = None,
-    model: options.Model = None,
     max_tokens: Annotated[
         int | None,
         typer.Option(
@@ -38,28 +38,16 @@ def translate(
             help="Most tokens for one text. [default: 64 for a query, 384 for a passage, less for short ones]",
         ),
     ] = None,
-    temperature: options.Temperature = 0.0,
-    seed: options.Seed = 0,
-    batch: options.Batch = options.DEFAULT_BATCH,
-    gpu_layers: options.GpuLayers = -1,
-    threads: options.Threads = None,
-    ctx: options.Context = None,
-    show_prompt: options.ShowPrompt = False,
+    *,
+    generation: options.Generation,
 ) -> None:
     """Translate queries, and their passages where there are any (that is E+T).
 
     Reads query records, writes them with "query", "lang" and "passages" in the new language. A record that is in
     that language already passes unchanged.
     """
-    from xqe.generation import Sampling
     from xqe.translate import Translate
 
     target = language(to, "--to")
     queries = Queries(query, files, "--from", source)
-    run_stage(
-        queries,
-        queries.total,
-        EngineOptions(model, gpu_layers, threads, batch, ctx),
-        lambda engine: Translate(engine, target, Sampling(temperature, seed), max_tokens),
-        show_prompt,
-    )
+    run_stage(queries, generation, lambda engine: Translate(engine, target, sampling_of(generation), max_tokens))

@@ -12,7 +12,7 @@ import signal
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType, TracebackType
@@ -24,17 +24,32 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
+class Sampling:
+    """How texts are drawn; None leaves a parameter to the engine, which knows its model.
+
+    temperature: 0 is greedy. top_p, top_k: what is left to draw from, unused when greedy. repeat_penalty: what the
+    score of a token that the text has already is divided by, 1 for nothing. seed: of the whole run.
+    """
+
+    temperature: float = 0.0
+    top_p: float | None = None
+    top_k: int | None = None
+    repeat_penalty: float | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One text to generate.
 
     subject: the query or passage that the prompt is about (the fake engine answers with it). max_tokens: the most
-    tokens to generate. temperature: 0 is greedy. seed: of the sampling, unused when greedy.
+    tokens to generate. seed: of this text, unused when greedy.
     """
 
     prompt: Prompt
     subject: str
     max_tokens: int
-    temperature: float = 0.0
+    sampling: Sampling = Sampling()
     seed: int = 0
 
 
@@ -43,22 +58,35 @@ class Completion:
     """What came of a request.
 
     text: without the stop string. finish: "stop", "length" (max_tokens were reached) or "error". tokens: how many
-    were generated. error: why there is no text, in one line, when finish is "error".
+    were generated. error: why there is no text, in one line, when finish is "error". reused: it was not generated now.
+    made_by: where it was reused, what the provenance of the engine that generated it says of its making.
     """
 
     text: str
     finish: str
     tokens: int
     error: str = ""
+    reused: bool = False
+    made_by: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def has_failed(self) -> bool:
+        return self.finish == "error"
 
 
 @dataclass(slots=True)
 class Job(Generic[T]):
-    """An item and the requests it needs; the engine fills `completions`, one for each request, in their order."""
+    """An item and the requests it needs; the engine fills `completions`, one for each request, in their order.
+
+    An engine leaves alone what is filled already, and the positions that are `claimed`: somebody else answers them.
+    on_completion: called as (position, completion) whenever one is filled, in whatever thread fills it.
+    """
 
     item: T
     requests: list[Request]
     completions: list[Completion | None] = field(default_factory=list)
+    claimed: set[int] = field(default_factory=set)
+    on_completion: Callable[[int, Completion], None] | None = None
 
     def __post_init__(self) -> None:
         self.completions = [None] * len(self.requests)
@@ -66,6 +94,15 @@ class Job(Generic[T]):
     @property
     def is_done(self) -> bool:
         return all(completion is not None for completion in self.completions)
+
+    def open(self) -> list[int]:
+        """The positions that an engine has to answer."""
+        return [i for i, done in enumerate(self.completions) if done is None and i not in self.claimed]
+
+    def fill(self, position: int, completion: Completion) -> None:
+        self.completions[position] = completion
+        if self.on_completion is not None:
+            self.on_completion(position, completion)
 
     def results(self) -> list[Completion]:
         """The completions of a job that is done."""
@@ -84,7 +121,10 @@ class Ticket:
         return self.job.requests[self.position]
 
     def done(self, completion: Completion) -> None:
-        self.job.completions[self.position] = completion
+        self.job.fill(self.position, completion)
+
+    def failed(self, error: str, tokens: int = 0) -> None:
+        self.done(Completion("", "error", tokens, error))
 
 
 class Engine(ABC):
@@ -97,8 +137,12 @@ class Engine(ABC):
     is_chat: bool
 
     @abstractmethod
+    def rendered(self, prompt: Prompt) -> str:
+        """Return the text of a prompt as it goes to the model: what a generation depends on."""
+
     def show(self, prompt: Prompt) -> str:
-        """Return the text that the model sees for a prompt, special tokens included."""
+        """Return the text that the model sees for a prompt, special tokens included, for a person to read."""
+        return self.rendered(prompt)
 
     @abstractmethod
     def generate(self, jobs: Iterable[Job[T]]) -> Iterator[Job[T]]:
@@ -108,9 +152,21 @@ class Engine(ABC):
         done are yielded, and then KeyboardInterrupt is raised.
         """
 
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """What a text depends on besides its prompt and the parameters: the model, its adapters. JSON values."""
+
+    @abstractmethod
+    def parameters(self, sampling: Sampling) -> dict[str, Any]:
+        """The parameters of sampling that are in force, by their names, without those that have no effect."""
+
+    def making(self) -> dict[str, Any]:
+        """The fields that a step says about how the model is run, which are not of its identity."""
+        return {}
+
     def provenance(self) -> dict[str, Any]:
-        """The fields that a step says about the model."""
-        return {"model": self.name}
+        """The fields that a step says about the model and how it is run."""
+        return {**self.identity(), **self.making()}
 
     @abstractmethod
     def close(self) -> None:
@@ -165,7 +221,7 @@ class Feed(Generic[T]):
                 self.ended, self._failure = True, job
                 break
             self._order.append(job)
-            tickets.extend(Ticket(job, position) for position in range(len(job.requests)))
+            tickets.extend(Ticket(job, position) for position in job.open())
         return tickets
 
     def finished(self) -> Iterator[Job[T]]:

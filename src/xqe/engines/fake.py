@@ -15,9 +15,9 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from xqe.engines.base import Completion, Engine, Feed, Job, Request, deferred_interrupt
+from xqe.engines.base import Completion, Engine, Feed, Job, Request, Sampling, deferred_interrupt
 from xqe.prompts import Chat, Prompt
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ class FakeEngine(Engine):
         self.name = name
         self.is_chat = is_chat
 
-    def show(self, prompt: Prompt) -> str:
+    def rendered(self, prompt: Prompt) -> str:
         return f"<system>{prompt.system}\n<user>{prompt.user}\n<model>" if isinstance(prompt, Chat) else prompt.text
 
     def generate(self, jobs: Iterable[Job[T]]) -> Iterator[Job[T]]:
@@ -54,6 +54,12 @@ class FakeEngine(Engine):
         finally:
             feed.close()
 
+    def identity(self) -> dict[str, Any]:
+        return {"model": self.name}
+
+    def parameters(self, sampling: Sampling) -> dict[str, Any]:
+        return {"temperature": sampling.temperature}
+
     def close(self) -> None:
         """There is nothing to free."""
 
@@ -65,8 +71,8 @@ class FakeEngine(Engine):
             return Completion("", "stop", 1)
         if "fake:slow" in subject:
             time.sleep(SLOW_SECONDS)
-        seed = request.seed if request.temperature > 0 else 0
-        digest = hashlib.blake2b(f"{seed}\0{self.show(request.prompt)}".encode("utf-8", "replace"), digest_size=4)
+        seed = request.seed if request.sampling.temperature > 0 else 0
+        digest = hashlib.blake2b(f"{seed}\0{self.rendered(request.prompt)}".encode("utf-8", "replace"), digest_size=4)
         words = [*subject.split(), digest.hexdigest()][: request.max_tokens]
         finish = "length" if "fake:length" in subject or len(words) == request.max_tokens else "stop"
         return Completion(" ".join(words), finish, len(words))

@@ -1,73 +1,41 @@
-"""llama.cpp through the low-level bindings of llama-cpp-python: model, vocabulary, context, sampler.
+"""llama.cpp's objects: model, vocabulary, adapter, context.
 
-The only module that imports llama_cpp. Nothing here decides what is decoded when; that is `scheduler`.
+Nothing here decides what is decoded when; that is `scheduler`.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
-import re
-from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from xqe.engines.llama.library import llama_cpp, log
+from xqe.engines.llama.settings import Settings
 from xqe.errors import ModelError
-
-# OpenMP's threads spin at every barrier for as long as this says before they sleep. Its default is best on a machine
-# of one's own; with one other busy process beside it, this makes two to four times as many tokens, and costs a few
-# percent without. It is read when the library is loaded.
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-
-import llama_cpp
+from xqe.machine import available_memory
+from xqe.models import amount
 
 Tokens = NDArray[np.int32]
+Stopped = Callable[[], bool]
+"""True once what is under way should be given up."""
 
 MAX_SEQUENCES = 256  # LLAMA_MAX_SEQ
+CELL_PADDING = 256  # what llama.cpp pads the cells it attends to by
+ABORTED = 2  # llama_decode's status where `stopped` said so
 N_BATCH = 2048
 N_UBATCH = 512
-TOP_K = 64
-TOP_P = 0.95
 
-_WARN, _ERROR, _CONTINUED = 3, 4, 5  # ggml_log_level
+_SPLIT_MODES = {"none": 0, "layer": 1, "row": 2}  # llama_split_mode
+_FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}  # llama_flash_attn_type
+_CACHE_TYPES = {"f32": (0, 4.0), "f16": (1, 2.0), "bf16": (30, 2.0), "q8_0": (8, 34 / 32), "q4_0": (2, 18 / 32)}
+"""ggml's number of a type, and its bytes a value."""
 
-
-class _Log:
-    """Keeps llama.cpp's latest warnings and errors, and everything else of it off standard error."""
-
-    def __init__(self) -> None:
-        self.lines: deque[str] = deque(maxlen=40)
-        self._level = 0
-        self.callback = llama_cpp.llama_log_callback(self._receive)  # the reference must outlive every model
-        llama_cpp.llama_log_set(self.callback, ctypes.c_void_p(0))
-
-    def _receive(self, level: int, text: bytes, _data: Any) -> None:
-        if level != _CONTINUED:
-            self._level = level
-        if self._level in (_WARN, _ERROR):
-            line = text.decode("utf-8", "replace").strip()
-            if line:
-                self.lines.append(line)
-
-    def reason(self) -> str:
-        """The last errors in llama.cpp's own words, without the names of its functions."""
-        told = [re.sub(r"^[a-z_0-9:~]+: |error loading model: ", "", line) for line in self.lines]
-        said = [line for line in told if "failed to load model" not in line]
-        return (said or told or ["llama.cpp gave no reason"])[0]
-
-
-_log = _Log()
-
-
-def version() -> str:
-    return f"llama-cpp-python {llama_cpp.__version__}"
-
-
-def supports_gpu() -> bool:
-    return bool(llama_cpp.llama_supports_gpu_offload())
+ALL_LAYERS = -1
 
 
 class Vocabulary:
@@ -137,10 +105,21 @@ class Vocabulary:
 
 
 class Model:
-    """A loaded GGUF file. `vocabulary_only` reads no weights, for showing prompts."""
+    """A loaded GGUF file. `vocabulary_only` reads no weights, for showing prompts.
 
-    def __init__(self, path: str, gpu_layers: int = -1, vocabulary_only: bool = False) -> None:
-        """Raises ModelError, with llama.cpp's reason, for a file that is missing, damaged, or no GGUF."""
+    stopped: asked while the weights are read; KeyboardInterrupt is raised once it says so.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        settings: Settings | None = None,
+        vocabulary_only: bool = False,
+        gpu_layers: int = ALL_LAYERS,
+        stopped: Stopped = lambda: False,
+    ) -> None:
+        """Raises ModelError, with llama.cpp's reason, for a file that is missing, damaged, too large, or no GGUF."""
+        settings = settings or Settings()
         file = Path(path)
         if not file.is_file():
             raise ModelError(
@@ -148,12 +127,26 @@ class Model:
             )
         parameters = llama_cpp.llama_model_default_params()
         parameters.n_gpu_layers = gpu_layers
+        parameters.split_mode = _SPLIT_MODES[settings.split_mode]
+        parameters.main_gpu = settings.main_gpu
         parameters.vocab_only = vocabulary_only
-        _log.lines.clear()
+        shares = (ctypes.c_float * int(llama_cpp.llama_max_devices()))(*settings.tensor_split)
+        if settings.tensor_split:
+            parameters.tensor_split = shares
+        going_on = llama_cpp.llama_progress_callback(lambda _progress, _data: not stopped())
+        parameters.progress_callback = going_on
+        self.gpu_layers = gpu_layers
+        log.clear()
+        self._adapters: dict[str, Any] = {}
         self._pointer: Any = llama_cpp.llama_model_load_from_file(os.fsencode(path), parameters)
+        if stopped():
+            self.close()
+            raise KeyboardInterrupt
         if not self._pointer:
+            sizes = f"the file has {amount(file.stat().st_size)}, {amount(available_memory())} of memory are free"
             raise ModelError(
-                f"{path}: cannot be loaded ({_log.reason()})", "check it with xqe models verify, or download it again"
+                f"{path}: cannot be loaded ({log.reason()}; {sizes})",
+                "check it with xqe models verify, or take a smaller model",
             )
         self.vocabulary = Vocabulary(llama_cpp.llama_model_get_vocab(self._pointer))
         if not vocabulary_only and llama_cpp.llama_model_has_encoder(self._pointer):
@@ -172,8 +165,41 @@ class Model:
     def pointer(self) -> Any:
         return self._pointer
 
+    def cell_bytes(self, cache_type: str) -> int:
+        """Bytes of KV cache for one token, in all layers: an estimate from the model's dimensions."""
+        layers = int(llama_cpp.llama_model_n_layer(self._pointer))
+        heads = max(1, int(llama_cpp.llama_model_n_head_kv(self._pointer)))
+        usual = int(llama_cpp.llama_model_n_embd(self._pointer)) // max(
+            1, int(llama_cpp.llama_model_n_head(self._pointer))
+        )
+        architecture = self.metadata("general.architecture") or ""
+        lengths = [int(self.metadata(f"{architecture}.attention.{kind}_length") or usual) for kind in ("key", "value")]
+        return max(1, int(layers * heads * sum(lengths) * _CACHE_TYPES[cache_type][1]))
+
+    def metadata(self, key: str) -> str | None:
+        """A metadata value as text; None for one that is not there."""
+        buffer = ctypes.create_string_buffer(256)
+        length = llama_cpp.llama_model_meta_val_str(self._pointer, key.encode(), buffer, len(buffer))
+        return buffer.value.decode("utf-8", "replace") if length >= 0 else None
+
+    def adapter(self, path: str) -> Any:
+        """Load a LoRA adapter, once; it is freed with the model. Raises ModelError, with llama.cpp's reason."""
+        if path not in self._adapters:
+            log.clear()
+            pointer = llama_cpp.llama_adapter_lora_init(self._pointer, os.fsencode(path))
+            if not pointer:
+                raise ModelError(
+                    f"--lora {path}: does not fit the model ({log.reason()})",
+                    "an adapter fits only the model that it was trained on",
+                )
+            self._adapters[path] = pointer
+        return self._adapters[path]
+
     def close(self) -> None:
         if self._pointer:
+            for pointer in self._adapters.values():
+                llama_cpp.llama_adapter_lora_free(pointer)
+            self._adapters.clear()
             llama_cpp.llama_model_free(self._pointer)
             self._pointer = None
 
@@ -181,11 +207,23 @@ class Model:
 class Context:
     """A context of a model whose sequences share one KV cache, and the batch that is decoded in it.
 
-    cells: tokens that all sequences together can hold. sequences: how many there may be. The arrays `token`,
-    `position`, `sequence` and `wants_logits`, each of shape (N_BATCH,), are the batch: fill the first n, then decode.
+    cells: tokens that all sequences together can hold. sequences: how many there may be. threads: of the CPU.
+    adapters: (pointer, scale) of those to apply. stopped: asked while a batch is decoded, which is given up once it
+    says so. The arrays `token`, `position`, `sequence` and `wants_logits`, each of shape (N_BATCH,), are the batch:
+    fill the first n, then decode.
     """
 
-    def __init__(self, model: Model, cells: int, sequences: int, threads: int) -> None:
+    def __init__(
+        self,
+        model: Model,
+        cells: int,
+        sequences: int,
+        threads: int,
+        settings: Settings | None = None,
+        adapters: Sequence[tuple[Any, float]] = (),
+        stopped: Stopped = lambda: False,
+    ) -> None:
+        settings = settings or Settings()
         parameters = llama_cpp.llama_context_default_params()
         parameters.n_ctx = cells
         parameters.n_batch = N_BATCH
@@ -193,14 +231,23 @@ class Context:
         parameters.n_seq_max = sequences
         parameters.n_outputs_max = sequences  # fewer aborts the process; n_batch costs 0.5 GB at a 262k vocabulary
         parameters.n_threads = parameters.n_threads_batch = threads
-        parameters.flash_attn_type = -1  # where the backend has it
+        parameters.flash_attn_type = _FLASH_ATTENTION[settings.flash_attention]
+        parameters.type_k = parameters.type_v = _CACHE_TYPES[settings.cache_type][0]
         parameters.kv_unified = True
         parameters.swa_full = True  # a windowed cache could not be shared by prefix
         parameters.no_perf = True
-        _log.lines.clear()
+        self._stopped = llama_cpp.ggml_abort_callback(lambda _data: stopped())  # the reference must outlive the context
+        parameters.abort_callback = self._stopped
+        log.clear()
         self._pointer: Any = llama_cpp.llama_init_from_model(model.pointer, parameters)
         if not self._pointer:
-            raise ModelError(f"no context of {cells} tokens ({_log.reason()})", "lower --batch, --ctx or --max-tokens")
+            needed = cells * model.cell_bytes(settings.cache_type)
+            raise ModelError(
+                f"no context of {cells} tokens ({log.reason()}; its cache has about {amount(needed)}, "
+                f"{amount(available_memory())} of memory are free)",
+                "lower --batch, --ctx or --max-tokens",
+            )
+        self._adapt(adapters)
         self.cells = int(llama_cpp.llama_n_ctx(self._pointer))
         self._memory = llama_cpp.llama_get_memory(self._pointer)
         self._vocabulary_size = model.vocabulary.size
@@ -224,6 +271,15 @@ class Context:
             self.wants_logits.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
         )
 
+    def _adapt(self, adapters: Sequence[tuple[Any, float]]) -> None:
+        if not adapters:
+            return
+        pointers = (llama_cpp.llama_adapter_lora_p_ctypes * len(adapters))(*(pointer for pointer, _ in adapters))
+        scales = (ctypes.c_float * len(adapters))(*(scale for _, scale in adapters))
+        if llama_cpp.llama_set_adapters_lora(self._pointer, pointers, len(adapters), scales) != 0:
+            self.close()
+            raise ModelError(f"the adapters cannot be applied ({log.reason()})", "leave out --lora")
+
     def decode(self, count: int) -> int:
         """Decode the first `count` entries of the batch; return llama_decode's status, 0 when all is well."""
         self._batch.n_tokens = count
@@ -234,16 +290,13 @@ class Context:
         pointer = llama_cpp.llama_get_logits(self._pointer)
         return np.ctypeslib.as_array(pointer, shape=(rows, self._vocabulary_size))
 
-    def sample(self, sampler: Sampler, entry: int) -> int:
-        """Draw a token from the logits of batch entry `entry`."""
-        return int(llama_cpp.llama_sampler_sample(sampler.pointer, self._pointer, entry))
-
     def copy_prefix(self, source: int, target: int, length: int) -> None:
         """Let sequence `target` begin with the first `length` tokens of `source`; only metadata is copied."""
         llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length)
 
-    def clear_sequence(self, sequence: int) -> None:
-        llama_cpp.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+    def clear_sequence(self, sequence: int, start: int = 0) -> None:
+        """Forget a sequence, from its position `start` on."""
+        llama_cpp.llama_memory_seq_rm(self._memory, sequence, start, -1)
 
     def clear(self) -> None:
         llama_cpp.llama_memory_clear(self._memory, True)
@@ -254,21 +307,8 @@ class Context:
             self._pointer = None
 
 
-class Sampler:
-    """A seeded chain for temperature > 0: top-k, top-p, temperature, then the draw. Top-k comes first, because the
-    rest would otherwise sort the whole vocabulary."""
-
-    def __init__(self, temperature: float, seed: int) -> None:
-        self.pointer: Any = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
-        for part in (
-            llama_cpp.llama_sampler_init_top_k(TOP_K),
-            llama_cpp.llama_sampler_init_top_p(TOP_P, 1),
-            llama_cpp.llama_sampler_init_temp(temperature),
-            llama_cpp.llama_sampler_init_dist(seed),
-        ):
-            llama_cpp.llama_sampler_chain_add(self.pointer, part)
-
-    def close(self) -> None:
-        if self.pointer:
-            llama_cpp.llama_sampler_free(self.pointer)
-            self.pointer = None
+def common(a: Tokens, b: Tokens) -> int:
+    """The length of the longest common prefix of two token sequences."""
+    length = min(len(a), len(b))
+    different = np.flatnonzero(a[:length] != b[:length])
+    return int(different[0]) if len(different) else length

@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
-from xqe.cores import available_cores
-from xqe.engines.base import Completion, Engine, Feed, Job, Ticket, deferred_interrupt
-from xqe.engines.llama import binding
+from xqe.engines.base import Engine, Feed, Interrupt, Job, Sampling, Ticket, deferred_interrupt
+from xqe.engines.llama import binding, library, sizing
 from xqe.engines.llama.chat import ChatTemplate
-from xqe.engines.llama.scheduler import MAX_BATCH, Counts, Pending, Scheduler
+from xqe.engines.llama.drawing import Parameters, Picker
+from xqe.engines.llama.pending import Counts, Decoder, Pending
+from xqe.engines.llama.scheduler import Scheduler
+from xqe.engines.llama.sequential import Sequential
+from xqe.engines.llama.settings import DEFAULT_CACHE, Adapter, Settings, check_architecture
 from xqe.errors import ModelError, XqeError
+from xqe.gguf import read_metadata
+from xqe.machine import available_cores, available_memory
+from xqe.models import amount
 from xqe.prompts import Chat, Prompt
 
 T = TypeVar("T")
 
 GATHER_SECONDS = 0.02  # how long to wait for company before the first batch
 POLL_SECONDS = 0.1
-READ_AHEAD = 4  # jobs read for each slot, so that prompts with the same prefix meet
+READ_AHEAD = 4  # jobs read for each sequence, so that prompts with the same prefix meet
+TOP_K = 64
+TOP_P = 0.95
+PRETRAINED_PENALTY = 1.1  # a pretrained model falls into loops
 
 
 class LlamaEngine(Engine):
     """A model loaded by llama.cpp.
 
-    path: of the GGUF file. sha256: of the file, for provenance. gpu_layers: -1 puts all on the GPU where there is
-    one. threads: None for the cores that this process may use. batch: sequences decoded together. context: tokens of
-    context for all of them, None to fit the prompts. vocabulary_only: load no weights; `show` works, `generate` does
-    not. Raises ModelError for a file that cannot be loaded, XqeError for parameters that llama.cpp would abort on.
+    path: of the GGUF file. sha256: of the file, for provenance. adapters: LoRA adapters that are applied.
+    vocabulary_only: load no weights; `show` works, `generate` does not. model: the file, loaded already; whoever
+    loaded it closes it. Raises ModelError for a file that cannot be loaded, XqeError for settings that llama.cpp would
+    abort on.
     """
 
     def __init__(
@@ -34,88 +44,173 @@ class LlamaEngine(Engine):
         name: str,
         path: str,
         sha256: str = "",
-        gpu_layers: int = -1,
-        threads: int | None = None,
-        batch: int = 32,
-        context: int | None = None,
+        settings: Settings | None = None,
+        adapters: tuple[Adapter, ...] = (),
         vocabulary_only: bool = False,
+        model: binding.Model | None = None,
     ) -> None:
-        if not 1 <= batch <= MAX_BATCH:
-            raise XqeError(
-                f"--batch {batch} is out of range", f"llama.cpp decodes 1 to {MAX_BATCH} sequences together here"
-            )
-        if gpu_layers > 0 and not binding.supports_gpu():
-            raise XqeError(f"--gpu-layers {gpu_layers}: this build of llama.cpp knows no GPU", "see the README, GPU")
         self.name = name
-        self._sha256 = sha256
-        self._threads = threads or available_cores()
-        self._batch = batch
-        self._context = context
         self._path = path
-        self._model = binding.Model(path, gpu_layers, vocabulary_only)
+        self._sha256 = sha256
+        self._settings = settings = settings or Settings()
+        self._adapters = adapters
+        settings.check()
+        check_architecture(adapters, path, name)
+        library.log.echo = settings.verbose
+        gpus = [] if vocabulary_only or settings.gpu_layers == 0 else library.gpus()
+        self._owns_model = model is None
+        self._model = model or _load(path, settings, vocabulary_only, gpus)
         self._vocabulary = self._model.vocabulary
         source = self._model.chat_template
-        self._template = (
-            ChatTemplate(source, self._vocabulary.bos_text(), self._vocabulary.eos_text()) if source else None
-        )
+        bos, eos = self._vocabulary.bos_text(), self._vocabulary.eos_text()
+        self._template = ChatTemplate(source, bos, eos) if source else None
         self.is_chat = self._template is not None
+        self._threads = settings.threads or available_cores()
+        self._interrupt: Interrupt | None = None
         self.counts = Counts()  # of the latest `generate`
+        if not vocabulary_only:
+            self._size(library.gpus() if gpus else [])
+            for adapter in adapters:
+                self._model.adapter(adapter.path)
+
+    def _size(self, gpus: list[library.Device]) -> None:
+        """Choose the batch and the most context there may be, now that the weights have their memory."""
+        settings = self._settings
+        self._on_gpu = bool(gpus) and self._model.gpu_layers != 0
+        free = sum(gpu.free for gpu in gpus) if self._on_gpu else available_memory()
+        cell_bytes = self._model.cell_bytes(settings.cache_type)
+        self._most_cells = sizing.most_cells(cell_bytes, free)
+        self._batch = settings.batch or sizing.batch_size(cell_bytes, free, self._on_gpu)
+        if settings.deterministic:
+            self._batch = 1
+        if settings.context is not None and settings.context * cell_bytes > free:
+            raise XqeError(
+                f"--ctx {settings.context} takes {amount(settings.context * cell_bytes)} of memory, "
+                f"and {amount(free)} are free",
+                "leave it out: what the prompts need is chosen by itself",
+            )
+
+    def adapted(self, adapters: tuple[Adapter, ...]) -> LlamaEngine:
+        """An engine on the same loaded model with other adapters, or none. Close it before this one."""
+        return LlamaEngine(self.name, self._path, self._sha256, self._settings, adapters, model=self._model)
+
+    def identity(self) -> dict[str, Any]:
+        settings = self._settings
+        lora = [{"sha256": adapter.sha256, "scale": adapter.scale} for adapter in self._adapters]
+        return {
+            "sha256": self._sha256,
+            **({"lora": lora} if lora else {}),
+            **({"cache_type": settings.cache_type} if settings.cache_type != DEFAULT_CACHE else {}),
+            **({"deterministic": True} if settings.deterministic else {}),
+        }
+
+    def parameters(self, sampling: Sampling) -> dict[str, Any]:
+        used = self._in_force(sampling)
+        drawn = {"top_k": used.top_k, "top_p": used.top_p} if used.temperature > 0 else {}
+        penalty = {"repeat_penalty": used.repeat_penalty} if used.repeat_penalty != 1 else {}
+        return {"temperature": used.temperature, **drawn, **penalty}
+
+    def _in_force(self, sampling: Sampling) -> Parameters:
+        penalty = sampling.repeat_penalty
+        if penalty is None:
+            penalty = 1.0 if self.is_chat else PRETRAINED_PENALTY
+        return Parameters(
+            sampling.temperature,
+            TOP_K if sampling.top_k is None else sampling.top_k,
+            TOP_P if sampling.top_p is None else sampling.top_p,
+            penalty,
+        )
+
+    def making(self) -> dict[str, Any]:
+        layers = {"gpu_layers": self._model.gpu_layers} if self._on_gpu else {}
+        return {"engine": library.version(), "batch": self._batch, "threads": self._threads, **layers}
 
     def provenance(self) -> dict[str, Any]:
-        return {"model": self.name, "sha256": self._sha256, "engine": binding.version(), "batch": self._batch}
+        identity = self.identity()
+        names = [adapter.name for adapter in self._adapters]
+        if names:
+            identity["lora"] = [{"name": name, **lora} for name, lora in zip(names, identity["lora"], strict=True)]
+        return {"model": self.name, **identity, **self.making()}
+
+    def rendered(self, prompt: Prompt) -> str:
+        if not isinstance(prompt, Chat):
+            return prompt.text
+        if self._template is None:
+            raise ModelError(f"{self.name} has no chat template", "give it a completion prompt")
+        return self._template.render(Chat(self._defused(prompt.system), self._defused(prompt.user)))
 
     def show(self, prompt: Prompt) -> str:
         return self._vocabulary.text(self._tokens(prompt))
 
     def generate(self, jobs: Iterable[Job[T]]) -> Iterator[Job[T]]:
-        model = self._model
-        scheduler = Scheduler(
-            self._vocabulary,
-            lambda cells, sequences: binding.Context(model, cells, sequences, self._threads),
-            self._batch,
-            self._context,
-            model.context_size,
-            model.can_share_prefixes,
-        )
-        self.counts = scheduler.counts
+        decoder = self._decoder()
+        self.counts = decoder.counts
         feed = Feed(jobs, depth=READ_AHEAD * self._batch)
         try:
-            with deferred_interrupt() as interrupt:
+            with deferred_interrupt() as self._interrupt:
                 while not feed.is_empty:
-                    if scheduler.is_idle:
+                    if decoder.is_idle:
                         arrived = feed.arrivals(POLL_SECONDS)
                         arrived += feed.arrivals(GATHER_SECONDS) if arrived else []
                     else:
                         arrived = feed.arrivals(0)
                     for ticket in arrived:
-                        self._prepare(ticket, scheduler)
-                    if interrupt.requested:
+                        self._prepare(ticket, decoder)
+                    if self._interrupt.requested:
                         yield from feed.finished_out_of_order()
                         raise KeyboardInterrupt
-                    scheduler.step(feed.ended)
+                    if not decoder.is_idle:
+                        decoder.step(feed.ended)
                     yield from feed.finished()
             feed.check()
         finally:
             feed.close()
-            scheduler.close()
+            decoder.close()
 
-    def _prepare(self, ticket: Ticket, scheduler: Scheduler) -> None:
-        prompt = ticket.request.prompt
+    def _decoder(self) -> Decoder:
+        model, settings = self._model, self._settings
+        if settings.deterministic:
+            most = min(self._most_cells, model.context_size)
+            return Sequential(self._vocabulary, self._open_context, settings.context, most, model.can_share_prefixes)
+        return Scheduler(
+            self._vocabulary,
+            self._open_context,
+            self._batch,
+            settings.context,
+            self._most_cells,
+            model.context_size,
+            model.can_share_prefixes,
+        )
+
+    def _open_context(self, cells: int, sequences: int) -> binding.Context:
+        adapters = [(self._model.adapter(adapter.path), adapter.scale) for adapter in self._adapters]
+        return binding.Context(
+            self._model,
+            cells,
+            sequences,
+            self._threads,
+            self._settings,
+            adapters,
+            lambda: self._interrupt is not None and self._interrupt.requested,
+        )
+
+    def _prepare(self, ticket: Ticket, decoder: Decoder) -> None:
+        request = ticket.request
         try:
-            tokens = self._tokens(prompt)
+            tokens = self._tokens(request.prompt)
         except ModelError as error:
-            ticket.done(Completion("", "error", 0, str(error)))
+            ticket.failed(str(error))
             return
-        stop = () if isinstance(prompt, Chat) else tuple(string.encode() for string in prompt.stop)
-        scheduler.add(Pending(ticket, tokens, stop))
+        stop = () if isinstance(request.prompt, Chat) else tuple(string.encode() for string in request.prompt.stop)
+        parameters = self._in_force(request.sampling)
+        picker = None if parameters.is_plain else Picker(parameters, request.seed)
+        decoder.add(Pending(ticket, tokens, stop, picker))
 
     def _tokens(self, prompt: Prompt) -> binding.Tokens:
         """The tokens of a prompt, BOS exactly once."""
+        text = self.rendered(prompt)
         if not isinstance(prompt, Chat):
-            return self._vocabulary.tokenize(prompt.text, add_special=True, parse_special=False)
-        if self._template is None:
-            raise ModelError(f"{self.name} has no chat template", "give it a completion prompt")
-        text = self._template.render(Chat(self._defused(prompt.system), self._defused(prompt.user)))
+            return self._vocabulary.tokenize(text, add_special=True, parse_special=False)
         bos = self._vocabulary.bos_text()
         has_bos = bool(bos) and text.startswith(bos)
         return self._vocabulary.tokenize(text, add_special=not has_bos, parse_special=True)
@@ -129,4 +224,38 @@ class LlamaEngine(Engine):
         return text
 
     def close(self) -> None:
-        self._model.close()
+        if self._owns_model:
+            self._model.close()
+
+
+def _load(path: str, settings: Settings, vocabulary_only: bool, gpus: list[library.Device]) -> binding.Model:
+    """Load a model with the layers on the GPU that were asked for, or as many as there is room for."""
+    asked = settings.gpu_layers
+    if asked:
+        if not library.supports_gpu():
+            raise XqeError(f"--gpu-layers {asked}: this build of llama.cpp knows no GPU", "see the README, GPU")
+        if not gpus:
+            raise XqeError(f"--gpu-layers {asked}: llama.cpp sees no GPU", "see xqe doctor")
+    size = Path(path).stat().st_size if Path(path).is_file() else 0
+    if not gpus and not vocabulary_only and size > available_memory():
+        raise ModelError(
+            f"{path}: has {amount(size)}, and {amount(available_memory())} of memory are free",
+            "take a smaller model, or end what else uses memory",
+        )
+    blocks = _blocks(path) if gpus else 0
+    layers = asked if asked is not None else sizing.gpu_layers(size, blocks, gpus) if gpus else 0
+    while True:
+        try:
+            with deferred_interrupt() as interrupt:
+                return binding.Model(path, settings, vocabulary_only, layers, lambda: interrupt.requested)
+        except ModelError:
+            if asked is not None or layers == 0:
+                raise
+            layers = (layers if layers > 0 else blocks + 1) * 3 // 4  # the GPU had less to give than it seemed
+
+
+def _blocks(path: str) -> int:
+    """How many layers a model file has, without its output layer."""
+    architecture = read_metadata(Path(path), "general.architecture").get("general.architecture")
+    key = f"{architecture}.block_count"
+    return int(read_metadata(Path(path), key).get(key, 0))

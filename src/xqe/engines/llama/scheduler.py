@@ -13,44 +13,31 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from xqe.engines.base import Completion, Ticket
-from xqe.engines.llama.binding import MAX_SEQUENCES, N_BATCH, Context, Sampler, Tokens, Vocabulary
+from xqe.engines.llama.binding import (
+    ABORTED,
+    CELL_PADDING,
+    MAX_SEQUENCES,
+    N_BATCH,
+    Context,
+    Tokens,
+    Vocabulary,
+    common,
+)
+from xqe.engines.llama.library import log
+from xqe.engines.llama.pending import Counts, Pending, does_not_fit
+from xqe.errors import ModelError
 
 HOLDERS = 8
 MAX_BATCH = MAX_SEQUENCES - HOLDERS
 LEAST_SHARED = 16  # tokens; a shorter common prefix is not worth a wait
-CELL_PADDING = 256
 MAX_FAILURES = 3
 
 OpenContext = Callable[[int, int], Context]
 """(cells, sequences) -> Context."""
-
-
-@dataclass(slots=True)
-class Counts:
-    """What was decoded, in tokens: of all prompts, of these really decoded (the rest was shared), and generated."""
-
-    prompt: int = 0
-    prompt_decoded: int = 0
-    generated: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class Pending:
-    """A tokenized request that waits for a slot. `generated` is not empty if it had to start anew."""
-
-    ticket: Ticket
-    prompt: Tokens
-    stop: tuple[bytes, ...]
-    generated: list[int] = field(default_factory=list)
-
-    @property
-    def most_cells(self) -> int:
-        return len(self.prompt) + self.ticket.request.max_tokens
 
 
 @dataclass(slots=True, eq=False)
@@ -73,8 +60,6 @@ class Slot:
     decoded: int  # tokens of this sequence in the cache
     reserved: int  # cells set aside for it
     holder: Holder | None
-    sampler: Sampler | None
-    text: bytearray = field(default_factory=bytearray)
 
     @property
     def is_reading(self) -> bool:
@@ -85,8 +70,9 @@ class Scheduler:
     """Decodes pending requests, at most `batch` sequences at a time.
 
     open_context: makes the context once the first prompts are known. cells: its size, or None to choose it from the
-    prompts (and to enlarge it when later prompts need more). trained_on: the longest sequence the model knows.
-    share_prefixes: False for recurrent models, whose state can only be copied whole.
+    prompts (and to enlarge it when later prompts need more), up to `most_cells`, which the memory allows. trained_on:
+    the longest sequence the model knows. share_prefixes: False for recurrent models, whose state can only be copied
+    whole.
     """
 
     def __init__(
@@ -95,6 +81,7 @@ class Scheduler:
         open_context: OpenContext,
         batch: int,
         cells: int | None,
+        most_cells: int,
         trained_on: int,
         share_prefixes: bool,
     ) -> None:
@@ -102,6 +89,7 @@ class Scheduler:
         self._open_context = open_context
         self._batch = batch
         self._fixed_cells = cells
+        self._most_cells = cells or most_cells
         self._trained_on = trained_on
         self._share_prefixes = share_prefixes
         self._context: Context | None = None
@@ -114,6 +102,7 @@ class Scheduler:
         self._clock = 0
         self._failures = 0
         self._draining = False
+        self._outputs: list[Slot] = []
         self.counts = Counts()
 
     @property
@@ -122,21 +111,17 @@ class Scheduler:
 
     def add(self, pending: Pending) -> None:
         """Queue a request; one that can never fit gets its error at once."""
-        most = min(self._trained_on, self._fixed_cells or self._trained_on)
-        if pending.most_cells > most:
-            limit = "the model was trained on" if most == self._trained_on else "the context (--ctx) has"
-            _fail(
-                pending,
-                f"the prompt has {len(pending.prompt)} tokens and up to {pending.ticket.request.max_tokens} may "
-                f"follow, but {limit} {most}",
-            )
-        else:
-            self.counts.prompt += len(pending.prompt)
-            self._waiting.append(pending)
+        for limit, whose in (
+            (self._trained_on, "the model was trained on"),
+            (self._most_cells, "the context (--ctx) has" if self._fixed_cells else "the memory has room for"),
+        ):
+            if pending.most_cells > limit:
+                pending.fail(does_not_fit(pending, limit, whose))
+                return
+        self.counts.prompt += len(pending.prompt)
+        self._waiting.append(pending)
 
     def close(self) -> None:
-        for slot in self._slots.values():
-            _release(slot)
         self._slots.clear()
         if self._context is not None:
             self._context.close()
@@ -171,16 +156,28 @@ class Scheduler:
         if self._context is not None:
             cells = max(cells, self._context.cells * 3 // 2)
             self._context.close()
-        self._context = self._open_context(cells, self._batch + HOLDERS)
+            self._context = None
+        self._context = self._open(min(cells, self._most_cells))
         self._reset()
         return self._context
+
+    def _open(self, cells: int) -> Context:
+        """A context of `cells`, or of fewer where memory has less to give than it seemed."""
+        least = max(pending.most_cells for pending in self._waiting)
+        while True:
+            try:
+                return self._open_context(cells, self._batch + HOLDERS)
+            except ModelError:
+                if self._fixed_cells or cells <= least:
+                    raise
+                cells = self._most_cells = max(least, cells // 2)
 
     def _cells_needed(self, input_ended: bool) -> int:
         """Cells for a full batch of prompts like those waiting, and for the prefixes they share."""
         waiting = list(self._waiting)[: 4 * self._batch]
         first = waiting[0].prompt
         rest = max(
-            p.most_cells - (_common(p.prompt, first) if self._share_prefixes else 0) for p in waiting[1:] or waiting
+            p.most_cells - (common(p.prompt, first) if self._share_prefixes else 0) for p in waiting[1:] or waiting
         )
         longest = max(p.most_cells for p in waiting)
         sequences = min(self._batch, len(waiting)) if input_ended else self._batch
@@ -211,7 +208,7 @@ class Scheduler:
             pending = self._waiting.popleft()
             tokens = _input(pending)
             holder, shared = self._best_holder(tokens)
-            if any(_common(slot.input, tokens) >= shared + LEAST_SHARED for slot in reading) and self._share_prefixes:
+            if any(common(slot.input, tokens) >= shared + LEAST_SHARED for slot in reading) and self._share_prefixes:
                 deferred.append(pending)
                 continue
             needed = pending.most_cells - shared
@@ -224,7 +221,8 @@ class Scheduler:
             if needed > room:
                 deferred.append(pending)
                 # Little fits beside each other: let the active ones end, then make a larger context.
-                self._draining = self._fixed_cells is None and len(self._slots) < max(1, self._batch // 2)
+                few = len(self._slots) < max(1, self._batch // 2)
+                self._draining = few and context.cells < self._most_cells
                 break
             room -= needed
             slot = self._start(context, pending, tokens, holder, shared, needed)
@@ -236,9 +234,9 @@ class Scheduler:
         best: Holder | None = None
         shared = 0
         for holder in self._holders:
-            common = min(_common(holder.tokens, tokens), len(tokens) - 1)
-            if common > shared:
-                best, shared = holder, common
+            shared_here = min(common(holder.tokens, tokens), len(tokens) - 1)
+            if shared_here > shared:
+                best, shared = holder, shared_here
         return (best, shared) if shared >= LEAST_SHARED else (None, 0)
 
     def _start(
@@ -250,11 +248,7 @@ class Scheduler:
             holder.last_use = self._clock
             holder.users += 1
             context.copy_prefix(holder.sequence, sequence, shared)
-        request = pending.ticket.request
-        sampler = Sampler(request.temperature, request.seed) if request.temperature > 0 else None
-        slot = Slot(sequence, pending, tokens, shared, reserved, holder, sampler)
-        for token in pending.generated:
-            slot.text += self._vocabulary.piece(token)
+        slot = Slot(sequence, pending, tokens, shared, reserved, holder)
         self._slots[sequence] = slot
         return slot
 
@@ -262,11 +256,11 @@ class Scheduler:
 
     def _keep(self, context: Context, slot: Slot) -> None:
         """Keep a decoded prompt for others, if they would gain by it over the holder it came from."""
-        shared = _common(slot.holder.tokens, slot.input) if slot.holder is not None else 0
+        shared = common(slot.holder.tokens, slot.input) if slot.holder is not None else 0
         new = len(slot.input) - shared
         if not self._share_prefixes or new < LEAST_SHARED:
             return
-        wanted = new >= shared or any(_common(p.prompt, slot.input) >= shared + LEAST_SHARED for p in self._waiting)
+        wanted = new >= shared or any(common(p.prompt, slot.input) >= shared + LEAST_SHARED for p in self._waiting)
         if not wanted or context.cells - self._cells_reserved() < len(slot.input):
             return
         if not self._free_holders:
@@ -295,7 +289,7 @@ class Scheduler:
         """Write the batch: a token for each generating slot, then as much of the new prompts as there is room for."""
         generating = [slot for slot in self._slots.values() if not slot.is_reading]
         count = len(generating)
-        self._outputs: list[tuple[Slot, int]] = [(slot, entry) for entry, slot in enumerate(generating)]
+        self._outputs = list(generating)
         if count:
             context.token[:count] = [slot.pending.generated[-1] for slot in generating]
             context.position[:count] = [slot.decoded for slot in generating]
@@ -317,7 +311,7 @@ class Scheduler:
             self.counts.prompt_decoded += length
             if not slot.is_reading:
                 context.wants_logits[count - 1] = 1
-                self._outputs.append((slot, count - 1))
+                self._outputs.append(slot)
         return count
 
     def _sample(self, context: Context) -> None:
@@ -325,30 +319,17 @@ class Scheduler:
         if not self._outputs:
             return
         logits = context.logits(len(self._outputs))
-        for row, (slot, entry) in enumerate(self._outputs):
+        for row, slot in enumerate(self._outputs):
             if slot.decoded == len(slot.input):
                 self._keep(context, slot)
-            token = int(logits[row].argmax()) if slot.sampler is None else context.sample(slot.sampler, entry)
-            self._accept(context, slot, token)
+            pending = slot.pending
+            token = pending.picker.pick(logits[row], pending.generated) if pending.picker else int(logits[row].argmax())
+            self.counts.generated += 1
+            if pending.accept(token, self._vocabulary):
+                self._release(context, slot)
 
-    def _accept(self, context: Context, slot: Slot, token: int) -> None:
-        pending = slot.pending
-        generated = pending.generated
-        generated.append(token)
-        self.counts.generated += 1
-        if self._vocabulary.is_end(token):
-            self._finish(context, slot, bytes(slot.text), "stop")
-            return
-        piece = self._vocabulary.piece(token)
-        slot.text += piece
-        end = _stop_position(slot.text, len(piece), pending.stop)
-        if end is not None:
-            self._finish(context, slot, bytes(slot.text[:end]), "stop")
-        elif len(generated) >= pending.ticket.request.max_tokens:
-            self._finish(context, slot, bytes(slot.text), "length")
-
-    def _finish(self, context: Context, slot: Slot, text: bytes, finish: str) -> None:
-        _release(slot)
+    def _release(self, context: Context, slot: Slot) -> None:
+        """Free the sequence of a text that is complete."""
         del self._slots[slot.sequence]
         context.clear_sequence(slot.sequence)
         self._free.append(slot.sequence)
@@ -356,67 +337,22 @@ class Scheduler:
             slot.holder.users -= 1
             if not slot.holder.users and slot.holder in self._dropped:
                 self._dropped.remove(slot.holder)
-        slot.pending.ticket.done(Completion(_whole_characters(text), finish, len(slot.pending.generated)))
 
     def _start_anew(self, context: Context, status: int) -> None:
-        """llama_decode failed: clear the cache and queue every active request again with what it has generated."""
-        self._failures += 1
+        """llama_decode failed: clear the cache and queue every active text again with what it has so far."""
+        self._failures += status != ABORTED
         active = sorted(self._slots.values(), key=lambda slot: slot.sequence)
-        for slot in active:
-            _release(slot)
         context.clear()
         self._reset()
         if self._failures >= MAX_FAILURES:
             self._failures = 0
             for slot in active:
-                _fail(slot.pending, f"llama.cpp could not decode the batch (status {status})")
+                slot.pending.fail(f"llama.cpp could not decode the batch (status {status}: {log.reason()})")
         else:
             self._waiting.extendleft(slot.pending for slot in reversed(active))
-
-
-def _release(slot: Slot) -> None:
-    if slot.sampler is not None:
-        slot.sampler.close()
-        slot.sampler = None
-
-
-def _fail(pending: Pending, message: str) -> None:
-    pending.ticket.done(Completion("", "error", len(pending.generated), message))
 
 
 def _input(pending: Pending) -> Tokens:
     if not pending.generated:
         return pending.prompt
     return np.concatenate([pending.prompt, np.asarray(pending.generated, dtype=np.int32)])
-
-
-def _common(a: Tokens, b: Tokens) -> int:
-    """The length of the longest common prefix of two token sequences."""
-    length = min(len(a), len(b))
-    different = np.flatnonzero(a[:length] != b[:length])
-    return int(different[0]) if len(different) else length
-
-
-def _stop_position(text: bytearray, added: int, stop: tuple[bytes, ...]) -> int | None:
-    """Where the first stop string begins that ends in the last `added` bytes; none counts before the text begins."""
-    found: int | None = None
-    start = len(text) - len(text.lstrip())
-    for string in stop:
-        position = text.find(string, max(start, len(text) - added - len(string) + 1))
-        if position >= 0 and (found is None or position < found):
-            found = position
-    return found
-
-
-def _whole_characters(text: bytes) -> str:
-    """Decode UTF-8, without a character whose last bytes were never generated."""
-    end = len(text)
-    for back in range(1, min(4, end) + 1):
-        lead = text[end - back]
-        if lead & 0xC0 == 0x80:
-            continue
-        length = 1 if lead < 0x80 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
-        if length > back:
-            end -= back
-        break
-    return text[:end].decode("utf-8", "replace")

@@ -1,0 +1,73 @@
+"""Picking the next token from logits: greedy, or drawn with top-k, top-p and temperature; repetition penalized.
+
+The same steps as llama.cpp's samplers, in the same order (penalties, top-k, top-p, temperature, draw), on numpy views
+of its logits. Its own sampler lays out an array of all candidates for every token, which at a vocabulary of 262,144
+costs a third of the time of decoding 32 sequences; here only those that could be drawn are looked at.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+REPEAT_WINDOW = 64  # tokens; as in llama.cpp
+_NEGLIGIBLE = 35.0  # a token this much below the best, per unit of temperature, is never drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What is in force for a text: no parameter is left open.
+
+    temperature: 0 is greedy, and top_k, top_p have no effect. top_k: 0 is all. repeat_penalty: 1 is none.
+    """
+
+    temperature: float
+    top_k: int
+    top_p: float
+    repeat_penalty: float
+
+    @property
+    def is_plain(self) -> bool:
+        """True if the likeliest token is taken, whatever came before."""
+        return self.temperature == 0 and self.repeat_penalty == 1
+
+
+class Picker:
+    """Picks the tokens of one text; what it draws depends on the logits, the parameters and the seed alone."""
+
+    def __init__(self, parameters: Parameters, seed: int) -> None:
+        self._parameters = parameters
+        self._random = random.Random(seed)
+
+    def pick(self, logits: NDArray[np.float32], generated: Sequence[int]) -> int:
+        """Return the next token. logits: shape (vocabulary,), penalized in place. generated: the tokens so far."""
+        parameters = self._parameters
+        if parameters.repeat_penalty != 1 and generated:
+            recent, penalty = list(set(generated[-REPEAT_WINDOW:])), parameters.repeat_penalty
+            scores = logits[recent]
+            logits[recent] = np.where(scores > 0, scores / penalty, scores * penalty)
+        if parameters.temperature == 0:
+            return int(logits.argmax())
+        return self._draw(logits)
+
+    def _draw(self, logits: NDArray[np.float32]) -> int:
+        parameters = self._parameters
+        best = float(logits.max())
+        tokens = np.flatnonzero(logits >= best - _NEGLIGIBLE * max(1.0, parameters.temperature))
+        scores = logits[tokens].astype(np.float64) - best
+        if 0 < parameters.top_k < len(tokens):
+            chosen = np.argpartition(-scores, parameters.top_k - 1)[: parameters.top_k]
+            tokens, scores = tokens[chosen], scores[chosen]
+        order = np.lexsort((tokens, -scores))
+        tokens, scores = tokens[order], scores[order]
+        if parameters.top_p < 1:
+            shares = np.cumsum(np.exp(scores))
+            kept = int(np.searchsorted(shares, parameters.top_p * shares[-1])) + 1
+            tokens, scores = tokens[:kept], scores[:kept]
+        weights = np.cumsum(np.exp(scores / parameters.temperature))
+        place = int(np.searchsorted(weights, self._random.random() * weights[-1], side="right"))
+        return int(tokens[min(place, len(tokens) - 1)])
