@@ -205,9 +205,9 @@ class Model:
 
 
 class Context:
-    """A context of a model whose sequences share one KV cache, and the batch that is decoded in it.
+    """A context of a model, and the batch that is decoded in it.
 
-    cells: tokens that all sequences together can hold. sequences: how many there may be. threads: of the CPU.
+    cells: tokens of all sequences together, of which each has an equal part. sequences: how many there may be. threads: of the CPU.
     adapters: (pointer, scale) of those to apply. stopped: asked while a batch is decoded, which is given up once it
     says so. The arrays `token`, `position`, `sequence` and `wants_logits`, each of shape (N_BATCH,), are the batch:
     fill the first n, then decode.
@@ -233,8 +233,8 @@ class Context:
         parameters.n_threads = parameters.n_threads_batch = threads
         parameters.flash_attn_type = _FLASH_ATTENTION[settings.flash_attention]
         parameters.type_k = parameters.type_v = _CACHE_TYPES[settings.cache_type][0]
-        parameters.kv_unified = True
-        parameters.swa_full = True  # a windowed cache could not be shared by prefix
+        parameters.kv_unified = False  # each sequence has cells of its own: see `scheduler`
+        parameters.swa_full = True  # a windowed cache could not be cut back to a shared prefix
         parameters.no_perf = True
         self._stopped = llama_cpp.ggml_abort_callback(lambda _data: stopped())  # the reference must outlive the context
         parameters.abort_callback = self._stopped
@@ -290,9 +290,9 @@ class Context:
         pointer = llama_cpp.llama_get_logits(self._pointer)
         return np.ctypeslib.as_array(pointer, shape=(rows, self._vocabulary_size))
 
-    def copy_prefix(self, source: int, target: int, length: int) -> None:
-        """Let sequence `target` begin with the first `length` tokens of `source`; only metadata is copied."""
-        llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length)
+    def copy_sequence(self, source: int, target: int) -> None:
+        """Let sequence `target` hold what `source` holds; the cells are copied with the next batch."""
+        llama_cpp.llama_memory_seq_cp(self._memory, source, target, -1, -1)
 
     def clear_sequence(self, sequence: int, start: int = 0) -> None:
         """Forget a sequence, from its position `start` on."""

@@ -11,7 +11,7 @@ from xqe.engines.llama import binding, library, sizing
 from xqe.engines.llama.chat import ChatTemplate
 from xqe.engines.llama.drawing import Parameters, Picker
 from xqe.engines.llama.pending import Counts, Decoder, Pending
-from xqe.engines.llama.scheduler import Scheduler
+from xqe.engines.llama.scheduler import PIECE, Scheduler
 from xqe.engines.llama.sequential import Sequential
 from xqe.engines.llama.settings import DEFAULT_CACHE, Adapter, Settings, check_architecture
 from xqe.errors import ModelError, XqeError
@@ -25,6 +25,7 @@ T = TypeVar("T")
 GATHER_SECONDS = 0.02  # how long to wait for company before the first batch
 POLL_SECONDS = 0.1
 READ_AHEAD = 4  # jobs read for each sequence, so that prompts with the same prefix meet
+GPU_PIECE = binding.N_UBATCH  # rows of one prompt in one call; a GPU's kernels do not keep bits alike anyway
 TOP_K = 64
 TOP_P = 0.95
 PRETRAINED_PENALTY = 1.1  # a pretrained model falls into loops
@@ -180,6 +181,7 @@ class LlamaEngine(Engine):
             self._most_cells,
             model.context_size,
             model.can_share_prefixes,
+            GPU_PIECE if self._on_gpu else PIECE,
         )
 
     def _open_context(self, cells: int, sequences: int) -> binding.Context:

@@ -1,26 +1,29 @@
-"""Continuous batching with shared prefixes: which tokens are decoded in which step.
+"""Continuous batching with shared prefixes: which tokens are decoded in which call.
 
-Every step decodes one token for each sequence that is generating and fills the batch with the prompts of sequences
-that have just been admitted. A prompt that begins like one already decoded starts from a copy of its cells, which
-costs only metadata. Prefixes are found, not declared: after a prompt is decoded it is kept in a *holder* sequence if
-others can profit from it, and the least recently used holder is dropped. Of several waiting prompts with a prefix
-that no holder has, the first is decoded and the others wait one step for it.
+Every sequence has cells of its own, in order of position, and keeps what it decoded after its text is complete. A
+prompt goes to the free sequence that has most of its beginning already; where another sequence has more, that one's
+cells are copied first. Prefixes are found, not declared. Of several waiting prompts with a beginning that no sequence
+has yet, the first is decoded and the others wait for it.
 
-Admission reserves the cells that a sequence may come to need, so that llama_decode never runs out of them.
+What a text becomes does not depend on what is decoded beside it, as far as llama.cpp's CPU kernels allow. They have
+one way for four rows and another for what is left, and one for many rows of a sequence and another for few, whose last
+bits differ; a difference in the last bit is enough for another token some words later. So each call has a multiple of
+ROWS rows of each kind, filled up with rows that are thrown away, and at most `piece` rows of a sequence.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xqe.engines.llama.binding import (
     ABORTED,
     CELL_PADDING,
-    MAX_SEQUENCES,
     N_BATCH,
     Context,
     Tokens,
@@ -30,49 +33,45 @@ from xqe.engines.llama.binding import (
 from xqe.engines.llama.library import log
 from xqe.engines.llama.pending import Counts, Pending, does_not_fit
 from xqe.errors import ModelError
+from xqe.messages import say
 
-HOLDERS = 8
-MAX_BATCH = MAX_SEQUENCES - HOLDERS
-LEAST_SHARED = 16  # tokens; a shorter common prefix is not worth a wait
+ROWS = 4
+PIECE = 60  # rows of one sequence in one call, a multiple of ROWS; from 64 on the attention goes another way
+LEAST_SHARED = 16  # tokens; a shorter common beginning is worth neither a copy nor a wait
 MAX_FAILURES = 3
+
+_NOTHING: Tokens = np.empty(0, dtype=np.int32)
 
 OpenContext = Callable[[int, int], Context]
 """(cells, sequences) -> Context."""
 
 
 @dataclass(slots=True, eq=False)
-class Holder:
-    """A sequence that keeps a decoded prompt for others to start from."""
-
-    sequence: int
-    tokens: Tokens
-    users: int = 0
-    last_use: int = 0
-
-
-@dataclass(slots=True, eq=False)
 class Slot:
-    """A sequence that is being decoded: first its input, then what it generates."""
+    """A sequence: what its cells hold, and the text that is being generated in it, if any.
+
+    cached: tokens whose cells are there, from position 0, without those that were generated. decoded: cells in use.
+    """
 
     sequence: int
-    pending: Pending
-    input: Tokens  # the prompt, and what was generated before a restart
-    decoded: int  # tokens of this sequence in the cache
-    reserved: int  # cells set aside for it
-    holder: Holder | None
+    pending: Pending | None = None
+    input: Tokens = field(default_factory=lambda: _NOTHING)  # the prompt, and what was generated before a restart
+    cached: Tokens = field(default_factory=lambda: _NOTHING)
+    decoded: int = 0
+    last_use: int = 0
 
     @property
     def is_reading(self) -> bool:
-        return self.decoded < len(self.input)
+        return self.pending is not None and self.decoded < len(self.input)
 
 
 class Scheduler:
-    """Decodes pending requests, at most `batch` sequences at a time.
+    """Decodes pending texts, at most `batch` at a time.
 
-    open_context: makes the context once the first prompts are known. cells: its size, or None to choose it from the
-    prompts (and to enlarge it when later prompts need more), up to `most_cells`, which the memory allows. trained_on:
-    the longest sequence the model knows. share_prefixes: False for recurrent models, whose state can only be copied
-    whole.
+    open_context: makes the context once the first prompts are known. cells: tokens for all sequences together, or
+    None to choose it from the prompts (and anew when later prompts need more), up to `most_cells`, which the memory
+    allows. trained_on: the longest sequence the model knows. share_prefixes: False for recurrent models, whose state
+    can be neither cut back nor filled up. piece: the most rows of one sequence in one call.
     """
 
     def __init__(
@@ -84,6 +83,7 @@ class Scheduler:
         most_cells: int,
         trained_on: int,
         share_prefixes: bool,
+        piece: int = PIECE,
     ) -> None:
         self._vocabulary = vocabulary
         self._open_context = open_context
@@ -91,26 +91,27 @@ class Scheduler:
         self._fixed_cells = cells
         self._most_cells = cells or most_cells
         self._trained_on = trained_on
-        self._share_prefixes = share_prefixes
+        self._shares = share_prefixes
+        self._rows = ROWS if share_prefixes else 1
+        self._piece = piece
         self._context: Context | None = None
+        self._cells_each = 0
         self._waiting: deque[Pending] = deque()
-        self._slots: dict[int, Slot] = {}
-        self._free: list[int] = []
-        self._holders: list[Holder] = []
-        self._dropped: list[Holder] = []  # holders whose cells are still in use by slots
-        self._free_holders: list[int] = []
+        self._slots: list[Slot] = []
         self._clock = 0
         self._failures = 0
         self._draining = False
-        self._outputs: list[Slot] = []
         self.counts = Counts()
 
     @property
     def is_idle(self) -> bool:
-        return not self._waiting and not self._slots
+        return not self._waiting and not self._active()
+
+    def _active(self) -> list[Slot]:
+        return [slot for slot in self._slots if slot.pending is not None]
 
     def add(self, pending: Pending) -> None:
-        """Queue a request; one that can never fit gets its error at once."""
+        """Queue a text; one that can never fit fails at once."""
         for limit, whose in (
             (self._trained_on, "the model was trained on"),
             (self._most_cells, "the context (--ctx) has" if self._fixed_cells else "the memory has room for"),
@@ -128,228 +129,263 @@ class Scheduler:
             self._context = None
 
     def step(self, input_ended: bool) -> None:
-        """Admit what can be admitted and decode one batch; completions are handed to their tickets.
+        """Admit what can be admitted, read its prompts, and decode a token for every text that is under way.
 
-        input_ended: no more requests will come than those waiting, so the context need not be larger than for them.
+        input_ended: no more texts will come than those waiting, so no sequences are needed for others.
         """
         context = self._prepare_context(input_ended)
         if context is None:
             return
-        if not self._draining and (not self._slots or len(self._free) >= max(1, self._batch // 8)):
+        free = sum(slot.pending is None for slot in self._slots)
+        if self._waiting and not self._draining and free >= max(1, min(self._batch, len(self._slots)) // 8):
             self._admit(context)
-        entries = self._fill(context)
-        status = context.decode(entries) if entries else 0
-        if status != 0:
+        status = self._read(context) or self._generate(context)
+        if status:
             self._start_anew(context, status)
-            return
-        self._failures = 0
-        self._sample(context)
+        else:
+            self._failures = 0
 
     # -- the context -------------------------------------------------------------------------------------------
 
     def _prepare_context(self, input_ended: bool) -> Context | None:
-        """The context, made or enlarged where needed; None if there is nothing to decode."""
-        if not self._waiting or (self._context is not None and (self._slots or not self._draining)):
+        """The context, made anew where the waiting prompts need another; None if there is nothing to decode."""
+        active = self._active()
+        if self._context is not None and self._waiting and not self._suits():
+            self._draining = True
+        if not self._waiting or active and (self._context is not None):
             return self._context
-        self._draining = False
-        cells = self._fixed_cells or self._cells_needed(input_ended)
         if self._context is not None:
-            cells = max(cells, self._context.cells * 3 // 2)
+            if not self._draining:
+                return self._context
             self._context.close()
             self._context = None
-        self._context = self._open(min(cells, self._most_cells))
-        self._reset()
+        self._draining = False
+        self._open(input_ended)
         return self._context
 
-    def _open(self, cells: int) -> Context:
-        """A context of `cells`, or of fewer where memory has less to give than it seemed."""
-        least = max(pending.most_cells for pending in self._waiting)
+    def _suits(self) -> bool:
+        """False if the next prompt is too long for the sequences, or if they are few only because they are long."""
+        if self._needed(self._waiting[0]) > self._cells_each:
+            return False
+        few = len(self._slots) < self._batch and len(self._slots) < len(self._waiting)
+        return not few or 2 * self._longest() > self._cells_each or self._places(self._longest()) <= len(self._slots)
+
+    def _open(self, input_ended: bool) -> None:
+        """Make a context for prompts like those waiting; a smaller one where memory has less than it seemed."""
+        longest = self._longest()
         while True:
+            each = _padded(longest, CELL_PADDING)
+            if not input_ended:  # others may be longer
+                each = max(each, min(_padded(longest * 5 // 4, CELL_PADDING), self._most_cells // self._batch))
+            places = self._places(each)
+            if input_ended:
+                places = min(places, _padded(len(self._waiting), self._rows))
             try:
-                return self._open_context(cells, self._batch + HOLDERS)
+                self._context = self._open_context(places * each, places)
             except ModelError:
-                if self._fixed_cells or cells <= least:
+                if self._fixed_cells or places <= self._rows:
                     raise
-                cells = self._most_cells = max(least, cells // 2)
+                self._most_cells = places * each // 2
+                continue
+            self._cells_each = each
+            self._slots = [Slot(sequence) for sequence in range(places)]
+            return
 
-    def _cells_needed(self, input_ended: bool) -> int:
-        """Cells for a full batch of prompts like those waiting, and for the prefixes they share."""
-        waiting = list(self._waiting)[: 4 * self._batch]
-        first = waiting[0].prompt
-        rest = max(
-            p.most_cells - (common(p.prompt, first) if self._share_prefixes else 0) for p in waiting[1:] or waiting
-        )
-        longest = max(p.most_cells for p in waiting)
-        sequences = min(self._batch, len(waiting)) if input_ended else self._batch
-        headroom = 1.0 if input_ended else 1.25
-        cells = int(sequences * max(rest, 1) * headroom) + HOLDERS // 2 * longest
-        return -(-max(cells, longest) // CELL_PADDING) * CELL_PADDING
+    def _needed(self, pending: Pending) -> int:
+        return pending.most_cells + self._rows
 
-    def _reset(self) -> None:
-        """Begin with an empty cache: no slot in use, no prefix held."""
-        self._slots.clear()
-        self._free = list(range(self._batch - 1, -1, -1))
-        self._holders, self._dropped = [], []
-        self._free_holders = list(range(self._batch + HOLDERS - 1, self._batch - 1, -1))
+    def _longest(self) -> int:
+        return max(self._needed(pending) for pending in list(self._waiting)[: 4 * self._batch])
 
-    def _cells_reserved(self) -> int:
-        return sum(slot.reserved for slot in self._slots.values()) + sum(
-            len(holder.tokens) for holder in (*self._holders, *self._dropped)
+    def _places(self, each: int) -> int:
+        """How many sequences of `each` cells there may be: a multiple of the rows of a call."""
+        return max(
+            self._rows, min(_padded(self._batch, self._rows), self._most_cells // each // self._rows * self._rows)
         )
 
     # -- admission ---------------------------------------------------------------------------------------------
 
     def _admit(self, context: Context) -> None:
-        """Give free slots to waiting prompts, in their order but for those that wait for a prefix."""
-        room = context.cells - self._cells_reserved()
-        reading = [slot for slot in self._slots.values() if slot.is_reading]
+        """Give free sequences to waiting prompts, in their order but for those that wait for a beginning."""
+        free = [slot for slot in self._slots if slot.pending is None]
+        room = self._batch - (len(self._slots) - len(free))
+        reading: list[Slot] = []
         deferred: list[Pending] = []
-        while self._waiting and self._free and len(deferred) < self._batch:
+        while self._waiting and free and room and len(deferred) < self._batch:
             pending = self._waiting.popleft()
+            if self._needed(pending) > self._cells_each:
+                deferred.append(pending)
+                break
             tokens = _input(pending)
-            holder, shared = self._best_holder(tokens)
-            if any(common(slot.input, tokens) >= shared + LEAST_SHARED for slot in reading) and self._share_prefixes:
+            source, shared = self._best_source(tokens)
+            if self._shares and any(common(slot.input, tokens) >= shared + LEAST_SHARED for slot in reading):
                 deferred.append(pending)
                 continue
-            needed = pending.most_cells - shared
-            while needed > room and (idle := self._least_recent(unused=True, keep=holder)):
-                self._drop(context, idle)
-                room += len(idle.tokens)
-            if needed > room and not self._slots and holder is not None:  # its own prefix holder is in the way
-                self._drop(context, holder)
-                room, holder, shared, needed = context.cells, None, 0, pending.most_cells
-            if needed > room:
-                deferred.append(pending)
-                # Little fits beside each other: let the active ones end, then make a larger context.
-                few = len(self._slots) < max(1, self._batch // 2)
-                self._draining = few and context.cells < self._most_cells
-                break
-            room -= needed
-            slot = self._start(context, pending, tokens, holder, shared, needed)
+            slot = self._place(context, free, tokens, source, shared)
+            free.remove(slot)
+            room -= 1
+            slot.pending, slot.input = pending, tokens
             reading.append(slot)
         self._waiting.extendleft(reversed(deferred))
 
-    def _best_holder(self, tokens: Tokens) -> tuple[Holder | None, int]:
-        """The holder with the longest common prefix, and its length; at least one token is left to decode."""
-        best: Holder | None = None
-        shared = 0
-        for holder in self._holders:
-            shared_here = min(common(holder.tokens, tokens), len(tokens) - 1)
-            if shared_here > shared:
-                best, shared = holder, shared_here
-        return (best, shared) if shared >= LEAST_SHARED else (None, 0)
+    def _best_source(self, tokens: Tokens) -> tuple[Slot | None, int]:
+        """The sequence that has most of a prompt's beginning, and how much; at least one token is left to decode."""
+        best: Slot | None = None
+        most = 0
+        for slot in self._slots if self._shares else ():
+            shared = min(common(slot.cached, tokens), len(tokens) - 1)
+            if shared > most:
+                best, most = slot, shared
+        return best, most
 
-    def _start(
-        self, context: Context, pending: Pending, tokens: Tokens, holder: Holder | None, shared: int, reserved: int
-    ) -> Slot:
-        sequence = self._free.pop()
-        if holder is not None:
-            self._clock += 1
-            holder.last_use = self._clock
-            holder.users += 1
-            context.copy_prefix(holder.sequence, sequence, shared)
-        slot = Slot(sequence, pending, tokens, shared, reserved, holder)
-        self._slots[sequence] = slot
-        return slot
-
-    # -- holders -----------------------------------------------------------------------------------------------
-
-    def _keep(self, context: Context, slot: Slot) -> None:
-        """Keep a decoded prompt for others, if they would gain by it over the holder it came from."""
-        shared = common(slot.holder.tokens, slot.input) if slot.holder is not None else 0
-        new = len(slot.input) - shared
-        if not self._share_prefixes or new < LEAST_SHARED:
-            return
-        wanted = new >= shared or any(common(p.prompt, slot.input) >= shared + LEAST_SHARED for p in self._waiting)
-        if not wanted or context.cells - self._cells_reserved() < len(slot.input):
-            return
-        if not self._free_holders:
-            self._drop(context, self._least_recent(unused=False, keep=None))
+    def _place(self, context: Context, free: Sequence[Slot], tokens: Tokens, source: Slot | None, shared: int) -> Slot:
+        """The free sequence for a prompt, cut back to the beginning that it has, or made to have."""
         self._clock += 1
-        holder = Holder(self._free_holders.pop(), slot.input, last_use=self._clock)
-        context.copy_prefix(slot.sequence, holder.sequence, len(slot.input))
-        self._holders.append(holder)
+        own = {slot.sequence: min(common(slot.cached, tokens), len(tokens) - 1) if self._shares else 0 for slot in free}
+        target = max(free, key=lambda slot: (own[slot.sequence], -slot.last_use, -slot.sequence))
+        kept = own[target.sequence]
+        if source is not None and shared >= kept + LEAST_SHARED:
+            target = min(free, key=lambda slot: (slot.last_use, slot.sequence))
+            context.copy_sequence(source.sequence, target.sequence)
+            source.last_use = self._clock
+            kept = shared
+        target.last_use = self._clock
+        context.clear_sequence(target.sequence, kept)
+        target.cached = tokens[:kept]
+        target.decoded = kept
+        return target
 
-    def _least_recent(self, unused: bool, keep: Holder | None) -> Holder | None:
-        candidates = [h for h in self._holders if h is not keep and not (unused and h.users)]
-        return min(candidates, key=lambda holder: holder.last_use, default=None)
+    # -- decoding ----------------------------------------------------------------------------------------------
 
-    def _drop(self, context: Context, holder: Holder | None) -> None:
-        if holder is None:
-            return
-        self._holders.remove(holder)
-        self._free_holders.append(holder.sequence)
-        context.clear_sequence(holder.sequence)
-        if holder.users:  # its cells live on in the slots that began with them
-            self._dropped.append(holder)
+    def _read(self, context: Context) -> int:
+        """Decode the prompts of new sequences and pick their first tokens; return the first bad status, else 0."""
+        while reading := [slot for slot in self._slots if slot.is_reading]:
+            for slots, length in self._calls(reading):
+                status = self._read_pieces(context, slots, length)
+                if status:
+                    return status
+        return 0
 
-    # -- one batch ---------------------------------------------------------------------------------------------
+    def _calls(self, reading: Sequence[Slot]) -> Iterator[tuple[list[Slot], int]]:
+        """The sequences whose next pieces are of equal length, filled up, and go into one call together."""
 
-    def _fill(self, context: Context) -> int:
-        """Write the batch: a token for each generating slot, then as much of the new prompts as there is room for."""
-        generating = [slot for slot in self._slots.values() if not slot.is_reading]
-        count = len(generating)
-        self._outputs = list(generating)
-        if count:
-            context.token[:count] = [slot.pending.generated[-1] for slot in generating]
-            context.position[:count] = [slot.decoded for slot in generating]
-            context.sequence[:count] = [slot.sequence for slot in generating]
-            context.wants_logits[:count] = 1
-        for slot in generating:
-            slot.decoded += 1
-        for slot in [slot for slot in self._slots.values() if slot.is_reading]:
-            length = min(len(slot.input) - slot.decoded, N_BATCH - count)
-            if length <= 0:
-                break
-            entries = slice(count, count + length)
-            context.token[entries] = slot.input[slot.decoded : slot.decoded + length]
-            context.position[entries] = np.arange(slot.decoded, slot.decoded + length, dtype=np.int32)
-            context.sequence[entries] = slot.sequence
-            context.wants_logits[entries] = 0
-            slot.decoded += length
-            count += length
-            self.counts.prompt_decoded += length
+        def length(slot: Slot) -> int:
+            return min(self._piece, _padded(len(slot.input) - slot.decoded, self._rows))
+
+        for size, slots in groupby(sorted(reading, key=lambda slot: (length(slot), slot.sequence)), length):
+            together = list(slots)
+            most = max(1, min(N_BATCH // size, len(self._slots) // self._rows))
+            for start in range(0, len(together), most):
+                yield together[start : start + most], size
+
+    def _read_pieces(self, context: Context, slots: Sequence[Slot], length: int) -> int:
+        """Decode one piece of `length` rows of each sequence; the last ROWS rows of a prompt's end want logits."""
+        places: list[tuple[Slot, int]] = []
+        filled_up: list[Slot] = []
+        outputs = 0
+        for number, slot in enumerate(slots):
+            real = min(length, len(slot.input) - slot.decoded)
+            rows = slice(number * length, (number + 1) * length)
+            piece = slot.input[slot.decoded : slot.decoded + real]
+            context.token[rows] = np.concatenate([piece, np.full(length - real, piece[-1])])
+            context.position[rows] = np.arange(slot.decoded, slot.decoded + length, dtype=np.int32)
+            context.sequence[rows] = slot.sequence
+            context.wants_logits[rows] = 0
+            slot.decoded += real
+            slot.cached = slot.input[: slot.decoded]
+            if real < length:
+                filled_up.append(slot)
+            self.counts.prompt_decoded += real
             if not slot.is_reading:
-                context.wants_logits[count - 1] = 1
-                self._outputs.append(slot)
-        return count
+                context.wants_logits[rows.stop - self._rows : rows.stop] = 1
+                places.append((slot, outputs + self._rows - 1 - (length - real)))
+                outputs += self._rows
+        status = context.decode(len(slots) * length)
+        if status:
+            return status
+        for slot in filled_up:
+            context.clear_sequence(slot.sequence, slot.decoded)
+        if places:
+            logits = context.logits(outputs)
+            for slot, row in places:
+                self._pick(context, slot, logits[row])
+        return 0
 
-    def _sample(self, context: Context) -> None:
-        """Draw the next token of every slot whose logits the batch computed, and end those that are complete."""
-        if not self._outputs:
-            return
-        logits = context.logits(len(self._outputs))
-        for row, slot in enumerate(self._outputs):
-            if slot.decoded == len(slot.input):
-                self._keep(context, slot)
-            pending = slot.pending
-            token = pending.picker.pick(logits[row], pending.generated) if pending.picker else int(logits[row].argmax())
-            self.counts.generated += 1
-            if pending.accept(token, self._vocabulary):
-                self._release(context, slot)
+    def _generate(self, context: Context) -> int:
+        """Decode the latest token of every text and pick the next; return llama_decode's status."""
+        width = self._width(context)
+        slots = self._slots[:width] if self._shares else self._active()
+        if not width:
+            return 0
+        count = len(slots)
+        context.token[:count] = [slot.pending.generated[-1] if slot.pending else 0 for slot in slots]
+        context.position[:count] = [slot.decoded for slot in slots]
+        context.sequence[:count] = [slot.sequence for slot in slots]
+        context.wants_logits[:count] = 1
+        status = context.decode(count)
+        if status:
+            return status
+        logits = context.logits(count)
+        for row, slot in enumerate(slots):
+            if slot.pending is None:
+                context.clear_sequence(slot.sequence, slot.decoded)
+            else:
+                slot.decoded += 1
+                self._pick(context, slot, logits[row])
+        return 0
 
-    def _release(self, context: Context, slot: Slot) -> None:
-        """Free the sequence of a text that is complete."""
-        del self._slots[slot.sequence]
-        context.clear_sequence(slot.sequence)
-        self._free.append(slot.sequence)
-        if slot.holder is not None:
-            slot.holder.users -= 1
-            if not slot.holder.users and slot.holder in self._dropped:
-                self._dropped.remove(slot.holder)
+    def _width(self, context: Context) -> int:
+        """How many sequences a call must hold: a multiple of the rows up to the last one with a text. Texts are moved
+        down into free sequences where that saves rows."""
+        active = self._active()
+        if not active or not self._shares:
+            return len(active)
+        wanted = _padded(len(active), self._rows)
+        if self._waiting and not self._draining:  # the free ones will soon be taken
+            return _padded(active[-1].sequence + 1, self._rows)
+        for slot in reversed(active):
+            if slot.sequence < wanted:
+                break
+            free = next(other for other in self._slots if other.pending is None)
+            context.copy_sequence(slot.sequence, free.sequence)
+            free.pending, free.input, free.cached, free.decoded = slot.pending, slot.input, slot.cached, slot.decoded
+            self._end(context, slot)
+        return wanted
+
+    def _pick(self, context: Context, slot: Slot, logits: NDArray[np.float32]) -> None:
+        """Pick a text's next token from its logits; end the text if it is complete."""
+        pending = slot.pending
+        assert pending is not None
+        token = pending.picker.pick(logits, pending.generated) if pending.picker else int(logits.argmax())
+        self.counts.generated += 1
+        if pending.accept(token, self._vocabulary):
+            self._end(context, slot)
+
+    def _end(self, context: Context, slot: Slot) -> None:
+        """Free a sequence; what it has of the prompt stays, for others to begin from."""
+        slot.pending = None
+        slot.cached = slot.cached if self._shares else _NOTHING
+        slot.decoded = len(slot.cached)
+        context.clear_sequence(slot.sequence, slot.decoded)
 
     def _start_anew(self, context: Context, status: int) -> None:
         """llama_decode failed: clear the cache and queue every active text again with what it has so far."""
-        self._failures += status != ABORTED
-        active = sorted(self._slots.values(), key=lambda slot: slot.sequence)
+        if status != ABORTED:
+            self._failures += 1
+            say(f"llama.cpp could not decode a batch (status {status}: {log.reason()}); its texts are started again")
+        unfinished = [slot.pending for slot in self._slots if slot.pending is not None]
         context.clear()
-        self._reset()
+        self._slots = [Slot(sequence) for sequence in range(len(self._slots))]
         if self._failures >= MAX_FAILURES:
             self._failures = 0
-            for slot in active:
-                slot.pending.fail(f"llama.cpp could not decode the batch (status {status}: {log.reason()})")
+            for pending in unfinished:
+                pending.fail(f"llama.cpp could not decode the batch (status {status}: {log.reason()})")
         else:
-            self._waiting.extendleft(slot.pending for slot in reversed(active))
+            self._waiting.extendleft(reversed(unfinished))
+
+
+def _padded(number: int, to: int) -> int:
+    return -(-number // to) * to
 
 
 def _input(pending: Pending) -> Tokens:

@@ -9,6 +9,7 @@ from xqe.errors import XqeError
 from xqe.gguf import DamagedError, read_metadata
 from xqe.models import sha256_of
 
+GREATEST_SCALE = 100.0
 _ARCHITECTURE = "general.architecture"
 _ADAPTER_KEYS = ("general.type", "adapter.type")
 DEFAULT_CACHE = "f16"
@@ -77,26 +78,26 @@ def tensor_split(text: str | None) -> tuple[float, ...]:
 
 def adapter(text: str) -> Adapter:
     """The adapter that --lora FILE[:SCALE] means; its header is read. Raises XqeError for a file that is none."""
-    path, _, number = text.rpartition(":")
-    scale = 1.0
-    if path and not Path(text).exists():
-        try:
-            scale = float(number)
-        except ValueError:
-            path = text
-    else:
-        path = text
+    path, number = text, ""
+    if not Path(text).expanduser().exists() and ":" in text:
+        path, _, number = text.rpartition(":")
     file = Path(path).expanduser()
     where = f"--lora {path}"
-    if not abs(scale) <= 100:
-        raise XqeError(f"{where}: the scale {number} is out of range", "1 is the adapter as it was trained")
+    try:
+        scale = float(number) if number else 1.0
+    except ValueError:
+        scale = float("nan")
+    if not abs(scale) <= GREATEST_SCALE:
+        raise XqeError(f'{where}: the scale "{number}" is no number or too great', "1 is the adapter as it was trained")
     try:
         metadata = read_metadata(file, *_ADAPTER_KEYS)
     except OSError as error:
         raise XqeError(f"{where}: {(error.strerror or str(error)).lower()}", "it names a GGUF file") from None
     except DamagedError as error:
-        hint = "convert it with llama.cpp's convert_lora_to_gguf.py" if _is_foreign(file) else error.hint
-        raise XqeError(f"{where}: not a whole GGUF file ({error.reason})", hint) from None
+        raise XqeError(
+            f"{where}: not a whole GGUF file ({error.reason})",
+            "an adapter of another format is converted by llama.cpp's convert_lora_to_gguf.py",
+        ) from None
     if metadata.get("general.type") != "adapter":
         kind = metadata.get("general.type", "model")
         raise XqeError(f"{where}: it is no adapter but a {kind}", "a model goes to --model")
@@ -117,7 +118,3 @@ def check_architecture(adapters: tuple[Adapter, ...], model: str, name: str) -> 
                 f"--lora {one.path}: an adapter for {made_for}, and {name} is {wanted}",
                 "an adapter fits only the model that it was trained on",
             )
-
-
-def _is_foreign(file: Path) -> bool:
-    return file.suffix in (".safetensors", ".bin", ".pt") or file.is_dir()
