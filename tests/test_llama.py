@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import random
 import re
 import threading
 import time
@@ -10,18 +12,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import gguf
 import jinja2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xqe.machine import available_cores
 from xqe.engines.base import Completion, Job, Request, Sampling, Ticket
-from xqe.engines.llama import binding, library, pending, scheduler
-from xqe.engines.llama.engine import LlamaEngine
-from xqe.engines.llama.settings import Settings
+from xqe.engines.llama import binding, library, scheduler, sizing
+from xqe.engines.llama.drawing import Parameters, Picker
+from xqe.engines.llama.engine import PRETRAINED_PENALTY, LlamaEngine
+from xqe.engines.llama.pending import Counts, Pending, stop_position, whole_characters
+from xqe.engines.llama.settings import Settings, adapter
 from xqe.errors import ModelError, XqeError
+from xqe.machine import available_cores
 from xqe.prompts import Chat, Text
 
 PREFIXES = {
@@ -56,10 +61,10 @@ def model(tiny_path: Path) -> Iterator[binding.Model]:
     model.close()
 
 
-def scheduled(model: binding.Model, requests: Sequence[Request], batch: int, **more: Any) -> list[scheduler.Pending]:
+def scheduled(model: binding.Model, requests: Sequence[Request], batch: int, **more: Any) -> list[Pending]:
     """Run requests through a scheduler of their own; returns them with the tokens that were generated."""
 
-    def open_context(cells: int, sequences: int) -> binding.Context:
+    def open_context(cells: int, sequences: int, _greedy: bool) -> binding.Context:
         return binding.Context(model, cells, sequences, available_cores())
 
     options = {"cells": None, "most_cells": 1 << 20, "trained_on": model.context_size, "share_prefixes": True, **more}
@@ -69,7 +74,7 @@ def scheduled(model: binding.Model, requests: Sequence[Request], batch: int, **m
         assert isinstance(request.prompt, Text)
         tokens = model.vocabulary.tokenize(request.prompt.text, add_special=True, parse_special=False)
         stop = tuple(string.encode() for string in request.prompt.stop)
-        waiting.append(scheduler.Pending(Ticket(Job(None, [request]), 0), tokens, stop))
+        waiting.append(Pending(Ticket(Job(None, [request]), 0), tokens, stop))
     for pending in waiting:
         schedule.add(pending)
     while not schedule.is_idle:
@@ -78,7 +83,7 @@ def scheduled(model: binding.Model, requests: Sequence[Request], batch: int, **m
     return waiting
 
 
-def text_of(pending: scheduler.Pending) -> str:
+def text_of(pending: Pending) -> str:
     return pending.ticket.job.results()[0].text
 
 
@@ -105,7 +110,7 @@ def plain_logits(plain: binding.Context, tokens: Sequence[int], last: int) -> An
     return rows
 
 
-def assert_likeliest(plain: binding.Context, done: Sequence[scheduler.Pending]) -> None:
+def assert_likeliest(plain: binding.Context, done: Sequence[Pending]) -> None:
     """Every generated token must be the one that a plain pass over the text before it finds likeliest.
 
     Decoding together changes the order of float sums, so a token may lose to its equal by that noise (0.33 at most
@@ -146,7 +151,7 @@ def test_every_token_of_a_batch_is_the_one_that_a_plain_pass_finds_likeliest(
 
 
 def test_a_shared_prefix_is_decoded_once(model: binding.Model) -> None:
-    counts: list[scheduler.Counts] = []
+    counts: list[Counts] = []
 
     class Counted(scheduler.Scheduler):
         def close(self) -> None:
@@ -217,14 +222,14 @@ def test_the_context_grows_when_later_prompts_are_longer(model: binding.Model) -
             sizes.append(self.cells)
 
     schedule = scheduler.Scheduler(
-        model.vocabulary, lambda c, s: Watched(model, c, s, 2), 4, None, 1 << 20, model.context_size, True
+        model.vocabulary, lambda c, s, greedy: Watched(model, c, s, 2), 4, None, 1 << 20, model.context_size, True
     )
     jobs = [Job(None, [request]) for request in engine_requests]
     for job in jobs:  # one after the other, as from a slow producer
         prompt = job.requests[0].prompt
         assert isinstance(prompt, Text)
         tokens = model.vocabulary.tokenize(prompt.text, add_special=True, parse_special=False)
-        schedule.add(scheduler.Pending(Ticket(job, 0), tokens, (b"\n",)))
+        schedule.add(Pending(Ticket(job, 0), tokens, (b"\n",)))
         schedule.step(input_ended=False)
     while not schedule.is_idle:
         schedule.step(input_ended=True)
@@ -300,6 +305,278 @@ def test_an_endless_producer_is_not_read_ahead_without_bound(tiny: LlamaEngine) 
     jobs.close()  # type: ignore[attr-defined]
 
 
+# -- what a text depends on --------------------------------------------------------------------------------------
+
+
+def texts_of(engine: LlamaEngine, requests: Sequence[Request]) -> dict[str, str]:
+    return dict(zip((r.subject for r in requests), (c.text for c in complete(engine, requests)), strict=True))
+
+
+def numbered(count: int, max_tokens: int, **more: Any) -> list[Request]:
+    """Requests with different subjects and lengths of prompt."""
+    return [Request(r.prompt, f"{i}", max_tokens + i % 5, **more) for i, r in enumerate(requests_of(count, max_tokens))]
+
+
+def test_in_another_order_the_texts_are_the_same(tiny: LlamaEngine) -> None:
+    requests = numbered(100, 20)
+    shuffled = random.Random(3).sample(requests, len(requests))
+    one, other = texts_of(tiny, requests), texts_of(tiny, shuffled)
+    assert sum(one[subject] == other[subject] for subject in one) >= 95
+    assert len(set(one.values())) > 50
+
+
+def test_deterministic_texts_are_the_same_in_every_order_and_alone(tiny_path: Path, plain: binding.Context) -> None:
+    requests = numbered(24, 12)
+    shuffled = random.Random(4).sample(requests, len(requests))
+    with LlamaEngine("tiny", str(tiny_path), settings=Settings(deterministic=True)) as engine:
+        first = texts_of(engine, requests)
+        assert texts_of(engine, shuffled) == first
+        assert engine.making()["batch"] == 1
+        assert engine.identity()["deterministic"] is True
+    with LlamaEngine("tiny", str(tiny_path), settings=Settings(deterministic=True)) as engine:
+        for request in requests[:3]:
+            assert texts_of(engine, [request]) == {request.subject: first[request.subject]}
+
+
+def test_a_long_deterministic_prompt_is_decoded_in_whole_chunks(model: binding.Model, plain: binding.Context) -> None:
+    from xqe.engines.llama.sequential import CHUNK, Sequential
+
+    tokens = model.vocabulary.tokenize("Bees make honey. " * 60, add_special=True, parse_special=False)
+    sizes: list[int] = []
+
+    class Watched(binding.Context):
+        def decode(self, count: int) -> int:
+            sizes.append(count)
+            return super().decode(count)
+
+    decoder = Sequential(model.vocabulary, lambda c, s, _: Watched(model, c, s, 2), None, 4096, True)
+    done = [Pending(Ticket(Job(None, [Request(Text("", ("\n",)), "", 3)]), 0), tokens[:n], ()) for n in (200, 230)]
+    for one in done:
+        decoder.add(one)
+        decoder.step(True)
+    decoder.close()
+    whole = 200 // CHUNK
+    assert sizes[: whole + 1] == [CHUNK] * whole + [200 % CHUNK]
+    assert sizes.count(CHUNK) == whole, "the second prompt begins with the chunks of the first"
+    assert_likeliest(plain, done)
+
+
+def test_no_decoding_fails_in_a_run_of_many_lengths(tiny: LlamaEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    """A wrong position or cell makes llama_decode fail, and the texts would be started again, which takes time."""
+    limits = [1 + (11 * i) % 40 for i in range(60)]
+    requests = [Request(r.prompt, r.subject, limit) for r, limit in zip(requests_of(60), limits, strict=True)]
+    complete(tiny, requests)
+    assert capsys.readouterr().err == ""
+    assert tiny.counts.prompt_decoded < tiny.counts.prompt / 2
+
+
+def test_texts_of_many_lengths_are_what_a_plain_pass_finds_likeliest(
+    model: binding.Model, plain: binding.Context
+) -> None:
+    limits = [1 + (5 * i) % 17 for i in range(21)]
+    requests = [Request(r.prompt, r.subject, limit) for r, limit in zip(requests_of(21), limits, strict=True)]
+    assert_likeliest(plain, scheduled(model, requests, batch=8))
+
+
+def test_a_small_context_holds_fewer_texts_at_a_time(model: binding.Model, plain: binding.Context) -> None:
+    opened: list[tuple[int, int]] = []
+
+    class Watched(binding.Context):
+        def __init__(self, model: binding.Model, cells: int, sequences: int, threads: int) -> None:
+            opened.append((cells, sequences))
+            super().__init__(model, cells, sequences, threads)
+
+    schedule = scheduler.Scheduler(
+        model.vocabulary, lambda c, s, _: Watched(model, c, s, 2), 32, None, 600, model.context_size, True
+    )
+    done = []
+    for request in requests_of(9, 6):
+        assert isinstance(request.prompt, Text)
+        tokens = model.vocabulary.tokenize(request.prompt.text, add_special=True, parse_special=False)
+        done.append(Pending(Ticket(Job(None, [request]), 0), tokens, ()))
+        schedule.add(done[-1])
+    while not schedule.is_idle:
+        schedule.step(input_ended=True)
+    schedule.close()
+    assert opened == [(512, 2)], "two texts of 256 cells fit into what the memory allows"
+    assert_likeliest(plain, done)
+
+
+def test_where_memory_gives_less_than_it_seemed_the_context_is_made_smaller(model: binding.Model) -> None:
+    asked: list[int] = []
+
+    def open_context(cells: int, sequences: int, _greedy: bool) -> binding.Context:
+        asked.append(cells)
+        if len(asked) < 3:
+            raise ModelError("no context")
+        return binding.Context(model, cells, sequences, 2)
+
+    schedule = scheduler.Scheduler(model.vocabulary, open_context, 32, None, 1 << 14, model.context_size, True)
+    done = [
+        Pending(Ticket(Job(None, [r]), 0), model.vocabulary.tokenize(r.subject, True, False), ())
+        for r in requests_of(40, 2)
+    ]
+    for one in done:
+        schedule.add(one)
+    while not schedule.is_idle:
+        schedule.step(input_ended=True)
+    schedule.close()
+    assert asked[0] > asked[1] > asked[2]
+    assert all(one.ticket.job.is_done for one in done)
+
+
+def test_picking_in_the_graph_picks_the_likeliest_tokens(tiny_path: Path, model: binding.Model, plain: Any) -> None:
+    with LlamaEngine("tiny", str(tiny_path), settings=Settings(batch=4, gpu_sampling="on")) as engine:
+        greedy = Sampling(repeat_penalty=1.0)
+        completions = complete(engine, requests_of(6, 8, sampling=greedy))
+        assert engine._picks is True, "the trial found the same tokens"
+        done = []
+        for request, completion in zip(requests_of(6, 8), completions, strict=True):
+            assert isinstance(request.prompt, Text)
+            prompt = model.vocabulary.tokenize(request.prompt.text, add_special=True, parse_special=False)
+            whole = model.vocabulary.tokenize(request.prompt.text + completion.text, True, False)
+            generated = whole[len(prompt) :].tolist()
+            done.append(Pending(Ticket(Job(None, [request]), 0), prompt, (), None, generated))
+        assert_likeliest(plain, [one for one in done if one.generated])
+        mixed = [requests_of(3, 6, sampling=greedy)[0], requests_of(3, 6, sampling=Sampling(1.0))[1]]
+        assert [c.finish != "error" for c in complete(engine, mixed)] == [True, True], "which cannot be picked there"
+
+
+# -- sampling ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("top_k", "top_p", "temperature"), [(64, 0.95, 0.7), (5, 1.0, 1.5), (0, 0.9, 1.0), (40, 0.5, 2.0)]
+)
+def test_tokens_are_drawn_as_often_as_their_shares_say(top_k: int, top_p: float, temperature: float) -> None:
+    random_numbers = np.random.default_rng(0)
+    logits = (random_numbers.standard_normal(20_000) * 2).astype(np.float32)
+    logits[random_numbers.integers(0, 20_000, 12)] += 12
+    order = np.argsort(-logits.astype(np.float64), kind="stable")[: top_k or None]
+    kept = int((np.cumsum(softmax(logits[order].astype(np.float64))) < top_p).sum()) + 1
+    shares = dict(zip(order[:kept].tolist(), softmax(logits[order[:kept]] / temperature), strict=True))
+    picker = Picker(Parameters(temperature, top_k, top_p, 1.0), seed=7)
+    drawn = [picker.pick(logits, ()) for _ in range(4000)]
+    assert set(drawn) <= set(shares)
+    difference = sum(abs(drawn.count(token) / 4000 - share) for token, share in shares.items()) / 2
+    assert difference < 0.02 + len(shares) ** 0.5 / 4000**0.5 / 2
+
+
+def test_a_repeated_token_is_penalized_as_llama_cpp_does_it() -> None:
+    logits = np.array([2.0, -1.0, 1.9, 0.5], dtype=np.float32)
+    greedy = Picker(Parameters(0.0, 0, 1.0, 1.5), seed=0)
+    assert greedy.pick(logits.copy(), []) == 0
+    assert greedy.pick(logits.copy(), [0]) == 2, "2 / 1.5 is less than 1.9"
+    penalized = logits.copy()
+    assert greedy.pick(penalized, [0, 1, 2]) == 0, "2 / 1.5 is still more than 1.9 / 1.5"
+    assert penalized.tolist() == pytest.approx([2 / 1.5, -1.5, 1.9 / 1.5, 0.5])
+    assert greedy.pick(logits.copy(), [0] + [3] * 64) == 0, "what was long ago is not counted"
+
+
+def test_a_pretrained_model_repeats_itself_less_by_default(tiny: LlamaEngine) -> None:
+    prompt = Text("Query: What do bees make?\nPassage:", ("\0",))
+
+    def words(penalty: float | None) -> int:
+        (done,) = complete(tiny, [Request(prompt, "q", 120, Sampling(repeat_penalty=penalty))])
+        return len(set(done.text.split()))
+
+    assert words(None) > words(1.0)
+    assert tiny.parameters(Sampling()) == {"temperature": 0.0, "repeat_penalty": PRETRAINED_PENALTY}
+    assert tiny.parameters(Sampling(repeat_penalty=1.0)) == {"temperature": 0.0}
+    assert tiny.parameters(Sampling(0.5, 0.8, 10, 1.0)) == {"temperature": 0.5, "top_k": 10, "top_p": 0.8}
+
+
+# -- adapters ----------------------------------------------------------------------------------------------------
+
+
+def write_adapter(path: Path, architecture: str = "gemma3", width: int = 640, kind: str = "adapter") -> Path:
+    """A LoRA adapter of rank 4 for the queries of every layer, of random numbers."""
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_type(kind)
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", 8.0)
+    numbers = np.random.default_rng(5)
+    for layer in range(18):
+        for name, shape in (("lora_a", (4, width)), ("lora_b", (1024, 4))):
+            values = (numbers.standard_normal(shape) * 0.3).astype(np.float32)
+            writer.add_tensor(f"blk.{layer}.attn_q.weight.{name}", values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_one_model_generates_with_and_without_an_adapter(tiny: LlamaEngine, tmp_path: Path) -> None:
+    path = write_adapter(tmp_path / "style.gguf")
+    requests = requests_of(6, 8)
+    before = texts_of(tiny, requests)
+    with tiny.adapted((adapter(str(path)),)) as full, tiny.adapted((adapter(f"{path}:0"),)) as none:
+        changed = texts_of(full, requests)
+        assert texts_of(none, requests) == before, "an adapter at scale 0 changes nothing"
+        assert sum(changed[subject] != before[subject] for subject in before) >= 5
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        assert full.identity()["lora"] == [{"sha256": digest, "scale": 1.0}]
+        assert full.provenance()["lora"] == [{"name": "style", "sha256": digest, "scale": 1.0}]
+    assert texts_of(tiny, requests) == before
+
+
+def test_a_file_that_is_no_adapter_for_the_model_is_refused_with_the_reason(tiny_path: Path, tmp_path: Path) -> None:
+    def refused(text: str | Path) -> str:
+        with pytest.raises(XqeError) as error:
+            LlamaEngine("tiny", str(tiny_path), adapters=(adapter(str(text)),))
+        return str(error.value)
+
+    good = write_adapter(tmp_path / "good.gguf")
+    assert "an adapter for llama, and tiny is gemma3" in refused(write_adapter(tmp_path / "a.gguf", "llama"))
+    assert "tensor 'blk.0.attn_q.weight' has incorrect shape" in refused(write_adapter(tmp_path / "b.gguf", width=320))
+    assert "no adapter but a model" in refused(tiny_path)
+    assert "no such file" in refused(tmp_path / "none.gguf")
+    assert 'the scale "much" is no number' in refused(f"{good}:much")
+    (tmp_path / "text.gguf").write_text("hello")
+    assert "not a whole GGUF file (no GGUF magic at its start)" in refused(tmp_path / "text.gguf")
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(good.read_bytes()[:2000])
+    assert "cut.gguf" in refused(cut)
+
+
+# -- sizes -------------------------------------------------------------------------------------------------------
+
+
+def test_the_batch_is_what_memory_has_room_for() -> None:
+    assert sizing.batch_size(cell_bytes=18_432, free=24 << 30, on_gpu=False) == sizing.CPU_BATCH
+    assert sizing.batch_size(cell_bytes=18_432, free=24 << 30, on_gpu=True) == sizing.GPU_BATCH
+    tight = sizing.batch_size(cell_bytes=131_072, free=1 << 30, on_gpu=False)
+    assert tight < sizing.CPU_BATCH
+    assert tight * sizing.USUAL_CELLS * 131_072 <= 1 << 29
+    assert sizing.batch_size(cell_bytes=131_072, free=0, on_gpu=False) == 1
+
+
+def test_as_many_layers_go_to_the_gpus_as_fit() -> None:
+    def gpu(free: int) -> library.Device:
+        return library.Device("GPU", "", "gpu", free, free)
+
+    assert sizing.gpu_layers(5 << 30, 32, [gpu(24 << 30)]) == -1, "all"
+    assert sizing.gpu_layers(5 << 30, 32, [gpu(4 << 30), gpu(5 << 30)]) == -1, "two take what one cannot"
+    some = sizing.gpu_layers(5 << 30, 32, [gpu(4 << 30)])
+    assert 0 < some < 32
+    assert some * (5 << 30) / 33 < 3 << 30
+    assert sizing.gpu_layers(5 << 30, 32, [gpu(1 << 30)]) == 0
+
+
+def test_the_cache_is_as_large_as_llama_cpp_makes_it(tiny_path: Path, model: binding.Model) -> None:
+    lines: list[str] = []
+    library.log.echo = True
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(library, "say", lines.append)
+            binding.Context(model, 1024, 1, 2).close()
+    finally:
+        library.log.echo = False
+    sizes = [float(found[1]) for line in lines if (found := re.search(r"KV buffer size = +([0-9.]+) MiB", line))]
+    assert sum(sizes) * (1 << 20) == pytest.approx(1024 * model.cell_bytes("f16"), rel=0.01)
+
+
 # -- text --------------------------------------------------------------------------------------------------------
 
 
@@ -307,7 +584,7 @@ def test_an_endless_producer_is_not_read_ahead_without_bound(tiny: LlamaEngine) 
 def test_half_a_character_is_never_emitted(text: str, cut: int) -> None:
     raw = text.encode("utf-8", "replace")
     whole = raw.decode("utf-8")
-    shown = pending.whole_characters(raw[: len(raw) - cut])
+    shown = whole_characters(raw[: len(raw) - cut])
     assert whole.startswith(shown)
     assert len(shown.encode()) > len(raw) - cut - 4
 
@@ -321,7 +598,7 @@ def test_generation_ends_at_the_first_stop_string_after_the_text_has_begun(text:
     seen = bytearray()
     for byte in text.encode():
         seen.append(byte)
-        end = pending.stop_position(seen, 1, tuple(stop.encode() for stop in stops))
+        end = stop_position(seen, 1, tuple(stop.encode() for stop in stops))
         if end is not None:
             found = seen[:end].decode()
             break
@@ -427,7 +704,7 @@ def test_a_file_that_cannot_be_loaded_is_an_error_with_llama_cpps_reason(tmp_pat
 def test_parameters_that_llama_cpp_would_abort_on_are_refused(tiny_path: Path) -> None:
     with pytest.raises(XqeError, match="--batch says 8"):
         LlamaEngine("m", str(tiny_path), settings=Settings(batch=8, deterministic=True))
-    with pytest.raises(XqeError, match="--ctx 1000000000 takes .* GB of memory, and .* are free"):
+    with pytest.raises(XqeError, match=r"--ctx 1000000000 takes .* GB of memory, and .* are free"):
         LlamaEngine("m", str(tiny_path), settings=Settings(context=1_000_000_000))
     with pytest.raises(XqeError, match="--cache-type q8_0 needs flash attention"):
         LlamaEngine("m", str(tiny_path), settings=Settings(cache_type="q8_0", flash_attention="off"))

@@ -142,11 +142,19 @@ def provenance(
     seed = {"seed": sampling.seed} if sampling.temperature > 0 else {}
     cut = any(completion.finish == "length" for completion in completions)
     return {
-        **engine.provenance(),
-        **completions[0].made_by,
+        **_source(engine, completions[0]),
         **engine.parameters(sampling),
         **seed,
         "max_tokens": max_tokens,
         "finish": "length" if cut else "stop",
         "tokens": sum(completion.tokens for completion in completions),
     }
+
+
+def _source(engine: Engine, completion: Completion) -> dict[str, Any]:
+    """What the engine says of itself, with how the text was made then where it was made by an earlier run."""
+    if not completion.made_by:
+        return engine.provenance()
+    now = engine.making()
+    kept = {name: value for name, value in engine.provenance().items() if name not in now}
+    return {**kept, **completion.made_by}

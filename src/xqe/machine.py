@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
@@ -45,6 +46,10 @@ def total_memory() -> int:
 def available_memory() -> int:
     """Bytes of memory that this process can still take without pushing anything out but caches."""
     left = [limit - used for limit, used in _cgroup_memory()]
+    address_space, _ = resource.getrlimit(resource.RLIMIT_AS)  # ulimit -v
+    if address_space != resource.RLIM_INFINITY:
+        pages = _words(Path("/proc/self/statm"))[:1] or ["0"]
+        left.append(address_space - int(pages[0]) * resource.getpagesize())
     return max(0, min([_meminfo("MemAvailable"), *left]))
 
 

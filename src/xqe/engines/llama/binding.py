@@ -207,10 +207,11 @@ class Model:
 class Context:
     """A context of a model, and the batch that is decoded in it.
 
-    cells: tokens of all sequences together, of which each has an equal part. sequences: how many there may be. threads: of the CPU.
-    adapters: (pointer, scale) of those to apply. stopped: asked while a batch is decoded, which is given up once it
-    says so. The arrays `token`, `position`, `sequence` and `wants_logits`, each of shape (N_BATCH,), are the batch:
-    fill the first n, then decode.
+    cells: tokens of all sequences together, of which each has an equal part. sequences: how many there may be.
+    threads: of the CPU. adapters: (pointer, scale) of those to apply. picks: the likeliest token is picked where the
+    model is computed, and no logits come back (experimental in llama.cpp). stopped: asked while a batch is decoded,
+    which is given up once it says so. The arrays `token`, `position`, `sequence` and `wants_logits`, each of shape
+    (N_BATCH,), are the batch: fill the first n, decode, take the logits.
     """
 
     def __init__(
@@ -221,6 +222,7 @@ class Context:
         threads: int,
         settings: Settings | None = None,
         adapters: Sequence[tuple[Any, float]] = (),
+        picks: bool = False,
         stopped: Stopped = lambda: False,
     ) -> None:
         settings = settings or Settings()
@@ -238,6 +240,13 @@ class Context:
         parameters.no_perf = True
         self._stopped = llama_cpp.ggml_abort_callback(lambda _data: stopped())  # the reference must outlive the context
         parameters.abort_callback = self._stopped
+        self.picks = picks
+        self._chains = _greedy_chains(sequences) if picks else []
+        configs = (llama_cpp.llama_sampler_seq_config * sequences)()
+        for sequence, chain in enumerate(self._chains):
+            configs[sequence].seq_id, configs[sequence].sampler = sequence, ctypes.cast(chain, ctypes.c_void_p)
+        if picks:
+            parameters.samplers, parameters.n_samplers = configs, sequences
         log.clear()
         self._pointer: Any = llama_cpp.llama_init_from_model(model.pointer, parameters)
         if not self._pointer:
@@ -290,6 +299,22 @@ class Context:
         pointer = llama_cpp.llama_get_logits(self._pointer)
         return np.ctypeslib.as_array(pointer, shape=(rows, self._vocabulary_size))
 
+    def take_logits(self, rows: int) -> None:
+        """Make `row` and `likeliest` speak of the batch decoded last, `rows` of whose entries wanted logits."""
+        self._taken = self.logits(rows) if rows and not self.picks else None
+
+    def row(self, row: int) -> NDArray[np.float32]:
+        """The logits of the `row`th entry that wanted them: shape (vocabulary,), a view."""
+        assert self._taken is not None
+        taken: NDArray[np.float32] = self._taken[row]
+        return taken
+
+    def likeliest(self, row: int, entry: int) -> int:
+        """The likeliest token after the `row`th entry that wanted logits, the batch's entry number `entry`."""
+        if self.picks:
+            return int(llama_cpp.llama_get_sampled_token_ith(self._pointer, entry))
+        return int(self.row(row).argmax())
+
     def copy_sequence(self, source: int, target: int) -> None:
         """Let sequence `target` hold what `source` holds; the cells are copied with the next batch."""
         llama_cpp.llama_memory_seq_cp(self._memory, source, target, -1, -1)
@@ -305,6 +330,19 @@ class Context:
         if self._pointer:
             llama_cpp.llama_free(self._pointer)
             self._pointer = None
+        for chain in self._chains:
+            llama_cpp.llama_sampler_free(chain)
+        self._chains = []
+
+
+def _greedy_chains(sequences: int) -> list[Any]:
+    """A chain for each sequence that takes the likeliest token; llama.cpp puts it into the graph."""
+    chains = []
+    for _ in range(sequences):
+        chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
+        llama_cpp.llama_sampler_chain_add(chain, llama_cpp.llama_sampler_init_greedy())
+        chains.append(chain)
+    return chains
 
 
 def common(a: Tokens, b: Tokens) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 REPEAT_WINDOW = 64  # tokens; as in llama.cpp
+_PARTS = 4096
 _NEGLIGIBLE = 35.0  # a token this much below the best, per unit of temperature, is never drawn
 
 
@@ -56,14 +57,10 @@ class Picker:
 
     def _draw(self, logits: NDArray[np.float32]) -> int:
         parameters = self._parameters
-        best = float(logits.max())
-        tokens = np.flatnonzero(logits >= best - _NEGLIGIBLE * max(1.0, parameters.temperature))
-        scores = logits[tokens].astype(np.float64) - best
-        if 0 < parameters.top_k < len(tokens):
-            chosen = np.argpartition(-scores, parameters.top_k - 1)[: parameters.top_k]
-            tokens, scores = tokens[chosen], scores[chosen]
-        order = np.lexsort((tokens, -scores))
-        tokens, scores = tokens[order], scores[order]
+        tokens = _candidates(logits, parameters)
+        scores = logits[tokens].astype(np.float64)
+        order = np.lexsort((tokens, -scores))[: parameters.top_k or None]
+        tokens, scores = tokens[order], scores[order] - scores[order[0]]
         if parameters.top_p < 1:
             shares = np.cumsum(np.exp(scores))
             kept = int(np.searchsorted(shares, parameters.top_p * shares[-1])) + 1
@@ -71,3 +68,17 @@ class Picker:
         weights = np.cumsum(np.exp(scores / parameters.temperature))
         place = int(np.searchsorted(weights, self._random.random() * weights[-1], side="right"))
         return int(tokens[min(place, len(tokens) - 1)])
+
+
+def _candidates(logits: NDArray[np.float32], parameters: Parameters) -> NDArray[np.int64]:
+    """The tokens that could be drawn, and few others: those of the top k and all that are not too unlikely.
+
+    The kth greatest of the maxima of any parts of a row is no greater than its kth greatest value; so one pass over
+    the row that folds it into _PARTS maxima leaves little to sort.
+    """
+    folded = len(logits) // _PARTS * _PARTS
+    bound = float(logits.max()) - _NEGLIGIBLE * max(1.0, parameters.temperature)
+    if 0 < parameters.top_k <= _PARTS <= folded:
+        maxima = logits[:folded].reshape(-1, _PARTS).max(axis=0)
+        bound = max(bound, float(np.partition(maxima, _PARTS - parameters.top_k)[_PARTS - parameters.top_k]))
+    return np.flatnonzero(logits >= bound)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,12 +12,13 @@ from xqe.engines.llama import binding, library, sizing
 from xqe.engines.llama.chat import ChatTemplate
 from xqe.engines.llama.drawing import Parameters, Picker
 from xqe.engines.llama.pending import Counts, Decoder, Pending
-from xqe.engines.llama.scheduler import PIECE, Scheduler
+from xqe.engines.llama.scheduler import PIECE, ROWS, Scheduler
 from xqe.engines.llama.sequential import Sequential
 from xqe.engines.llama.settings import DEFAULT_CACHE, Adapter, Settings, check_architecture
 from xqe.errors import ModelError, XqeError
 from xqe.gguf import read_metadata
 from xqe.machine import available_cores, available_memory
+from xqe.messages import say
 from xqe.models import amount
 from xqe.prompts import Chat, Prompt
 
@@ -26,6 +28,9 @@ GATHER_SECONDS = 0.02  # how long to wait for company before the first batch
 POLL_SECONDS = 0.1
 READ_AHEAD = 4  # jobs read for each sequence, so that prompts with the same prefix meet
 GPU_PIECE = binding.N_UBATCH  # rows of one prompt in one call; a GPU's kernels do not keep bits alike anyway
+TRIAL_TEXTS = ("The capital of France is", "La rivière la plus longue du monde est", "1, 2, 3,", "Wasser kocht bei")
+STEPS_OF_TRIAL = 8
+CELLS_OF_TRIAL = binding.CELL_PADDING
 TOP_K = 64
 TOP_P = 0.95
 PRETRAINED_PENALTY = 1.1  # a pretrained model falls into loops
@@ -68,6 +73,7 @@ class LlamaEngine(Engine):
         self.is_chat = self._template is not None
         self._threads = settings.threads or available_cores()
         self._interrupt: Interrupt | None = None
+        self._picks: bool | None = None  # not tried yet
         self.counts = Counts()  # of the latest `generate`
         if not vocabulary_only:
             self._size(library.gpus() if gpus else [])
@@ -181,10 +187,36 @@ class LlamaEngine(Engine):
             self._most_cells,
             model.context_size,
             model.can_share_prefixes,
-            GPU_PIECE if self._on_gpu else PIECE,
+            *((1, GPU_PIECE) if self._on_gpu or settings.gpu_sampling == "on" else (ROWS, PIECE)),
         )
 
-    def _open_context(self, cells: int, sequences: int) -> binding.Context:
+    def _open_context(self, cells: int, sequences: int, greedy: bool) -> binding.Context:
+        return self._context(cells, sequences, greedy and self._may_pick())
+
+    def _may_pick(self) -> bool:
+        """Whether tokens are picked where the model is computed: on a GPU, if a trial finds that it picks the same."""
+        if self._picks is None:
+            asked = self._settings.gpu_sampling
+            self._picks = asked == "on" or (asked == "auto" and self._on_gpu)
+            if self._picks and not self._picks_alike():
+                say("sampling on the GPU picks other tokens than sampling on the CPU; it is left off")
+                self._picks = False
+        return self._picks
+
+    def _picks_alike(self) -> bool:
+        """Continue some texts together, once with logits and once without; True if the tokens are the same."""
+        texts = [self._vocabulary.tokenize(text, True, False) for text in TRIAL_TEXTS]
+        found = []
+        for picks in (False, True):
+            try:
+                context = self._context(CELLS_OF_TRIAL * len(texts), len(texts), picks)
+            except ModelError:
+                return False
+            with closing(context):
+                found.append(_continued(context, texts))
+        return found[0] == found[1]
+
+    def _context(self, cells: int, sequences: int, picks: bool) -> binding.Context:
         adapters = [(self._model.adapter(adapter.path), adapter.scale) for adapter in self._adapters]
         return binding.Context(
             self._model,
@@ -193,6 +225,7 @@ class LlamaEngine(Engine):
             self._threads,
             self._settings,
             adapters,
+            picks,
             lambda: self._interrupt is not None and self._interrupt.requested,
         )
 
@@ -228,6 +261,26 @@ class LlamaEngine(Engine):
     def close(self) -> None:
         if self._owns_model:
             self._model.close()
+
+
+def _continued(context: binding.Context, texts: list[binding.Tokens]) -> list[list[int]]:
+    """The texts with the likeliest tokens of the first steps after them, all decoded together; nothing if it fails."""
+    tokens = [list(map(int, text)) for text in texts]
+    for step in range(STEPS_OF_TRIAL):
+        lasts = []
+        count = 0
+        for sequence, text in enumerate(tokens):
+            for position in range(0 if step == 0 else len(text) - 1, len(text)):
+                context.token[count], context.position[count] = text[position], position
+                context.sequence[count], context.wants_logits[count] = sequence, position + 1 == len(text)
+                count += 1
+            lasts.append(count - 1)
+        if context.decode(count) != 0:
+            return []
+        context.take_logits(len(texts))
+        for row, (text, entry) in enumerate(zip(tokens, lasts, strict=True)):
+            text.append(context.likeliest(row, entry))
+    return tokens
 
 
 def _load(path: str, settings: Settings, vocabulary_only: bool, gpus: list[library.Device]) -> binding.Model:

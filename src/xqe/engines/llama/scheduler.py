@@ -1,8 +1,8 @@
 """Continuous batching with shared prefixes: which tokens are decoded in which call.
 
 Every sequence has cells of its own, in order of position, and keeps what it decoded after its text is complete. A
-prompt goes to the free sequence that has most of its beginning already; where another sequence has more, that one's
-cells are copied first. Prefixes are found, not declared. Of several waiting prompts with a beginning that no sequence
+prompt begins with what its sequence has of it already; where another sequence has more, that one's cells are copied
+first. Prefixes are found, not declared. Of several waiting prompts with a beginning that no sequence
 has yet, the first is decoded and the others wait for it.
 
 What a text becomes does not depend on what is decoded beside it, as far as llama.cpp's CPU kernels allow. They have
@@ -16,15 +16,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, islice
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xqe.engines.llama.binding import (
     ABORTED,
     CELL_PADDING,
-    N_BATCH,
+    N_UBATCH,
     Context,
     Tokens,
     Vocabulary,
@@ -42,8 +41,8 @@ MAX_FAILURES = 3
 
 _NOTHING: Tokens = np.empty(0, dtype=np.int32)
 
-OpenContext = Callable[[int, int], Context]
-"""(cells, sequences) -> Context."""
+OpenContext = Callable[[int, int, bool], Context]
+"""(cells, sequences, all texts are greedy) -> Context."""
 
 
 @dataclass(slots=True, eq=False)
@@ -58,7 +57,6 @@ class Slot:
     input: Tokens = field(default_factory=lambda: _NOTHING)  # the prompt, and what was generated before a restart
     cached: Tokens = field(default_factory=lambda: _NOTHING)
     decoded: int = 0
-    last_use: int = 0
 
     @property
     def is_reading(self) -> bool:
@@ -71,7 +69,8 @@ class Scheduler:
     open_context: makes the context once the first prompts are known. cells: tokens for all sequences together, or
     None to choose it from the prompts (and anew when later prompts need more), up to `most_cells`, which the memory
     allows. trained_on: the longest sequence the model knows. share_prefixes: False for recurrent models, whose state
-    can be neither cut back nor filled up. piece: the most rows of one sequence in one call.
+    can be neither cut back nor filled up. rows: what the rows of a call are a multiple of. piece: the most rows of
+    one sequence in one call.
     """
 
     def __init__(
@@ -83,6 +82,7 @@ class Scheduler:
         most_cells: int,
         trained_on: int,
         share_prefixes: bool,
+        rows: int = ROWS,
         piece: int = PIECE,
     ) -> None:
         self._vocabulary = vocabulary
@@ -92,13 +92,13 @@ class Scheduler:
         self._most_cells = cells or most_cells
         self._trained_on = trained_on
         self._shares = share_prefixes
-        self._rows = ROWS if share_prefixes else 1
+        self._asked_rows = rows if share_prefixes else 1
+        self._rows = self._asked_rows  # 1 where there is room for fewer sequences
         self._piece = piece
         self._context: Context | None = None
         self._cells_each = 0
         self._waiting: deque[Pending] = deque()
         self._slots: list[Slot] = []
-        self._clock = 0
         self._failures = 0
         self._draining = False
         self.counts = Counts()
@@ -152,11 +152,9 @@ class Scheduler:
         active = self._active()
         if self._context is not None and self._waiting and not self._suits():
             self._draining = True
-        if not self._waiting or active and (self._context is not None):
+        if not self._waiting or active or (self._context is not None and not self._draining):
             return self._context
         if self._context is not None:
-            if not self._draining:
-                return self._context
             self._context.close()
             self._context = None
         self._draining = False
@@ -164,69 +162,79 @@ class Scheduler:
         return self._context
 
     def _suits(self) -> bool:
-        """False if the next prompt is too long for the sequences, or if they are few only because they are long."""
+        """False if the next prompt is too long for the sequences, or if they are few only because they are long, or
+        if the context picks tokens itself and this text needs more than that."""
+        assert self._context is not None
         if self._needed(self._waiting[0]) > self._cells_each:
             return False
-        few = len(self._slots) < self._batch and len(self._slots) < len(self._waiting)
-        return not few or 2 * self._longest() > self._cells_each or self._places(self._longest()) <= len(self._slots)
+        if self._context.picks and self._waiting[0].picker is not None:
+            return False
+        few = len(self._slots) < min(self._batch, len(self._waiting))
+        return not few or self._places(_padded(self._longest(), CELL_PADDING)) <= len(self._slots)
 
     def _open(self, input_ended: bool) -> None:
         """Make a context for prompts like those waiting; a smaller one where memory has less than it seemed."""
         longest = self._longest()
+        greedy = all(pending.picker is None for pending in self._waiting)
         while True:
             each = _padded(longest, CELL_PADDING)
             if not input_ended:  # others may be longer
                 each = max(each, min(_padded(longest * 5 // 4, CELL_PADDING), self._most_cells // self._batch))
             places = self._places(each)
             if input_ended:
-                places = min(places, _padded(len(self._waiting), self._rows))
+                places = min(places, _padded(len(self._waiting), self._asked_rows))
             try:
-                self._context = self._open_context(places * each, places)
+                self._context = self._open_context(places * each, places, greedy)
             except ModelError:
-                if self._fixed_cells or places <= self._rows:
+                if self._fixed_cells or places == 1:
                     raise
                 self._most_cells = places * each // 2
                 continue
             self._cells_each = each
+            self._rows = self._asked_rows if places >= self._asked_rows else 1
             self._slots = [Slot(sequence) for sequence in range(places)]
             return
 
     def _needed(self, pending: Pending) -> int:
-        return pending.most_cells + self._rows
+        return pending.most_cells + self._asked_rows
 
     def _longest(self) -> int:
         return max(self._needed(pending) for pending in list(self._waiting)[: 4 * self._batch])
 
     def _places(self, each: int) -> int:
-        """How many sequences of `each` cells there may be: a multiple of the rows of a call."""
-        return max(
-            self._rows, min(_padded(self._batch, self._rows), self._most_cells // each // self._rows * self._rows)
-        )
+        """How many sequences of `each` cells there may be: a multiple of the rows of a call, where there is room."""
+        places = max(1, min(_padded(self._batch, self._asked_rows), self._most_cells // each))
+        return places // self._asked_rows * self._asked_rows or places
 
     # -- admission ---------------------------------------------------------------------------------------------
 
     def _admit(self, context: Context) -> None:
-        """Give free sequences to waiting prompts, in their order but for those that wait for a beginning."""
-        free = [slot for slot in self._slots if slot.pending is None]
-        room = self._batch - (len(self._slots) - len(free))
-        reading: list[Slot] = []
+        """Give free sequences to waiting prompts, in their order but for those that wait for a beginning.
+
+        The free sequences are brought together and the prompts sorted by what is left to decode of them, so that
+        prompts with as much to decode are neighbours: those are decoded in one call.
+        """
+        active = self._compact(context)
+        free = self._slots[active:]
+        room = min(len(free), self._batch - active)
+        chosen: list[tuple[int, Pending, Tokens]] = []
         deferred: list[Pending] = []
-        while self._waiting and free and room and len(deferred) < self._batch:
+        while self._waiting and len(chosen) < room and len(deferred) < self._batch:
             pending = self._waiting.popleft()
             if self._needed(pending) > self._cells_each:
                 deferred.append(pending)
                 break
             tokens = _input(pending)
-            source, shared = self._best_source(tokens)
-            if self._shares and any(common(slot.input, tokens) >= shared + LEAST_SHARED for slot in reading):
+            shared = self._best_source(tokens)[1]
+            if self._shares and any(common(other, tokens) >= shared + LEAST_SHARED for _, _, other in chosen):
                 deferred.append(pending)
-                continue
-            slot = self._place(context, free, tokens, source, shared)
-            free.remove(slot)
-            room -= 1
-            slot.pending, slot.input = pending, tokens
-            reading.append(slot)
+            else:
+                chosen.append((self._piece_length(len(tokens) - shared), pending, tokens))
         self._waiting.extendleft(reversed(deferred))
+        chosen.sort(key=lambda choice: choice[0])
+        for slot, (_, pending, tokens) in zip(free, chosen, strict=False):
+            self._place(context, slot, tokens)
+            slot.pending, slot.input = pending, tokens
 
     def _best_source(self, tokens: Tokens) -> tuple[Slot | None, int]:
         """The sequence that has most of a prompt's beginning, and how much; at least one token is left to decode."""
@@ -238,22 +246,29 @@ class Scheduler:
                 best, most = slot, shared
         return best, most
 
-    def _place(self, context: Context, free: Sequence[Slot], tokens: Tokens, source: Slot | None, shared: int) -> Slot:
-        """The free sequence for a prompt, cut back to the beginning that it has, or made to have."""
-        self._clock += 1
-        own = {slot.sequence: min(common(slot.cached, tokens), len(tokens) - 1) if self._shares else 0 for slot in free}
-        target = max(free, key=lambda slot: (own[slot.sequence], -slot.last_use, -slot.sequence))
-        kept = own[target.sequence]
+    def _place(self, context: Context, slot: Slot, tokens: Tokens) -> None:
+        """Cut a free sequence back to what it has of a prompt's beginning, or let it have what another has."""
+        source, shared = self._best_source(tokens)
+        kept = min(common(slot.cached, tokens), len(tokens) - 1) if self._shares else 0
         if source is not None and shared >= kept + LEAST_SHARED:
-            target = min(free, key=lambda slot: (slot.last_use, slot.sequence))
-            context.copy_sequence(source.sequence, target.sequence)
-            source.last_use = self._clock
+            context.copy_sequence(source.sequence, slot.sequence)
             kept = shared
-        target.last_use = self._clock
-        context.clear_sequence(target.sequence, kept)
-        target.cached = tokens[:kept]
-        target.decoded = kept
-        return target
+        context.clear_sequence(slot.sequence, kept)
+        slot.cached = tokens[:kept]
+        slot.decoded = kept
+
+    def _compact(self, context: Context) -> int:
+        """Move texts down into free sequences until there is no gap below them; return how many there are."""
+        active = self._active()
+        if self._shares:
+            free = (slot for slot in self._slots[: len(active)] if slot.pending is None)
+            for slot in [slot for slot in active if slot.sequence >= len(active)]:
+                target = next(free)
+                context.copy_sequence(slot.sequence, target.sequence)
+                target.pending, target.input = slot.pending, slot.input
+                target.cached, target.decoded = slot.cached, slot.decoded
+                self._end(context, slot)
+        return len(active)
 
     # -- decoding ----------------------------------------------------------------------------------------------
 
@@ -270,53 +285,68 @@ class Scheduler:
         """The sequences whose next pieces are of equal length, filled up, and go into one call together."""
 
         def length(slot: Slot) -> int:
-            return min(self._piece, _padded(len(slot.input) - slot.decoded, self._rows))
+            return self._piece_length(len(slot.input) - slot.decoded)
 
         for size, slots in groupby(sorted(reading, key=lambda slot: (length(slot), slot.sequence)), length):
             together = list(slots)
-            most = max(1, min(N_BATCH // size, len(self._slots) // self._rows))
+            most = N_UBATCH // size
             for start in range(0, len(together), most):
                 yield together[start : start + most], size
 
+    def _piece_length(self, left: int) -> int:
+        """The rows of a prompt's next piece, filled up, where `left` tokens of it are to be decoded."""
+        return min(self._piece, _padded(left, self._rows))
+
     def _read_pieces(self, context: Context, slots: Sequence[Slot], length: int) -> int:
-        """Decode one piece of `length` rows of each sequence; the last ROWS rows of a prompt's end want logits."""
-        places: list[tuple[Slot, int]] = []
+        """Decode one piece of `length` rows of each sequence; where a prompt ends with it, pick its first token."""
+        ended: list[tuple[Slot, int]] = []  # and the batch's entry with the prompt's last token
         filled_up: list[Slot] = []
-        outputs = 0
         for number, slot in enumerate(slots):
             real = min(length, len(slot.input) - slot.decoded)
-            rows = slice(number * length, (number + 1) * length)
+            start = number * length
+            rows = slice(start, start + length)
             piece = slot.input[slot.decoded : slot.decoded + real]
             context.token[rows] = np.concatenate([piece, np.full(length - real, piece[-1])])
             context.position[rows] = np.arange(slot.decoded, slot.decoded + length, dtype=np.int32)
             context.sequence[rows] = slot.sequence
-            context.wants_logits[rows] = 0
             slot.decoded += real
             slot.cached = slot.input[: slot.decoded]
+            self.counts.prompt_decoded += real
             if real < length:
                 filled_up.append(slot)
-            self.counts.prompt_decoded += real
             if not slot.is_reading:
-                context.wants_logits[rows.stop - self._rows : rows.stop] = 1
-                places.append((slot, outputs + self._rows - 1 - (length - real)))
-                outputs += self._rows
-        status = context.decode(len(slots) * length)
+                ended.append((slot, start + real - 1))
+        count = len(slots) * length
+        entries = self._with_fillers([entry for _, entry in ended], count)
+        context.wants_logits[:count] = 0
+        context.wants_logits[entries] = 1
+        status = context.decode(count)
         if status:
             return status
         for slot in filled_up:
             context.clear_sequence(slot.sequence, slot.decoded)
-        if places:
-            logits = context.logits(outputs)
-            for slot, row in places:
-                self._pick(context, slot, logits[row])
+        context.take_logits(len(entries))
+        for slot, entry in ended:
+            self._pick(context, slot, entries.index(entry), entry)
         return 0
+
+    def _with_fillers(self, entries: list[int], count: int) -> list[int]:
+        """Entries of a batch of `count`, and so many others that their number is a multiple of the rows; sorted."""
+        missing = _padded(len(entries), self._rows) - len(entries)
+        others = (entry for entry in range(count) if entry not in entries)
+        return sorted([*entries, *islice(others, missing)])
 
     def _generate(self, context: Context) -> int:
         """Decode the latest token of every text and pick the next; return llama_decode's status."""
-        width = self._width(context)
-        slots = self._slots[:width] if self._shares else self._active()
-        if not width:
+        active = self._active()
+        if not active:
             return 0
+        slots = active
+        if self._shares:
+            if not self._waiting or self._draining:  # otherwise the gaps will soon be filled
+                self._compact(context)
+            last = max(slot.sequence for slot in self._active())
+            slots = self._slots[: _padded(last + 1, self._rows)]
         count = len(slots)
         context.token[:count] = [slot.pending.generated[-1] if slot.pending else 0 for slot in slots]
         context.position[:count] = [slot.decoded for slot in slots]
@@ -325,38 +355,21 @@ class Scheduler:
         status = context.decode(count)
         if status:
             return status
-        logits = context.logits(count)
+        context.take_logits(count)
         for row, slot in enumerate(slots):
             if slot.pending is None:
                 context.clear_sequence(slot.sequence, slot.decoded)
             else:
                 slot.decoded += 1
-                self._pick(context, slot, logits[row])
+                self._pick(context, slot, row, row)
         return 0
 
-    def _width(self, context: Context) -> int:
-        """How many sequences a call must hold: a multiple of the rows up to the last one with a text. Texts are moved
-        down into free sequences where that saves rows."""
-        active = self._active()
-        if not active or not self._shares:
-            return len(active)
-        wanted = _padded(len(active), self._rows)
-        if self._waiting and not self._draining:  # the free ones will soon be taken
-            return _padded(active[-1].sequence + 1, self._rows)
-        for slot in reversed(active):
-            if slot.sequence < wanted:
-                break
-            free = next(other for other in self._slots if other.pending is None)
-            context.copy_sequence(slot.sequence, free.sequence)
-            free.pending, free.input, free.cached, free.decoded = slot.pending, slot.input, slot.cached, slot.decoded
-            self._end(context, slot)
-        return wanted
-
-    def _pick(self, context: Context, slot: Slot, logits: NDArray[np.float32]) -> None:
-        """Pick a text's next token from its logits; end the text if it is complete."""
+    def _pick(self, context: Context, slot: Slot, row: int, entry: int) -> None:
+        """Pick a text's next token from a row of logits, those of a batch's entry; end the text if it is complete."""
         pending = slot.pending
         assert pending is not None
-        token = pending.picker.pick(logits, pending.generated) if pending.picker else int(logits.argmax())
+        picker = pending.picker
+        token = context.likeliest(row, entry) if picker is None else picker.pick(context.row(row), pending.generated)
         self.counts.generated += 1
         if pending.accept(token, self._vocabulary):
             self._end(context, slot)

@@ -20,8 +20,8 @@ from xqe.engines.llama.pending import Counts, Pending, does_not_fit
 CHUNK = 64
 _NOTHING: Tokens = np.empty(0, dtype=np.int32)
 
-OpenContext = Callable[[int, int], Context]
-"""(cells, sequences) -> Context."""
+OpenContext = Callable[[int, int, bool], Context]
+"""(cells, sequences, whether the context may pick tokens itself) -> Context."""
 
 
 class Sequential:
@@ -66,8 +66,9 @@ class Sequential:
         context = self._context_for(pending)
         status = self._read(context, pending.prompt)
         while status == 0:
-            logits = context.logits(1)[0]
-            token = pending.picker.pick(logits, pending.generated) if pending.picker else int(logits.argmax())
+            context.take_logits(1)
+            picker = pending.picker
+            token = context.likeliest(0, 0) if picker is None else picker.pick(context.row(0), pending.generated)
             self.counts.generated += 1
             if pending.accept(token, self._vocabulary):
                 return
@@ -88,7 +89,7 @@ class Sequential:
             self.close()
             self._cached = _NOTHING
             cells = -(-pending.most_cells // CELL_PADDING) * CELL_PADDING
-            self._context = self._open_context(self._fixed_cells or cells, 1)
+            self._context = self._open_context(self._fixed_cells or cells, 1, False)
         return self._context
 
     def _read(self, context: Context, prompt: Tokens) -> int:

@@ -23,7 +23,8 @@ class Settings:
     batch: sequences decoded together. context: tokens of context for all of them. gpu_layers: layers on the GPU.
     split_mode ("layer", "row", "none"), tensor_split (one number for each GPU) and main_gpu: how several GPUs share
     the model. flash_attention: "auto", "on" or "off". cache_type: number format of the KV cache. deterministic: one
-    sequence at a time, the same bits whatever stands beside it. verbose: show what llama.cpp logs.
+    sequence at a time, the same bits whatever stands beside it. gpu_sampling: pick greedy tokens on the GPU, "auto"
+    if a trial says that it picks the same. verbose: show what llama.cpp logs.
     """
 
     batch: int | None = None
@@ -36,6 +37,7 @@ class Settings:
     flash_attention: str = "auto"
     cache_type: str = DEFAULT_CACHE
     deterministic: bool = False
+    gpu_sampling: str = "auto"
     verbose: bool = False
 
     def check(self) -> None:
