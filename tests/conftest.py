@@ -23,11 +23,19 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "xqe", *arguments]
 
 
+@pytest.fixture(autouse=True)
+def store(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of this test alone: generations of another test are not reused, and the user's store is left alone."""
+    path = tmp_path_factory.mktemp("store") / "generations.sqlite"
+    monkeypatch.setenv("XQE_STORE", str(path))
+    return path
+
+
 @pytest.fixture
 def xqe(monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run xqe as a user does, in a process of its own; returns the finished process, its output as text."""
     for name in list(os.environ):
-        if name.startswith("XQE_") and name != "XQE_MODELS":
+        if name.startswith("XQE_") and name not in ("XQE_MODELS", "XQE_STORE"):
             monkeypatch.delenv(name)
 
     def run(*arguments: str, stdin: str | bytes = "", **options: Any) -> subprocess.CompletedProcess[str]:
@@ -59,6 +67,7 @@ def tiny_path() -> Path:
 @pytest.fixture(scope="session")
 def tiny(tiny_path: Path) -> Iterator[Any]:
     from xqe.engines.llama.engine import LlamaEngine
+    from xqe.engines.llama.settings import Settings
 
-    with LlamaEngine("tiny", str(tiny_path), batch=8) as engine:
+    with LlamaEngine("tiny", str(tiny_path), settings=Settings(batch=8)) as engine:
         yield engine

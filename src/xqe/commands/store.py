@@ -1,0 +1,129 @@
+"""xqe store: the finished generations that are kept, so that none is made twice."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from xqe import jsonl
+from xqe.commands import options
+from xqe.errors import XqeError
+from xqe.messages import say
+
+if TYPE_CHECKING:
+    from xqe.store import Summary
+
+UNABLE_STATUS = 2
+_DAY = 86_400.0
+_HASH_DIGITS = 12  # of a sha256, enough for a person
+
+app = typer.Typer(
+    name="store",
+    rich_markup_mode=None,
+    help="The store of finished generations: look into it, write it out, make it smaller.",
+    epilog="Generations lie in XQE_STORE, by default $XDG_CACHE_HOME/xqe/generations.sqlite, and that under ~/.cache. "
+    "A store that is not there yet is one without generations.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def _top(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(UNABLE_STATUS)
+
+
+@app.command()
+def info(store: options.Store = None) -> None:
+    """Say what is kept of which model: a table on a terminal, one JSON object elsewhere."""
+    from xqe.store import file_of, opened
+
+    path = file_of(store)
+    with opened(path) as database:
+        size, models = (database.size(), database.summaries()) if database is not None else (0, [])
+    whole = {
+        "path": str(path),
+        "size": size,
+        "generations": sum(model.generations for model in models),
+        "tokens": sum(model.tokens for model in models),
+    }
+    if sys.stdout.isatty():
+        _show(whole, models)
+        return
+    from dataclasses import asdict
+
+    jsonl.write(jsonl.dumps({**whole, "models": [asdict(model) for model in models]}))
+
+
+def _show(whole: dict[str, Any], models: list[Summary]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from xqe.models import amount
+
+    jsonl.write(
+        f"{whole['path']}: {whole['generations']} generations, {whole['tokens']} tokens, {amount(whole['size'])}"
+    )
+    if not models:
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("model", "sha256", "oldest", "newest"):
+        table.add_column(heading)
+    for heading in ("generations", "tokens"):
+        table.add_column(heading, justify="right")
+    for model in models:
+        cells = (model.model, (model.sha256 or "")[:_HASH_DIGITS], model.oldest, model.newest)
+        table.add_row(*map(Text, (*cells, str(model.generations), str(model.tokens))))
+    Console().print(table)
+
+
+@app.command()
+def export(store: options.Store = None) -> None:
+    """Write every generation as JSONL, the oldest first: its prompt, the parameters, the text, and what made it."""
+    from xqe.store import file_of, opened
+
+    with opened(file_of(store)) as database:
+        for generation in database.export() if database is not None else ():
+            jsonl.write(jsonl.dumps(generation))
+
+
+@app.command()
+def prune(
+    older_than: Annotated[
+        float | None,
+        typer.Option(
+            "--older-than", metavar="DAYS", min=0.0, show_default=False, help="Remove what was generated before that."
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="NAME", show_default=False, help='Remove what this model of "info" generated.'),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Remove all generations.")] = False,
+    store: options.Store = None,
+) -> None:
+    """Remove generations, and give their space back to the disk.
+
+    With --older-than and --model, those that both are true of. Runs that use the store meanwhile go on.
+    """
+    if everything == (older_than is not None or model is not None):
+        raise XqeError("which generations are to be removed?", "give --all alone, or --older-than DAYS, --model NAME")
+    from xqe.store import file_of, opened
+
+    path = file_of(store)
+    before = time.time() - older_than * _DAY if older_than is not None else None
+    with opened(path) as database:
+        removed = database.prune(before, model) if database is not None else 0
+        left = database.summaries() if database is not None else []
+        say(f"{path}: removed {removed} generations; {sum(each.generations for each in left)} are left{_of(left)}")
+        if database is not None:
+            database.shrink()
+
+
+def _of(models: list[Summary]) -> str:
+    names = sorted({model.model for model in models})
+    return f", of {', '.join(names)}" if names else ""
