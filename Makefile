@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs bench-generation clean
+.PHONY: demo test check docs bench-generation bench-memory clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python fixtures/demo.py
@@ -19,8 +19,13 @@ check: $(VENV)/.installed
 docs: $(VENV)/.installed
 	$(BIN)/python docs/generate.py
 
+# LLAMA_SERVER=FILE and CHAT_MODEL=FILE add a llama-server and a chat model; BENCH="--rounds 1" and the like go through.
 bench-generation: $(VENV)/.installed
-	$(BIN)/python benchmarks/generation.py
+	$(BIN)/python benchmarks/generation.py $(if $(LLAMA_SERVER),--llama-server "$(LLAMA_SERVER)") \
+		$(if $(CHAT_MODEL),--chat-model "$(CHAT_MODEL)") $(BENCH)
+
+bench-memory: $(VENV)/.installed
+	$(BIN)/python benchmarks/memory.py $(BENCH)
 
 # The first installation compiles llama.cpp, which takes a few minutes; pip keeps the wheel for later ones.
 $(VENV)/.installed: pyproject.toml
