@@ -219,7 +219,7 @@ def test_the_context_grows_when_later_prompts_are_longer(model: binding.Model) -
     class Watched(binding.Context):
         def __init__(self, model: binding.Model, cells: int, sequences: int, threads: int) -> None:
             super().__init__(model, cells, sequences, threads)
-            sizes.append(self.cells)
+            sizes.append(self.cells // sequences)
 
     schedule = scheduler.Scheduler(
         model.vocabulary, lambda c, s, greedy: Watched(model, c, s, 2), 4, None, 1 << 20, model.context_size, True
@@ -323,6 +323,8 @@ def test_in_another_order_the_texts_are_the_same(tiny: LlamaEngine) -> None:
     one, other = texts_of(tiny, requests), texts_of(tiny, shuffled)
     assert sum(one[subject] == other[subject] for subject in one) >= 95
     assert len(set(one.values())) > 50
+    alone = [texts_of(tiny, [request])[request.subject] for request in requests[:8]]
+    assert sum(text == one[request.subject] for request, text in zip(requests, alone, strict=False)) >= 7
 
 
 def test_deterministic_texts_are_the_same_in_every_order_and_alone(tiny_path: Path, plain: binding.Context) -> None:
@@ -398,7 +400,7 @@ def test_a_small_context_holds_fewer_texts_at_a_time(model: binding.Model, plain
     while not schedule.is_idle:
         schedule.step(input_ended=True)
     schedule.close()
-    assert opened == [(512, 2)], "two texts of 256 cells fit into what the memory allows"
+    assert opened == [(512, 2)], "two texts of 256 cells are what the memory allows"
     assert_likeliest(plain, done)
 
 

@@ -11,7 +11,8 @@ import typer
 from typer.exceptions import TyperException
 
 from xqe import __version__
-from xqe.commands import models
+from xqe.commands import batch, models, store
+from xqe.commands.doctor import doctor
 from xqe.commands.eval import evaluate
 from xqe.commands.expand import expand
 from xqe.commands.index import index
@@ -56,7 +57,10 @@ app.command()(expand)
 app.command()(index)
 app.command()(search)
 app.command("eval")(evaluate)
+app.add_typer(batch.app)
 app.add_typer(models.app)
+app.add_typer(store.app)
+app.command()(doctor)
 
 
 def main() -> NoReturn:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,56 +12,22 @@ from xqe.commands.generating import run_stage, sampling_of
 from xqe.commands.streams import Queries
 from xqe.expand import PASSAGE_TOKENS, Strategy
 
+if TYPE_CHECKING:
+    from xqe.engines.base import Engine
+    from xqe.expand import Expand
 
-@options.takes(generation=options.Generation)
+
+@options.takes(expansion=options.Expansion, generation=options.Generation)
 def expand(
     query: options.Query = None,
-    strategy: Annotated[Strategy, typer.Option("--strategy", "-s", help="The paper's prompts.")] = Strategy.ZEROSHOT,
-    lang: Annotated[
-        str | None,
-        typer.Option(
-            "--lang",
-            metavar="LANG",
-            show_default=False,
-            help='Language of the queries that have no "lang" of their own.',
-        ),
-    ] = None,
-    examples: Annotated[
-        str | None,
-        typer.Option(
-            "--examples",
-            metavar="FILE",
-            show_default=False,
-            help='Worked examples to choose from, JSONL {"query", "passage"}. [default: five built-in ones]',
-        ),
-    ] = None,
-    shots: Annotated[
-        int | None,
-        typer.Option(
-            "--shots",
-            min=1,
-            metavar="N",
-            show_default=False,
-            help="How many worked examples to show. [default: 5 for fewshot; 2 otherwise, for pretrained models]",
-        ),
-    ] = None,
-    samples: Annotated[
-        int, typer.Option("--samples", "-n", min=1, metavar="N", help="Passages to write for each query.")
-    ] = 1,
-    prompt: Annotated[
-        str | None,
-        typer.Option(
-            "--prompt",
-            metavar="FILE",
-            show_default=False,
-            help="A prompt file (TOML) of your own, instead of --strategy.",
-        ),
-    ] = None,
+    strategy: Annotated[Strategy, options.STRATEGY] = Strategy.ZEROSHOT,
+    lang: Annotated[str | None, options.spoken("--lang")] = None,
+    *,
+    expansion: options.Expansion,
     files: options.Input = None,
     max_tokens: Annotated[
         int, typer.Option("--max-tokens", min=1, metavar="N", help="Most tokens to generate for one passage.")
     ] = PASSAGE_TOKENS,
-    *,
     generation: options.Generation,
 ) -> None:
     """Write passages that could answer each query, in the query's language.
@@ -68,17 +35,22 @@ def expand(
     Reads query records, writes them with "passages". A model without a chat template is shown worked examples
     whatever the strategy, because it continues texts and follows no instructions.
     """
+    stage = stage_of(strategy, expansion, generation, max_tokens)
+    run_stage(Queries(query, files, "--lang", lang), generation, stage)
+
+
+def stage_of(
+    strategy: Strategy, expansion: options.Expansion, generation: options.Generation, max_tokens: int
+) -> Callable[[Engine], Expand]:
+    """What makes the stage for an engine; the files that the options name are read now."""
     from xqe import prompts
     from xqe.examples import Chooser
     from xqe.expand import Expand
 
-    template = prompts.load(prompt, "expand") if prompt is not None else strategy.template
+    template = prompts.load(expansion.prompt, "expand") if expansion.prompt is not None else strategy.template
     choose = None
-    if examples is not None or shots is not None:
-        choose = Chooser(examples, template.shots if shots is None else shots, generation.seed)
-    queries = Queries(query, files, "--lang", lang)
-    run_stage(
-        queries,
-        generation,
-        lambda engine: Expand(engine, template, choose, samples, sampling_of(generation), max_tokens),
-    )
+    if expansion.examples is not None or expansion.shots is not None:
+        shots = template.shots if expansion.shots is None else expansion.shots
+        choose = Chooser(expansion.examples, shots, generation.seed)
+    sampling = sampling_of(generation)
+    return lambda engine: Expand(engine, template, choose, expansion.samples, sampling, max_tokens)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from xqe.commands.options import Generation
     from xqe.engines.base import Engine, Sampling
     from xqe.generation import Stage, Tally
+    from xqe.store import Store
 
 FAKE = "fake"
 SERVER = "openai:"
@@ -42,9 +44,21 @@ def open_engine(options: Generation) -> Engine:
 
 
 def _server(options: Generation, name: str) -> Engine:
-    from xqe.engines.openai import OpenAIEngine
+    for option, is_given in (("--lora", options.lora), ("--deterministic", options.deterministic)):
+        if is_given:
+            raise XqeError(f"{option} has no effect on the model of a server", "leave it out, or give it to the server")
+    if options.base_url is None:
+        raise XqeError(
+            f"--model {SERVER}{name} names no server", "add --base-url URL, such as http://localhost:8080/v1"
+        )
+    if not name:
+        raise XqeError(f"--model {SERVER} names no model", f"give --model {SERVER}NAME")
+    from xqe.engines.openai import OpenAIEngine, Settings
 
-    raise NotImplementedError
+    settings = Settings(
+        options.base_url, options.api.value, options.batch, options.timeout, options.retries, options.verbose
+    )
+    return OpenAIEngine(name, settings, check=not options.show_prompt)
 
 
 def _local(options: Generation) -> Engine:
@@ -61,6 +75,7 @@ def _local(options: Generation) -> Engine:
         tensor_split=llama.tensor_split(options.tensor_split),
         main_gpu=options.main_gpu,
         flash_attention=options.flash_attention,
+        gpu_sampling=options.gpu_sampling,
         cache_type=options.cache_type,
         deterministic=options.deterministic,
         verbose=options.verbose,
@@ -79,6 +94,39 @@ def _local(options: Generation) -> Engine:
     )
 
 
+@contextmanager
+def open_store(options: Generation) -> Iterator[Store | None]:
+    """The store of finished generations, None for none. The fake engine has one only where one is named.
+
+    Raises StoreError where the one that --store names cannot be used; without the default one a run goes on.
+    """
+    is_named = options.store is not None
+    if options.no_store or options.show_prompt or (options.model == FAKE and not is_named):
+        yield None
+        return
+    from xqe.store import Store, StoreError, file_of
+
+    try:
+        store = Store(file_of(options.store))
+    except StoreError as error:
+        if is_named:
+            raise
+        say(f"{error}; this run reuses and keeps no generations")
+        yield None
+        return
+    with store:
+        yield store
+
+
+def _keeping(engine: Engine, store: Store | None) -> Engine:
+    """The engine with a store before it, if there is one."""
+    if store is None:
+        return engine
+    from xqe.engines.stored import StoredEngine
+
+    return StoredEngine(engine, store)
+
+
 def run_stage(queries: Queries, options: Generation, make: Callable[[Engine], Stage]) -> None:
     """Run the stage that `make` builds for the engine, or show its prompts; no model is loaded for no records."""
     from xqe.generation import Tally, prompts_of, run
@@ -87,7 +135,8 @@ def run_stage(queries: Queries, options: Generation, make: Callable[[Engine], St
     if arrived is None:
         return
     tally = Tally()
-    with open_engine(options) as engine:
+    with open_store(options) as store, open_engine(options) as engine:
+        engine = _keeping(engine, store)
         stage = make(engine)
         if options.show_prompt:
             _show(prompts_of(stage, engine, arrived))

@@ -7,22 +7,26 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
+from xqe.languages import LANGUAGES
+
+G = TypeVar("G")
+
 AUTO = "auto"
-MOST_SEQUENCES = 248  # llama.cpp's 256 without those that hold shared prefixes
+MOST_SEQUENCES = 256  # llama.cpp's limit
 
 
-def takes(**groups: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command the options that are the fields of dataclasses, after its own.
+def takes(**groups: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the options that are the fields of dataclasses, each group in place of its argument.
 
     `@takes(generation=Generation)` calls the command with one argument `generation`, an instance of the class.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name not in groups]
+        own = inspect.signature(command, eval_str=True).parameters
         fields = {name: inspect.signature(group, eval_str=True).parameters for name, group in groups.items()}
 
         @functools.wraps(command)
@@ -30,7 +34,7 @@ def takes(**groups: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             made = {name: groups[name](**{field: given.pop(field) for field in fields[name]}) for name in groups}
             return command(**given, **made)
 
-        parameters = [*own, *(parameter for group in fields.values() for parameter in group.values())]
+        parameters = [p for name in own for p in (fields[name].values() if name in groups else [own[name]])]
         parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
@@ -38,6 +42,17 @@ def takes(**groups: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         return run
 
     return decorate
+
+
+def part(group: type[G], *names: str) -> Callable[..., G]:
+    """A group of which only these options are offered; the others keep their defaults."""
+
+    def make(**given: Any) -> G:
+        return group(**given)
+
+    parameters = inspect.signature(group, eval_str=True).parameters
+    make.__signature__ = inspect.Signature([parameters[name] for name in names])  # type: ignore[attr-defined]
+    return make
 
 
 def _number_or_auto(least: int, most: int | None = None) -> Callable[[str], int | None]:
@@ -125,9 +140,58 @@ Store = Annotated[
         metavar="FILE",
         envvar="XQE_STORE",
         show_default=False,
-        help="Keep finished generations in this file. [default: generations.sqlite in xqe's cache folder]",
+        help="The file of finished generations. [default: generations.sqlite in xqe's cache folder]",
     ),
 ]
+
+
+# What several commands say of an option that each has in a type or with a default of its own.
+STRATEGY = typer.Option("--strategy", "-s", help="The paper's prompts.")
+TO = typer.Option("--to", metavar="LANG", help=f"Language to translate into: {' '.join(LANGUAGES)}.")
+
+
+def spoken(*spellings: str) -> Any:
+    """The option for the language of records that name none."""
+    return typer.Option(
+        *spellings, metavar="LANG", show_default=False, help='Language of the queries that have no "lang" of their own.'
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """The options of what an expansion shows a model and asks of it, besides its strategy."""
+
+    examples: Annotated[
+        str | None,
+        typer.Option(
+            "--examples",
+            metavar="FILE",
+            show_default=False,
+            help='Worked examples to choose from, JSONL {"query", "passage"}. [default: five built-in ones]',
+        ),
+    ] = None
+    shots: Annotated[
+        int | None,
+        typer.Option(
+            "--shots",
+            min=1,
+            metavar="N",
+            show_default=False,
+            help="How many worked examples to show. [default: 5 for fewshot; 2 otherwise, for pretrained models]",
+        ),
+    ] = None
+    samples: Annotated[
+        int, typer.Option("--samples", "-n", min=1, metavar="N", help="Passages to write for each query.")
+    ] = 1
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            "--prompt",
+            metavar="FILE",
+            show_default=False,
+            help="A prompt file (TOML) of your own, instead of --strategy.",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +232,7 @@ class Generation:
             min=0.0,
             max=1.0,
             show_default=False,
-            help="Draw from the likeliest tokens that make up P together. [default: 0.95]",
+            help="Draw from the likeliest tokens that make up P together. [default: 0.95; a server's own]",
         ),
     ] = None
     top_k: Annotated[
@@ -178,7 +242,7 @@ class Generation:
             metavar="N",
             min=0,
             show_default=False,
-            help="Draw from the N likeliest tokens; 0 is all. [default: 64]",
+            help="Draw from the N likeliest tokens; 0 is all. [default: 64; a server's own]",
         ),
     ] = None
     repeat_penalty: Annotated[
@@ -188,7 +252,8 @@ class Generation:
             metavar="R",
             min=1.0,
             show_default=False,
-            help="Divide the score of a token that the text has by R. [default: 1, which is none]",
+            help="Divide the score of a token that the text has by R. [default: 1.1 for a pretrained model, else 1, "
+            "which is none; a server's own]",
         ),
     ] = None
     seed: Annotated[
@@ -255,6 +320,12 @@ class Generation:
     ] = 0
     flash_attention: Annotated[
         Switch, typer.Option("--flash-attention", envvar="XQE_FLASH_ATTENTION", help="llama.cpp's flash attention.")
+    ] = Switch.AUTO
+    gpu_sampling: Annotated[
+        Switch,
+        typer.Option(
+            "--gpu-sampling", envvar="XQE_GPU_SAMPLING", help="Pick greedy tokens on the GPU, if it does so rightly."
+        ),
     ] = Switch.AUTO
     cache_type: Annotated[
         CacheType,

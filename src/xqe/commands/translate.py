@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from xqe.commands import options
 from xqe.commands.generating import run_stage, sampling_of
 from xqe.commands.streams import Queries
-from xqe.languages import LANGUAGES, language
+from xqe.languages import language
 
-_CODES = " ".join(LANGUAGES)
+if TYPE_CHECKING:
+    from xqe.engines.base import Engine
+    from xqe.translate import Translate
 
 
 @options.takes(generation=options.Generation)
 def translate(
-    to: Annotated[str, typer.Option("--to", metavar="LANG", help=f"Language to translate into: {_CODES}.")],
+    to: Annotated[str, options.TO],
     query: options.Query = None,
-    source: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="LANG",
-            show_default=False,
-            help='Language of the queries that have no "lang" of their own.',
-        ),
-    ] = None,
+    source: Annotated[str | None, options.spoken("--from")] = None,
     files: options.Input = None,
     max_tokens: Annotated[
         int | None,
@@ -46,8 +41,13 @@ def translate(
     Reads query records, writes them with "query", "lang" and "passages" in the new language. A record that is in
     that language already passes unchanged.
     """
+    stage = stage_of(to, generation, max_tokens)
+    run_stage(Queries(query, files, "--from", source), generation, stage)
+
+
+def stage_of(to: str, generation: options.Generation, max_tokens: int | None) -> Callable[[Engine], Translate]:
+    """What makes the stage for an engine. Raises XqeError for an unknown language."""
     from xqe.translate import Translate
 
-    target = language(to, "--to")
-    queries = Queries(query, files, "--from", source)
-    run_stage(queries, generation, lambda engine: Translate(engine, target, sampling_of(generation), max_tokens))
+    target, sampling = language(to, "--to"), sampling_of(generation)
+    return lambda engine: Translate(engine, target, sampling, max_tokens)

@@ -12,7 +12,7 @@ from xqe.engines.llama import binding, library, sizing
 from xqe.engines.llama.chat import ChatTemplate
 from xqe.engines.llama.drawing import Parameters, Picker
 from xqe.engines.llama.pending import Counts, Decoder, Pending
-from xqe.engines.llama.scheduler import PIECE, ROWS, Scheduler
+from xqe.engines.llama.scheduler import CPU_SHAPE, GPU_SHAPE, Scheduler
 from xqe.engines.llama.sequential import Sequential
 from xqe.engines.llama.settings import DEFAULT_CACHE, Adapter, Settings, check_architecture
 from xqe.errors import ModelError, XqeError
@@ -27,7 +27,6 @@ T = TypeVar("T")
 GATHER_SECONDS = 0.02  # how long to wait for company before the first batch
 POLL_SECONDS = 0.1
 READ_AHEAD = 4  # jobs read for each sequence, so that prompts with the same prefix meet
-GPU_PIECE = binding.N_UBATCH  # rows of one prompt in one call; a GPU's kernels do not keep bits alike anyway
 TRIAL_TEXTS = ("The capital of France is", "La rivière la plus longue du monde est", "1, 2, 3,", "Wasser kocht bei")
 STEPS_OF_TRIAL = 8
 CELLS_OF_TRIAL = binding.CELL_PADDING
@@ -187,7 +186,7 @@ class LlamaEngine(Engine):
             self._most_cells,
             model.context_size,
             model.can_share_prefixes,
-            *((1, GPU_PIECE) if self._on_gpu or settings.gpu_sampling == "on" else (ROWS, PIECE)),
+            GPU_SHAPE if self._on_gpu or settings.gpu_sampling == "on" else CPU_SHAPE,
         )
 
     def _open_context(self, cells: int, sequences: int, greedy: bool) -> binding.Context:

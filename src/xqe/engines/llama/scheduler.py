@@ -6,9 +6,9 @@ first. Prefixes are found, not declared. Of several waiting prompts with a begin
 has yet, the first is decoded and the others wait for it.
 
 What a text becomes does not depend on what is decoded beside it, as far as llama.cpp's CPU kernels allow. They have
-one way for four rows and another for what is left, and one for many rows of a sequence and another for few, whose last
-bits differ; a difference in the last bit is enough for another token some words later. So each call has a multiple of
-ROWS rows of each kind, filled up with rows that are thrown away, and at most `piece` rows of a sequence.
+one way for rows in fours and another for what is left, one for a few rows and another for more, one for many rows of a
+sequence and another for few, and their last bits differ; a difference in the last bit is enough for another token some
+words later. So every call has a `Shape`: it is filled up with rows that are thrown away.
 """
 
 from __future__ import annotations
@@ -34,8 +34,6 @@ from xqe.engines.llama.pending import Counts, Pending, does_not_fit
 from xqe.errors import ModelError
 from xqe.messages import say
 
-ROWS = 4
-PIECE = 60  # rows of one sequence in one call, a multiple of ROWS; from 64 on the attention goes another way
 LEAST_SHARED = 16  # tokens; a shorter common beginning is worth neither a copy nor a wait
 MAX_FAILURES = 3
 
@@ -43,6 +41,24 @@ _NOTHING: Tokens = np.empty(0, dtype=np.int32)
 
 OpenContext = Callable[[int, int, bool], Context]
 """(cells, sequences, all texts are greedy) -> Context."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the calls are like. rows: their number of rows, and of logits, is a multiple of this. least: and not
+    less. piece: the most rows of one sequence in one call."""
+
+    rows: int
+    least: int
+    piece: int
+
+    def filled(self, number: int) -> int:
+        """The rows of a call that needs `number`."""
+        return max(self.least, _padded(number, self.rows))
+
+
+CPU_SHAPE = Shape(rows=4, least=8, piece=60)  # from 64 rows on, attention goes another way
+GPU_SHAPE = Shape(rows=1, least=1, piece=N_UBATCH)
 
 
 @dataclass(slots=True, eq=False)
@@ -69,8 +85,7 @@ class Scheduler:
     open_context: makes the context once the first prompts are known. cells: tokens for all sequences together, or
     None to choose it from the prompts (and anew when later prompts need more), up to `most_cells`, which the memory
     allows. trained_on: the longest sequence the model knows. share_prefixes: False for recurrent models, whose state
-    can be neither cut back nor filled up. rows: what the rows of a call are a multiple of. piece: the most rows of
-    one sequence in one call.
+    can be neither cut back nor filled up. shape: of the calls.
     """
 
     def __init__(
@@ -82,8 +97,7 @@ class Scheduler:
         most_cells: int,
         trained_on: int,
         share_prefixes: bool,
-        rows: int = ROWS,
-        piece: int = PIECE,
+        shape: Shape = CPU_SHAPE,
     ) -> None:
         self._vocabulary = vocabulary
         self._open_context = open_context
@@ -92,9 +106,8 @@ class Scheduler:
         self._most_cells = cells or most_cells
         self._trained_on = trained_on
         self._shares = share_prefixes
-        self._asked_rows = rows if share_prefixes else 1
-        self._rows = self._asked_rows  # 1 where there is room for fewer sequences
-        self._piece = piece
+        self._asked = shape if share_prefixes else GPU_SHAPE
+        self._shape = self._asked  # another where there is room for fewer sequences
         self._context: Context | None = None
         self._cells_each = 0
         self._waiting: deque[Pending] = deque()
@@ -182,7 +195,7 @@ class Scheduler:
                 each = max(each, min(_padded(longest * 5 // 4, CELL_PADDING), self._most_cells // self._batch))
             places = self._places(each)
             if input_ended:
-                places = min(places, _padded(len(self._waiting), self._asked_rows))
+                places = min(places, self._asked.filled(len(self._waiting)))
             try:
                 self._context = self._open_context(places * each, places, greedy)
             except ModelError:
@@ -191,20 +204,20 @@ class Scheduler:
                 self._most_cells = places * each // 2
                 continue
             self._cells_each = each
-            self._rows = self._asked_rows if places >= self._asked_rows else 1
+            self._shape = self._asked if places >= self._asked.least else GPU_SHAPE
             self._slots = [Slot(sequence) for sequence in range(places)]
             return
 
     def _needed(self, pending: Pending) -> int:
-        return pending.most_cells + self._asked_rows
+        return pending.most_cells + self._asked.least
 
     def _longest(self) -> int:
         return max(self._needed(pending) for pending in list(self._waiting)[: 4 * self._batch])
 
     def _places(self, each: int) -> int:
         """How many sequences of `each` cells there may be: a multiple of the rows of a call, where there is room."""
-        places = max(1, min(_padded(self._batch, self._asked_rows), self._most_cells // each))
-        return places // self._asked_rows * self._asked_rows or places
+        places = max(1, min(self._asked.filled(self._batch), self._most_cells // each))
+        return places if places < self._asked.least else places // self._asked.rows * self._asked.rows
 
     # -- admission ---------------------------------------------------------------------------------------------
 
@@ -295,7 +308,7 @@ class Scheduler:
 
     def _piece_length(self, left: int) -> int:
         """The rows of a prompt's next piece, filled up, where `left` tokens of it are to be decoded."""
-        return min(self._piece, _padded(left, self._rows))
+        return min(self._shape.piece, self._shape.filled(left))
 
     def _read_pieces(self, context: Context, slots: Sequence[Slot], length: int) -> int:
         """Decode one piece of `length` rows of each sequence; where a prompt ends with it, pick its first token."""
@@ -331,8 +344,8 @@ class Scheduler:
         return 0
 
     def _with_fillers(self, entries: list[int], count: int) -> list[int]:
-        """Entries of a batch of `count`, and so many others that their number is a multiple of the rows; sorted."""
-        missing = _padded(len(entries), self._rows) - len(entries)
+        """Entries of a batch of `count`, and so many others that the number of logits is right; sorted."""
+        missing = self._shape.filled(len(entries)) - len(entries) if entries else 0
         others = (entry for entry in range(count) if entry not in entries)
         return sorted([*entries, *islice(others, missing)])
 
@@ -346,7 +359,7 @@ class Scheduler:
             if not self._waiting or self._draining:  # otherwise the gaps will soon be filled
                 self._compact(context)
             last = max(slot.sequence for slot in self._active())
-            slots = self._slots[: _padded(last + 1, self._rows)]
+            slots = self._slots[: self._shape.filled(last + 1)]
         count = len(slots)
         context.token[:count] = [slot.pending.generated[-1] if slot.pending else 0 for slot in slots]
         context.position[:count] = [slot.decoded for slot in slots]

@@ -1,0 +1,171 @@
+"""xqe batch: generation through the batch files that servers take, and answer some time later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xqe.commands import expand, options, translate
+from xqe.commands.generating import SERVER
+from xqe.commands.streams import FAILED_STATUS, Queries, emit, first_of
+from xqe.errors import XqeError
+from xqe.expand import PASSAGE_TOKENS, Strategy
+from xqe.messages import progress, say
+
+if TYPE_CHECKING:
+    from xqe.engines.base import Engine
+    from xqe.generation import Stage
+
+UNABLE_STATUS = 2
+
+app = typer.Typer(
+    name="batch",
+    rich_markup_mode=None,
+    help="Expand or translate through the batch files of servers: write the requests, have them answered, join the "
+    "results to the records.",
+    epilog="The files are those of OpenAI's Batch API and of vLLM's run_batch. Import takes the same records and "
+    "options as export.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def _top(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(UNABLE_STATUS)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be done, and by which model."""
+
+    strategy: Annotated[Strategy | None, options.STRATEGY] = None
+    to: Annotated[str | None, options.TO] = None
+    lang: Annotated[str | None, options.spoken("--lang", "--from")] = None
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="openai:NAME",
+            envvar="XQE_MODEL",
+            show_default=False,
+            help="The model, as the server that will answer calls it.",
+        ),
+    ] = None
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--max-tokens",
+            min=1,
+            metavar="N",
+            show_default=False,
+            help="Most tokens for one text. [default: that of xqe expand or xqe translate]",
+        ),
+    ] = None
+
+
+_takes = options.takes(
+    work=Work,
+    expansion=options.Expansion,
+    generation=options.part(
+        options.Generation, "temperature", "top_p", "top_k", "repeat_penalty", "seed", "api", "quiet"
+    ),
+)
+
+
+@app.command("export")
+@_takes
+def export(
+    query: options.Query = None,
+    *,
+    work: Work,
+    expansion: options.Expansion,
+    files: options.Input = None,
+    generation: options.Generation,
+) -> None:
+    """Write the requests of an expansion or a translation.
+
+    Reads query records, writes a batch file: what "xqe expand" (with --strategy) or "xqe translate" (with --to) would
+    send to a server. The server need not run, and no key is needed.
+    """
+    from xqe.engines.batchfile import RequestWriter
+    from xqe.generation import Tally, run
+
+    make, name = _stage(work, expansion, generation), _model(work)
+    queries = Queries(query, files, "--lang", work.lang)
+    arrived = first_of(queries)
+    if arrived is None:
+        return
+    tally = Tally()
+    engine = RequestWriter(name, generation.api.value)
+    for _ in progress(run(make(engine), engine, arrived, tally), queries.total, "batch export"):
+        pass  # the engine writes
+    if not generation.quiet:
+        say(f"batch export: {tally.records} records, {engine.written} requests, {tally.failed} failed")
+    if tally.failed:
+        raise typer.Exit(FAILED_STATUS)
+
+
+@app.command("import")
+@_takes
+def import_(
+    results: Annotated[
+        list[str],
+        typer.Option("--results", "-r", metavar="FILE", help="What the server made of the batch file. Repeatable."),
+    ],
+    query: options.Query = None,
+    *,
+    work: Work,
+    expansion: options.Expansion,
+    files: options.Input = None,
+    generation: options.Generation,
+) -> None:
+    """Join results to the records that they answer.
+
+    Reads the query records that were exported, with the same options, and writes them as "xqe expand" or
+    "xqe translate" would have. A request that has no result, or one that failed, is the error of its record.
+    """
+    from xqe.engines.batchfile import ResultReader
+    from xqe.generation import Tally, run
+
+    make, name = _stage(work, expansion, generation), _model(work)
+    queries = Queries(query, files, "--lang", work.lang)
+    engine = ResultReader(name, results, generation.api.value)
+    stage = make(engine)
+    tally = Tally()
+    emit(run(stage, engine, queries, tally), stage.name, queries.total)
+    if engine.unused:
+        say(f"results that belong to no request of these records with these options: {engine.unused}")
+    if not generation.quiet:
+        say(f"batch import: {tally.line()}")
+    if tally.failed:
+        raise typer.Exit(FAILED_STATUS)
+
+
+def _stage(work: Work, expansion: options.Expansion, generation: options.Generation) -> Callable[[Engine], Stage]:
+    """What makes the stage that is asked for. Raises XqeError unless that is exactly one."""
+    expands = work.strategy is not None or expansion.prompt is not None
+    if expands and work.to is not None:
+        raise XqeError("both an expansion and --to are given", "one batch does one step; leave one of them out")
+    if expands:
+        strategy, max_tokens = work.strategy or Strategy.ZEROSHOT, work.max_tokens or PASSAGE_TOKENS
+        return expand.stage_of(strategy, expansion, generation, max_tokens)
+    if work.to is None:
+        raise XqeError("neither --strategy nor --to is given", "--strategy NAME expands, and --to LANG translates")
+    for option in fields(expansion):
+        if getattr(expansion, option.name) != option.default:
+            raise XqeError(f"--{option.name} has no effect on a translation", "leave it out")
+    return translate.stage_of(work.to, generation, work.max_tokens)
+
+
+def _model(work: Work) -> str:
+    """The name in --model openai:NAME. Raises XqeError for a model of another kind."""
+    name = (work.model or "").removeprefix(SERVER)
+    if not name or name == work.model:
+        given = f"--model {work.model} is not on a server" if work.model else "no model is named"
+        raise XqeError(given, f"give --model {SERVER}NAME, as the server that will answer calls it")
+    return name
