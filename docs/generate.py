@@ -50,6 +50,7 @@ def run(command: str, folder: Path) -> str:
         check=False,
     )
     text = re.sub(r'"seconds":[0-9.]+', '"seconds":0.03', done.stdout)
+    text = re.sub(r"[1-9][0-9]* tokens/s", "4000 tokens/s", text)
     return text + (f"[exit status {done.returncode}]\n" if done.returncode else "")
 
 

@@ -126,6 +126,12 @@ BAD = [
     (("translate", "q", "--to", "en", "--from", "fr", "-i", "x.jsonl"), "", "both a QUERY and --input"),
     (("translate",), "", "missing option '--to'"),
     (("expand", "--batch", "0"), "", "invalid value for '--batch'"),
+    (("expand", "--batch", "many"), "", "'many' is neither a whole number nor auto"),
+    (("expand", "--ctx", "-3"), "", "-3 is not a number of at least 1"),
+    (("expand", "--lora", "none.gguf"), jsonl(QUERY), "--lora none.gguf: no such file"),
+    (("expand", "--tensor-split", "a,b"), jsonl(QUERY), '--tensor-split "a,b" is not a list of numbers'),
+    (("expand", "--deterministic", "--batch", "4"), jsonl(QUERY), "--deterministic decodes one text at a time"),
+    (("expand", "--cache-type", "q8_0", "--flash-attention", "off"), jsonl(QUERY), "--cache-type q8_0 needs flash"),
     (("frobnicate",), "", "no such command 'frobnicate'"),
 ]
 
@@ -230,6 +236,51 @@ def test_ctrl_c_while_the_real_model_generates(tiny_path: Path) -> None:
     assert len(out.splitlines()) < 39
     count = len(out.splitlines()) + 1
     assert summary(err).startswith(f"expand: {count} records, {count} generated, 0 reused, 0 failed, ")
+
+
+def test_ctrl_c_in_the_middle_of_a_long_prompt_does_not_wait_for_it(tiny_path: Path) -> None:
+    query = {**QUERY, "query": "mot " * 8000}
+    with start("expand", "--model", str(tiny_path), "--no-store", "--verbose") as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(jsonl(query))
+        process.stdin.close()
+        for line in process.stderr:  # the context is there, and half a minute of decoding begins
+            if "sched_reserve: reserve took" in line:
+                break
+        process.stdin = None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=15)
+    assert process.returncode == 130
+    assert out == ""
+    assert err.splitlines()[-1].startswith("xqe: expand: 0 records, 0 generated")
+
+
+def test_what_llama_cpp_logs_is_shown_only_on_demand(xqe: Run) -> None:
+    arguments = ("expand", "mercure", "--lang", "fr", "--model", "tiny", "--max-tokens", "2", "--no-store")
+    assert xqe(*arguments).stderr.count("\n") == 1
+    verbose = xqe(*arguments, "--verbose").stderr.splitlines()
+    assert any(line.startswith("xqe: llama.cpp: ") and "n_ctx" in line for line in verbose)
+    assert all(line.startswith("xqe: ") for line in verbose)
+
+
+def test_a_full_disk_under_standard_output_is_said_in_one_line(tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command("expand", "q", "--lang", "fr", "--model", "fake", "--quiet"),
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == "xqe: standard output: no space left on device; what was written before is whole\n"
+
+
+def test_too_little_memory_is_said_with_the_sizes(tiny_path: Path) -> None:
+    shell = f"ulimit -v 300000; exec {' '.join(command('expand', 'q', '--lang', 'fr', '--model', str(tiny_path)))}"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "253 MB" in done.stderr
+    assert "of memory are free" in done.stderr
 
 
 def test_show_prompt_prints_what_the_model_would_see_and_generates_nothing(xqe: Run) -> None:

@@ -566,6 +566,23 @@ def test_as_many_layers_go_to_the_gpus_as_fit() -> None:
     assert sizing.gpu_layers(5 << 30, 32, [gpu(1 << 30)]) == 0
 
 
+def test_memory_and_cores_are_those_of_the_cgroup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from xqe import machine
+
+    assert machine.available_memory() <= machine.total_memory()
+    (tmp_path / "cpu.max").write_text("150000 100000\n")
+    (tmp_path / "memory.max").write_text(f"{1 << 30}\n")
+    (tmp_path / "memory.current").write_text(f"{700 << 20}\n")
+    (tmp_path / "memory.stat").write_text(f"anon 1\ninactive_file {200 << 20}\n")
+    monkeypatch.setattr(machine, "_CGROUP", tmp_path)
+    assert machine.cpu_quota() == 1.5
+    assert machine.available_cores() == 1
+    assert machine.total_memory() == 1 << 30
+    assert machine.available_memory() == (1024 - 700 + 200) << 20
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert machine.cpu_quota() is None
+
+
 def test_the_cache_is_as_large_as_llama_cpp_makes_it(tiny_path: Path, model: binding.Model) -> None:
     lines: list[str] = []
     library.log.echo = True

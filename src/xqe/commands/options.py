@@ -366,4 +366,6 @@ class Generation:
         ),
     ] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No summary line at the end.")] = False
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show what llama.cpp logs.")] = False
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show what llama.cpp logs, or each retry of a server.")] = (
+        False
+    )
