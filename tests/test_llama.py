@@ -404,6 +404,24 @@ def test_a_small_context_holds_fewer_texts_at_a_time(model: binding.Model, plain
     assert_likeliest(plain, done)
 
 
+def test_a_single_long_prompt_gets_one_sequence_and_a_short_one_fills_its_calls(model: binding.Model) -> None:
+    opened: list[tuple[int, int]] = []
+
+    def open_context(cells: int, sequences: int, _greedy: bool) -> binding.Context:
+        opened.append((cells, sequences))
+        return binding.Context(model, cells, sequences, 2)
+
+    for words in (10, 2100):
+        schedule = scheduler.Scheduler(model.vocabulary, open_context, 32, None, 1 << 17, model.context_size, True)
+        request = Request(Text("word " * words, ("\n",)), "", 2)
+        tokens = model.vocabulary.tokenize("word " * words, add_special=True, parse_special=False)
+        schedule.add(Pending(Ticket(Job(None, [request]), 0), tokens, ()))
+        while not schedule.is_idle:
+            schedule.step(input_ended=True)
+        schedule.close()
+    assert opened == [(8 * 256, 8), (2304, 1)]
+
+
 def test_where_memory_gives_less_than_it_seemed_the_context_is_made_smaller(model: binding.Model) -> None:
     asked: list[int] = []
 

@@ -35,6 +35,7 @@ from xqe.errors import ModelError
 from xqe.messages import say
 
 LEAST_SHARED = 16  # tokens; a shorter common beginning is worth neither a copy nor a wait
+LONG = 2048  # cells of a sequence
 MAX_FAILURES = 3
 
 _NOTHING: Tokens = np.empty(0, dtype=np.int32)
@@ -196,6 +197,8 @@ class Scheduler:
             places = self._places(each)
             if input_ended:
                 places = min(places, self._asked.filled(len(self._waiting)))
+                if each > LONG:  # sequences only to fill up calls would take much memory, and time to lay out
+                    places = min(places, len(self._waiting))
             try:
                 self._context = self._open_context(places * each, places, greedy)
             except ModelError:
