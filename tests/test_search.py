@@ -16,11 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xqe.analysis import analyzer
 from xqe.errors import InputError
 from xqe.index import Index, build, open_index
 from xqe.records import Document, Record
-from xqe.search import Settings, Use, auto_weight, run_lines, search, weighted_query
+from xqe.search import Settings, run_lines, search
 
 DOCUMENTS = {
     "d1": "The planet Mercury is nearest to the sun",
@@ -33,7 +32,11 @@ DOCUMENTS = {
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("search") / "facts"
-    build(path, "en", [(identifier, Document(identifier, text)) for identifier, text in DOCUMENTS.items()])
+    build(
+        path,
+        "en",
+        [(f"t:{n}", Document(identifier, text)) for n, (identifier, text) in enumerate(DOCUMENTS.items(), 1)],
+    )
     return path
 
 
@@ -53,64 +56,6 @@ def xqe(directory: Path, *arguments: str, records: list[Any] | None = None) -> s
     )
 
 
-def weights(
-    record: Record, use: Use = Use.QUERY_DOC, query: float | None = 1.0, source: float = 0.0
-) -> dict[str, float]:
-    record = {"id": "q", **record}
-    return dict(weighted_query(record, analyzer("en"), Settings(use, query, source), "here").weights)
-
-
-# ---------------------------------------------------------------- which text counts how much
-
-BOTH = {"query": "metal metal ship", "passages": ["ship harbour", "harbour sun sun sun"]}
-
-
-def test_use_chooses_the_text() -> None:
-    assert weights(BOTH, Use.QUERY) == {"metal": 2, "ship": 1}
-    assert weights(BOTH, Use.DOC) == {"ship": 0.5, "harbour": 1, "sun": 1.5}
-    assert weights(BOTH, Use.QUERY_DOC) == {"metal": 2, "ship": 1.5, "harbour": 1, "sun": 1.5}
-
-
-def test_weight_one_with_one_passage_joins_them_once_as_the_paper_does() -> None:
-    record = {"query": "metal ship", "passages": ["ship harbour"]}
-    joined = {"query": "metal ship ship harbour"}
-    assert weights(record) == weights(joined, Use.QUERY)
-
-
-def test_the_query_weight_repeats_the_query() -> None:
-    repeated = {**BOTH, "query": " ".join([BOTH["query"]] * 3)}  # type: ignore[list-item]
-    assert weights(BOTH, query=3.0) == weights(repeated)
-
-
-def test_an_automatic_weight_gives_the_query_half() -> None:
-    passage = " ".join(f"word{number}" for number in range(40))
-    result = weights({"query": "metal ship", "passages": [passage, passage]}, query=None)
-    assert result["metal"] == 20.0
-    assert (result["metal"] + result["ship"]) / sum(result.values()) == pytest.approx(1 / 2)
-
-
-def test_an_automatic_weight_never_takes_weight_from_a_query() -> None:
-    assert auto_weight(10, 4) == auto_weight(0, 100) == auto_weight(5, 0) == 1.0
-    assert weights({"query": "metal"}, query=None) == {"metal": 1}
-
-
-def test_the_source_weight_adds_the_untranslated_query() -> None:
-    record = {"query": "metal", "source": {"query": "Quecksilb Metal", "lang": "de"}}
-    assert weights(record, source=0.5) == {"metal": 1.5, "quecksilb": 0.5}
-    assert weights(record) == {"metal": 1}
-
-
-def test_the_source_weight_does_nothing_for_a_query_that_was_not_translated() -> None:
-    assert weights({"query": "metal", "source": {"query": "metal", "lang": "en"}}, source=0.5) == {"metal": 1}
-
-
-def test_passages_without_any_are_an_error_that_names_the_place() -> None:
-    with pytest.raises(InputError, match='here: no "passages"'):
-        weights({"query": "metal"}, Use.DOC)
-    failed = {"query": "metal", "error": {"step": "expand", "message": "the model answered nothing"}}
-    assert weights(failed, Use.DOC) == {"metal": 1}
-
-
 # ---------------------------------------------------------------- records out
 
 
@@ -122,6 +67,7 @@ def test_a_record_gains_index_and_hits_and_keeps_all_else(directory: Path) -> No
     assert {key: out[key] for key in record} == record
     assert out["index"] == {
         "name": "facts", "lang": "en", "use": "query+doc", "query_weight": 1.0, "source_weight": 0.0, "k": 5,
+        "k1": 1.2, "b": 0.75,
     }  # fmt: skip
     assert [hit["id"] for hit in out["hits"]] == ["d2"]
     assert set(out) == {*record, "index", "hits"}

@@ -15,6 +15,8 @@ from xqe.commands import batch, models, store
 from xqe.commands.doctor import doctor
 from xqe.commands.eval import evaluate
 from xqe.commands.expand import expand
+from xqe.commands.explain import explain
+from xqe.commands.fuse import fuse
 from xqe.commands.index import index
 from xqe.commands.search import search
 from xqe.commands.translate import translate
@@ -56,6 +58,8 @@ app.command()(translate)
 app.command()(expand)
 app.command()(index)
 app.command()(search)
+app.command()(explain)
+app.command()(fuse)
 app.command("eval")(evaluate)
 app.add_typer(batch.app)
 app.add_typer(models.app)

@@ -1,111 +1,59 @@
-"""Searching: what of a record is searched for, with which weights, and how hits are written.
-
-A query is a sum of weighted terms. The weight of a term is
-
-    query_weight x its count in the query
-    + its count in the passages / number of passages
-    + source_weight x its count in the query as it was before it was translated
-
-so that --use query+doc with query weight 1 is the paper's: the query and its passage, joined once. Several passages
-count as their mean, which leaves the share of the query independent of how many there are.
-"""
+"""Searching: each record gains the hits for what it is searched with; and how hits are written as a run."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from xqe.errors import InputError
-from xqe.records import Record, has_failed
+from xqe.feedback import Feedback, expanded
+from xqe.pools import Pools
+from xqe.records import Record
+from xqe.weighting import Query, Weighting, weighted_query
 
 if TYPE_CHECKING:
-    from xqe.analysis import Analyzer
-    from xqe.index import Index
-
-AUTO_BETA = 1.0
-"""With an automatic weight the query has 1 / (1 + AUTO_BETA), half, of the weight of all terms. Weak models drift, and
-a fifth (beta 4) lost most of what translation had gained: see the README's table."""
-
-
-GREATEST_WEIGHT = 1e6
-"""Of a query or source; scores are float32."""
-
-
-class Use(StrEnum):
-    """Which text of a record is searched for."""
-
-    QUERY = "query"
-    DOC = "doc"
-    QUERY_DOC = "query+doc"
+    from xqe.index import Index, Numbers, Parameters
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How records are searched. query_weight: None is automatic (`auto_weight`). k: most hits for a record."""
+    """How records are searched. k: most hits for a record. parameters: None is the index's own."""
 
-    use: Use = Use.QUERY_DOC
-    query_weight: float | None = None
-    source_weight: float = 0.0
+    weighting: Weighting = field(default_factory=Weighting)
     k: int = 1000
+    parameters: Parameters | None = None
+    feedback: Feedback | None = None
+    pools: Pools | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """The weight of each term that a record is searched with, and the query weight that was applied."""
-
-    weights: Mapping[str, float]
-    query_weight: float
-
-
-def auto_weight(query_terms: int, passage_terms: float) -> float:
-    """How often a query must be repeated to hold its share against a passage; never less than once.
-
-    The formula is MuGI's (arXiv 2401.06311), on numbers of terms: passage length / (query length x beta).
-    """
-    return max(1.0, passage_terms / (query_terms * AUTO_BETA)) if query_terms else 1.0
-
-
-def weighted_query(record: Record, analyzer: Analyzer, settings: Settings, where: str) -> Query:
-    """Return what a record is searched with; `where` names it in errors.
-
-    Raises InputError if only passages are to be used and there are none, unless an earlier stage failed on the
-    record: then its query is used, since a query without an answer would count as 0.
-    """
-    passages = record.get("passages", []) if settings.use is not Use.QUERY else []
-    if settings.use is Use.DOC and not passages and not has_failed(record):
-        raise InputError(f'{where}: no "passages" to search with', "write them with xqe expand, or give --use query")
-    query_terms = analyzer.terms(record["query"]) if settings.use is not Use.DOC or not passages else []
-    passage_terms = [analyzer.terms(passage) for passage in passages]
-    query_weight = settings.query_weight
-    if query_weight is None:
-        mean_length = sum(map(len, passage_terms)) / len(passage_terms) if passage_terms else 0.0
-        query_weight = auto_weight(len(query_terms), mean_length)
-
-    weights: defaultdict[str, float] = defaultdict(float)
-    for term in query_terms:
-        weights[term] += query_weight
-    for terms in passage_terms:
-        for term in terms:
-            weights[term] += 1 / len(passage_terms)
-    if settings.source_weight > 0:
-        for term in analyzer.terms(_untranslated(record, where)):
-            weights[term] += settings.source_weight
-    return Query(weights, query_weight)
-
-
-def _untranslated(record: Record, where: str) -> str:
-    """The query as it first arrived; "" if it is the query still."""
-    text = record.get("source", {}).get("query", "")
-    if not isinstance(text, str):
-        raise InputError(f'{where}: "query" of "source" is not a string', "it is the query as it first arrived")
-    return text if text != record["query"] else ""
+    def described(self, index: Index, query: Query) -> dict[str, Any]:
+        """What "index" of a record says of its search."""
+        parameters = self.parameters or index.manifest.parameters
+        said: dict[str, Any] = {
+            "name": index.name,
+            "lang": index.manifest.language,
+            "use": str(self.weighting.use),
+            "query_weight": query.query_weight,
+            "source_weight": self.weighting.source_weight,
+            "k": self.k,
+            "k1": parameters.k1,
+            "b": parameters.b,
+        }
+        if self.weighting.passage_terms is not None:
+            said["passage_terms"] = self.weighting.passage_terms
+        if self.feedback is not None:
+            said["feedback"] = {
+                "method": str(self.feedback.method),
+                "documents": self.feedback.documents,
+                "terms": self.feedback.terms,
+                "weight": self.feedback.applied_weight,
+            }
+        if self.pools is not None:
+            said["pool"] = True
+        return said
 
 
 def search(
@@ -118,24 +66,27 @@ def search(
     """
 
     def query_of(record: Record) -> Query:
-        return weighted_query(record, index.analyzer, settings, place())
+        return weighted_query(record, index, settings.weighting, place())
 
     def found(record: Record, query: Query) -> Record:
-        hits = index.search(query.weights, settings.k)
+        hits = index.search(*searched(record, query.weights, index, settings))
         return {
             **record,
-            "index": {
-                "name": index.name,
-                "lang": index.manifest.language,
-                "use": str(settings.use),
-                "query_weight": query.query_weight,
-                "source_weight": settings.source_weight,
-                "k": settings.k,
-            },
+            "index": settings.described(index, query),
             "hits": [{"id": hit.id, "score": hit.score} for hit in hits],
         }
 
     yield from _in_order(records, query_of, found, threads)
+
+
+def searched(
+    record: Record, weights: Mapping[str, float], index: Index, settings: Settings
+) -> tuple[Mapping[str, float], int, Numbers | None, Parameters | None]:
+    """What `Index.search` is given for a record: weights with feedback, k, the record's pool, parameters."""
+    pool = settings.pools.of(record["id"]) if settings.pools is not None else None
+    if settings.feedback is not None:
+        weights = expanded(weights, index, settings.feedback, pool, settings.parameters)
+    return weights, settings.k, pool, settings.parameters
 
 
 def _in_order(

@@ -43,13 +43,15 @@ class Answer:
     """What a run holds for one query.
 
     hits: document id -> score, a greater one is better. where: "file:line", the first one in a TREC run.
-    record: the record that the hits came in; None in a TREC or MS MARCO run.
+    record: the record that the hits came in; None in a TREC or MS MARCO run. ranks_only: whether the run has ranks
+    and no scores (MS MARCO); its scores are the ranks, negative.
     """
 
     id: str
     hits: Hits
     where: str
     record: Record | None = None
+    ranks_only: bool = False
 
     @property
     def failed(self) -> bool:
@@ -76,7 +78,7 @@ def read_qrels(path: str) -> Qrels:
         raise InputError(f"{where}: a JSON record, so a run and not qrels", _AS_RUN)
     if len(columns) == 6:
         raise InputError(f"{where}: 6 columns, so a TREC run and not qrels", _AS_RUN)
-    if _is_beir_header(columns):
+    if is_beir_header(columns):
         qrels = _grades(source, count=3, document=1, grade=2)
     elif len(columns) == 3:
         raise InputError(f"{where}: 3 columns without a header", f"{_QRELS_SHAPE}; an MS MARCO run is no qrels")
@@ -126,7 +128,7 @@ def read_run(path: str) -> Iterator[Answer]:
     columns = head.split()
     if len(columns) == 4:
         raise InputError(f"{where}: 4 columns, so qrels and not a run", _AS_QRELS)
-    if _is_beir_header(columns):
+    if is_beir_header(columns):
         raise InputError(f"{where}: the header of BEIR qrels, so not a run", _AS_QRELS)
     layout = next((layout for layout in _RUN_LAYOUTS if layout.count == len(columns)), None)
     if layout is None:
@@ -136,19 +138,25 @@ def read_run(path: str) -> Iterator[Answer]:
 
 @dataclass(frozen=True, slots=True)
 class _RunLayout:
-    """A run of `count` columns: where its document and what orders it stand, and how that is read as a score."""
+    """A run of `count` columns: where its document and what orders it stand, and how that is read as a score.
+
+    ranks_only: whether what orders it is a rank.
+    """
 
     count: int
     document: int
     order: int
     score: Callable[[str], float]
     fault: str
+    ranks_only: bool = False
 
 
 _RUN_LAYOUTS = (
     _RunLayout(6, document=2, order=4, score=float, fault='score "{}" is not a number'),
     # a rank is a score that falls, so both kinds of runs are put in order by the same rule
-    _RunLayout(3, document=1, order=2, score=lambda rank: -int(rank), fault='rank "{}" is not an integer'),
+    _RunLayout(
+        3, document=1, order=2, score=lambda rank: -int(rank), fault='rank "{}" is not an integer', ranks_only=True
+    ),
 )
 
 
@@ -174,7 +182,7 @@ def _answers(source: Iterator[Line], layout: _RunLayout) -> Iterator[Answer]:
             if document in hits:
                 raise _twice(where, document, query)
             hits[document] = score
-        yield Answer(query, hits, began[query])
+        yield Answer(query, hits, began[query], ranks_only=layout.ranks_only)
 
 
 def _rows(source: Iterable[Line], count: int) -> Iterator[tuple[str, list[str]]]:
@@ -223,7 +231,7 @@ def _twice(where: str, document: str, query: str) -> InputError:
     return InputError(f'{where}: document "{document}" twice for query "{query}"', "keep its best score only")
 
 
-def _is_beir_header(columns: list[str]) -> bool:
+def is_beir_header(columns: list[str]) -> bool:
     return [column.lower().replace("_", "-") for column in columns] == _BEIR_HEADER
 
 

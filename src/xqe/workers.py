@@ -6,30 +6,54 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from itertools import chain, islice
+from itertools import chain, count, islice
 from multiprocessing.connection import wait
 from typing import NamedTuple
 
+import numpy
+from numpy.typing import NDArray
+
 from xqe.analysis import analyzer
 from xqe.documents import Placed
+from xqe.fingerprints import Keys, fingerprints
 from xqe.machine import available_cores
 
 _CHUNK = 500_000  # characters that are one task of a worker; each document counts 100 more
 _LARGE = 8  # chunks; a smaller collection is analysed before worker processes would have started
+_PIECE = 1_000_000  # characters of a document that are analysed at a time: its words take fifty times their length
+
+Counts = NDArray[numpy.uint32]
 
 
-class Analysed(NamedTuple):
-    """A document as it is indexed: `body` is its terms, joined by spaces."""
+class TermCounts(NamedTuple):
+    """The terms of some documents, counted.
 
-    where: str
-    id: str
-    body: str
+    terms: the distinct ones; keys: their fingerprints. Pairs of document and term, in the order of the documents and
+    within one in that of the fingerprints: numbers (into `terms`) and counts. For each document: sizes, how many pairs
+    it has, and lengths, how many terms. frequencies: for each term, how many of the documents hold it.
+    """
+
+    terms: list[str]
+    keys: Keys
+    numbers: Counts
+    counts: Counts
+    sizes: Counts
+    lengths: Counts
+    frequencies: Counts
 
 
-def analysed(documents: Iterable[Placed], code: str) -> Iterator[Analysed]:
+class Batch(NamedTuple):
+    """Documents that were analysed. bodies: the terms of each, in their order, joined by spaces."""
+
+    documents: list[Placed]
+    bodies: list[str]
+    counts: TermCounts
+
+
+def analysed(documents: Iterable[Placed], code: str) -> Iterator[Batch]:
     """Yield the documents analysed, in order; what is read ahead is bounded.
 
     A large collection is shared out to as many processes as this one may use cores. They take no interrupts, since
@@ -40,19 +64,19 @@ def analysed(documents: Iterable[Placed], code: str) -> Iterator[Analysed]:
     cores = available_cores()
     if len(head) < _LARGE or cores == 1:
         for chunk in chain(head, chunks):
-            yield from _joined(chunk, _bodies(code, [document.searched for _, document in chunk]))
+            yield Batch(chunk, *_analyse(code, [document.searched for _, document in chunk]))
         return
     # Spawned, because forking a process that has threads, as tantivy's writer does, is not safe.
     executor = ProcessPoolExecutor(cores, multiprocessing.get_context("spawn"), _start_worker)
     try:
-        pending: deque[tuple[list[Placed], Future[list[str]]]] = deque()
+        pending: deque[tuple[list[Placed], Future[tuple[list[str], TermCounts]]]] = deque()
         for chunk in chain(head, chunks):
             pending.append((chunk, _submit(executor, code, [document.searched for _, document in chunk])))
             if len(pending) > 2 * cores:
-                done, bodies = pending.popleft()
-                yield from _joined(done, bodies.result())
-        for done, bodies in pending:
-            yield from _joined(done, bodies.result())
+                done, result = pending.popleft()
+                yield Batch(done, *result.result())
+        for done, result in pending:
+            yield Batch(done, *result.result())
     finally:
         executor.shutdown(cancel_futures=True)
 
@@ -70,21 +94,54 @@ def _chunks(documents: Iterable[Placed]) -> Iterator[list[Placed]]:
         yield chunk
 
 
-def _joined(chunk: list[Placed], bodies: list[str]) -> Iterator[Analysed]:
-    for (where, document), body in zip(chunk, bodies, strict=True):
-        yield Analysed(where, document.id, body)
+def _analyse(code: str, texts: list[str]) -> tuple[list[str], TermCounts]:
+    terms_of = analyzer(code).terms
+    analysed = [terms_of(text) if len(text) <= _PIECE else _in_pieces(text, code) for text in texts]
+    return [" ".join(terms) for terms in analysed], count_terms(analysed)
 
 
-def _bodies(code: str, texts: list[str]) -> list[str]:
-    terms = analyzer(code).terms
-    return [" ".join(terms(text)) for text in texts]
+def _in_pieces(text: str, code: str) -> list[str]:
+    """The terms of a long text, of which only pieces that end at white space are taken apart at a time."""
+    terms: list[str] = []
+    start = 0
+    while start < len(text):
+        end = text.rfind(" ", start + 1, start + _PIECE) if start + _PIECE < len(text) else len(text)
+        end = end if end > start else start + _PIECE
+        terms += analyzer(code).terms(text[start:end])
+        start = end
+    return terms
 
 
-def _submit(executor: ProcessPoolExecutor, code: str, texts: list[str]) -> Future[list[str]]:
+def count_terms(documents: Sequence[Sequence[str]]) -> TermCounts:
+    """Count the terms of each document."""
+    number_of: defaultdict[str, int] = defaultdict(count().__next__)
+    flat = numpy.fromiter((number_of[term] for terms in documents for term in terms), numpy.uint32)
+    lengths = numpy.fromiter(map(len, documents), numpy.uint32, len(documents))
+    terms = list(number_of)
+    keys = fingerprints(terms)
+    order = numpy.argsort(keys)
+    place = numpy.empty(len(terms), numpy.uint64)
+    place[order] = numpy.arange(len(terms), dtype=numpy.uint64)
+    pairs = numpy.repeat(numpy.arange(len(documents), dtype=numpy.uint64) << numpy.uint64(32), lengths) | place[flat]
+    pairs, counts = numpy.unique(pairs, return_counts=True)
+    numbers = (pairs & numpy.uint64(0xFFFFFFFF)).astype(numpy.uint32)
+    owners = (pairs >> numpy.uint64(32)).astype(numpy.int64)
+    return TermCounts(
+        terms=[terms[at] for at in order.tolist()],
+        keys=keys[order],
+        numbers=numbers,
+        counts=counts.astype(numpy.uint32),
+        sizes=numpy.bincount(owners, minlength=len(documents)).astype(numpy.uint32),
+        lengths=lengths,
+        frequencies=numpy.bincount(numbers, minlength=len(terms)).astype(numpy.uint32),
+    )
+
+
+def _submit(executor: ProcessPoolExecutor, code: str, texts: list[str]) -> Future[tuple[list[str], TermCounts]]:
     """Submitting starts a worker process when none is idle; it inherits the mask and so is never interrupted."""
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        return executor.submit(_bodies, code, texts)
+        return executor.submit(_analyse, code, texts)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 

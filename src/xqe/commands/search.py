@@ -11,15 +11,14 @@ import typer
 
 from xqe import jsonl
 from xqe.commands import options
+from xqe.commands.searching import check_searching, settings_for
 from xqe.commands.streams import Queries, emit, report_failures
 from xqe.errors import XqeError
 from xqe.machine import available_cores
 from xqe.messages import progress, say
 from xqe.records import Record, has_failed
-from xqe.search import GREATEST_WEIGHT, Settings, Use, run_lines
+from xqe.search import run_lines
 from xqe.search import search as search_records
-
-AUTO = "auto"
 
 
 class RunFormat(StrEnum):
@@ -27,31 +26,11 @@ class RunFormat(StrEnum):
     TREC = "trec"
 
 
+@options.takes(searching=options.Searching)
 def search(
     directory: Annotated[Path, typer.Argument(metavar="DIR", show_default=False, help="The folder of the index.")],
+    searching: options.Searching,
     query: options.Query = None,
-    use: Annotated[
-        Use, typer.Option("--use", help="Search with the query, with its passages (doc), or with both.")
-    ] = Use.QUERY_DOC,
-    query_weight: Annotated[
-        str,
-        typer.Option(
-            "--query-weight",
-            metavar="W",
-            help="With passages, the query counts W times; 1 is the paper's, auto gives it half of all weight.",
-        ),
-    ] = AUTO,
-    source_weight: Annotated[
-        float,
-        typer.Option(
-            "--source-weight",
-            metavar="W",
-            min=0.0,
-            max=GREATEST_WEIGHT,
-            help="Search also with the untranslated query, each of its words counted W times.",
-        ),
-    ] = 0.0,
-    k: Annotated[int, typer.Option("-k", metavar="N", min=1, help="Most hits for a query.")] = 1000,
     form: Annotated[
         RunFormat, typer.Option("--format", help="Records with hits, or the lines of a TREC run.")
     ] = RunFormat.JSONL,
@@ -63,38 +42,25 @@ def search(
 
     Hits of equal score are ordered by id, from high to low, as trec_eval does.
     """
-    settings = Settings(use, _weight(query_weight), source_weight, k)
     if tag.split() != [tag]:
         raise XqeError(f'--tag "{tag}" is empty or contains white space', "a TREC run separates fields by white space")
+    check_searching(searching)
     queries = Queries(query, files)
     from xqe.index import open_index
 
     index = open_index(directory)
-    cores = threads or available_cores()
-    found = search_records(queries, index, settings, cores, lambda: queries.place)
+    settings = settings_for(searching, index)
+    found = search_records(queries, index, settings, threads or available_cores(), lambda: queries.place)
     if form is RunFormat.TREC:
-        _write_run(progress(found, queries.total, "search"), tag)
+        count, failures = _write_run(progress(found, queries.total, "search"), tag)
     else:
-        report_failures(*emit(found, "search", queries.total))
+        count, failures = emit(found, "search", queries.total)
+    if settings.pools is not None and settings.pools.lacking:
+        say(f"{settings.pools.lacking} of {count} queries have no pool in {searching.pool}, and so no hits")
+    report_failures(count, failures)
 
 
-def _weight(text: str) -> float | None:
-    """The query weight that was asked for, None for an automatic one."""
-    if text == AUTO:
-        return None
-    try:
-        weight = float(text)
-    except ValueError:
-        weight = 0.0
-    if not 0 < weight <= GREATEST_WEIGHT:
-        raise XqeError(
-            f'--query-weight "{text}" is neither auto nor a number above 0 and up to {GREATEST_WEIGHT:g}',
-            "to search with the passages alone, give --use doc",
-        )
-    return weight
-
-
-def _write_run(records: Iterable[Record], tag: str) -> None:
+def _write_run(records: Iterable[Record], tag: str) -> tuple[int, int]:
     count = failures = unanswered = 0
     for record in records:
         if lines := run_lines(record, tag):
@@ -104,4 +70,4 @@ def _write_run(records: Iterable[Record], tag: str) -> None:
         unanswered += not lines
     if unanswered:
         say(f"{unanswered} of {count} queries have no hits, and so no line in the run")
-    report_failures(count, failures)
+    return count, failures

@@ -1,0 +1,49 @@
+"""From options to how an index is searched, the same for every command that searches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xqe import jsonl
+from xqe.commands.options import Searching
+from xqe.errors import XqeError
+from xqe.feedback import Feedback, Method
+from xqe.search import Settings
+from xqe.weighting import Weighting
+
+if TYPE_CHECKING:
+    from xqe.index import Index
+
+
+def check_searching(options: Searching) -> None:
+    """Raise XqeError for options that mean nothing together, before anything is opened."""
+    if options.pool == jsonl.STDIN:
+        raise XqeError("--pool cannot be standard input, which is for the queries", "give a file")
+    if options.feedback is None and options.feedback_weight is not None:
+        raise XqeError("--feedback-weight without --feedback", "name a method: --feedback rm3")
+    if options.feedback is Method.RM3 and (options.feedback_weight or 0) > 1:
+        raise XqeError(
+            f"--feedback-weight {options.feedback_weight:g} leaves rm3 less than nothing of the query",
+            "give a number from 0 to 1",
+        )
+
+
+def settings_for(options: Searching, index: Index) -> Settings:
+    """How `index` is searched; reads the pool."""
+    from xqe.index import Parameters
+    from xqe.pools import read_pools
+
+    own = index.manifest.parameters
+    chosen = Parameters(
+        own.k1 if options.k1 is None else options.k1,
+        own.b if options.b is None else options.b,
+    )
+    return Settings(
+        weighting=Weighting(options.use, options.query_weight, options.source_weight, options.passage_terms),
+        k=options.k,
+        parameters=chosen,
+        feedback=Feedback(options.feedback, options.feedback_docs, options.feedback_terms, options.feedback_weight)
+        if options.feedback is not None
+        else None,
+        pools=read_pools(options.pool, index) if options.pool is not None else None,
+    )

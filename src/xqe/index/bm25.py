@@ -1,0 +1,123 @@
+"""BM25: exact scores, and how they follow from tantivy's ranking.
+
+The score of document d for weighted terms is the sum over the terms t that it holds of
+
+    weight(t) idf(t) (k1 + 1) tf / (tf + K(d))        K(d) = k1 (1 - b + b length(d) / average length)
+                                                      idf(t) = ln(1 + (N - n + 0.5) / (n + 0.5))
+
+(Robertson et al., TREC-3, with the idf of Lucene, which is never negative), computed in double precision from true
+lengths and then rounded to float32.
+
+tantivy computes the same with k1 = 1.2, b = 0.75 and lengths rounded down to one of 256 steps. Its K'(d) is then at
+most K(d), so its score is at least the exact one: documents are taken in its order until its score falls below the
+k-th exact one, and no document that was not looked at can belong to the k best. With other parameters K' may be
+greater; its score times the greatest (1 + K') / (1 + K) of any document is then what cannot be exceeded.
+
+To keep that factor near 1, an index with other parameters is padded: each document gets `pad` terms that no query
+has, and `fillers` are empty or long documents of such terms that set the average length, so that 0.3 + 0.9 x padded
+length / average is K(d) as nearly as possible. Padding decides only how many candidates have to be looked at.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+from numpy.typing import NDArray
+
+TANTIVY_K1, TANTIVY_B = 1.2, 0.75
+_FREE = TANTIVY_K1 * (1 - TANTIVY_B)  # what K' is for a document of length 0
+_SLOPE = TANTIVY_K1 * TANTIVY_B
+GREATEST_K1 = 1000.0
+# A b near 0 would have to be approached by padding without end.
+_GREATEST_STRETCH = 12.0  # of the average length
+_GREATEST_PAD = 4.0  # average lengths
+FILLER_LENGTH = 100_000
+
+Floats = NDArray[numpy.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """k1: how slowly a term's score grows with its count, 0 to 1000. b: how far length counts, 0 to 1."""
+
+    k1: float = TANTIVY_K1
+    b: float = TANTIVY_B
+
+    def norms(self, lengths: Any, average: float) -> Floats:
+        """K of documents with these lengths."""
+        norms: Floats = self.k1 * (1 - self.b + self.b * numpy.asarray(lengths, numpy.float64) / (average or 1.0))
+        return norms
+
+
+DEFAULT = Parameters()
+
+
+def idf(documents: int, frequencies: Any) -> Floats:
+    """ln(1 + (N - n + 0.5) / (n + 0.5)) of terms that n of N documents hold."""
+    n = numpy.asarray(frequencies, numpy.float64)
+    result: Floats = numpy.log1p((documents - n + 0.5) / (n + 0.5))
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Padding:
+    """What is added to an index so that tantivy ranks as other parameters do.
+
+    pad: terms that each document gets. fillers: the lengths of documents that are added.
+    """
+
+    pad: int = 0
+    fillers: tuple[int, ...] = ()
+
+    @classmethod
+    def pad_for(cls, parameters: Parameters, average: float) -> int:
+        """How many terms each document gets, where documents have `average` terms or about that many."""
+        stretched = cls._stretched(parameters, average)
+        return max(0, round((parameters.k1 * (1 - parameters.b) - _FREE) * stretched / _SLOPE))
+
+    @staticmethod
+    def _stretched(parameters: Parameters, average: float) -> float:
+        """The average length at which tantivy's K rises with the length as fast as it should."""
+        slope, free = parameters.k1 * parameters.b, parameters.k1 * (1 - parameters.b) - _FREE
+        limits = [_GREATEST_STRETCH]
+        if slope:
+            limits.append(_SLOPE / slope)
+        if free > 0:
+            limits.append(_GREATEST_PAD * _SLOPE / free)
+        return average * min(limits)
+
+    @classmethod
+    def fitted(cls, parameters: Parameters, documents: int, terms: int, pad: int) -> Padding:
+        """The padding of documents that hold so many terms in all and got `pad` each."""
+        if parameters == DEFAULT or not terms:
+            return cls(pad)
+        wanted = cls._stretched(parameters, terms / documents)
+        have = terms + pad * documents
+        lacking = math.ceil(wanted * documents - have)
+        if lacking <= 0:
+            return cls(pad, (0,) * math.floor(have / wanted - documents))
+        # fillers of a length below the average would need more terms the more of them there are
+        length = max(FILLER_LENGTH, math.ceil(4 * wanted))
+        number = math.ceil(lacking / (length - wanted))
+        return cls(pad, (math.ceil((lacking + number * wanted) / number),) * number)
+
+
+def rounded_down(lengths: Any) -> NDArray[numpy.int64]:
+    """Lengths as tantivy and Lucene keep them: exact up to 39, then four significant bits of what is above 24."""
+    values = numpy.asarray(lengths, numpy.int64)
+    above = numpy.maximum(values - 24, 1)
+    dropped = numpy.maximum(numpy.frexp(above.astype(numpy.float64))[1] - 4, 0)
+    return numpy.where(values < 24, values, 24 + (above >> dropped << dropped) * (values > 24))
+
+
+def excess(parameters: Parameters, lengths: Any, average: float, padding: Padding) -> float:
+    """How many times its exact score any document's score by tantivy must be multiplied to be no less than it: >= 1."""
+    exact = parameters.norms(lengths, average)
+    held = numpy.asarray(lengths, numpy.int64) + padding.pad
+    documents = len(held) + len(padding.fillers)
+    mean = (held.sum() + sum(padding.fillers)) / documents
+    theirs = _FREE + _SLOPE * rounded_down(held) / (mean or 1.0)
+    return float(max(1.0, ((1 + theirs) / (1 + exact)).max(initial=1.0)))

@@ -1,0 +1,62 @@
+"""Files of an index: written so that they are on the disk when the manifest names them, and read as arrays."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy
+from numpy.typing import NDArray
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Writers(ExitStack):
+    """The files that a build is writing; leaving it closes them all."""
+
+    def file(self, path: Path) -> BinaryIO:
+        return self.enter_context(path.open("wb"))
+
+    def array(self, path: Path, dtype: str) -> ArrayWriter:
+        return ArrayWriter(self.file(path), dtype)
+
+
+class ArrayWriter:
+    """A file of numbers of one type, little-endian and without a header, that grows at its end."""
+
+    def __init__(self, file: BinaryIO, dtype: str) -> None:
+        self._file = file
+        self._dtype = dtype
+
+    def append(self, values: Any) -> None:
+        self._file.write(numpy.ascontiguousarray(values, self._dtype).data)
+
+
+def mapped(path: Path, dtype: str) -> NDArray[Any]:
+    """The numbers in a file, mapped into memory and read as they are needed."""
+    if not path.stat().st_size:
+        return numpy.empty(0, dtype)
+    # a plain view: indexing a numpy.memmap makes an object of that class each time
+    return numpy.memmap(path, dtype, "r").view(numpy.ndarray)

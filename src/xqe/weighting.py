@@ -1,0 +1,132 @@
+"""What a record is searched with: a weight for each term of its query, its passages and its source.
+
+    query_weight x its count in the query
+    + its weight in the passages
+    + source_weight x its count in the query as it was before it was translated
+
+With a query weight that is a number, the weight of a term in the passages is its count in all of them, divided by
+their number: --use query+doc with weight 1 is the paper's, the query and its passage joined once. Several passages
+count as their mean, which leaves the share of the query independent of how many there are.
+
+With the automatic weight a term counts once in each passage that holds it, since what a model repeats is rarely what
+matters, and the query gets a share of all weight that depends on how far the passages keep to it:
+
+    coverage = idf-weighted share of the query's terms that occur in the passages (their mean)
+    share    = GREATEST_SHARE - (GREATEST_SHARE - LEAST_SHARE) x coverage
+
+A passage that has none of the query's words is likely to be about something else. docs/performance.md has the figures.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from xqe.errors import InputError
+from xqe.records import Record, has_failed
+
+if TYPE_CHECKING:
+    from xqe.index import Index
+
+LEAST_SHARE, GREATEST_SHARE = 0.6, 0.9
+"""Of the query in all weight, with passages that keep to it and with passages that do not."""
+
+GREATEST_WEIGHT = 1e6
+"""Of a query or source; scores are float32."""
+
+
+class Use(StrEnum):
+    """Which text of a record is searched for."""
+
+    QUERY = "query"
+    DOC = "doc"
+    QUERY_DOC = "query+doc"
+
+
+@dataclass(frozen=True, slots=True)
+class Weighting:
+    """query_weight: None is automatic. passage_terms: how many terms of the passages are kept, those of the greatest
+    weight x idf; None is all."""
+
+    use: Use = Use.QUERY_DOC
+    query_weight: float | None = None
+    source_weight: float = 0.0
+    passage_terms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """The weight of each term that a record is searched with, and the query weight that was applied."""
+
+    weights: Mapping[str, float]
+    query_weight: float
+
+
+def weighted_query(record: Record, index: Index, weighting: Weighting, where: str) -> Query:
+    """Return what a record is searched with; `where` names it in errors.
+
+    Raises InputError if only passages are to be used and there are none, unless an earlier stage failed on the
+    record: then its query is used, since a query without an answer would count as 0.
+    """
+    passages = record.get("passages", []) if weighting.use is not Use.QUERY else []
+    if weighting.use is Use.DOC and not passages and not has_failed(record):
+        raise InputError(f'{where}: no "passages" to search with', "write them with xqe expand, or give --use query")
+    terms_of = index.analyzer.terms
+    query = Counter(terms_of(record["query"]) if weighting.use is not Use.DOC or not passages else [])
+    automatic = weighting.query_weight is None
+    expansion = mean_weights([terms_of(passage) for passage in passages], once=automatic and bool(query))
+    if weighting.passage_terms is not None:
+        expansion = _heaviest(expansion, index, weighting.passage_terms)
+    query_weight = weighting.query_weight
+    if query_weight is None:
+        query_weight = auto_weight(query, expansion, index)
+
+    weights: defaultdict[str, float] = defaultdict(float, expansion)
+    for term, count in query.items():
+        weights[term] += query_weight * count
+    if weighting.source_weight > 0:
+        for term in terms_of(_untranslated(record, where)):
+            weights[term] += weighting.source_weight
+    return Query(weights, query_weight)
+
+
+def mean_weights(passages: list[list[str]], once: bool) -> dict[str, float]:
+    """The mean count of each term in passages; with `once`, the share of the passages that hold it."""
+    weights: defaultdict[str, float] = defaultdict(float)
+    for terms in passages:
+        for term in dict.fromkeys(terms) if once else terms:
+            weights[term] += 1 / len(passages)
+    return weights
+
+
+def auto_weight(query: Mapping[str, int], expansion: Mapping[str, float], index: Index) -> float:
+    """How often a query must be repeated to have its share of all weight (see above); never less than once."""
+    if not query or not expansion:
+        return 1.0
+    idfs = index.idfs(list(query))
+    total = sum(idfs)
+    held = sum(idf * min(1.0, expansion.get(term, 0.0)) for term, idf in zip(query, idfs, strict=True))
+    share = GREATEST_SHARE - (GREATEST_SHARE - LEAST_SHARE) * (held / total if total else 0.0)
+    return max(1.0, share / (1 - share) * sum(expansion.values()) / sum(query.values()))
+
+
+def _heaviest(weights: Mapping[str, float], index: Index, most: int) -> dict[str, float]:
+    terms = list(weights)
+    idf = dict(zip(terms, index.idfs(terms), strict=True))
+    kept = sorted(terms, key=lambda term: (-weights[term] * idf[term], term))[:most]
+    return {term: weights[term] for term in kept}
+
+
+def _untranslated(record: Record, where: str) -> str:
+    """The query as it first arrived; "" if it is the query still."""
+    text = record.get("source", {}).get("query", "")
+    if not isinstance(text, str):
+        raise InputError(f'{where}: "query" of "source" is not a string', "it is the query as it first arrived")
+    return text if text != record["query"] else ""
+
+
+def heaviest_first(weights: Mapping[str, float]) -> Iterable[tuple[str, float]]:
+    return sorted(weights.items(), key=lambda entry: (-entry[1], entry[0]))
