@@ -12,7 +12,7 @@ import pytest
 
 from xqe.documents import Placed
 from xqe.feedback import Feedback, Method, expanded
-from xqe.index import Index, builder, open_index
+from xqe.index import Index, Parameters, builder, open_index
 from xqe.records import Document
 from xqe.workers import Batch, count_terms
 
@@ -34,7 +34,8 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
     texts = GOLDEN["documents"].items()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(builder, "analysed", as_terms)
-        builder.build(path, "en", [(f"t:{n}", Document(name, text)) for n, (name, text) in enumerate(texts, 1)])
+        documents = [(f"t:{n}", Document(name, text)) for n, (name, text) in enumerate(texts, 1)]
+        builder.build(path, "en", documents, parameters=Parameters(1.2, 0.75))
     return open_index(path)
 
 

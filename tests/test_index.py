@@ -28,7 +28,7 @@ from xqe.index import manifest as manifest_module
 from xqe.records import Document
 from xqe.workers import Batch, analysed
 
-K1, B = 1.2, 0.75
+K1, B = 0.82, 0.68  # the defaults
 
 
 def built(directory: Path, texts: Sequence[str], code: str = "vi", ids: Sequence[str] = ()) -> Index:

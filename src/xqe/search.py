@@ -69,11 +69,12 @@ def search(
         return weighted_query(record, index, settings.weighting, place())
 
     def found(record: Record, query: Query) -> Record:
-        hits = index.search(*searched(record, query.weights, index, settings))
+        numbers, scores = index.best(*searched(record, query.weights, index, settings))
+        hits = zip(index.ids(numbers), scores.tolist(), strict=True)
         return {
             **record,
             "index": settings.described(index, query),
-            "hits": [{"id": hit.id, "score": hit.score} for hit in hits],
+            "hits": [{"id": name, "score": score} for name, score in hits],
         }
 
     yield from _in_order(records, query_of, found, threads)

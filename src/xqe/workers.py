@@ -9,6 +9,7 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, count, islice
 from multiprocessing.connection import wait
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from xqe.analysis import analyzer
 from xqe.documents import Placed
+from xqe.errors import XqeError
 from xqe.fingerprints import Keys, fingerprints
 from xqe.machine import available_cores
 
@@ -68,6 +70,7 @@ def analysed(documents: Iterable[Placed], code: str) -> Iterator[Batch]:
         return
     # Spawned, because forking a process that has threads, as tantivy's writer does, is not safe.
     executor = ProcessPoolExecutor(cores, multiprocessing.get_context("spawn"), _start_worker)
+    others = set(multiprocessing.active_children())
     try:
         pending: deque[tuple[list[Placed], Future[tuple[list[str], TermCounts]]]] = deque()
         for chunk in chain(head, chunks):
@@ -77,6 +80,14 @@ def analysed(documents: Iterable[Placed], code: str) -> Iterator[Batch]:
                 yield Batch(done, *result.result())
         for done, result in pending:
             yield Batch(done, *result.result())
+    except BaseException as error:
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.kill()  # what it is at may take seconds, and is for nothing
+        if isinstance(error, BrokenProcessPool):
+            raise XqeError(
+                "a process that analyses the documents was killed", "most likely for want of memory; free some"
+            ) from None
+        raise
     finally:
         executor.shutdown(cancel_futures=True)
 
@@ -105,11 +116,18 @@ def _in_pieces(text: str, code: str) -> list[str]:
     terms: list[str] = []
     start = 0
     while start < len(text):
-        end = text.rfind(" ", start + 1, start + _PIECE) if start + _PIECE < len(text) else len(text)
-        end = end if end > start else start + _PIECE
-        terms += analyzer(code).terms(text[start:end])
-        start = end
+        piece = text[start : start + _PIECE]
+        if start + _PIECE < len(text):
+            piece = piece[: _last_space(piece)] or piece
+        terms += analyzer(code).terms(piece)
+        start += len(piece)
     return terms
+
+
+def _last_space(text: str) -> int:
+    """Where the last white space of a text is, 0 if it has none."""
+    parts = text.rsplit(None, 1)
+    return len(text) - 1 if text[-1].isspace() else len(text) - len(parts[-1]) - 1 if len(parts) > 1 else 0
 
 
 def count_terms(documents: Sequence[Sequence[str]]) -> TermCounts:

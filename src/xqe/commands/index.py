@@ -51,7 +51,7 @@ def index(
 
     Documents are {"id", "text"} with an optional "title"; Pyserini's, BEIR's and MIRACL's names of these fields are
     read too. An index is replaced in one step, when the new one is whole. It answers fastest with the k1 (default
-    1.2) and b (default 0.75) that it is built with; xqe search can be given others.
+    0.82) and b (default 0.68) that it is built with; xqe search can be given others.
     """
     if verify:
         _verify(directory, building=bool(lang or files or force))

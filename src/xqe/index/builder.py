@@ -17,7 +17,7 @@ from xqe.analysis import PROBES, Analyzer, analyzer
 from xqe.documents import Placed
 from xqe.errors import InputError, XqeError
 from xqe.fingerprints import fingerprints
-from xqe.index.bm25 import DEFAULT, Padding, Parameters, excess
+from xqe.index.bm25 import DEFAULT, NATIVE, Padding, Parameters, excess
 from xqe.index.candidates import VERSION, CandidatesWriter
 from xqe.index.files import Writers, mapped
 from xqe.index.manifest import FORMAT, LOCK, MANIFEST, OURS, Manifest, described, read_manifest
@@ -32,12 +32,12 @@ _SAMPLE = 20_000  # documents whose lengths tell how much padding other paramete
 
 def check_target(directory: Path, replace: bool) -> None:
     """Raise XqeError unless an index may be built there: a new or empty folder, or with `replace` an index's."""
-    if not directory.exists():
-        return
-    if not directory.is_dir():
-        raise XqeError(f"{directory}: is a file", "give a folder")
     try:
         names = {entry.name for entry in directory.iterdir()}
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        raise XqeError(f"{directory}: is a file, or within one", "give a folder") from None
     except OSError as error:
         raise XqeError(f"{directory}: {(error.strerror or str(error)).lower()}", "check its permissions") from None
     if alien := sorted(name for name in names if not OURS.fullmatch(name)):
@@ -93,20 +93,28 @@ def _locked(directory: Path) -> Iterator[None]:
 def _replace_data(
     directory: Path, analyze: Analyzer, batches: Iterable[Batch], parameters: Parameters, keep_texts: bool
 ) -> Manifest:
-    """Build into a new data folder, let the manifest name it, and remove all others."""
+    """Build into a new data folder, let the manifest name it, and remove all others.
+
+    No name is used twice: a searcher that has read the old manifest finds the old files or none.
+    """
     current = _named_data(directory)
-    taken = {folder.name for folder in directory.glob("data-*")}
-    _remove_data(directory, taken - {current})  # left by builds that were killed
-    data = directory / next(name for n in range(1, 3) if (name := f"data-{n}") != current)
+    others = {folder.name for folder in directory.glob("data-*")} - {current}
+    _remove_data(directory, others)  # left by builds that were killed
+    data = directory / f"data-{1 + max((_number(name) for name in (*others, current)), default=0)}"
     data.mkdir()
     try:
         manifest = _build_data(data, analyze, batches, parameters, keep_texts)
         put_manifest(directory, manifest)
     except BaseException:
-        shutil.rmtree(data, ignore_errors=True)
+        if _named_data(directory) != data.name:  # an interrupt may come when the new manifest is there already
+            _remove_data(directory, {data.name})
         raise
-    _remove_data(directory, {current} - {""})
+    _remove_data(directory, {current})
     return manifest
+
+
+def _number(data: str) -> int:
+    return int(data.removeprefix("data-") or 0)
 
 
 def _named_data(directory: Path) -> str:
@@ -118,8 +126,9 @@ def _named_data(directory: Path) -> str:
 
 
 def _remove_data(directory: Path, names: set[str]) -> None:
-    for name in names:
-        shutil.rmtree(directory / name)
+    """Remove data folders. What cannot be removed, say because NFS keeps files that are open, is left to later builds."""
+    for name in names - {""}:
+        shutil.rmtree(directory / name, ignore_errors=True)
 
 
 def _build_data(
@@ -171,7 +180,7 @@ def _build_data(
 
 def _pad_for(parameters: Parameters, batches: Iterable[Batch]) -> tuple[int, Iterable[Batch]]:
     """How much each document is padded, judged by the first ones, and all batches."""
-    if parameters == DEFAULT:
+    if parameters == NATIVE:
         return 0, batches
     rest = iter(batches)
     head: list[Batch] = []

@@ -13,8 +13,10 @@ from __future__ import annotations
 import json
 import os
 import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
+from hashlib import sha256 as sha256_of
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +31,16 @@ MANIFEST = "xqe.json"
 LOCK = "xqe.lock"
 FORMAT = 2
 REBUILD = "build it again with xqe index --force"
-OURS = re.compile(r"xqe\.json(?:\.new)?|xqe\.lock|data-\d+")
+_SEAL = "sha256"
+_DATA = re.compile(r"data-\d+")
+OURS = re.compile(rf"xqe\.json(?:\.new)?|xqe\.lock|{_DATA.pattern}")
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """What xqe.json holds.
+
+    Its last field there is "sha256", of all others: the manifest is checked like the files that it names.
 
     documents, empty, terms, distinct: counts over the collection; average_length: terms a document. analyzer: its
     identity. texts: whether the index keeps the texts. pad, fillers, excess: see `bm25`. probes: [text, terms] pairs
@@ -79,7 +85,8 @@ def read_manifest(directory: Path) -> Manifest:
     """Return the manifest of an index; raises InputError where there is none, or a damaged one."""
     path = directory / MANIFEST
     try:
-        raw = json.loads(path.read_bytes())
+        written = path.read_bytes()
+        raw = json.loads(written)
     except (FileNotFoundError, NotADirectoryError):
         what = "holds no index" if directory.is_dir() else "no such index"
         raise InputError(f"{directory}: {what}", "build one with xqe index") from None
@@ -90,20 +97,33 @@ def read_manifest(directory: Path) -> Manifest:
     if isinstance(raw, dict) and raw.get("format", FORMAT) != FORMAT:
         raise InputError(f"{directory}: an index of format {raw['format']}, this xqe reads {FORMAT}", REBUILD)
     try:
-        manifest = Manifest(**raw)
-        whole = re.fullmatch(r"data-\d+", manifest.data) and manifest.files and isinstance(manifest.language, str)
-    except TypeError:
-        whole = None
-    if not whole:
-        raise InputError(f"{path}: damaged, fields are missing", REBUILD)
+        fields = {name: value for name, value in raw.items() if name != _SEAL}
+        if _sealed(fields) != written:
+            raise _damaged(path)
+        manifest = Manifest(**fields)
+        inside = [manifest.data, *manifest.files]
+        if not _DATA.fullmatch(manifest.data) or any(Path(name).name != name for name in inside):
+            raise _damaged(path)
+    except (AttributeError, TypeError):
+        raise InputError(f"{path}: damaged, fields are missing", REBUILD) from None
     return manifest
+
+
+def _sealed(fields: dict[str, Any]) -> bytes:
+    """The bytes of a manifest with these fields: any other bytes are not as they were written."""
+    seal = sha256_of(json.dumps(fields).encode()).hexdigest()
+    return json.dumps({**fields, _SEAL: seal}, indent=1).encode()
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Put a manifest into the place of the one that is there, in one step."""
     replacement = directory / f"{MANIFEST}.new"
-    write_synced(replacement, json.dumps(asdict(manifest), ensure_ascii=True, indent=1).encode())
-    replacement.replace(directory / MANIFEST)
+    try:
+        write_synced(replacement, _sealed(asdict(manifest)))
+        replacement.replace(directory / MANIFEST)
+    except BaseException:
+        replacement.unlink(missing_ok=True)
+        raise
     sync(directory)
 
 
@@ -163,7 +183,8 @@ def check_files(directory: Path, manifest: Manifest, verify: bool) -> None:
         except OSError as error:
             raise InputError(f"{data / name}: {(error.strerror or str(error)).lower()}", REBUILD) from None
         if not whole:
-            note.unlink(missing_ok=True)
+            with suppress(OSError):
+                note.unlink()
             raise _damaged(data / name)
     _write(note, found)
 
@@ -174,7 +195,11 @@ def _damaged(path: Path) -> InputError:
 
 def _note(directory: Path) -> Path:
     place = os.fsencode(directory.resolve())
-    return cache_folder() / "verified" / f"{blake2b(place, digest_size=16).hexdigest()}.json"
+    try:
+        cache = cache_folder()
+    except RuntimeError:  # a user without a home
+        cache = Path(os.devnull)
+    return cache / "verified" / f"{blake2b(place, digest_size=16).hexdigest()}.json"
 
 
 def _read(note: Path) -> Any:
@@ -192,4 +217,5 @@ def _write(note: Path, found: dict[str, Any]) -> None:
         replacement.write_text(json.dumps(found))
         replacement.replace(note)
     except OSError:
-        replacement.unlink(missing_ok=True)
+        with suppress(OSError):
+            replacement.unlink()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +22,8 @@ from xqe.index.vectors import Vectors
 _AT_A_TIME = 4096  # documents whose vectors are held together
 _SMALL_POOL = 20_000  # documents that are scored one and all sooner than candidates are looked for among them
 _ROUNDING = 1e-5  # tantivy sums in single precision
+
+_REACH = 5.0  # how much deeper to look at first, for each part by which scores may exceed the exact ones
 
 Scores = NDArray[numpy.float32]
 
@@ -55,6 +57,13 @@ class _Query(NamedTuple):
     numbers: Numbers
     weights: Floats
     idf: Floats
+
+
+class _Tables(NamedTuple):
+    """For each term of the collection: whether the query has it, false between uses; and weight x idf x (k1 + 1)."""
+
+    wanted: NDArray[numpy.bool_]
+    impacts: Floats
 
 
 def open_index(directory: Path, verify: bool = False) -> Index:
@@ -165,7 +174,7 @@ class Index:
         """Documents and exact scores, among them the k best and all that score as the k-th (see `bm25`)."""
         boosts = self._boosts(query, parameters)
         ceiling = self._ceiling(parameters) * (1 + _ROUNDING)
-        limit = k + max(16, k // 8)
+        limit = 16 + int(k * (1.125 + _REACH * (self._ceiling(parameters) - 1)))
         if pool is not None:
             limit = limit * len(self) // len(pool)
         while True:
@@ -187,15 +196,12 @@ class Index:
             kept = numpy.flatnonzero(scores >= numpy.partition(scores, -k)[-k])
             numbers, scores = numbers[kept], scores[kept]
         order = numpy.argsort(-scores, kind="stable")
-        sorted_scores = scores[order]
-        if (sorted_scores[1:] == sorted_scores[:-1]).any():
-            ids = self.ids(numbers)
-            values = scores.tolist()
-            order = numpy.array(
-                sorted(range(len(ids)), key=lambda at: (values[at], ids[at]), reverse=True), numpy.int64
-            )
-        order = order[:k]
-        return numbers[order], scores[order]
+        numbers, scores = numbers[order], scores[order]
+        for start, end in _ties(scores):
+            ids = self.ids(numbers[start:end])
+            tied = sorted(range(end - start), key=ids.__getitem__, reverse=True)
+            numbers[start:end] = numbers[start:end][tied]
+        return numbers[:k], scores[:k]
 
     def _query(self, weights: Mapping[str, float]) -> _Query:
         positive = sorted((term, weight) for term, weight in weights.items() if weight > 0)
@@ -220,29 +226,31 @@ class Index:
 
     def _scores(self, query: _Query, documents: Numbers, parameters: Parameters) -> Scores:
         """The exact scores of documents, 0 where no term occurs."""
-        impacts = self._impacts()
-        impacts[query.numbers] = query.weights * query.idf * (parameters.k1 + 1)
+        tables = self._tables()
+        tables.wanted[query.numbers] = True
+        tables.impacts[query.numbers] = query.weights * query.idf * (parameters.k1 + 1)
         try:
             parts = [
-                self._sums(documents[start : start + _AT_A_TIME], impacts, parameters)
+                self._sums(documents[start : start + _AT_A_TIME], tables, parameters)
                 for start in range(0, len(documents), _AT_A_TIME)
             ]
         finally:
-            impacts[query.numbers] = 0
+            tables.wanted[query.numbers] = False
         return numpy.concatenate(parts) if parts else numpy.empty(0, numpy.float32)
 
-    def _sums(self, documents: Numbers, impacts: Floats, parameters: Parameters) -> Scores:
-        pairs = self.vectors.pairs(documents, impacts)
+    def _sums(self, documents: Numbers, tables: _Tables, parameters: Parameters) -> Scores:
+        pairs = self.vectors.pairs(documents, tables.wanted)
         norms = parameters.norms(self.vectors.lengths[documents], self.manifest.average_length)
-        parts = impacts[pairs.terms] * pairs.counts / (pairs.counts + norms[pairs.documents])
+        parts = tables.impacts.take(pairs.terms) * pairs.counts / (pairs.counts + norms.take(pairs.documents))
         return numpy.bincount(pairs.documents, parts, len(documents)).astype(numpy.float32)
 
-    def _impacts(self) -> Floats:
-        """One number for each term of the collection, 0 between uses; each thread has its own."""
-        if not hasattr(self._local, "impacts"):
-            self._local.impacts = numpy.zeros(len(self.vectors.names))
-        impacts: Floats = self._local.impacts
-        return impacts
+    def _tables(self) -> _Tables:
+        """One entry for each term of the collection; each thread has its own."""
+        if not hasattr(self._local, "tables"):
+            terms = len(self.vectors.names)
+            self._local.tables = _Tables(numpy.zeros(terms, numpy.bool_), numpy.empty(terms))
+        tables: _Tables = self._local.tables
+        return tables
 
     # ------------------------------------------------------------ why
 
@@ -306,3 +314,10 @@ class Index:
         """In how many documents each term occurs."""
         numbers = self.vectors.names.numbers(terms)
         return [int(self.vectors.df[number]) if number != NONE else 0 for number in numbers.tolist()]
+
+
+def _ties(scores: Scores) -> Iterator[tuple[int, int]]:
+    """Where runs of equal values begin and end."""
+    equal = numpy.concatenate([[False], scores[1:] == scores[:-1], [False]])
+    edges = numpy.flatnonzero(equal[1:] != equal[:-1]).tolist()
+    return ((start, end + 1) for start, end in zip(edges[::2], edges[1::2], strict=True))

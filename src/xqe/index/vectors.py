@@ -96,17 +96,18 @@ class Vectors:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def pairs(self, documents: Numbers, wanted: NDArray[numpy.float64] | None = None) -> Pairs:
-        """The terms of documents; with `wanted`, one number a term, only those whose number there is not 0."""
+    def pairs(self, documents: Numbers, wanted: NDArray[numpy.bool_] | None = None) -> Pairs:
+        """The terms of documents; with `wanted`, a truth value for each term, only those that are."""
         starts = self._ends[documents].astype(numpy.int64)
         sizes = self._ends[documents + 1].astype(numpy.int64) - starts
         firsts = numpy.cumsum(sizes) - sizes
-        at = numpy.repeat(starts - firsts, sizes) + numpy.arange(sizes.sum())
+        at = numpy.repeat(starts - firsts, sizes)
+        at += numpy.arange(len(at))
         owners = numpy.repeat(numpy.arange(len(documents)), sizes)
-        terms = self._terms[at]
+        terms = self._terms.take(at)
         if wanted is not None:
-            kept = numpy.flatnonzero(wanted[terms])
-            at, owners, terms = at[kept], owners[kept], terms[kept]
+            kept = numpy.flatnonzero(wanted.take(terms))
+            at, owners, terms = at.take(kept), owners.take(kept), terms.take(kept)
         return Pairs(owners, terms, self._true_counts(at))
 
     def _true_counts(self, at: Numbers) -> NDArray[numpy.float64]:
