@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs bench-generation bench-memory clean
+.PHONY: demo test check docs bench-generation bench-languages bench-memory bench-retrieval clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python fixtures/demo.py
@@ -24,8 +24,18 @@ bench-generation: $(VENV)/.installed
 	$(BIN)/python benchmarks/generation.py $(if $(LLAMA_SERVER),--llama-server "$(LLAMA_SERVER)") \
 		$(if $(CHAT_MODEL),--chat-model "$(CHAT_MODEL)") $(BENCH)
 
+# DEBDESC=DIR is the collection; ANSERINI=JAR and JAVA=PROGRAM compute Lucene's side too.
+bench-languages: $(VENV)/.installed
+	$(BIN)/python benchmarks/languages.py "$(DEBDESC)" \
+		$(if $(ANSERINI),--anserini "$(ANSERINI)") $(if $(JAVA),--java "$(JAVA)") $(BENCH)
+
 bench-memory: $(VENV)/.installed
 	$(BIN)/python benchmarks/memory.py $(BENCH)
+
+# ANSERINI=JAR adds Lucene, JAVA=PROGRAM names a Java that runs it; pip install bm25s numba adds bm25s.
+bench-retrieval: $(VENV)/.installed
+	$(BIN)/python benchmarks/retrieval.py $(if $(ANSERINI),--anserini "$(ANSERINI)") \
+		$(if $(JAVA),--java "$(JAVA)") $(BENCH)
 
 # The first installation compiles llama.cpp, which takes a few minutes; pip keeps the wheel for later ones.
 $(VENV)/.installed: pyproject.toml

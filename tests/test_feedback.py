@@ -90,3 +90,10 @@ def test_one_chinese_character_may_be_a_feedback_term(tmp_path: Path) -> None:
         patch.setattr(builder, "analysed", as_terms)
         builder.build(tmp_path / "ix", "zh", [(f"t:{n}", Document(f"d{n}", text)) for n, text in enumerate(texts, 1)])
     assert "港" in expanded({"船": 1.0}, open_index(tmp_path / "ix"), Feedback(Method.RM3))
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_words_come_from_documents_by_their_stems(tmp_path: Path, method: Method) -> None:
+    texts = ["ships harbours", *(f"mountain{n}" for n in range(30))]
+    builder.build(tmp_path / "ix", "en", [(f"t:{n}", Document(f"d{n}", text)) for n, text in enumerate(texts, 1)])
+    assert set(expanded({"ship": 1.0}, open_index(tmp_path / "ix"), Feedback(method))) == {"ship", "harbour"}

@@ -17,7 +17,7 @@ TEXTS = ["metal ship", "metal", "harbour sun", "sun", *(f"filler word{n}" for n 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
     path = tmp_path_factory.mktemp("weighting") / "ix"
-    build(path, "en", [(f"t:{n}", Document(f"d{n}", text)) for n, text in enumerate(TEXTS, 1)])
+    build(path, "zh", [(f"t:{n}", Document(f"d{n}", text)) for n, text in enumerate(TEXTS, 1)])
     return open_index(path)
 
 

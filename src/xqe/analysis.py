@@ -1,10 +1,14 @@
 """Analysis: text to index terms, the same for documents and queries.
 
-    NFKC -> lower-case -> ASCII digits -> segment -> normalise -> stop words -> stem -> fold
+    NFKC -> lower-case -> ASCII digits -> segment -> normalise -> stop words -> stem -> fold -> add
 
 What each language does is its row in `xqe.languages`; what the names in a row mean is in the tables here
-(SEGMENTERS, NORMALISERS, stemmers). Any string has terms: control characters and lone surrogates separate words,
-soft hyphens, joiners and direction marks are left out, and a term holds no white space.
+(SEGMENTERS, NORMALISERS, stemmers, ADDITIONS). A word that inflects has three terms of equal weight: its stem
+("ship"), its form ("=ships"), and what the stem begins with ("ship*"). docs/analysis.md says what each language
+does, why, and what was measured.
+
+Any string has terms: control characters and lone surrogates separate words, soft hyphens, joiners and direction
+marks are left out, and a term holds no white space.
 
 The normalisations of Arabic and Hindi have the effect of Lucene's ArabicNormalizer, light10 stemmer (Larkey,
 Ballesteros and Connell, 2007) and HindiNormalizer, so that results compare with published ones.
@@ -19,11 +23,11 @@ from collections.abc import Callable, Iterable
 from functools import cache, partial
 from importlib import metadata
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 from xqe.languages import Language, language
 
-RULES_VERSION = 1
+RULES_VERSION = 2
 """Raised with every change of what analysis yields: indexes of another version are refused."""
 
 LONGEST_TERM = 255
@@ -239,6 +243,45 @@ def _stemmer(name: str) -> tuple[Rewrite, str]:
     return stem, f"{name} (PyStemmer {metadata.version('PyStemmer')})"
 
 
+# ---------------------------------------------------------------- terms beside the stem
+
+# No segmenter leaves one of these in a word, so these terms are never those of another word.
+FORM_MARK, PREFIX_MARK, PAIR_MARK = "=", "*", "+"
+PREFIX_LENGTH = 4
+
+
+def is_added(term: str) -> bool:
+    """Whether a term stands beside the stem of a word, or of two, and is not one itself."""
+    return term[0] == FORM_MARK or term[-1] == PREFIX_MARK or PAIR_MARK in term
+
+
+_PART_BREAK = re.compile(r"[_.:\u00b7]+")
+
+
+def _form(form: str, stem: str) -> list[str]:
+    return [FORM_MARK + form]
+
+
+def _prefix(form: str, stem: str) -> list[str]:
+    """Of the stem, which articles and verbal prefixes are off already. It meets related words that no stemmer joins
+    (Konverter, konvertieren), the first part of a compound, and spellings with a number (pyqt, pyqt5)."""
+    return [stem[:PREFIX_LENGTH] + PREFIX_MARK] if len(stem) >= PREFIX_LENGTH else []
+
+
+Addition = Callable[[str, str], list[str]]
+ADDITIONS: dict[str, Addition] = {
+    # name: the terms that a word has beside its stem, of its normalised form and its stem
+    "form": _form,
+    "prefix": _prefix,
+}
+
+
+def _parts(form: str) -> list[str]:
+    """What a word consists of that points, colons or underscores join: foo_bar, node.js. A number has no parts."""
+    parts = _PART_BREAK.split(form)
+    return [part for part in parts if part] if len(parts) > 1 and not all(map(str.isdigit, parts)) else []
+
+
 # ---------------------------------------------------------------- the analyzer
 
 
@@ -248,8 +291,25 @@ def stop_words(code: str) -> list[str]:
     return [word for line in text.splitlines() if not line.startswith("#") for word in line.split()]
 
 
+class Analysed(NamedTuple):
+    """What became of one word of a text.
+
+    word: as it was segmented. form: normalised. stem: stemmed and folded, "" for a stop word. terms: the stem and
+    those beside it, none for a stop word.
+    """
+
+    word: str
+    form: str
+    stem: str
+    terms: tuple[str, ...]
+
+
 class Analyzer:
-    """Text to terms for one language. Dictionaries are loaded when it is made; it is for one thread at a time."""
+    """Text to terms for one language. Dictionaries are loaded when it is made; it is for one thread at a time.
+
+    All terms count alike: in documents and in queries, in frequencies and in lengths. Lower weights for the terms
+    beside the stem, and lengths without them, were measured and gained nothing.
+    """
 
     def __init__(self, row: Language) -> None:
         analysis = row.analysis
@@ -258,13 +318,15 @@ class Analyzer:
         self._segment = make_segmenter()
         self._normalisers = [NORMALISERS[name] for name in analysis.normalisers]
         self._foldings = [NORMALISERS[name] for name in analysis.foldings]
+        self._additions = [ADDITIONS[name] for name in analysis.additions]
+        self._pairs = analysis.pairs
         self._stem: Rewrite | None = None
         stemmer = ""
         if analysis.stemmer:
             self._stem, stemmer = _stemmer(analysis.stemmer)
         stop = stop_words(row.code)
         self._stop = frozenset(self._normalised(clean(word)) for word in stop)
-        self._term_of: dict[str, str] = {}
+        self._terms_of: dict[str, tuple[str, ...]] = {}
         self.identity: dict[str, Any] = {
             "language": row.code,
             "rules": RULES_VERSION,
@@ -273,39 +335,67 @@ class Analyzer:
             "stopwords": hashlib.sha256(" ".join(stop).encode()).hexdigest()[:16],
             "stemmer": stemmer,
             "foldings": list(analysis.foldings),
+            "additions": list(analysis.additions),
+            "pairs": analysis.pairs,
         }
         """What decides the terms: two analyzers with the same identity yield the same terms."""
 
     def terms(self, text: str) -> list[str]:
-        """Return the terms of `text`, in its order, with repetitions."""
-        term_of = self._term_of
+        """Return the terms of `text`, in its order, with repetitions; the terms of a word stand together."""
+        terms_of = self._terms_of
         terms: list[str] = []
+        last = ""
         for word in self._segment(clean(text)):
-            term = term_of.get(word)
-            if term is None:
-                term = self._remember(word)
-            if term:
-                terms.append(term)
+            of_word = terms_of.get(word)
+            if of_word is None:
+                of_word = self._remember(word)
+            terms += of_word
+            if self._pairs and of_word:
+                if last:
+                    terms.append(last + PAIR_MARK + of_word[0])
+                last = of_word[0]
         return terms
 
-    def _remember(self, word: str) -> str:
-        """The term of a word, "" for a stop word; the cache starts anew when it is full."""
-        if len(word) > LONGEST_TERM:
-            return self._term(word[:LONGEST_TERM])
-        if len(self._term_of) >= _CACHED_WORDS:
-            self._term_of.clear()
-        term = self._term_of[word] = self._term(word)
-        return term
+    def explain(self, text: str) -> list[Analysed]:
+        """Return what becomes of each word of `text`; their terms, one after the other, are `terms(text)`."""
+        words: list[Analysed] = []
+        last = ""
+        for word in map(self._analysed, self._segment(clean(text))):
+            pair = (last + PAIR_MARK + word.stem,) if self._pairs and last and word.stem else ()
+            words.append(word._replace(terms=word.terms + pair))
+            last = word.stem or last
+        return words
 
-    def _term(self, word: str) -> str:
-        word = self._normalised(word)
-        if word in self._stop:
-            return ""
-        if self._stem is not None:
-            word = self._stem(word)
+    def _remember(self, word: str) -> tuple[str, ...]:
+        """The terms of a word; the cache starts anew when it is full."""
+        terms = self._analysed(word).terms
+        if len(word) > LONGEST_TERM:
+            return terms
+        if len(self._terms_of) >= _CACHED_WORDS:
+            self._terms_of.clear()
+        self._terms_of[word] = terms
+        return terms
+
+    def _analysed(self, word: str) -> Analysed:
+        form, stem = self._stemmed(word[:LONGEST_TERM])
+        if not stem:
+            return Analysed(word, form, "", ())
+        terms = [stem]
+        if len(word) <= LONGEST_TERM:
+            for addition in self._additions:
+                terms += addition(form, stem)
+            terms += (part for _, part in map(self._stemmed, _parts(form)) if part)
+        return Analysed(word, form, stem, tuple(dict.fromkeys(terms)))
+
+    def _stemmed(self, word: str) -> tuple[str, str]:
+        """The normalised form of a word and its stem, "" for a stop word."""
+        form = "".join(self._normalised(word).split())
+        if form in self._stop:
+            return form, ""
+        stem = form if self._stem is None else self._stem(form)
         for fold in self._foldings:
-            word = fold(word)
-        return "".join(word.split())
+            stem = fold(stem)
+        return form, "".join(stem.split())
 
     def _normalised(self, word: str) -> str:
         for normalise in self._normalisers:
@@ -321,9 +411,9 @@ def analyzer(code: str) -> Analyzer:
 
 
 PROBES = (
-    "The ship's l’été d'été dell'arte can’t foo_bar x86_64 node.js ＡＢＣ ﾃｽﾄ 3.14 Straße Häuser running",
+    "The ship's l’été d'été dell'arte can’t foo_bar x86_64 node.js 1.2.3 pyqt5 ＡＢＣ ﾃｽﾄ 3.14 Straße Häuser running",
     "canciones informações città huizen hoà hòa pembangunan щётки книгами",
-    "وَالكُتُبُ المكتبة ١٢٣ إلى مدرسة हिन्दी हिंदी किताबें क़लम २०२४",
+    "وَالكُتُبُ المكتبة ١٢٣ إلى مدرسة हिन्दी हिंदी किताबें क़लम २०२४ कि की बहुत बहूत",
     "サーバとサーバーの性能を\n比較しました。我来到北京清华大学，研究生命起源。",
 )
 """Texts whose terms are kept with an index and compared when it is opened: they exercise every table above."""

@@ -12,6 +12,7 @@ from typer.exceptions import TyperException
 
 from xqe import __version__
 from xqe.commands import batch, models, store
+from xqe.commands.analyze import analyze
 from xqe.commands.doctor import doctor
 from xqe.commands.eval import evaluate
 from xqe.commands.expand import expand
@@ -19,6 +20,7 @@ from xqe.commands.explain import explain
 from xqe.commands.fuse import fuse
 from xqe.commands.index import index
 from xqe.commands.search import search
+from xqe.commands.trace import trace
 from xqe.commands.translate import translate
 from xqe.errors import XqeError
 from xqe.messages import say
@@ -59,6 +61,8 @@ app.command()(expand)
 app.command()(index)
 app.command()(search)
 app.command()(explain)
+app.command()(analyze)
+app.command()(trace)
 app.command()(fuse)
 app.command("eval")(evaluate)
 app.add_typer(batch.app)

@@ -8,7 +8,8 @@ The formulas are those of Anserini's rerankers, whose results they equal:
     rocchio  (Rocchio, 1971): the mean of the documents' term counts at length 1, of which the best terms, at length 1,
              are added: query + weight x feedback
 
-Very frequent terms, and very short and long ones, do not come from documents; those of the query stay.
+Very frequent terms, very short and long ones, and the terms beside a stem (`xqe.analysis`) do not come from documents;
+those of the query stay.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from xqe.analysis import is_added
 
 if TYPE_CHECKING:
     from xqe.index import Index, Numbers, Parameters
@@ -115,7 +118,8 @@ def _scaled(weights: Weights, norm: int) -> dict[str, float]:
 
 
 def _allowed(terms: set[str], index: Index, words_only: bool) -> set[str]:
-    candidates = [term for term in terms if _is_long_enough(term) and (not words_only or _is_word(term))]
+    stems = [term for term in terms if not is_added(term)]
+    candidates = [term for term in stems if _is_long_enough(term) and (not words_only or _is_word(term))]
     most = _GREATEST_SHARE * len(index)
     frequencies = index.document_frequencies(candidates)
     return {term for term, frequency in zip(candidates, frequencies, strict=True) if frequency <= most}

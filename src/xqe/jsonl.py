@@ -135,7 +135,7 @@ def dumps(value: Any) -> str:
 def write(line: str) -> None:
     """Write a line to standard output and flush it; a reader that has gone away ends the process with 141.
 
-    Raises XqeError where it cannot be written: a full disk, say.
+    Raises XqeError where it cannot be written: a full disk, say, or an id with a lone surrogate in a TREC run.
     """
     try:
         sys.stdout.write(line + "\n")
@@ -143,6 +143,11 @@ def write(line: str) -> None:
     except BrokenPipeError:
         _abandon_stdout()  # typer would turn the error into status 1
         raise SystemExit(SIGPIPE_STATUS) from None
+    except UnicodeEncodeError as error:
+        around = error.object[max(0, error.start - 20) : error.end + 20]
+        raise XqeError(
+            f"standard output: no UTF-8 form of {around!a}, which holds a lone surrogate", "change that id"
+        ) from None
     except OSError as error:
         _abandon_stdout()
         reason = (error.strerror or str(error)).lower()

@@ -14,13 +14,18 @@ class Analysis:
     Every text is first brought to NFKC (which folds full-width Latin and half-width katakana), lower-cased, and
     its digits written in ASCII. Then, in this order: `segmenter` cuts it into words, each of the `normalisers`
     rewrites a word, words of stopwords/<code>.txt are left out, `stemmer` ("snowball" names one of PyStemmer's)
-    cuts inflection, and each of the `foldings` rewrites what is left.
+    cuts inflection, and each of the `foldings` rewrites what is left. Each of the `additions` gives the word one
+    more term beside its stem, and with `pairs` each two neighbours make a term too.
     """
 
     segmenter: str = "words"
     normalisers: tuple[str, ...] = ()
     stemmer: str = ""
     foldings: tuple[str, ...] = ()
+    # How far a stemmer should go differs from query to query, so a word is found by its exact form, by its stem and,
+    # loosely, by what the stem begins with; what two words share of these decides how well they match.
+    additions: tuple[str, ...] = ("form", "prefix")
+    pairs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,15 @@ _ROWS = (
         "Deva",
         Analysis(normalisers=("hindi_letters",), stemmer="snowball hindi", foldings=("hindi_vowels",)),
     ),
-    Language("id", "Indonesian", "Bahasa Indonesia", "Latn", Analysis(stemmer="snowball indonesian")),
+    # Words are derived with prefixes as much as with suffixes; the stemmer takes both off. The roots that it leaves are
+    # short and alike, so their beginnings say too little.
+    Language(
+        "id",
+        "Indonesian",
+        "Bahasa Indonesia",
+        "Latn",
+        Analysis(stemmer="snowball indonesian", additions=("form",)),
+    ),
     Language(
         "it",
         "Italian",
@@ -86,15 +99,22 @@ _ROWS = (
     ),
     # No white space between words: a dictionary segments. It also brings verbs to their dictionary form, unites
     # spellings, and leaves out particles and auxiliaries. The final long mark of katakana words comes and goes.
-    Language("ja", "Japanese", "日本語", "Jpan", Analysis("sudachi", normalisers=("katakana",))),
+    Language("ja", "Japanese", "日本語", "Jpan", Analysis("sudachi", normalisers=("katakana",), additions=())),
     Language("nl", "Dutch", "Nederlands", "Latn", Analysis(stemmer="snowball dutch", foldings=("accents",))),
     Language("pt", "Portuguese", "português", "Latn", Analysis(stemmer="snowball portuguese", foldings=("accents",))),
     # ё is mostly written е.
     Language("ru", "Russian", "русский", "Cyrl", Analysis(normalisers=("russian_yo",), stemmer="snowball russian")),
-    # Words do not inflect; white space separates syllables. Two ways of placing the tone mark are in use (hòa, hoà).
-    Language("vi", "Vietnamese", "Tiếng Việt", "Latn", Analysis(normalisers=("vietnamese_tones",))),
+    # Words do not inflect. White space separates syllables, of which most words have two: so pairs are terms. Two ways
+    # of placing the tone mark are in use (hòa, hoà).
+    Language(
+        "vi",
+        "Vietnamese",
+        "Tiếng Việt",
+        "Latn",
+        Analysis(normalisers=("vietnamese_tones",), additions=(), pairs=True),
+    ),
     # No white space between words: a dictionary segments, and yields the words inside long words too.
-    Language("zh", "Chinese", "中文", "Hans", Analysis("jieba")),
+    Language("zh", "Chinese", "中文", "Hans", Analysis("jieba", additions=())),
 )
 
 LANGUAGES: dict[str, Language] = {row.code: row for row in _ROWS}

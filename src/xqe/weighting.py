@@ -59,10 +59,14 @@ class Weighting:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """The weight of each term that a record is searched with, and the query weight that was applied."""
+    """The weight of each term that a record is searched with, and the query weight that was applied.
+
+    parts: what of it comes from the "query", the "passages" and the "source"; for each term they sum to its weight.
+    """
 
     weights: Mapping[str, float]
     query_weight: float
+    parts: Mapping[str, Mapping[str, float]]
 
 
 def weighted_query(record: Record, index: Index, weighting: Weighting, where: str) -> Query:
@@ -84,13 +88,17 @@ def weighted_query(record: Record, index: Index, weighting: Weighting, where: st
     if query_weight is None:
         query_weight = auto_weight(query, expansion, index)
 
-    weights: defaultdict[str, float] = defaultdict(float, expansion)
-    for term, count in query.items():
-        weights[term] += query_weight * count
-    if weighting.source_weight > 0:
-        for term in terms_of(_untranslated(record, where)):
-            weights[term] += weighting.source_weight
-    return Query(weights, query_weight)
+    source = Counter(terms_of(_untranslated(record, where)) if weighting.source_weight > 0 else [])
+    parts = {
+        "passages": expansion,
+        "query": {term: query_weight * count for term, count in query.items()},
+        "source": {term: weighting.source_weight * count for term, count in source.items()},
+    }
+    weights: defaultdict[str, float] = defaultdict(float)
+    for part in parts.values():
+        for term, weight in part.items():
+            weights[term] += weight
+    return Query(weights, query_weight, parts)
 
 
 def mean_weights(passages: list[list[str]], once: bool) -> dict[str, float]:

@@ -126,8 +126,8 @@ def _in_pieces(text: str, code: str) -> list[str]:
 
 def _last_space(text: str) -> int:
     """Where the last white space of a text is, 0 if it has none."""
-    parts = text.rsplit(None, 1)
-    return len(text) - 1 if text[-1].isspace() else len(text) - len(parts[-1]) - 1 if len(parts) > 1 else 0
+    last_word = "" if text[-1].isspace() else text.rsplit(None, 1)[-1]
+    return max(0, len(text) - len(last_word) - 1)
 
 
 def count_terms(documents: Sequence[Sequence[str]]) -> TermCounts:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from xqe import jsonl
 from xqe.commands import options
 from xqe.commands.options import Screen
-from xqe.commands.searching import check_searching, settings_for
+from xqe.commands.searching import check_searching, numbers_of, settings_for
 from xqe.commands.streams import Queries
-from xqe.errors import XqeError
+
+if TYPE_CHECKING:
+    from xqe.commands.sections import Row
 
 
 @options.takes(searching=options.part(options.Searching, *options.SCORING))
@@ -45,10 +47,7 @@ def explain(
     from xqe.weighting import weighted_query
 
     index = open_index(directory)
-    numbers = index.numbers(documents).tolist()
-    for name, number in zip(documents, numbers, strict=True):
-        if number < 0:
-            raise XqeError(f'{directory}: holds no document "{name}"', "an id is written as in the documents")
+    numbers = numbers_of(documents, index, directory).tolist()
     settings = settings_for(searching, index)
     for record in queries:
         weights = weighted_query(record, index, settings.weighting, queries.place).weights
@@ -60,7 +59,7 @@ def explain(
                 **explained(index, weights, number, settings.parameters),
             }
             if form is Screen.TEXT or (form is None and sys.stdout.isatty()):
-                jsonl.write(_text(row))
+                jsonl.write(f"{_text(row)}\n")
             else:
                 jsonl.write(jsonl.dumps(row))
 
@@ -69,28 +68,29 @@ def _text(row: dict[str, Any]) -> str:
     from rich.text import Text
 
     from xqe.commands.screens import rendered
+    from xqe.commands.sections import QUIET, counted, plain, section
 
     rank = f"rank {row['rank']:,} of {row['documents']:,}" if row["rank"] else "not a hit"
-    heading = Text.assemble(
-        (row["document"], "bold"),
-        f"  score {row['score']:.6g}, {rank}\n",
-        f"length {row['length']:,} terms, {row['length'] / (row['average_length'] or 1):.2f} of the average; "
-        f"k1 {row['k1']:g}, b {row['b']:g}, so K = {row['K']:.4g}",
+    said = Text.assemble(plain(row["document"], "bold"), f"  score {row['score']:.6g}, {rank}")
+    query = Text.assemble(plain(row["query"]), plain(f"  {row['id']}", QUIET))
+    length = (
+        f"{counted(row['length'], 'term')}, {row['length'] / (row['average_length'] or 1):.2f} of the average; "
+        f"with k1 {row['k1']:g} and b {row['b']:g}, K = {row['K']:.4g}"
     )
-    return rendered(heading, *parts_of(row["terms"], row["missing"]), "")
+    return rendered(section("document", said, [("query", query), ("length", Text(length)), *_rows(row)]))
 
 
-def parts_of(terms: Sequence[dict[str, Any]], missing: Sequence[dict[str, Any]]) -> list[Any]:
-    """The terms that make a score as a table, and those that are missing as a line."""
-    from rich.text import Text
-
+def _rows(row: dict[str, Any]) -> Iterator[Row]:
+    """The terms that make the score as a table, and the names of those that are missing."""
     from xqe.commands.screens import table
+    from xqe.commands.sections import named, plain
 
     numbers = ("weight", "tf", "df", "idf", "adds", "share")
     found = table(("term", *numbers), numbers)
-    total = sum(term["score"] for term in terms)
-    for term in terms:
-        cells = (
+    total = sum(term["score"] for term in row["terms"])
+    for term in row["terms"]:
+        found.add_row(
+            plain(term["term"]),
             f"{term['weight']:.4g}",
             f"{term['tf']:,}",
             f"{term['df']:,}",
@@ -98,9 +98,8 @@ def parts_of(terms: Sequence[dict[str, Any]], missing: Sequence[dict[str, Any]])
             f"{term['score']:.4f}",
             f"{100 * term['score'] / total:.0f} %",
         )
-        found.add_row(Text(term["term"]), *cells)
-    parts: list[Any] = [found] if terms else []
-    if missing:
-        said = ", ".join(f"{term['term']} (df {term['df']:,}, weight {term['weight']:.4g})" for term in missing)
-        parts.append(Text(f"not in it: {said}", style="dim"))
-    return parts
+    if row["terms"]:
+        yield "terms", found
+    for label, in_some in (("lacks", True), ("nowhere", False)):
+        if names := [term["term"] for term in row["missing"] if (term["df"] > 0) is in_some]:
+            yield label, named(names, full=True)

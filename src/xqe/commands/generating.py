@@ -118,7 +118,7 @@ def open_store(options: Generation) -> Iterator[Store | None]:
         yield store
 
 
-def _keeping(engine: Engine, store: Store | None) -> Engine:
+def keeping(engine: Engine, store: Store | None) -> Engine:
     """The engine with a store before it, if there is one."""
     if store is None:
         return engine
@@ -136,7 +136,7 @@ def run_stage(queries: Queries, options: Generation, make: Callable[[Engine], St
         return
     tally = Tally()
     with open_store(options) as store, open_engine(options) as engine:
-        engine = _keeping(engine, store)
+        engine = keeping(engine, store)
         stage = make(engine)
         if options.show_prompt:
             _show(prompts_of(stage, engine, arrived))

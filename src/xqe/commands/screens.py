@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,14 @@ def table(headings: Sequence[str], numbers: Sequence[str] = ()) -> Table:
     return made
 
 
+def legible(text: str) -> str:
+    """The text without what would steer a terminal or cannot be written: U+FFFD stands for each such character."""
+    return "".join(
+        "\ufffd" if unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t" else character
+        for character in text
+    )
+
+
 def rendered(*parts: Any) -> str:
     """What rich makes of the parts, one below the other, as wide as the terminal."""
     from rich.console import Console
@@ -34,4 +43,4 @@ def rendered(*parts: Any) -> str:
     with console.capture() as captured:
         for part in parts:
             console.print(part)
-    return captured.get().rstrip("\n")
+    return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))

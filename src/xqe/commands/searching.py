@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xqe import jsonl
@@ -12,7 +14,7 @@ from xqe.search import Settings
 from xqe.weighting import Weighting
 
 if TYPE_CHECKING:
-    from xqe.index import Index
+    from xqe.index import Index, Numbers
 
 
 def check_searching(options: Searching) -> None:
@@ -26,6 +28,15 @@ def check_searching(options: Searching) -> None:
             f"--feedback-weight {options.feedback_weight:g} leaves rm3 less than nothing of the query",
             "give a number from 0 to 1",
         )
+
+
+def numbers_of(ids: Sequence[str], index: Index, directory: Path) -> Numbers:
+    """The numbers of documents that a command was given. Raises XqeError for one that the index does not hold."""
+    numbers = index.numbers(ids)
+    for name, number in zip(ids, numbers.tolist(), strict=True):
+        if number < 0:
+            raise XqeError(f'{directory}: holds no document "{name}"', "an id is written as in the documents")
+    return numbers
 
 
 def settings_for(options: Searching, index: Index) -> Settings:

@@ -126,7 +126,7 @@ def _named_data(directory: Path) -> str:
 
 
 def _remove_data(directory: Path, names: set[str]) -> None:
-    """Remove data folders. What cannot be removed, say because NFS keeps files that are open, is left to later builds."""
+    """Remove data folders. What cannot be, as on NFS while files are open, is left to later builds."""
     for name in names - {""}:
         shutil.rmtree(directory / name, ignore_errors=True)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from xqe.fingerprints import Keys, fingerprints
 from xqe.index.files import Writers, mapped
 
 Numbers = NDArray[numpy.int64]
+_Number = TypeVar("_Number", numpy.uint64, numpy.uint32)
 NONE = -1
 
 
@@ -55,10 +57,26 @@ class Numbering:
         return self._levels[0] if self._levels else (numpy.empty(0, "<u8"), numpy.empty(0, "<u4"))
 
     def _merge_last(self) -> None:
+        """Merge the last two; sorting them together would take twice the memory."""
         (keys, numbers), (more_keys, more_numbers) = self._levels[-2:]
-        keys, numbers = numpy.concatenate([keys, more_keys]), numpy.concatenate([numbers, more_numbers])
-        order = numpy.argsort(keys, kind="stable")  # which merges what is sorted in two parts
-        self._levels[-2:] = [(keys[order], numbers[order])]
+        del self._levels[-2:]
+        at = numpy.searchsorted(keys, more_keys)
+        at += numpy.arange(len(at))
+        rest = numpy.ones(len(keys) + len(at), numpy.bool_)
+        rest[at] = False
+        keys = _placed(keys, rest, more_keys, at)
+        numbers = _placed(numbers, rest, more_numbers, at)
+        self._levels.append((keys, numbers))
+
+
+def _placed(
+    values: NDArray[_Number], rest: NDArray[numpy.bool_], more: NDArray[_Number], at: Numbers
+) -> NDArray[_Number]:
+    """One array with `more` at these places and `values` at the rest."""
+    merged = numpy.empty(len(rest), values.dtype)
+    merged[rest] = values
+    merged[at] = more
+    return merged
 
 
 def _look_up(keys: Keys, known: Keys, numbers: NDArray[numpy.uint32], into: Numbers) -> None:

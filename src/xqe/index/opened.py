@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -197,10 +197,12 @@ class Index:
             numbers, scores = numbers[kept], scores[kept]
         order = numpy.argsort(-scores, kind="stable")
         numbers, scores = numbers[order], scores[order]
-        for start, end in _ties(scores):
-            ids = self.ids(numbers[start:end])
-            tied = sorted(range(end - start), key=ids.__getitem__, reverse=True)
-            numbers[start:end] = numbers[start:end][tied]
+        tied = _tied(scores)
+        if len(tied):
+            ids, values = self.ids(numbers[tied]), scores[tied].tolist()
+            # falling values stay where they are, so that each group of equal ones is put in order in its place
+            ranked = sorted(range(len(tied)), key=lambda at: (values[at], ids[at]), reverse=True)
+            numbers[tied] = numbers[tied[ranked]]
         return numbers[:k], scores[:k]
 
     def _query(self, weights: Mapping[str, float]) -> _Query:
@@ -316,8 +318,7 @@ class Index:
         return [int(self.vectors.df[number]) if number != NONE else 0 for number in numbers.tolist()]
 
 
-def _ties(scores: Scores) -> Iterator[tuple[int, int]]:
-    """Where runs of equal values begin and end."""
+def _tied(scores: Scores) -> Numbers:
+    """Where falling values have an equal one beside them."""
     equal = numpy.concatenate([[False], scores[1:] == scores[:-1], [False]])
-    edges = numpy.flatnonzero(equal[1:] != equal[:-1]).tolist()
-    return ((start, end + 1) for start, end in zip(edges[::2], edges[1::2], strict=True))
+    return numpy.flatnonzero(equal[1:] | equal[:-1])

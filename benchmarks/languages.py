@@ -1,0 +1,171 @@
+"""Retrieval within one language on Debian's translated package descriptions, for each language beside Lucene.
+
+    python benchmarks/languages.py DEBDESC [--language LANG]... [--all] [--anserini JAR [--java JAVA]] [--markdown]
+
+DEBDESC holds docs.LANG.jsonl ({"id", "text"}) and queries.LANG.jsonl ({"id", "query"}): the query is a package's
+one-line summary, and the one relevant document the package's description without it, under the same id. Documents
+are indexed and searched by what `xqe index` and `xqe search` call. BM25 has k1 = 1.2 and b = 0.75 on both sides.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tables import MISSING, table
+
+from xqe.documents import documents
+from xqe.index import Parameters, build, open_index
+from xqe.languages import LANGUAGES
+
+DEPTH, HIT = 100, 10
+K1, B = 1.2, 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Means over the queries, in percent. mrr: 1/rank among the first 100. hit: whether among the first 10."""
+
+    mrr: float
+    hit: float
+
+
+# Anserini 0.38 with -language LANG on the same files; `--anserini` computes these anew.
+LUCENE = {
+    "en": Quality(69.81, 84.38),
+    "de": Quality(67.71, 82.13),
+    "es": Quality(78.66, 89.97),
+    "fr": Quality(71.86, 86.13),
+    "it": Quality(69.87, 84.05),
+    "ja": Quality(76.51, 88.41),
+    "pt": Quality(73.63, 87.37),
+    "ru": Quality(74.01, 86.90),
+    "zh": Quality(82.23, 93.05),
+}
+
+
+def main() -> None:
+    arguments = _arguments()
+    folder: Path = arguments.debdesc
+    codes = arguments.language or [code for code in LANGUAGES if code in LUCENE or arguments.all]
+    codes = [code for code in codes if documents_of(folder, code).is_file()]
+    if not codes:
+        raise SystemExit(f"{folder}: holds no docs.LANG.jsonl of these languages")
+    if arguments.anserini and (shutil.which(arguments.java) is None or not Path(arguments.anserini).is_file()):
+        raise SystemExit("--anserini JAR and --java JAVA must name a jar and a program")
+    rows: list[tuple[str, int, Quality, Quality | None]] = []
+    for code in codes:
+        queries = read_queries(folder, code)
+        with tempfile.TemporaryDirectory(prefix="xqe-languages-") as work:
+            ours = quality(xqe_hits(folder, code, queries, Path(work)), queries)
+            theirs = LUCENE.get(code)
+            if arguments.anserini:
+                lucene = lucene_hits(arguments.java, arguments.anserini, folder, code, queries, Path(work))
+                theirs = quality(lucene, queries)
+        rows.append((code, len(queries), ours, theirs))
+    print(report(rows, arguments.markdown))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("debdesc", type=Path, metavar="DEBDESC")
+    parser.add_argument("--language", action="append", choices=list(LANGUAGES), help="only this one; repeatable")
+    parser.add_argument("--all", action="store_true", help="languages without a figure of Lucene's too")
+    parser.add_argument("--anserini", metavar="JAR", help="compute Lucene's side, with this anserini-*-fatjar.jar")
+    parser.add_argument("--java", default="java", metavar="JAVA", help="a Java that runs it (21)")
+    parser.add_argument("--markdown", action="store_true")
+    return parser.parse_args()
+
+
+def documents_of(folder: Path, code: str) -> Path:
+    return folder / f"docs.{code}.jsonl"
+
+
+def read_queries(folder: Path, code: str) -> dict[str, str]:
+    """The queries whose document exists, by id."""
+    known = {row["id"] for row in _rows(documents_of(folder, code))}
+    return {row["id"]: row["query"] for row in _rows(folder / f"queries.{code}.jsonl") if row["id"] in known}
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    with path.open(encoding="utf-8") as lines:
+        yield from map(json.loads, lines)
+
+
+def xqe_hits(folder: Path, code: str, queries: Mapping[str, str], work: Path) -> dict[str, list[str]]:
+    parameters = Parameters(K1, B)
+    build(work / "index", code, documents([str(documents_of(folder, code))]), parameters=parameters)
+    index = open_index(work / "index")
+    return {
+        identifier: [hit.id for hit in index.search(Counter(index.analyzer.terms(query)), DEPTH)]
+        for identifier, query in queries.items()
+    }
+
+
+def lucene_hits(
+    java: str, jar: str, folder: Path, code: str, queries: Mapping[str, str], work: Path
+) -> dict[str, list[str]]:
+    """What Anserini finds with Lucene's analyzer of the language."""
+    source, index, topics, run = work / "source", work / "lucene", work / "topics.tsv", work / "run"
+    source.mkdir()
+    with (source / "documents.jsonl").open("w", encoding="utf-8") as file:
+        for row in _rows(documents_of(folder, code)):
+            file.write(json.dumps({"id": row["id"], "contents": row["text"]}) + "\n")
+    topics.write_text("".join(f"{key}\t{' '.join(text.split())}\n" for key, text in queries.items()), "utf-8")
+    program = [java, "-cp", jar]
+    indexing = ["-collection", "JsonCollection", "-generator", "DefaultLuceneDocumentGenerator", "-threads", "1"]
+    _run([*program, "io.anserini.index.IndexCollection", *indexing, "-input", source, "-index", index], code)
+    searching = ["-topicReader", "TsvString", "-bm25", "-bm25.k1", K1, "-bm25.b", B, "-hits", DEPTH]
+    where = ["-index", index, "-topics", topics, "-output", run]
+    _run([*program, "io.anserini.search.SearchCollection", *searching, *where], code)
+    found: dict[str, list[str]] = {}
+    for line in run.read_text("utf-8").splitlines():
+        query, _, document, *_ = line.split()
+        found.setdefault(query, []).append(document)
+    return found
+
+
+def _run(command: Sequence[object], code: str) -> None:
+    done = subprocess.run([*map(str, command), "-language", code], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{command[3]} failed for {code}:\n{done.stdout[-1000:]}{done.stderr[-1000:]}")
+
+
+def quality(found: Mapping[str, Sequence[str]], queries: Mapping[str, str]) -> Quality:
+    ranks = [hits.index(key) + 1 for key in queries if key in (hits := found.get(key, ()))]
+    share = 100 / len(queries)
+    return Quality(share * sum(1 / rank for rank in ranks), share * sum(rank <= HIT for rank in ranks))
+
+
+def report(rows: Sequence[tuple[str, int, Quality, Quality | None]], markdown: bool) -> str:
+    """The table, with the means over the languages that have a figure of Lucene's."""
+    lines = [_line(code, str(queries), ours, theirs) for code, queries, ours, theirs in rows]
+    both = [(ours, theirs) for _, _, ours, theirs in rows if theirs]
+    if len(both) > 1:
+        lines.append(_line("mean", "", _mean([ours for ours, _ in both]), _mean([theirs for _, theirs in both])))
+    headers = ("", "queries", "MRR", "Lucene", "+/-", f"Hit@{HIT}", "Lucene", "+/-")
+    return table(headers, lines, markdown)
+
+
+def _line(name: str, queries: str, ours: Quality, theirs: Quality | None) -> list[str]:
+    cells = [name, queries]
+    beside = [(ours.mrr, theirs.mrr), (ours.hit, theirs.hit)] if theirs else [(ours.mrr, None), (ours.hit, None)]
+    for own, other in beside:
+        cells += [f"{own:.2f}", *([MISSING] * 2 if other is None else [f"{other:.2f}", f"{own - other:+.2f}"])]
+    return cells
+
+
+def _mean(qualities: Sequence[Quality]) -> Quality:
+    count = len(qualities)
+    return Quality(sum(one.mrr for one in qualities) / count, sum(one.hit for one in qualities) / count)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""xqe trace: the whole way of a query, from what a user wrote to why documents were found."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xqe import jsonl
+from xqe.commands import expand, options, translate
+from xqe.commands.generating import keeping, open_engine, open_store
+from xqe.commands.options import Screen
+from xqe.commands.searching import check_searching, numbers_of, settings_for
+from xqe.commands.streams import Queries, first_of, report_failures
+from xqe.errors import XqeError
+from xqe.expand import PASSAGE_TOKENS, Strategy
+from xqe.records import has_failed
+
+if TYPE_CHECKING:
+    from xqe.engines.base import Engine
+    from xqe.engines.recorded import RecordingEngine
+    from xqe.generation import Stage
+    from xqe.tracing import Piece
+
+Make = Callable[["Engine"], "Stage"]
+
+_OF_RUNS = ("show_prompt", "quiet")  # prompts are shown anyway, and there is no summary
+_GENERATION = tuple(field.name for field in fields(options.Generation) if field.name not in _OF_RUNS)
+_EXPANSION = tuple(field.name for field in fields(options.Expansion))
+
+
+class Order(StrEnum):
+    """Which of two generating steps comes first."""
+
+    TE = "te"
+    ET = "et"
+
+
+@options.takes(
+    expansion=options.Expansion,
+    searching=options.part(options.Searching, *options.SCORING, "pool"),
+    generation=options.part(options.Generation, *_GENERATION),
+)
+def trace(
+    context: typer.Context,
+    directory: Annotated[
+        Path, typer.Option("--index", metavar="DIR", show_default=False, help="The folder of the index.")
+    ],
+    query: options.Query = None,
+    lang: Annotated[str | None, options.spoken("--lang", "--from")] = None,
+    to: Annotated[str | None, options.TO] = None,
+    strategy: Annotated[Strategy | None, options.STRATEGY] = None,
+    order: Annotated[
+        Order, typer.Option("--order", help="Translate, then expand (te), or expand, then translate (et).")
+    ] = Order.TE,
+    relevant: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--relevant",
+            "-r",
+            metavar="ID",
+            show_default=False,
+            help="A document that should be found: show its rank at each stage, and why. Repeatable.",
+        ),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", metavar="N", min=1, help="How many hits are shown.")] = 10,
+    full: Annotated[
+        bool, typer.Option("--full", help="On the screen, show prompts and terms whole; JSON always has all.")
+    ] = False,
+    form: options.ScreenFormat = None,
+    files: options.Input = None,
+    *,
+    expansion: options.Expansion,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--max-tokens",
+            min=1,
+            metavar="N",
+            show_default=False,
+            help="Most tokens for one text. [default: that of xqe expand or xqe translate]",
+        ),
+    ] = None,
+    searching: options.Searching,
+    generation: options.Generation,
+) -> None:
+    """Show the whole way of a query: prompts, texts, the terms that are searched, hits, and why they are hits.
+
+    Does what "xqe translate" (with --to), "xqe expand" (with --strategy) and "xqe search" do, and shows all of it.
+    Without --to and --strategy nothing is generated, and a record is searched with the passages that it has.
+    """
+    expands = strategy is not None or expansion.prompt is not None
+    _check_effect(context, expands, to is not None)
+    check_searching(searching)
+    makes: list[Make] = []
+    if to is not None:
+        makes.append(translate.stage_of(to, generation, max_tokens))
+    if expands:
+        chosen, most = strategy or Strategy.ZEROSHOT, max_tokens or PASSAGE_TOKENS
+        makes.insert(len(makes) if order is Order.TE else 0, expand.stage_of(chosen, expansion, generation, most))
+    queries = Queries(query, files, "--lang" if makes or lang is not None else "", lang)
+    from xqe.index import open_index
+    from xqe.tracing import as_record, traced
+
+    index = open_index(directory)
+    known = numbers_of(relevant or [], index, directory)
+    settings = settings_for(replace(searching, k=k), index)
+    arrived = first_of(queries)
+    if arrived is None:
+        return
+    on_screen = form is Screen.TEXT or (form is None and sys.stdout.isatty())
+    count = failures = 0
+    with _recorder(generation if makes else None) as engine:
+        stages = [make(engine) for make in makes if engine is not None]
+        for record in arrived:
+            pieces: list[Piece] = []
+            for piece in traced(record, stages, engine, index, settings, known, queries.place):
+                pieces.append(piece)
+                if on_screen:
+                    _show(piece, full)
+            if not on_screen:
+                jsonl.write(jsonl.dumps(as_record(pieces)))
+            count += 1
+            failures += has_failed(pieces[-1].record)
+    report_failures(count, failures)
+
+
+def _show(piece: Piece, full: bool) -> None:
+    from xqe.commands.tracescreen import shown
+
+    jsonl.write(f"{shown(piece, full)}\n")
+
+
+def _check_effect(context: typer.Context, expands: bool, translates: bool) -> None:
+    """Raise XqeError for an option of a step that is not made; environment variables are for all commands."""
+    idle: dict[str, tuple[str, str]] = {}
+    if not expands:
+        idle |= dict.fromkeys(_EXPANSION, ("expanded", "--strategy NAME"))
+    if not (expands and translates):
+        idle["order"] = ("put in order", "both --to LANG and --strategy NAME")
+    if not (expands or translates):
+        idle |= dict.fromkeys((*_GENERATION, "max_tokens"), ("generated", "--to LANG or --strategy NAME"))
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in idle and source is not None and source.name == "COMMANDLINE":
+            what, hint = idle[parameter.name]
+            raise XqeError(f"{parameter.opts[0]} has no effect, since nothing is {what}", f"add {hint}")
+
+
+@contextmanager
+def _recorder(generation: options.Generation | None) -> Iterator[RecordingEngine | None]:
+    """The engine, with its store, that keeps what is asked of it; None for no generation."""
+    if generation is None:
+        yield None
+        return
+    from xqe.engines.recorded import RecordingEngine
+
+    with open_store(generation) as store, open_engine(generation) as engine:
+        yield RecordingEngine(keeping(engine, store))

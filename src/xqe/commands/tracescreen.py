@@ -1,0 +1,321 @@
+"""A trace as a person reads it on a terminal: a section for each piece. Imports rich: load it in a command's body."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.cells import cell_len
+from rich.table import Table
+from rich.text import Text as Styled
+
+from xqe.commands.screens import legible, rendered, table
+from xqe.commands.sections import ERROR, GOOD, MATCH, NOTE, QUIET, Row, counted, named, plain, section
+from xqe.errors import XqeError
+from xqe.languages import language
+from xqe.records import Record
+from xqe.snippets import Snippet
+from xqe.tracing import (
+    FEEDBACK,
+    QUERY,
+    SEARCHED,
+    SOURCE,
+    Found,
+    Given,
+    Piece,
+    Relevant,
+    Scored,
+    Standing,
+    Step,
+    Term,
+    Text,
+    TracedHit,
+)
+
+PROMPT_CELLS = (160, 320)  # of a long prompt, the first and the last
+WORDS = 10  # that are searched
+REASONS = 5  # words
+
+
+def shown(piece: Piece, full: bool) -> str:
+    """A piece as text, as wide as the terminal. full: leave nothing out."""
+    match piece:
+        case Given():
+            return rendered(_given(piece.record))
+        case Step():
+            return rendered(_step(piece, full))
+        case Found():
+            return rendered(*_found(piece, full))
+
+
+# ---------------------------------------------------------------- the record and the steps
+
+
+def _given(record: Record) -> Table:
+    said = Styled.assemble(plain(record["query"], "bold"), plain(f"  {_identity(record)}", QUIET))
+    return section("query", said, _arrived_with(record))
+
+
+def _arrived_with(record: Record) -> Iterator[Row]:
+    source = record.get("source", {}).get("query", record["query"])
+    if source != record["query"]:
+        yield "asked as", plain(source)
+    for step in record.get("steps", []):
+        if isinstance(step, dict):
+            yield "made by", plain(_described(step))
+    for passage in record.get("passages", []):
+        yield "passage", plain(passage)
+    if record.get("error") is not None:
+        yield "failed", plain(record["error"], ERROR)
+
+
+def _identity(record: Record) -> str:
+    return f"{record['id']}, {_language(record['lang'])}" if "lang" in record else str(record["id"])
+
+
+def _language(code: object) -> str:
+    try:
+        return language(str(code)).name
+    except XqeError:
+        return str(code)
+
+
+def _described(step: Mapping[str, Any]) -> str:
+    """What a step of a record did, and with which model."""
+    said = [str(step["step"])] if "step" in step else []
+    if "from" in step and "to" in step:
+        said.append(f"{_language(step['from'])} → {_language(step['to'])}")
+    if "strategy" in step:
+        said.append(f"{step['strategy']} with {step['shots']} examples" if "shots" in step else str(step["strategy"]))
+    if "model" in step:
+        said.append(str(step["model"]))
+    return ", ".join(said)
+
+
+def _step(step: Step, full: bool) -> Table:
+    if not step.texts and not step.error:
+        return section(step.step, Styled(f"nothing to do: it is in {_language(step.record['lang'])} already"))
+    made = {name: value for name, value in step.provenance.items() if name != "step"}
+    tokens = sum(text.tokens for text in step.texts if not text.reused)
+    cost = f"{counted(tokens, 'token')} in {step.seconds:.1f} s" if tokens else "from the store"
+    if step.error and not tokens:
+        cost = ""
+    said = plain(" · ".join(filter(None, (_described(made), cost))))
+    rows = list(_texts(step.texts, full))
+    if step.error:
+        rows.append(("failed", plain(f"{step.error}; the search is made with what there was before", ERROR)))
+    return section(step.step, said, rows)
+
+
+def _texts(texts: Sequence[Text], full: bool) -> Iterator[Row]:
+    before = None
+    for text in texts:
+        if text.prompt is not None and text.prompt != before:
+            yield "prompt", _prompt(text.prompt, full)
+        before = text.prompt
+        if text.error:
+            continue
+        if text.raw.strip() != text.text:
+            yield "output", plain(text.raw, QUIET)
+        yield text.field, Styled.assemble(plain(text.text), (f"  {_finish(text)}", QUIET))
+
+
+def _finish(text: Text) -> str:
+    how = f"cut off at {text.tokens}" if text.finish == "length" else counted(text.tokens, "token")
+    return f"[{how}, from the store]" if text.reused else f"[{how}]"
+
+
+def _prompt(prompt: str, full: bool) -> Styled:
+    prompt = legible(prompt).rstrip("\n")
+    size = cell_len(prompt)
+    first, last = (cells * len(prompt) // max(size, 1) for cells in PROMPT_CELLS)
+    if full or size <= 2 * sum(PROMPT_CELLS):
+        return Styled(prompt, QUIET)
+    head, tail = _until_break(prompt[:first]), _until_break(prompt[-last:][::-1])[::-1]
+    left_out = f"… {len(prompt) - len(head) - len(tail):,} characters, shown with --full …"
+    return Styled.assemble((head.rstrip(), QUIET), (f"\n{left_out}\n", f"{QUIET} italic"), (tail.lstrip(), QUIET))
+
+
+def _until_break(text: str) -> str:
+    """The text without the piece of a line, or else of a word, at its end."""
+    ends = (text.rfind(mark, len(text) // 2) for mark in "\n ")
+    return text[: next((end for end in ends if end >= 0), len(text))]
+
+
+# ---------------------------------------------------------------- the search
+
+
+def _found(found: Found, full: bool) -> list[Any]:
+    index = found.record["index"]
+    documents = counted(found.documents, "document") + (" in the pool" if "pool" in index else "")
+    said = f"{_language(index['lang'])}, {documents}; BM25 with k1 {index['k1']:g}, b {index['b']:g}"
+    rows: list[Row] = [*_weights(found), *(("note", plain(note, NOTE)) for note in found.notes)]
+    rows += _every_term(found.terms) if full else _terms_by_word(found)
+    parts: list[Any] = [section("search", Styled(said), rows)]
+    if found.hits:
+        parts += ["", _hits(found)]
+    for document in found.relevant:
+        parts += ["", _relevant(document, found)]
+    return parts
+
+
+def _weights(found: Found) -> Iterator[Row]:
+    """What counts how much, where that is more than the query."""
+    index = found.record["index"]
+    used = _parts(found.terms)
+    said = []
+    if "query" in used and "passages" in used:
+        said.append(f"the query counts {index['query_weight']:.3g} times")
+    if "source" in used:
+        said.append(f"the untranslated query {index['source_weight']:g} times")
+    if "passage_terms" in index and "passages" in used:
+        said.append(f"of the passages {index['passage_terms']} terms")
+    if "feedback" in used:
+        feedback = index["feedback"]
+        said.append(
+            f"{feedback['method']} from {feedback['documents']} hits: {feedback['terms']} terms, "
+            f"weight {feedback['weight']:g}"
+        )
+    if said:
+        yield "weights", plain("; ".join(said))
+
+
+def _parts(terms: Sequence[Term]) -> set[str]:
+    return {part for term in terms for part in term.parts}
+
+
+def _every_term(terms: Sequence[Term]) -> Iterator[Row]:
+    numbers = ("weight", "df", "idf")
+    made = table(("term", *numbers, "from"), numbers)
+    for term in terms:
+        made.add_row(plain(term.term), f"{term.weight:.4g}", f"{term.df:,}", f"{term.idf:.2f}", _origin(term))
+    if terms:
+        yield "terms", made
+
+
+def _terms_by_word(found: Found) -> Iterator[Row]:
+    """A row for each word of the greatest weight; then the words whose terms no document has."""
+    families: dict[str, list[Term]] = {}
+    for term in found.terms:
+        families.setdefault(term.word, []).append(term)
+    known = {word: family for word, family in families.items() if any(term.df for term in family)}
+    unknown = [word for word in families if word not in known]
+    numbers = ("weight", "idf", "df")
+    made = table(("word", *numbers, "from"), numbers)
+    order = {term: place for place, term in enumerate(found.words)}
+    for word, family in list(known.items())[:WORDS]:
+        family = sorted(family, key=lambda term: order.get(term.term, 0))
+        first = next(term for term in family if term.df)
+        df = " / ".join(f"{term.df:,}" for term in family)
+        weight = max(term.weight for term in family)
+        origin = dict.fromkeys(part for term in family for part in term.parts)
+        made.add_row(plain(word), f"{weight:.3g}", f"{first.idf:.2f}", df, " + ".join(origin))
+    if known:
+        yield "terms", made
+    if rest := list(known)[WORDS:]:
+        yield f"+ {len(rest)}", named(rest)
+    if unknown:
+        yield "nowhere", Styled.assemble(named(unknown), ("  [in no document]", QUIET))
+    if any(len(family) > 1 for family in families.values()):
+        yield "", Styled("df of each term of a word, its stem first; --full names them", QUIET)
+
+
+def _origin(term: Term) -> str:
+    if len(term.parts) == 1:
+        return next(iter(term.parts))
+    return " + ".join(f"{part} {weight:.3g}" for part, weight in term.parts.items())
+
+
+# ---------------------------------------------------------------- hits
+
+
+def _hits(found: Found) -> Table:
+    relevant = {document.document for document in found.relevant}
+    rows = ((str(rank), _hit(hit, hit.id in relevant, found.words)) for rank, hit in enumerate(found.hits, 1))
+    return section("hits", Styled(f"the best {len(found.hits)}" if len(found.hits) > 1 else "one document"), rows)
+
+
+def _hit(hit: TracedHit, is_relevant: bool, words: Mapping[str, str]) -> Styled:
+    made = Styled.assemble(
+        plain(hit.id, f"bold {GOOD}" if is_relevant else "bold"),
+        f"  {hit.score:.5g}",
+        ("  relevant" if is_relevant else "", GOOD),
+    )
+    if hit.snippet is not None:
+        made.append("\n").append_text(_snippet(hit.snippet))
+    return made.append("\n").append_text(_reasons(hit.terms, words))
+
+
+def _snippet(snippet: Snippet) -> Styled:
+    made = plain(snippet.text)
+    for start, end in snippet.matches:
+        made.stylize(MATCH, start, end)
+    return made
+
+
+def _reasons(terms: Sequence[Scored], words: Mapping[str, str], sign: str = "") -> Styled:
+    """What words add, the terms of each together, the most first."""
+    sums: dict[str, float] = {}
+    for term in terms:
+        word = words.get(term.term, term.term)
+        sums[word] = sums.get(word, 0.0) + term.score
+    ranked = sorted(sums.items(), key=lambda entry: -entry[1])
+    said = [f"{word} {sign}{score:.3g}" for word, score in ranked[:REASONS]]
+    if rest := ranked[REASONS:]:
+        said.append(f"{len(rest)} more {sign}{sum(score for _, score in rest):.3g}")
+    return plain(" · ".join(said) or "-", QUIET)
+
+
+# ---------------------------------------------------------------- relevant documents
+
+
+def _relevant(document: Relevant, found: Found) -> Table:
+    last = document.standings[-1]
+    where = f"rank {last.rank:,} of {found.documents:,}" if last.rank else "not a hit"
+    if not document.in_pool:
+        where = "not in the pool"
+    said = Styled.assemble(plain(document.document, f"bold {GOOD}"), f"  {where}")
+    return section("relevant", said, _standings(document, found))
+
+
+def _standings(document: Relevant, found: Found) -> Iterator[Row]:
+    made = table(("searched with", "rank", "score", "matches that are new"), ("rank", "score"))
+    before: set[str] = set()
+    for standing in document.standings:
+        new = [term for term in standing.terms if term.term not in before]
+        before |= {term.term for term in standing.terms}
+        rank = f"{standing.rank:,}" if standing.rank else "-"
+        made.add_row(_stage(standing, found), rank, f"{standing.score:.4g}", _reasons(new, found.words))
+    yield "ranks", made
+    query = next(standing for standing in document.standings if standing.stage == QUERY)
+    if lacking := _lacking(query, found.words):
+        yield "lacks", Styled.assemble(named(lacking), ("  [of the query]", QUIET))
+    if document.behind is not None and document.ahead:
+        ahead = _reasons(document.ahead, found.words, sign="+")
+        yield "behind", Styled.assemble(plain(document.behind), ", which has ", ahead)
+
+
+def _lacking(standing: Standing, words: Mapping[str, str]) -> list[str]:
+    """The words of a query of which a document has no term."""
+    held = {words.get(term.term, term.term) for term in standing.terms}
+    missing = dict.fromkeys(words.get(term, term) for term in standing.missing)
+    return [word for word in missing if word not in held]
+
+
+def _stage(standing: Standing, found: Found) -> str:
+    used = _parts(found.terms)
+    spoken = found.record.get("lang")
+    of = f", {_language(spoken)}" if spoken and "source" in found.record else ""
+    return {
+        SOURCE: "query as asked",
+        QUERY: f"query{of}",
+        SEARCHED: _and_more(used),
+        FEEDBACK: "+ feedback",
+    }[standing.stage]
+
+
+def _and_more(used: set[str]) -> str:
+    """What a search adds to the query."""
+    if "query" not in used and "passages" in used:
+        return "passages alone"
+    return " ".join(f"+ {part}" for part in ("passages", "source") if part in used) or "query, weighted"
