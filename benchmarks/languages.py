@@ -4,7 +4,8 @@
 
 DEBDESC holds docs.LANG.jsonl ({"id", "text"}) and queries.LANG.jsonl ({"id", "query"}): the query is a package's
 one-line summary, and the one relevant document the package's description without it, under the same id. Documents
-are indexed and searched by what `xqe index` and `xqe search` call. BM25 has k1 = 1.2 and b = 0.75 on both sides.
+are indexed and searched by what `xqe index` and `xqe search` call. BM25 has k1 = 1.2 and b = 0.75 on both sides; xqe
+stands there with its defaults, too.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 
 from tables import MISSING, table
@@ -26,7 +28,7 @@ from xqe.index import Parameters, build, open_index
 from xqe.languages import LANGUAGES
 
 DEPTH, HIT = 100, 10
-K1, B = 1.2, 0.75
+LUCENES = Parameters(1.2, 0.75)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,20 @@ class Quality:
 
     mrr: float
     hit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A language: xqe with Lucene's k1 and b, xqe with its defaults, and Lucene."""
+
+    code: str
+    queries: int | None
+    same: Quality
+    default: Quality
+    lucene: Quality | None
+
+    def sides(self) -> tuple[Quality, Quality, Quality | None]:
+        return self.same, self.default, self.lucene
 
 
 # Anserini 0.38 with -language LANG on the same files; `--anserini` computes these anew.
@@ -60,16 +76,15 @@ def main() -> None:
         raise SystemExit(f"{folder}: holds no docs.LANG.jsonl of these languages")
     if arguments.anserini and (shutil.which(arguments.java) is None or not Path(arguments.anserini).is_file()):
         raise SystemExit("--anserini JAR and --java JAVA must name a jar and a program")
-    rows: list[tuple[str, int, Quality, Quality | None]] = []
+    rows = []
     for code in codes:
         queries = read_queries(folder, code)
         with tempfile.TemporaryDirectory(prefix="xqe-languages-") as work:
-            ours = quality(xqe_hits(folder, code, queries, Path(work)), queries)
-            theirs = LUCENE.get(code)
+            row = Row(code, len(queries), *xqe_sides(folder, code, queries, Path(work)), LUCENE.get(code))
             if arguments.anserini:
                 lucene = lucene_hits(arguments.java, arguments.anserini, folder, code, queries, Path(work))
-                theirs = quality(lucene, queries)
-        rows.append((code, len(queries), ours, theirs))
+                row = replace(row, lucene=quality(lucene, queries))
+        rows.append(row)
     print(report(rows, arguments.markdown))
 
 
@@ -99,14 +114,20 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
         yield from map(json.loads, lines)
 
 
-def xqe_hits(folder: Path, code: str, queries: Mapping[str, str], work: Path) -> dict[str, list[str]]:
-    parameters = Parameters(K1, B)
-    build(work / "index", code, documents([str(documents_of(folder, code))]), parameters=parameters)
+def xqe_sides(folder: Path, code: str, queries: Mapping[str, str], work: Path) -> tuple[Quality, Quality]:
+    """With Lucene's parameters, and with the defaults."""
+    build(work / "index", code, documents([str(documents_of(folder, code))]))
     index = open_index(work / "index")
-    return {
-        identifier: [hit.id for hit in index.search(Counter(index.analyzer.terms(query)), DEPTH)]
-        for identifier, query in queries.items()
-    }
+
+    def found(parameters: Parameters) -> Quality:
+        hits = {
+            identifier: [hit.id for hit in index.search(Counter(terms), DEPTH, parameters=parameters)]
+            for identifier, terms in analysed.items()
+        }
+        return quality(hits, queries)
+
+    analysed = {identifier: index.analyzer.terms(query) for identifier, query in queries.items()}
+    return found(LUCENES), found(Parameters())
 
 
 def lucene_hits(
@@ -122,7 +143,7 @@ def lucene_hits(
     program = [java, "-cp", jar]
     indexing = ["-collection", "JsonCollection", "-generator", "DefaultLuceneDocumentGenerator", "-threads", "1"]
     _run([*program, "io.anserini.index.IndexCollection", *indexing, "-input", source, "-index", index], code)
-    searching = ["-topicReader", "TsvString", "-bm25", "-bm25.k1", K1, "-bm25.b", B, "-hits", DEPTH]
+    searching = ["-topicReader", "TsvString", "-bm25", "-bm25.k1", LUCENES.k1, "-bm25.b", LUCENES.b, "-hits", DEPTH]
     where = ["-index", index, "-topics", topics, "-output", run]
     _run([*program, "io.anserini.search.SearchCollection", *searching, *where], code)
     found: dict[str, list[str]] = {}
@@ -144,21 +165,29 @@ def quality(found: Mapping[str, Sequence[str]], queries: Mapping[str, str]) -> Q
     return Quality(share * sum(1 / rank for rank in ranks), share * sum(rank <= HIT for rank in ranks))
 
 
-def report(rows: Sequence[tuple[str, int, Quality, Quality | None]], markdown: bool) -> str:
+def report(rows: Sequence[Row], markdown: bool) -> str:
     """The table, with the means over the languages that have a figure of Lucene's."""
-    lines = [_line(code, str(queries), ours, theirs) for code, queries, ours, theirs in rows]
-    both = [(ours, theirs) for _, _, ours, theirs in rows if theirs]
-    if len(both) > 1:
-        lines.append(_line("mean", "", _mean([ours for ours, _ in both]), _mean([theirs for _, theirs in both])))
-    headers = ("", "queries", "MRR", "Lucene", "+/-", f"Hit@{HIT}", "Lucene", "+/-")
-    return table(headers, lines, markdown)
+    lines = [_line(row) for row in rows]
+    beside = [row for row in rows if row.lucene]
+    if len(beside) > 1:
+        means = [_mean([side for side in column if side]) for column in zip(*map(Row.sides, beside), strict=True)]
+        lines.append(_line(Row("mean", None, means[0], means[1], means[2])))
+    default = Parameters()
+    measures = [
+        f"{measure}{side}" if side else "+/-"
+        for measure in ("MRR ", f"Hit@{HIT} ")
+        for side in ("Lucene", "same k1, b", "", f"{default.k1:g}, {default.b:g}", "")
+    ]
+    return table(("", "queries", *measures), lines, markdown)
 
 
-def _line(name: str, queries: str, ours: Quality, theirs: Quality | None) -> list[str]:
-    cells = [name, queries]
-    beside = [(ours.mrr, theirs.mrr), (ours.hit, theirs.hit)] if theirs else [(ours.mrr, None), (ours.hit, None)]
-    for own, other in beside:
-        cells += [f"{own:.2f}", *([MISSING] * 2 if other is None else [f"{other:.2f}", f"{own - other:+.2f}"])]
+def _line(row: Row) -> list[str]:
+    cells = [row.code, str(row.queries or "")]
+    for value in (attrgetter("mrr"), attrgetter("hit")):
+        theirs = value(row.lucene) if row.lucene else None
+        cells.append(MISSING if theirs is None else f"{theirs:.2f}")
+        for own in (value(row.same), value(row.default)):
+            cells += [f"{own:.2f}", MISSING if theirs is None else f"{own - theirs:+.2f}"]
     return cells
 
 

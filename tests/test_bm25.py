@@ -162,6 +162,16 @@ def test_a_large_pool_is_searched_through_candidates(
     assert [index.search(weights, 25, pool) for weights in QUERIES] == scored
 
 
+def test_a_query_of_very_many_terms_is_looked_up_in_every_document(
+    tmp_path: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = indexed(tmp_path / "ix", "zh", texts, Parameters())
+    pool, _ = index.pool([f"d{number}" for number in range(1, N, 2)])
+    found = [index.search(QUERIES[3], 25), index.search(QUERIES[3], 25, pool)]
+    monkeypatch.setattr("xqe.index.opened._MANY_TERMS", 5)
+    assert [index.search(QUERIES[3], 25), index.search(QUERIES[3], 25, pool)] == found
+
+
 def test_ranks_count_all_documents_in_the_order_of_hits(tmp_path: Path, texts: list[str]) -> None:
     index = indexed(tmp_path / "ix", "zh", texts, Parameters())
     hits = index.search(QUERIES[0], N)

@@ -31,7 +31,7 @@ from xqe.workers import Batch, analysed
 K1, B = 0.82, 0.68  # the defaults
 
 
-def built(directory: Path, texts: Sequence[str], code: str = "vi", ids: Sequence[str] = ()) -> Index:
+def built(directory: Path, texts: Sequence[str], code: str = "zh", ids: Sequence[str] = ()) -> Index:
     names = ids or [f"d{number}" for number in range(len(texts))]
     build(directory, code, placed(names, texts), replace=True)
     return open_index(directory)
@@ -143,8 +143,13 @@ def test_spellings_of_documents(tmp_path: Path, spelling: str, zipped: bool) -> 
     path.write_bytes(gzip.compress(text) if zipped else text)
     done = xqe("index", tmp_path / "ix", "--lang", "en", "--input", path)
     assert (done.returncode, done.stderr) == (0, "")
-    summary = json.loads(done.stdout)
-    assert (summary["documents"], summary["empty"], summary["terms"], summary["lang"]) == (2, 0, 3, "en")
+    summary = json.loads(done.stdout)  # three words, each with its form, and two with a beginning of four letters
+    assert (summary["documents"], summary["empty"], summary["terms"], summary["lang"]) == (
+        2,
+        0,
+        8,
+        "en",
+    )  # a stem, a form, a beginning
     assert [hit.id for hit in open_index(tmp_path / "ix").search({"ship": 1.0}, 5)] == ["a"]
     assert [hit.id for hit in open_index(tmp_path / "ix").search({"harbour": 1.0}, 5)] == ["2"]
 
@@ -203,9 +208,9 @@ def test_repeated_ids_are_refused_with_both_lines(tmp_path: Path) -> None:
 def test_empty_documents_are_kept_and_counted(tmp_path: Path) -> None:
     done = xqe("index", tmp_path / "ix", "--lang", "en", stdin=line("a", "") + line("b", "the of") + line("c", "ship"))
     summary = json.loads(done.stdout)
-    assert (summary["documents"], summary["empty"], summary["terms"]) == (3, 2, 1)
+    assert (summary["documents"], summary["empty"], summary["terms"]) == (3, 2, 3)
     hit = open_index(tmp_path / "ix").search({"ship": 1.0}, 3)[0]
-    assert hit.score == pytest.approx(bm25([[], [], ["ship"]], {"ship": 1.0})[2])
+    assert hit.score == pytest.approx(bm25([[], [], ["ship", "=ship", "ship*"]], {"ship": 1.0})[2])
 
 
 def test_an_empty_text_in_tsv_is_an_empty_document(tmp_path: Path) -> None:
@@ -234,7 +239,7 @@ def many() -> list[tuple[str, Document]]:
 
 
 def test_analysis_on_many_cores_keeps_order_and_terms() -> None:
-    rows = [(document.id, body) for batch in analysed(many(), "en") for (_, document), body in pairs(batch)]
+    rows = [(document.id, body) for batch in analysed(many(), "zh") for (_, document), body in pairs(batch)]
     assert rows == [(f"d{i}", " ".join([f"w{i}"] + [f"ship{i % 50}"] * 2500)) for i in range(300)]
 
 
@@ -249,6 +254,13 @@ def test_an_error_in_the_input_of_many_cores_is_that_error() -> None:
 
     with pytest.raises(InputError, match="301"):
         list(analysed(broken(), "en"))
+
+
+def test_a_closed_standard_output_is_one_line() -> None:
+    command = ["bash", "-c", f'"{sys.executable}" -m xqe models list >&-']
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "standard output is closed" in done.stderr
 
 
 # ---------------------------------------------------------------- odd documents
@@ -277,7 +289,7 @@ def test_odd_ids_and_odd_texts_come_back(tmp_path: Path) -> None:
     index = open_index(tmp_path / "ix")
     for term in ("ship", "harbour"):
         assert {hit.id for hit in index.search({term: 1.0}, 100)} == set(IDS)
-    assert index.manifest.distinct == 2
+    assert index.manifest.distinct == 6  # both with a form and a beginning
     texts = [index.text(int(number)) for number in index.numbers(IDS)]
     assert texts == [f"ship{separator}harbour" for separator in SEPARATORS]
 
@@ -393,6 +405,6 @@ def test_numbering_finds_what_a_dict_finds(batches: list[list[int]]) -> None:
 def test_the_manifest_says_what_the_index_is(tmp_path: Path) -> None:
     built(tmp_path / "ix", ["ba bu", "ba", ""])
     manifest = json.loads((tmp_path / "ix" / "xqe.json").read_text())
-    assert manifest["analyzer"]["language"] == manifest["language"] == "vi"
+    assert manifest["analyzer"]["language"] == manifest["language"] == "zh"
     assert (manifest["k1"], manifest["b"]) == (K1, B)
     assert (manifest["documents"], manifest["empty"], manifest["terms"], manifest["average_length"]) == (3, 1, 3, 1.0)

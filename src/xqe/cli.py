@@ -73,8 +73,14 @@ app.command()(doctor)
 
 def main() -> NoReturn:
     """Run the command line and leave with its status."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8")  # type: ignore[union-attr]  # cron's locale is often C
+    if sys.stderr is None:  # closed, as by 2>&-
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stdout = sys.stderr  # for what libraries print
+        sys.exit(_unable("standard output is closed; give it a file or a pipe"))
+    # cron's locale is often C; a message may name a file whose name is not UTF-8
+    for stream, errors in ((sys.stdout, "strict"), (sys.stderr, "backslashreplace")):
+        stream.reconfigure(encoding="utf-8", errors=errors)  # type: ignore[union-attr]
     sys.exit(run())
 
 

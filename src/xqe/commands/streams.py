@@ -71,6 +71,8 @@ def input_paths(argument: str | None, files: Sequence[str] | None) -> list[str]:
     """The files to read: those of --input, else standard input, which must not be a terminal left by mistake."""
     if files:
         return list(files)
+    if sys.stdin is None:
+        raise InputError("standard input is closed", "give a QUERY or --input FILE, or pipe records in")
     if argument is None and sys.stdin.isatty():
         raise InputError(
             "standard input is a terminal and nothing else was given",

@@ -1,7 +1,7 @@
 """The index: documents in, a folder on disk, BM25 hits out.
 
     DIR/xqe.json    the manifest: what the index holds, how it was made, and the sha256 of every file
-    DIR/data-1/     tantivy's files, and beside them what exact scores are computed from
+    DIR/data-N/     tantivy's files, and beside them what exact scores are computed from; each build has a new number
     DIR/xqe.lock    locked while an index is being built
 
 tantivy is given terms, never text: `xqe.analysis` makes them, and tantivy's whitespace tokenizer takes them apart

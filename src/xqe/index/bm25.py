@@ -35,6 +35,7 @@ GREATEST_K1 = 1000.0
 _GREATEST_STRETCH = 12.0  # of the average length
 _GREATEST_PAD = 4.0  # average lengths
 FILLER_LENGTH = 100_000
+_AT_A_TIME = 1 << 16  # lengths
 
 Floats = NDArray[numpy.float64]
 
@@ -121,9 +122,12 @@ def rounded_down(lengths: Any) -> NDArray[numpy.int64]:
 
 def excess(parameters: Parameters, lengths: Any, average: float, padding: Padding) -> float:
     """How many times its exact score any document's score by tantivy must be multiplied to be no less than it: >= 1."""
-    exact = parameters.norms(lengths, average)
-    held = numpy.asarray(lengths, numpy.int64) + padding.pad
-    documents = len(held) + len(padding.fillers)
-    mean = (held.sum() + sum(padding.fillers)) / documents
-    theirs = _FREE + _SLOPE * rounded_down(held) / (mean or 1.0)
-    return float(max(1.0, ((1 + theirs) / (1 + exact)).max(initial=1.0)))
+    lengths = numpy.asarray(lengths)
+    documents = len(lengths) + len(padding.fillers)
+    mean = (int(lengths.sum()) + padding.pad * len(lengths) + sum(padding.fillers)) / documents
+    greatest = 1.0
+    for start in range(0, len(lengths), _AT_A_TIME):
+        some = lengths[start : start + _AT_A_TIME].astype(numpy.int64)
+        theirs = _FREE + _SLOPE * rounded_down(some + padding.pad) / (mean or 1.0)
+        greatest = max(greatest, float(((1 + theirs) / (1 + parameters.norms(some, average))).max()))
+    return greatest

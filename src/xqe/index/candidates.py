@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
 import time
@@ -34,9 +35,12 @@ class CandidatesWriter:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         # One thread: analysis is what takes the time, and the same documents then give the same segments.
-        index = tantivy.Index(_schema(), str(folder))
-        index.config_reader("Manual")  # no thread that watches for commits, and locks the folder then
-        self._writer = index.writer(_WRITER_MEMORY, 1)
+        try:
+            index = tantivy.Index(_schema(), str(folder))
+            index.config_reader("Manual")  # no thread that watches for commits, and locks the folder then
+            self._writer = index.writer(_WRITER_MEMORY, 1)
+        except ValueError as error:  # what tantivy raises for a full disk
+            raise OSError(str(error)) from None
         self._number = 0
 
     def append(self, bodies: Iterable[str], texts: Iterable[str] | None, pad: int) -> None:
@@ -86,6 +90,8 @@ class Candidates:
             index = tantivy.Index.open(str(links))
             index.config_reader("Manual")
             self._searcher = index.searcher()
+        except ValueError as error:  # what tantivy raises for a file that is not there
+            raise FileNotFoundError(errno.ENOENT, str(error), str(folder)) from None
         finally:
             _remove_soon(links)
         self._schema = _schema()

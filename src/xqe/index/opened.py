@@ -21,6 +21,7 @@ from xqe.index.vectors import Vectors
 
 _AT_A_TIME = 4096  # documents whose vectors are held together
 _SMALL_POOL = 20_000  # documents that are scored one and all sooner than candidates are looked for among them
+_MANY_TERMS = 10_000  # more of them are looked up in every document sooner than tantivy opens all their lists
 _ROUNDING = 1e-5  # tantivy sums in single precision
 
 _REACH = 5.0  # how much deeper to look at first, for each part by which scores may exceed the exact ones
@@ -73,13 +74,14 @@ def open_index(directory: Path, verify: bool = False) -> Index:
     with `verify`. Raises InputError, with what to do, for a missing, damaged or unfit index.
     """
     manifest = read_manifest(directory)
-    try:
-        return _opened(directory, manifest, verify)
-    except InputError:
-        newer = read_manifest(directory)
-        if newer == manifest:
-            raise
-        return _opened(directory, newer, verify)  # it was replaced between reading the manifest and the files
+    while True:
+        try:
+            return _opened(directory, manifest, verify)
+        except InputError:
+            newer = read_manifest(directory)
+            if newer == manifest:
+                raise
+            manifest = newer  # it was replaced between reading the manifest and the files
 
 
 def _opened(directory: Path, manifest: Manifest, verify: bool) -> Index:
@@ -164,7 +166,9 @@ class Index:
         parameters = parameters or self.manifest.parameters
         if not query.terms or k < 1:
             return numpy.empty(0, numpy.int64), numpy.empty(0, numpy.float32)
-        if pool is not None and len(pool) <= max(_SMALL_POOL, k):
+        if pool is None and len(query.terms) > _MANY_TERMS:
+            pool = numpy.arange(len(self))
+        if pool is not None and (len(pool) <= max(_SMALL_POOL, k) or len(query.terms) > _MANY_TERMS):
             scores = self._scores(query, pool, parameters)
             matching = scores > 0
             return self._cut(pool[matching], scores[matching], k)
