@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import random
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import numpy
 import pytest
+from bm25_reference import bm25
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,20 +22,6 @@ from xqe.index import Index, Parameters, build, open_index
 from xqe.index.bm25 import Padding, excess, rounded_down
 from xqe.languages import LANGUAGES
 from xqe.records import Document
-
-
-def reference(
-    collection: Mapping[str, list[str]], weights: Mapping[str, float], k1: float = 0.82, b: float = 0.68
-) -> dict[str, float]:
-    average = sum(map(len, collection.values())) / len(collection) or 1.0
-    df = Counter(term for terms in collection.values() for term in set(terms))
-    scores: dict[str, float] = {}
-    for name, terms in collection.items():
-        tf, norm = Counter(terms), k1 * (1 - b + b * len(terms) / average)
-        for term in weights.keys() & tf.keys():
-            idf = math.log(1 + (len(collection) - df[term] + 0.5) / (df[term] + 0.5))
-            scores[name] = scores.get(name, 0.0) + weights[term] * idf * (k1 + 1) * tf[term] / (tf[term] + norm)
-    return scores
 
 
 def indexed(directory: Path, code: str, texts: Sequence[str], parameters: Parameters) -> Index:
@@ -96,7 +82,7 @@ def test_scores_are_those_of_the_reference_in_each_language(
             for term, count in Counter(analyzer(code).terms(" ".join(words[n % len(words)] for n in query))).items()
         }
         collection = {f"d{n}": analyzer(code).terms(text) for n, text in enumerate(spoken, 1)}
-        assert_hits(index, weights, k, reference(collection, weights, parameters.k1, parameters.b))
+        assert_hits(index, weights, k, bm25(collection, weights, parameters.k1, parameters.b))
 
 
 # ---------------------------------------------------------------- a collection that is too large to look at all of it
@@ -129,7 +115,7 @@ def test_hits_are_those_of_scoring_every_document(tmp_path: Path, texts: list[st
     index = indexed(tmp_path / "ix", "zh", texts, Parameters(k1, b))
     collection = {f"d{n}": text.split() for n, text in enumerate(texts, 1)}
     for weights in QUERIES:
-        expected = reference(collection, weights, k1, b)
+        expected = bm25(collection, weights, k1, b)
         for k in (1, 10, 100, 2 * N):
             assert_hits(index, weights, k, expected)
 
@@ -235,5 +221,5 @@ def test_parameters_on_the_command_line(tmp_path: Path) -> None:
         record = json.loads(xqe("search", str(tmp_path / "ix"), "ship sun", *options))
         assert (record["index"]["k1"], record["index"]["b"]) == (k1, b)
         assert {hit["id"]: hit["score"] for hit in record["hits"]} == pytest.approx(
-            reference(collection, {"ship": 1.0, "sun": 1.0}, k1, b), rel=1e-6
+            bm25(collection, {"ship": 1.0, "sun": 1.0}, k1, b), rel=1e-6
         )

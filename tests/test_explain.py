@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from bm25_reference import bm25
 from conftest import FIXTURES, jsonl
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -47,18 +46,6 @@ def rows(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -
 # ---------------------------------------------------------------- against a reference
 
 
-def bm25(collection: Mapping[str, list[str]], weights: Mapping[str, float], k1: float, b: float) -> dict[str, float]:
-    average = sum(map(len, collection.values())) / len(collection)
-    scores = dict.fromkeys(collection, 0.0)
-    for term, weight in weights.items():
-        df = sum(term in terms for terms in collection.values())
-        idf = math.log(1 + (len(collection) - df + 0.5) / (df + 0.5))
-        for name, terms in collection.items():
-            tf = Counter(terms)[term]
-            scores[name] += weight * idf * tf * (k1 + 1) / (tf + k1 * (1 - b + b * len(terms) / average))
-    return scores
-
-
 WORDS = ("xa", "xb", "xc", "xd", "xe")
 TERMS = sorted({*analyzer("en").terms(" ".join(WORDS)), "nowhere"})
 TEXTS = st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=12), min_size=1, max_size=8)
@@ -77,7 +64,7 @@ def test_an_explanation_sums_to_the_score_and_ranks_among_all(
         index = open_index(Path(directory) / "index")
         found = [explained(index, weights, number, Parameters(k1, b)) for number in range(len(texts))]
         hits = index.search(weights, len(texts), parameters=Parameters(k1, b))
-    expected = bm25(collection, weights, k1, b)
+    expected = {**dict.fromkeys(collection, 0.0), **bm25(collection, weights, k1, b)}
     assert {row["document"]: row["score"] for row in found} == pytest.approx(expected, rel=1e-6)
     assert {row["document"]: row["rank"] for row in found if row["rank"]} == {
         hit.id: rank for rank, hit in enumerate(hits, 1)

@@ -117,6 +117,12 @@ def test_the_source_weight_adds_the_untranslated_query(index: Index) -> None:
     assert weights(index, record) == {"metal": 1}
 
 
+def test_the_source_counts_beside_the_query(index: Index) -> None:
+    record = {"query": "metal", "passages": ["sun"], "source": {"query": "quecksilb", "lang": "de"}}
+    assert weights(index, record, source_weight=0.5, query_weight=4.0) == {"metal": 4, "quecksilb": 2, "sun": 1}
+    assert weights(index, record, source_weight=0.5, query_weight=4.0, use=Use.DOC) == {"quecksilb": 0.5, "sun": 1}
+
+
 def test_the_source_weight_does_nothing_for_a_query_that_was_not_translated(index: Index) -> None:
     record = {"query": "metal", "source": {"query": "metal", "lang": "en"}}
     assert weights(index, record, source_weight=0.5) == {"metal": 1}

@@ -2,7 +2,7 @@
 
     query_weight x its count in the query
     + its weight in the passages
-    + source_weight x its count in the query as it was before it was translated
+    + source_weight x query_weight x its count in the query as it was before it was translated
 
 With a query weight that is a number, the weight of a term in the passages is its count in all of them, divided by
 their number: --use query+doc with weight 1 is the paper's, the query and its passage joined once. Several passages
@@ -92,7 +92,9 @@ def weighted_query(record: Record, index: Index, weighting: Weighting, where: st
     parts = {
         "passages": expansion,
         "query": {term: query_weight * count for term, count in query.items()},
-        "source": {term: weighting.source_weight * count for term, count in source.items()},
+        "source": {
+            term: weighting.source_weight * (query_weight if query else 1.0) * count for term, count in source.items()
+        },
     }
     weights: defaultdict[str, float] = defaultdict(float)
     for part in parts.values():

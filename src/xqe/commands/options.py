@@ -451,7 +451,7 @@ class Searching:
             metavar="W",
             min=0.0,
             max=GREATEST_WEIGHT,
-            help="Search also with the untranslated query, each of its words counted W times.",
+            help="Search also with the untranslated query, which counts W times as much as the query.",
         ),
     ] = 0.0
     passage_terms: Annotated[

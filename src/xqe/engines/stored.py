@@ -8,15 +8,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from xqe.engines.base import Completion, Engine, Job, Request, Sampling
+from xqe.engines.base import Completion, Engine, Job, Request
+from xqe.engines.wrapper import Wrapper
 from xqe.errors import XqeError
-from xqe.prompts import Prompt, Text
+from xqe.prompts import Text
 from xqe.store import Asked, Generation, Store
 
 T = TypeVar("T")
 
 
-class StoredEngine(Engine):
+class StoredEngine(Wrapper):
     """Wraps an engine, which generates only what the store does not have and what is not under way already.
 
     Texts are stored at the moment they are finished, whatever else their job waits for; failures and empty texts are
@@ -24,34 +25,11 @@ class StoredEngine(Engine):
     """
 
     def __init__(self, engine: Engine, store: Store) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._store = store
-        self.name = engine.name
-        self.is_chat = engine.is_chat
-
-    def rendered(self, prompt: Prompt) -> str:
-        return self._engine.rendered(prompt)
-
-    def show(self, prompt: Prompt) -> str:
-        return self._engine.show(prompt)
 
     def generate(self, jobs: Iterable[Job[T]]) -> Iterator[Job[T]]:
         return self._engine.generate(map(_Desk(self._engine, self._store).receive, jobs))
-
-    def identity(self) -> dict[str, Any]:
-        return self._engine.identity()
-
-    def parameters(self, sampling: Sampling) -> dict[str, Any]:
-        return self._engine.parameters(sampling)
-
-    def making(self) -> dict[str, Any]:
-        return self._engine.making()
-
-    def provenance(self) -> dict[str, Any]:
-        return self._engine.provenance()
-
-    def close(self) -> None:
-        self._engine.close()
 
 
 class _Desk:
