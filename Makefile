@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs bench-generation bench-languages bench-memory bench-retrieval clean
+.PHONY: demo test check docs bench-expansion bench-generation bench-languages bench-memory bench-retrieval clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python fixtures/demo.py
@@ -23,6 +23,10 @@ docs: $(VENV)/.installed
 bench-generation: $(VENV)/.installed
 	$(BIN)/python benchmarks/generation.py $(if $(LLAMA_SERVER),--llama-server "$(LLAMA_SERVER)") \
 		$(if $(CHAT_MODEL),--chat-model "$(CHAT_MODEL)") $(BENCH)
+
+# COLLECTION=DIR has docs.LANG.jsonl, queries.LANG.jsonl and qrels.tsv; OUT=DIR keeps what was generated.
+bench-expansion: $(VENV)/.installed
+	$(BIN)/python benchmarks/expansion.py --collection "$(COLLECTION)" --out "$(or $(OUT),/tmp/xqe-expansion)" $(BENCH)
 
 # DEBDESC=DIR is the collection; ANSERINI=JAR and JAVA=PROGRAM compute Lucene's side too.
 bench-languages: $(VENV)/.installed

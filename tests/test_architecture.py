@@ -18,6 +18,7 @@ LAYERS = (
     {"jsonl", "languages", "gguf", "fingerprints"},
     {
         "analysis",
+        "counting",
         "documents",
         "examples",
         "fusion",

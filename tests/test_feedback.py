@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from xqe.counting import TermCounter
 from xqe.documents import Placed
 from xqe.feedback import Feedback, Method, expanded
 from xqe.index import Index, Parameters, builder, open_index
 from xqe.records import Document
-from xqe.workers import Batch, count_terms
+from xqe.workers import Batch
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "feedback.json").read_text())
 LUCENE_LEAVES_OUT = 2.2  # the constant factor k1 + 1
@@ -25,7 +26,7 @@ def as_terms(documents: Iterable[Placed], code: str) -> Iterator[Batch]:
     """The golden texts are terms already."""
     placed = list(documents)
     bodies = [document.text for _, document in placed]
-    yield Batch(placed, bodies, count_terms([body.split() for body in bodies]))
+    yield Batch(placed, bodies, TermCounter().count([body.split() for body in bodies]))
 
 
 @pytest.fixture(scope="module")

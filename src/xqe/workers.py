@@ -6,45 +6,23 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from itertools import chain, count, islice
+from itertools import chain, islice
 from multiprocessing.connection import wait
 from typing import NamedTuple
 
-import numpy
-from numpy.typing import NDArray
-
 from xqe.analysis import analyzer
+from xqe.counting import TermCounter, TermCounts
 from xqe.documents import Placed
 from xqe.errors import XqeError
-from xqe.fingerprints import Keys, fingerprints
 from xqe.machine import available_cores
 
 _CHUNK = 500_000  # characters that are one task of a worker; each document counts 100 more
 _LARGE = 8  # chunks; a smaller collection is analysed before worker processes would have started
 _PIECE = 1_000_000  # characters of a document that are analysed at a time: its words take fifty times their length
-
-Counts = NDArray[numpy.uint32]
-
-
-class TermCounts(NamedTuple):
-    """The terms of some documents, counted.
-
-    terms: the distinct ones; keys: their fingerprints. Pairs of document and term, in the order of the documents and
-    within one in that of the fingerprints: numbers (into `terms`) and counts. For each document: sizes, how many pairs
-    it has, and lengths, how many terms. frequencies: for each term, how many of the documents hold it.
-    """
-
-    terms: list[str]
-    keys: Keys
-    numbers: Counts
-    counts: Counts
-    sizes: Counts
-    lengths: Counts
-    frequencies: Counts
 
 
 class Batch(NamedTuple):
@@ -65,8 +43,9 @@ def analysed(documents: Iterable[Placed], code: str) -> Iterator[Batch]:
     head = list(islice(chunks, _LARGE))
     cores = available_cores()
     if len(head) < _LARGE or cores == 1:
+        counter = TermCounter()
         for chunk in chain(head, chunks):
-            yield Batch(chunk, *_analyse(code, [document.searched for _, document in chunk]))
+            yield Batch(chunk, *_analyse(code, [document.searched for _, document in chunk], counter))
         return
     # Spawned, because forking a process that has threads, as tantivy's writer does, is not safe.
     executor = ProcessPoolExecutor(cores, multiprocessing.get_context("spawn"), _start_worker)
@@ -105,10 +84,10 @@ def _chunks(documents: Iterable[Placed]) -> Iterator[list[Placed]]:
         yield chunk
 
 
-def _analyse(code: str, texts: list[str]) -> tuple[list[str], TermCounts]:
+def _analyse(code: str, texts: list[str], counter: TermCounter) -> tuple[list[str], TermCounts]:
     terms_of = analyzer(code).terms
     analysed = [terms_of(text) if len(text) <= _PIECE else _in_pieces(text, code) for text in texts]
-    return [" ".join(terms) for terms in analysed], count_terms(analysed)
+    return [" ".join(terms) for terms in analysed], counter.count(analysed)
 
 
 def _in_pieces(text: str, code: str) -> list[str]:
@@ -130,38 +109,22 @@ def _last_space(text: str) -> int:
     return max(0, len(text) - len(last_word) - 1)
 
 
-def count_terms(documents: Sequence[Sequence[str]]) -> TermCounts:
-    """Count the terms of each document."""
-    number_of: defaultdict[str, int] = defaultdict(count().__next__)
-    flat = numpy.fromiter((number_of[term] for terms in documents for term in terms), numpy.uint32)
-    lengths = numpy.fromiter(map(len, documents), numpy.uint32, len(documents))
-    terms = list(number_of)
-    keys = fingerprints(terms)
-    order = numpy.argsort(keys)
-    place = numpy.empty(len(terms), numpy.uint64)
-    place[order] = numpy.arange(len(terms), dtype=numpy.uint64)
-    pairs = numpy.repeat(numpy.arange(len(documents), dtype=numpy.uint64) << numpy.uint64(32), lengths) | place[flat]
-    pairs, counts = numpy.unique(pairs, return_counts=True)
-    numbers = (pairs & numpy.uint64(0xFFFFFFFF)).astype(numpy.uint32)
-    owners = (pairs >> numpy.uint64(32)).astype(numpy.int64)
-    return TermCounts(
-        terms=[terms[at] for at in order.tolist()],
-        keys=keys[order],
-        numbers=numbers,
-        counts=counts.astype(numpy.uint32),
-        sizes=numpy.bincount(owners, minlength=len(documents)).astype(numpy.uint32),
-        lengths=lengths,
-        frequencies=numpy.bincount(numbers, minlength=len(terms)).astype(numpy.uint32),
-    )
-
-
 def _submit(executor: ProcessPoolExecutor, code: str, texts: list[str]) -> Future[tuple[list[str], TermCounts]]:
     """Submitting starts a worker process when none is idle; it inherits the mask and so is never interrupted."""
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        return executor.submit(_analyse, code, texts)
+        return executor.submit(_work, code, texts)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+_counter = TermCounter()
+"""Of a worker process. Batches come to it in the order in which they come back to be indexed, so that what it tells
+once is known ever after."""
+
+
+def _work(code: str, texts: list[str]) -> tuple[list[str], TermCounts]:
+    return _analyse(code, texts, _counter)
 
 
 def _start_worker() -> None:

@@ -19,9 +19,9 @@ from typing import NamedTuple
 import numpy
 from numpy.typing import NDArray
 
+from xqe.counting import TermCounts
 from xqe.index.files import Writers, mapped
 from xqe.index.names import NONE, Names, NamesWriter, Numbering, Numbers
-from xqe.workers import TermCounts
 
 _LARGE = 255
 TERMS = "terms"
@@ -62,7 +62,9 @@ class VectorsWriter:
         new = numpy.flatnonzero(numbers == NONE)
         numbers[new] = numpy.arange(self.terms, self.terms + len(new))
         self._numbering.add(batch.keys[new], numbers[new])
-        self._names.append(batch.terms[at] for at in new.tolist())
+        told = numpy.full(len(numbers), NONE)
+        told[batch.places] = numpy.arange(len(batch.terms))
+        self._names.append(batch.terms[at] for at in told[new].tolist())
         self.terms += len(new)
         while self.terms > len(self._df):
             self._df = numpy.concatenate([self._df, numpy.zeros_like(self._df)])
