@@ -45,7 +45,7 @@ class Setting:
 def prepare(folder: str) -> dict[str, Any]:
     """Analyse a collection with xqe: its documents as terms with spaces between them, unless the same analysis has made
     them before, and its queries as weights. The answer says how many terms a query is, repeated ones included."""
-    from xqe.analysis import analyzer
+    from xqe.analysis import analyzer, is_added
 
     analyze = analyzer("en")
     collection = Collection("", Path(folder))
@@ -59,7 +59,7 @@ def prepare(folder: str) -> dict[str, Any]:
         short = Counter(analyze.terms(query.query))
         weighted = Counter({term: QUERY_WEIGHT * count for term, count in short.items()})
         queries[SHORT].append(short)
-        queries[LONG].append(weighted + Counter(analyze.terms(query.passage)))
+        queries[LONG].append(weighted + Counter(term for term in analyze.terms(query.passage) if not is_added(term)))
     (collection.folder / WEIGHTS).write_text(json.dumps(queries), "utf-8")
     return {kind: sum(query.total() for query in of) / len(of) for kind, of in queries.items()}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,6 +85,15 @@ def test_what_a_passage_repeats_counts_once_with_an_automatic_weight(index: Inde
 
 
 WORDS = st.lists(st.sampled_from(["metal", "sun", "ship", "word1"]))
+
+
+def test_passages_are_searched_by_their_stems_with_an_automatic_weight(tmp_path: Path) -> None:
+    build(tmp_path / "ix", "en", [("t:1", Document("d", "running ships"))])
+    english = open_index(tmp_path / "ix")
+    record = {"query": "metals", "passages": ["running ships"]}
+    beside = {"=metals", "meta*"}
+    assert set(weights(english, record, query_weight=None)) == {"metal", *beside, "run", "ship"}
+    assert set(weights(english, record)) == {"metal", *beside, "run", "=running", "ship", "=ships", "ship*"}
 
 
 @given(WORDS, WORDS)

@@ -8,10 +8,12 @@ With a query weight that is a number, the weight of a term in the passages is it
 their number: --use query+doc with weight 1 is the paper's, the query and its passage joined once. Several passages
 count as their mean, which leaves the share of the query independent of how many there are.
 
-With the automatic weight a term counts once in each passage that holds it, since what a model repeats is rarely what
-matters, and the query gets a share of all weight that depends on how far the passages keep to it:
+With the automatic weight the passages are searched by their stems (`xqe.analysis`), without what stands beside these,
+and each counts once in a passage that holds it, since what a model repeats is rarely what matters. That halves the
+terms of a long query and loses nothing. The query gets a share of all weight that depends on how far the passages keep
+to it:
 
-    coverage = idf-weighted share of the query's terms that occur in the passages (their mean)
+    coverage = idf-weighted share of the query's stems that occur in the passages (their mean)
     share    = GREATEST_SHARE - (GREATEST_SHARE - LEAST_SHARE) x coverage
 
 A passage that has none of the query's words is likely to be about something else. docs/performance.md has the figures.
@@ -25,6 +27,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from xqe.analysis import is_added
 from xqe.errors import InputError
 from xqe.records import Record, has_failed
 
@@ -81,7 +84,10 @@ def weighted_query(record: Record, index: Index, weighting: Weighting, where: st
     terms_of = index.analyzer.terms
     query = Counter(terms_of(record["query"]) if weighting.use is not Use.DOC or not passages else [])
     automatic = weighting.query_weight is None
-    expansion = mean_weights([terms_of(passage) for passage in passages], once=automatic and bool(query))
+    expanded = [terms_of(passage) for passage in passages]
+    if automatic and query:
+        expanded = [_distinct_stems(terms) for terms in expanded]
+    expansion = _mean_counts(expanded)
     if weighting.passage_terms is not None:
         expansion = _heaviest(expansion, index, weighting.passage_terms)
     query_weight = weighting.query_weight
@@ -103,11 +109,14 @@ def weighted_query(record: Record, index: Index, weighting: Weighting, where: st
     return Query(weights, query_weight, parts)
 
 
-def mean_weights(passages: list[list[str]], once: bool) -> dict[str, float]:
-    """The mean count of each term in passages; with `once`, the share of the passages that hold it."""
+def _distinct_stems(terms: Iterable[str]) -> list[str]:
+    return [term for term in dict.fromkeys(terms) if not is_added(term)]
+
+
+def _mean_counts(passages: list[list[str]]) -> dict[str, float]:
     weights: defaultdict[str, float] = defaultdict(float)
     for terms in passages:
-        for term in dict.fromkeys(terms) if once else terms:
+        for term in terms:
             weights[term] += 1 / len(passages)
     return weights
 
@@ -116,9 +125,10 @@ def auto_weight(query: Mapping[str, int], expansion: Mapping[str, float], index:
     """How often a query must be repeated to have its share of all weight (see above); never less than once."""
     if not query or not expansion:
         return 1.0
-    idfs = index.idfs(list(query))
+    stems = [term for term in query if not is_added(term)]
+    idfs = index.idfs(stems)
     total = sum(idfs)
-    held = sum(idf * min(1.0, expansion.get(term, 0.0)) for term, idf in zip(query, idfs, strict=True))
+    held = sum(idf * min(1.0, expansion.get(term, 0.0)) for term, idf in zip(stems, idfs, strict=True))
     share = GREATEST_SHARE - (GREATEST_SHARE - LEAST_SHARE) * (held / total if total else 0.0)
     return max(1.0, share / (1 - share) * sum(expansion.values()) / sum(query.values()))
 
