@@ -35,14 +35,15 @@ class Pools:
 
     def __init__(self, everyone: Numbers | None, own: Mapping[str, Numbers]) -> None:
         self._everyone, self._own = everyone, own
-        self.lacking = 0
-        """How many queries were asked for that have no pool, and so no hits."""
+        self.lacking: list[str] = []
+        """The queries that were asked for and have no pool, and so no hits."""
 
     def of(self, query: str) -> Numbers | None:
         """The sorted numbers of the documents that a query may find."""
         if self._everyone is not None:
             return self._everyone
-        self.lacking += query not in self._own
+        if query not in self._own:
+            self.lacking.append(query)
         return self._own.get(query, self._own[""])
 
 

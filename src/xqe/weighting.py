@@ -146,7 +146,3 @@ def _untranslated(record: Record, where: str) -> str:
     if not isinstance(text, str):
         raise InputError(f'{where}: "query" of "source" is not a string', "it is the query as it first arrived")
     return text if text != record["query"] else ""
-
-
-def heaviest_first(weights: Mapping[str, float]) -> Iterable[tuple[str, float]]:
-    return sorted(weights.items(), key=lambda entry: (-entry[1], entry[0]))

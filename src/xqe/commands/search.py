@@ -56,7 +56,7 @@ def search(
     else:
         count, failures = emit(found, "search", queries.total)
     if settings.pools is not None and settings.pools.lacking:
-        say(f"{settings.pools.lacking} of {count} queries have no pool in {searching.pool}, and so no hits")
+        say(f"{len(settings.pools.lacking)} of {count} queries have no pool in {searching.pool}, and so no hits")
     report_failures(count, failures)
 
 
