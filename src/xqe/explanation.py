@@ -20,19 +20,9 @@ def explained(index: Index, weights: Mapping[str, float], number: int, parameter
 
     parameters = parameters or index.manifest.parameters
     parts = index.explain(weights, number, parameters)
-    terms = [
-        {
-            "term": part.term,
-            "weight": part.weight,
-            "tf": part.tf,
-            "df": part.df,
-            "idf": part.idf,
-            "score": part.score,
-        }
-        for part in parts
-    ]
+    terms = [part._asdict() for part in parts]
     return {
-        "document": index.ids(numpy.array([number]))[0],
+        "document": index.id(number),
         "score": float(numpy.float32(sum(part.score for part in parts))),
         "rank": index.rank(weights, number, parameters),
         "documents": len(index),

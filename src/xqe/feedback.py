@@ -74,6 +74,12 @@ def expanded(
     return model(weights, kept, scores.tolist(), feedback.terms, feedback.applied_weight)
 
 
+def left(weights: Weights, feedback: Feedback) -> dict[str, float]:
+    """What a query has of its own in what `expanded` makes of it."""
+    model, _ = _METHODS[feedback.method]
+    return model(weights, [], [], feedback.terms, feedback.applied_weight)
+
+
 def rm3(
     query: Weights, vectors: Sequence[Weights], scores: Sequence[float], terms: int, weight: float
 ) -> dict[str, float]:

@@ -70,14 +70,20 @@ def search(
 
     def found(record: Record, query: Query) -> Record:
         numbers, scores = index.best(*searched(record, query.weights, index, settings))
-        hits = zip(index.ids(numbers), scores.tolist(), strict=True)
-        return {
-            **record,
-            "index": settings.described(index, query),
-            "hits": [{"id": name, "score": score} for name, score in hits],
-        }
+        return answered(record, query, zip(index.ids(numbers), scores.tolist(), strict=True), index, settings)
 
     yield from _in_order(records, query_of, found, threads)
+
+
+def answered(
+    record: Record, query: Query, hits: Iterable[tuple[str, float]], index: Index, settings: Settings
+) -> Record:
+    """A record with "index" and "hits": ids and scores, best first."""
+    return {
+        **record,
+        "index": settings.described(index, query),
+        "hits": [{"id": name, "score": score} for name, score in hits],
+    }
 
 
 def searched(

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from xqe.engines.base import Completion, Request
 from xqe.engines.recorded import RecordingEngine
 from xqe.errors import XqeError
-from xqe.feedback import Method, rm3, rocchio
+from xqe.feedback import left
 from xqe.generation import Stage, clean, run
 from xqe.languages import language
 from xqe.records import Record, has_failed
-from xqe.search import Settings, searched
+from xqe.search import Settings, answered, searched
 from xqe.snippets import Snippet, snippet
 from xqe.weighting import Query, Use, Weighting, weighted_query
 
@@ -267,11 +267,7 @@ def _found(record: Record, index: Index, settings: Settings, relevant: Numbers, 
         _hit(name, number, score, weights, index, settings)
         for name, number, score in zip(ids, numbers.tolist(), scores.tolist(), strict=True)
     ]
-    record = {
-        **record,
-        "index": settings.described(index, query),
-        "hits": [{"id": hit.id, "score": hit.score} for hit in hits],
-    }
+    record = answered(record, query, ((hit.id, hit.score) for hit in hits), index, settings)
     words = _words(record, index)
     terms = _terms(query, weights, index, settings, words)
     looked_up = _Lookup(index, settings, pool, _stages(record, query, weights, index, where))
@@ -303,8 +299,6 @@ def _scored(contributions: Sequence[Contribution]) -> list[Scored]:
 
 
 _PARTS = ("query", "passages", "source")
-# What a method of feedback leaves of a query that it finds no terms for.
-_LEFT = {Method.RM3: rm3, Method.ROCCHIO: rocchio}
 
 
 def _words(record: Record, index: Index) -> dict[str, str]:
@@ -334,14 +328,13 @@ def _terms(
     query: Query, weights: Mapping[str, float], index: Index, settings: Settings, words: Mapping[str, str]
 ) -> list[Term]:
     """The terms of positive weight, the heaviest first, and of equal ones the rarest."""
-    left = query.weights
-    feedback = settings.feedback
-    if feedback is not None and weights != query.weights:
-        left = _LEFT[feedback.method](query.weights, [], [], feedback.terms, feedback.applied_weight)
+    own = query.weights
+    if settings.feedback is not None and weights != query.weights:
+        own = left(query.weights, settings.feedback)
     names = [term for term, weight in weights.items() if weight > 0]
     terms = []
     for name, df, idf in zip(names, index.document_frequencies(names), index.idfs(names), strict=True):
-        kept = left.get(name, 0.0)
+        kept = own.get(name, 0.0)
         parts = {
             part: kept * query.parts[part][name] / query.weights[name]
             for part in _PARTS
@@ -380,15 +373,12 @@ class _Lookup:
 
     def relevant(self, number: int, first: tuple[str, int] | None) -> Relevant:
         """first: the id and number of the first hit."""
-        import numpy
-
         standings = [self._standing(stage, weights, number) for stage, weights in self.stages]
         in_pool = self.pool is None or number in self.pool
         behind, ahead = None, []
         if first is not None and first[1] != number:
             behind, ahead = first[0], self._ahead(standings[-1], first[1])
-        name = self.index.ids(numpy.array([number]))[0]
-        return Relevant(name, in_pool, standings, behind, ahead)
+        return Relevant(self.index.id(number), in_pool, standings, behind, ahead)
 
     def _standing(self, stage: str, weights: Mapping[str, float], number: int) -> Standing:
         import numpy

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +11,7 @@ import typer
 
 from xqe import jsonl
 from xqe.commands import options
-from xqe.commands.options import Screen
+from xqe.commands.screens import on_screen
 from xqe.commands.streams import input_paths
 from xqe.errors import InputError, XqeError
 from xqe.languages import LANGUAGES, language
@@ -57,7 +56,7 @@ def analyze(
 
     if code:
         analyzer(code)
-    shown = form is Screen.TEXT or (form is None and sys.stdout.isatty())
+    shown = on_screen(form)
     for where, given, own in texts:
         if not (own or code):
             raise InputError(f"{where}: no language", "name it with --lang or --index")

@@ -56,16 +56,7 @@ class Work:
             help="The model, as the server that will answer calls it.",
         ),
     ] = None
-    max_tokens: Annotated[
-        int | None,
-        typer.Option(
-            "--max-tokens",
-            min=1,
-            metavar="N",
-            show_default=False,
-            help="Most tokens for one text. [default: that of xqe expand or xqe translate]",
-        ),
-    ] = None
+    max_tokens: Annotated[int | None, options.most_tokens(options.OF_THE_STEP)] = None
 
 
 _takes = options.takes(

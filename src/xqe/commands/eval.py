@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from xqe.trec import Qrels
 
 
-_UNFOLDED = 10_000  # columns; a table that goes to a file is as wide as it needs
-
-
 class Format(StrEnum):
     table = "table"
     jsonl = "jsonl"
@@ -156,9 +153,10 @@ def _say_doubts(evaluations: Sequence[Evaluation]) -> None:
 
 def _table(rows: Sequence[Row], fields: Sequence[str], wanted: Sequence[Measure]) -> str:
     """Return the rows as a table in percent; names fold, and numbers never do, where the terminal is narrow."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from xqe.commands.screens import rendered
 
     table = Table(box=None, pad_edge=False)
     for heading in (*fields, "run"):
@@ -175,7 +173,4 @@ def _table(rows: Sequence[Row], fields: Sequence[str], wanted: Sequence[Measure]
                 cell.append(f" {points:+.2f}", style="red" if points < 0 else "green")
             cells.append(cell)
         table.add_row(*cells)
-    console = Console(width=None if sys.stdout.isatty() else _UNFOLDED)
-    with console.capture() as captured:
-        console.print(table)
-    return captured.get().rstrip("\n")
+    return rendered(table)

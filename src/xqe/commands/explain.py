@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +10,7 @@ import typer
 
 from xqe import jsonl
 from xqe.commands import options
-from xqe.commands.options import Screen
+from xqe.commands.screens import on_screen
 from xqe.commands.searching import check_searching, numbers_of, settings_for
 from xqe.commands.streams import Queries
 
@@ -49,6 +48,7 @@ def explain(
     index = open_index(directory)
     numbers = numbers_of(documents, index, directory).tolist()
     settings = settings_for(searching, index)
+    shown = on_screen(form)
     for record in queries:
         weights = weighted_query(record, index, settings.weighting, queries.place).weights
         weights = searched(record, weights, index, settings)[0]
@@ -58,7 +58,7 @@ def explain(
                 "query": record["query"],
                 **explained(index, weights, number, settings.parameters),
             }
-            if form is Screen.TEXT or (form is None and sys.stdout.isatty()):
+            if shown:
                 jsonl.write(f"{_text(row)}\n")
             else:
                 jsonl.write(jsonl.dumps(row))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from enum import StrEnum
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from xqe import jsonl
+from xqe.commands.runs import RunFormat, write_run
 from xqe.commands.streams import emit, report_failures
 from xqe.errors import InputError, XqeError
 from xqe.fusion import (
@@ -27,18 +27,13 @@ from xqe.fusion import (
     norm_named,
 )
 from xqe.messages import say
-from xqe.records import Record, has_failed
+from xqe.records import Record
 
 if TYPE_CHECKING:
     from xqe.fuse import Run
 
 _SUFFIXES = {".gz", ".json", ".jsonl", ".res", ".run", ".trec", ".tsv", ".txt"}  # what a run's name does without
 _TAG = "xqe"
-
-
-class Format(StrEnum):
-    JSONL = "jsonl"
-    TREC = "trec"
 
 
 def fuse(
@@ -99,8 +94,8 @@ def fuse(
         ),
     ] = None,
     form: Annotated[
-        Format, typer.Option("--format", help="Records with hits, or the lines of a TREC run.")
-    ] = Format.JSONL,
+        RunFormat, typer.Option("--format", help="Records with hits, or the lines of a TREC run.")
+    ] = RunFormat.JSONL,
     tag: Annotated[
         str | None,
         typer.Option("--tag", metavar="NAME", show_default=False, help=f"Name of a TREC run. [default: {_TAG}]"),
@@ -115,7 +110,7 @@ def fuse(
     paths = _paths(runs)
     weights = _weights(weight, paths)
     names = _names(name, paths)
-    if tag is not None and (form is not Format.TREC or tag.split() != [tag]):
+    if tag is not None and (form is not RunFormat.TREC or tag.split() != [tag]):
         raise XqeError(
             f'--tag "{tag}" is empty, contains white space, or is given without --format trec',
             "it is the last column of a TREC run",
@@ -128,7 +123,7 @@ def fuse(
     inputs = [Run(name, read_run(path), weight) for name, path, weight in zip(names, paths, weights, strict=True)]
     counts: Counter[str] = Counter()
     fused = _counting(fuse_runs(inputs, Settings(settings, depth, k)), inputs, counts)
-    count, failures = _write_run(fused, tag or _TAG) if form is Format.TREC else emit(fused, "fuse")
+    count, failures = write_run(_once_each(fused), tag or _TAG) if form is RunFormat.TREC else emit(fused, "fuse")
     _say_lacking(counts, names, count)
     report_failures(count, failures)
 
@@ -231,22 +226,13 @@ def _say_lacking(counts: Counter[str], names: Sequence[str], count: int) -> None
         say(f"{counts['']} of {count} queries are not in every run, and are fused from those that have them: {which}")
 
 
-def _write_run(records: Iterable[Record], tag: str) -> tuple[int, int]:
-    """Write the lines of a TREC run; return how many queries there were, and how many of them failed."""
-    from xqe.search import run_lines
-
-    written: set[str] = set()
-    failures = unanswered = 0
+def _once_each(records: Iterable[Record]) -> Iterator[Record]:
+    """Pass records on; raise InputError for a query that stands there in two language pairs."""
+    seen: set[str] = set()
     for record in records:
-        if record["id"] in written:
+        if record["id"] in seen:
             raise InputError(
                 f'query "{record["id"]}" again, in another language pair', "a TREC run has one; leave --format trec out"
             )
-        written.add(record["id"])
-        if lines := run_lines(record, tag):
-            jsonl.write("\n".join(lines))
-        failures += has_failed(record)
-        unanswered += not lines
-    if unanswered:
-        say(f"{unanswered} of {len(written)} queries have no hits, and so no line in the run")
-    return len(written), failures
+        seen.add(record["id"])
+        yield record

@@ -66,9 +66,7 @@ def index(
     started = time.monotonic()
     total = line_count(paths) if sys.stderr.isatty() else None
     arriving = progress(documents(paths, form), total, "index")
-    default = Parameters()
-    parameters = Parameters(default.k1 if k1 is None else k1, default.b if b is None else b)
-    manifest = build(directory, code, arriving, force, parameters, texts)
+    manifest = build(directory, code, arriving, force, Parameters().changed(k1, b), texts)
     seconds = round(time.monotonic() - started, 2)
     jsonl.write(jsonl.dumps({**_summary(directory, manifest), "seconds": seconds}))
 

@@ -152,6 +152,16 @@ STRATEGY = typer.Option("--strategy", "-s", help="The paper's prompts.")
 TO = typer.Option("--to", metavar="LANG", help=f"Language to translate into: {' '.join(LANGUAGES)}.")
 
 
+OF_THE_STEP = "that of xqe expand or xqe translate"
+
+
+def most_tokens(default: str) -> Any:
+    """--max-tokens, of a text; `default` says what it is where it is not given."""
+    return typer.Option(
+        "--max-tokens", min=1, metavar="N", show_default=False, help=f"Most tokens for one text. [default: {default}]"
+    )
+
+
 def spoken(*spellings: str) -> Any:
     """The option for the language of records that name none."""
     return typer.Option(

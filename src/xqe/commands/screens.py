@@ -7,10 +7,17 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from xqe.commands.options import Screen
+
 if TYPE_CHECKING:
     from rich.table import Table
 
 _UNFOLDED = 10_000  # columns off a terminal, where nothing is folded
+
+
+def on_screen(form: Screen | None) -> bool:
+    """Whether a person is to read it: as was asked, else on a terminal."""
+    return form is Screen.TEXT or (form is None and sys.stdout.isatty())
 
 
 def table(headings: Sequence[str], numbers: Sequence[str] = ()) -> Table:

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from xqe import jsonl
 from xqe.commands import options
+from xqe.commands.runs import RunFormat, write_run
 from xqe.commands.searching import check_searching, settings_for
 from xqe.commands.streams import Queries, emit, report_failures
 from xqe.errors import XqeError
 from xqe.machine import available_cores
 from xqe.messages import progress, say
-from xqe.records import Record, has_failed
-from xqe.search import run_lines
 from xqe.search import search as search_records
-
-
-class RunFormat(StrEnum):
-    JSONL = "jsonl"
-    TREC = "trec"
 
 
 @options.takes(searching=options.Searching)
@@ -52,22 +43,9 @@ def search(
     settings = settings_for(searching, index)
     found = search_records(queries, index, settings, threads or available_cores(), lambda: queries.place)
     if form is RunFormat.TREC:
-        count, failures = _write_run(progress(found, queries.total, "search"), tag)
+        count, failures = write_run(progress(found, queries.total, "search"), tag)
     else:
         count, failures = emit(found, "search", queries.total)
     if settings.pools is not None and settings.pools.lacking:
         say(f"{len(settings.pools.lacking)} of {count} queries have no pool in {searching.pool}, and so no hits")
     report_failures(count, failures)
-
-
-def _write_run(records: Iterable[Record], tag: str) -> tuple[int, int]:
-    count = failures = unanswered = 0
-    for record in records:
-        if lines := run_lines(record, tag):
-            jsonl.write("\n".join(lines))
-        count += 1
-        failures += has_failed(record)
-        unanswered += not lines
-    if unanswered:
-        say(f"{unanswered} of {count} queries have no hits, and so no line in the run")
-    return count, failures

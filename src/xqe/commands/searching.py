@@ -41,18 +41,12 @@ def numbers_of(ids: Sequence[str], index: Index, directory: Path) -> Numbers:
 
 def settings_for(options: Searching, index: Index) -> Settings:
     """How `index` is searched; reads the pool."""
-    from xqe.index import Parameters
     from xqe.pools import read_pools
 
-    own = index.manifest.parameters
-    chosen = Parameters(
-        own.k1 if options.k1 is None else options.k1,
-        own.b if options.b is None else options.b,
-    )
     return Settings(
         weighting=Weighting(options.use, options.query_weight, options.source_weight, options.passage_terms),
         k=options.k,
-        parameters=chosen,
+        parameters=index.manifest.parameters.changed(options.k1, options.b),
         feedback=Feedback(options.feedback, options.feedback_docs, options.feedback_terms, options.feedback_weight)
         if options.feedback is not None
         else None,

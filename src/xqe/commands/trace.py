@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -15,7 +14,7 @@ import typer
 from xqe import jsonl
 from xqe.commands import expand, options, translate
 from xqe.commands.generating import keeping, open_engine, open_store
-from xqe.commands.options import Screen
+from xqe.commands.screens import on_screen
 from xqe.commands.searching import check_searching, numbers_of, settings_for
 from xqe.commands.streams import Queries, first_of, report_failures
 from xqe.errors import XqeError
@@ -77,16 +76,7 @@ def trace(
     files: options.Input = None,
     *,
     expansion: options.Expansion,
-    max_tokens: Annotated[
-        int | None,
-        typer.Option(
-            "--max-tokens",
-            min=1,
-            metavar="N",
-            show_default=False,
-            help="Most tokens for one text. [default: that of xqe expand or xqe translate]",
-        ),
-    ] = None,
+    max_tokens: Annotated[int | None, options.most_tokens(options.OF_THE_STEP)] = None,
     searching: options.Searching,
     generation: options.Generation,
 ) -> None:
@@ -114,7 +104,7 @@ def trace(
     arrived = first_of(queries)
     if arrived is None:
         return
-    on_screen = form is Screen.TEXT or (form is None and sys.stdout.isatty())
+    shown = on_screen(form)
     count = failures = 0
     with _recorder(generation if makes else None) as engine:
         stages = [make(engine) for make in makes if engine is not None]
@@ -122,9 +112,9 @@ def trace(
             pieces: list[Piece] = []
             for piece in traced(record, stages, engine, index, settings, known, queries.place):
                 pieces.append(piece)
-                if on_screen:
+                if shown:
                     _show(piece, full)
-            if not on_screen:
+            if not shown:
                 jsonl.write(jsonl.dumps(as_record(pieces)))
             count += 1
             failures += has_failed(pieces[-1].record)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from xqe.commands import options
 from xqe.commands.generating import run_stage, sampling_of
 from xqe.commands.streams import Queries
@@ -24,14 +22,7 @@ def translate(
     source: Annotated[str | None, options.spoken("--from")] = None,
     files: options.Input = None,
     max_tokens: Annotated[
-        int | None,
-        typer.Option(
-            "--max-tokens",
-            min=1,
-            metavar="N",
-            show_default=False,
-            help="Most tokens for one text. [default: 64 for a query, 384 for a passage, less for short ones]",
-        ),
+        int | None, options.most_tokens("64 for a query, 384 for a passage, less for short ones")
     ] = None,
     *,
     generation: options.Generation,

@@ -30,7 +30,6 @@ from numpy.typing import NDArray
 TANTIVY_K1, TANTIVY_B = 1.2, 0.75
 _FREE = TANTIVY_K1 * (1 - TANTIVY_B)  # what K' is for a document of length 0
 _SLOPE = TANTIVY_K1 * TANTIVY_B
-GREATEST_K1 = 1000.0
 # A b near 0 would have to be approached by padding without end.
 _GREATEST_STRETCH = 12.0  # of the average length
 _GREATEST_PAD = 4.0  # average lengths
@@ -50,6 +49,10 @@ class Parameters:
 
     k1: float = 0.82
     b: float = 0.68
+
+    def changed(self, k1: float | None, b: float | None) -> Parameters:
+        """These with another k1 and b where they are given."""
+        return Parameters(self.k1 if k1 is None else k1, self.b if b is None else b)
 
     def norms(self, lengths: Any, average: float) -> Floats:
         """K of documents with these lengths."""

@@ -19,11 +19,11 @@ from xqe.errors import InputError, XqeError
 from xqe.fingerprints import fingerprints
 from xqe.index.bm25 import DEFAULT, NATIVE, Padding, Parameters, excess
 from xqe.index.candidates import VERSION, CandidatesWriter
-from xqe.index.files import Writers, mapped
+from xqe.index.files import Writers
 from xqe.index.manifest import FORMAT, LOCK, MANIFEST, OURS, Manifest, described, read_manifest
 from xqe.index.manifest import write_manifest as put_manifest
 from xqe.index.names import NONE, NamesWriter, Numbering
-from xqe.index.vectors import VectorsWriter
+from xqe.index.vectors import Vectors, VectorsWriter
 from xqe.workers import Batch, analysed
 
 DOCUMENTS = "documents"
@@ -154,7 +154,6 @@ def _build_data(
         vectors.finish()
         padding = Padding.fitted(parameters, documents, terms, pad)
         candidates.finish(padding.fillers)
-    lengths = mapped(data / "vectors.lengths", "<u4")
     return Manifest(
         format=FORMAT,
         xqe=__version__,
@@ -171,7 +170,7 @@ def _build_data(
         texts=keep_texts,
         pad=padding.pad,
         fillers=list(padding.fillers),
-        excess=excess(parameters, lengths, terms / documents, padding),
+        excess=excess(parameters, Vectors(data).lengths, terms / documents, padding),
         probes=[[probe, analyze.terms(probe)] for probe in PROBES],
         data=data.name,
         files=described(data),

@@ -122,6 +122,9 @@ class Index:
     def ids(self, numbers: Numbers) -> list[str]:
         return self._ids.texts(numbers)
 
+    def id(self, number: int) -> str:
+        return self.ids(numpy.array([number]))[0]
+
     def numbers(self, ids: Sequence[str]) -> Numbers:
         """The number of each id, -1 for one that no document has."""
         return self._ids.numbers(ids)
@@ -166,9 +169,10 @@ class Index:
         parameters = parameters or self.manifest.parameters
         if not query.terms or k < 1:
             return numpy.empty(0, numpy.int64), numpy.empty(0, numpy.float32)
-        if pool is None and len(query.terms) > _MANY_TERMS:
+        many = len(query.terms) > _MANY_TERMS
+        if many and pool is None:
             pool = numpy.arange(len(self))
-        if pool is not None and (len(pool) <= max(_SMALL_POOL, k) or len(query.terms) > _MANY_TERMS):
+        if pool is not None and (many or len(pool) <= max(_SMALL_POOL, k)):
             scores = self._scores(query, pool, parameters)
             matching = scores > 0
             return self._cut(pool[matching], scores[matching], k)
@@ -299,7 +303,8 @@ class Index:
         if not own > 0:
             return None
         equal = numpy.flatnonzero(scores == own)
-        before = sum(name > self.ids(numpy.array([number]))[0] for name in self.ids(equal))
+        name = self.id(number)
+        before = sum(other > name for other in self.ids(equal))
         return int((scores > own).sum()) + before + 1
 
     # ------------------------------------------------------------ terms of documents
