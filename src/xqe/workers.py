@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from itertools import chain, islice
-from multiprocessing.connection import wait
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
 from typing import NamedTuple
 
 from xqe.analysis import analyzer
@@ -23,6 +24,8 @@ from xqe.machine import available_cores
 _CHUNK = 500_000  # characters that are one task of a worker; each document counts 100 more
 _LARGE = 8  # chunks; a smaller collection is analysed before worker processes would have started
 _PIECE = 1_000_000  # characters of a document that are analysed at a time: its words take fifty times their length
+
+_Analysed = tuple[list[str], TermCounts]
 
 
 class Batch(NamedTuple):
@@ -47,28 +50,89 @@ def analysed(documents: Iterable[Placed], code: str) -> Iterator[Batch]:
         for chunk in chain(head, chunks):
             yield Batch(chunk, *_analyse(code, [document.searched for _, document in chunk], counter))
         return
-    # Spawned, because forking a process that has threads, as tantivy's writer does, is not safe.
-    executor = ProcessPoolExecutor(cores, multiprocessing.get_context("spawn"), _start_worker)
-    others = set(multiprocessing.active_children())
-    try:
-        pending: deque[tuple[list[Placed], Future[tuple[list[str], TermCounts]]]] = deque()
+    with _Workers(cores, code) as workers:
+        pending: deque[tuple[list[Placed], Future[_Analysed]]] = deque()
         for chunk in chain(head, chunks):
-            pending.append((chunk, _submit(executor, code, [document.searched for _, document in chunk])))
+            pending.append((chunk, workers.submit([document.searched for _, document in chunk])))
             if len(pending) > 2 * cores:
                 done, result = pending.popleft()
                 yield Batch(done, *result.result())
         for done, result in pending:
             yield Batch(done, *result.result())
-    except BaseException as error:
-        for worker in set(multiprocessing.active_children()) - others:
-            worker.kill()  # what it is at may take seconds, and is for nothing
-        if isinstance(error, BrokenProcessPool):
+
+
+class _Workers:
+    """Processes that analyse texts, each at the end of a pipe of its own, with a thread that talks to it.
+
+    The pool of the standard library shares its queues, with their locks, among its processes: one that is killed can
+    leave it waiting for ever, on Python 3.11 at least. Here a process that ends is an end of file to one thread.
+    """
+
+    def __init__(self, count: int, code: str) -> None:
+        # Spawned, because forking a process that has threads, as tantivy's writer does, is not safe.
+        context = multiprocessing.get_context("spawn")
+        self._processes = []
+        self._untaken: SimpleQueue[Connection] = SimpleQueue()
+        self._of_thread = threading.local()
+        self._threads = ThreadPoolExecutor(count, initializer=self._take_one)
+        resource_tracker.ensure_running()  # its start would unblock the interrupt
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which the processes inherit
+        try:
+            for _ in range(count):
+                ours, theirs = context.Pipe()
+                process = context.Process(target=_work, args=(theirs, code), daemon=True)
+                self._processes.append(process)
+                process.start()
+                theirs.close()
+                self._untaken.put(ours)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def __enter__(self) -> _Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes:
+            process.kill()  # idle, unless there was an error: then what it is at may take seconds, and is for nothing
+        self._threads.shutdown(cancel_futures=True)
+        for process in self._processes:
+            process.join()
+
+    def submit(self, texts: list[str]) -> Future[_Analysed]:
+        return self._threads.submit(self._ask, texts)
+
+    def _take_one(self) -> None:
+        """A thread keeps to one process, which so gets its texts in their order: its counter counts on that."""
+        self._of_thread.connection = self._untaken.get()
+
+    def _ask(self, texts: list[str]) -> _Analysed:
+        try:
+            self._of_thread.connection.send(texts)
+            answer: _Analysed | Exception = self._of_thread.connection.recv()
+        except (EOFError, OSError):
             raise XqeError(
                 "a process that analyses the documents was killed", "most likely for want of memory; free some"
             ) from None
-        raise
-    finally:
-        executor.shutdown(cancel_futures=True)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def _work(connection: Connection, code: str) -> None:
+    """What a worker process does until the other end of its pipe is closed.
+
+    Its answers come to be indexed in their order, so that a term that its counter told once is known ever after.
+    """
+    counter = TermCounter()
+    with suppress(EOFError, OSError):
+        while True:
+            texts = connection.recv()
+            answer: _Analysed | Exception
+            try:
+                answer = _analyse(code, texts, counter)
+            except Exception as error:
+                answer = error
+            connection.send(answer)
 
 
 def _chunks(documents: Iterable[Placed]) -> Iterator[list[Placed]]:
@@ -107,33 +171,3 @@ def _last_space(text: str) -> int:
     """Where the last white space of a text is, 0 if it has none."""
     last_word = "" if text[-1].isspace() else text.rsplit(None, 1)[-1]
     return max(0, len(text) - len(last_word) - 1)
-
-
-def _submit(executor: ProcessPoolExecutor, code: str, texts: list[str]) -> Future[tuple[list[str], TermCounts]]:
-    """Submitting starts a worker process when none is idle; it inherits the mask and so is never interrupted."""
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        return executor.submit(_work, code, texts)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-
-_counter = TermCounter()
-"""Of a worker process. Batches come to it in the order in which they come back to be indexed, so that what it tells
-once is known ever after."""
-
-
-def _work(code: str, texts: list[str]) -> tuple[list[str], TermCounts]:
-    return _analyse(code, texts, _counter)
-
-
-def _start_worker() -> None:
-    """A worker that waits for a task does not notice that the process it works for was killed."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_with(sentinel: int) -> None:
-    wait([sentinel])
-    os._exit(1)
