@@ -13,11 +13,12 @@ import xqe
 
 SOURCE = Path(xqe.__file__).parent
 LAYERS = (
-    {"errors", "machine"},
+    {"atomic", "errors", "machine"},
     {"messages", "records"},
     {"jsonl", "languages", "gguf", "fingerprints"},
     {
         "analysis",
+        "collection",
         "counting",
         "documents",
         "examples",

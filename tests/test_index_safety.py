@@ -25,9 +25,9 @@ import forking
 import pytest
 from conftest import command, jsonl
 
+from xqe.atomic import sha256
 from xqe.errors import InputError
 from xqe.index import Index, build, open_index, opened
-from xqe.index.files import sha256
 from xqe.records import Document
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1

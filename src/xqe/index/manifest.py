@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from xqe.analysis import Analyzer, analyzer
+from xqe.atomic import sha256, sync, write_synced
 from xqe.errors import InputError, XqeError
 from xqe.index.bm25 import Padding, Parameters
 from xqe.index.candidates import VERSION
-from xqe.index.files import sha256, sync, write_synced
 from xqe.models import cache_folder
 
 MANIFEST = "xqe.json"
