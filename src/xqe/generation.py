@@ -76,24 +76,34 @@ def run(stage: Stage, engine: Engine, records: Iterable[Record], tally: Tally | 
     """
     counts = tally or Tally()
     counts.begin()
+    for record, completions in run_all(((stage, record) for record in records), engine):
+        counts.count(record, completions)
+        yield record
 
-    def job(record: Record) -> Job[Record]:
+
+def run_all(work: Iterable[tuple[Stage, Record]], engine: Engine) -> Iterator[tuple[Record, list[Completion]]]:
+    """Run records of several stages as one stream, so that the end of one does not leave the engine half empty.
+
+    Yields each record, as `run` does and in the same order, with the completions that it needed.
+    """
+
+    def job(work: tuple[Stage, Record]) -> Job[tuple[Stage, Record]]:
+        stage, record = work
         if has_failed(record):
-            return Job(record, [])
+            return Job(work, [])
         try:
-            return Job(record, stage.requests(record))
+            return Job(work, stage.requests(record))
         except XqeError as error:
-            return Job(failed(record, stage.name, str(error)), [])
+            return Job((stage, failed(record, stage.name, str(error))), [])
 
-    for done in engine.generate(map(job, records)):
+    for done in engine.generate(map(job, work)):
         completions = done.results()
-        record = done.item
+        stage, record = done.item
         if message := _problem(completions):
             record = failed(record, stage.name, message)
         elif completions:
             record = stage.result(record, completions)
-        counts.count(record, completions)
-        yield record
+        yield record, completions
 
 
 def prompts_of(stage: Stage, engine: Engine, records: Iterable[Record]) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,200 @@
+"""xqe grid: the paper's experiment from a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from xqe import jsonl
+from xqe.commands import options
+from xqe.commands.generating import FAKE, keeping, open_engine
+from xqe.commands.streams import FAILED_STATUS
+from xqe.errors import XqeError
+from xqe.machine import available_cores
+from xqe.messages import say
+
+if TYPE_CHECKING:
+    from xqe.engines.base import Engine
+    from xqe.grid.folder import Folder
+    from xqe.grid.plan import Plan
+    from xqe.grid.settings import ModelRow
+    from xqe.store import Store
+
+_RUNNING = options.part(
+    options.Generation,
+    *("deterministic", "batch", "ctx", "threads", "gpu_layers", "split_mode", "tensor_split", "main_gpu"),
+    *("flash_attention", "gpu_sampling", "cache_type", "api", "timeout", "retries", "store", "quiet", "verbose"),
+)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"([0-9]+)/([0-9]+)", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise typer.BadParameter(f"{text!r} is no part of several, such as 1/4")
+    return int(match[1]) - 1, int(match[2])
+
+
+@options.takes(generation=_RUNNING)
+def grid(
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", show_default=False, help="What to run.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="DIR", show_default=False, help="The folder for all that comes of it."),
+    ],
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on in a folder that holds a grid, whole or not; start if it does not.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Print the plan, with a measured estimate of its time, and stop.")
+    ] = False,
+    shard: Annotated[
+        Any,
+        typer.Option(
+            "--shard",
+            metavar="I/N",
+            parser=_shard,
+            show_default=False,
+            help="Do the I-th of N parts, in a folder of its own; xqe report takes the folders together.",
+        ),
+    ] = None,
+    reindex: Annotated[
+        bool, typer.Option("--reindex", help="Build an index again where the collection has changed.")
+    ] = False,
+    *,
+    generation: options.Generation,
+) -> None:
+    """Run models, strategies, orders and uses over language pairs and collections, as a file says.
+
+    A translation is made once for all strategies, and an expansion in the source language once for all languages of
+    documents. What is done stays done: after a kill, or with more rows in the file, --resume does the rest. A cell
+    that fails says why and the others go on.
+
+    Exit status 1 if a record or a cell failed or a limit of [gate] was missed; the last line says so.
+    """
+    from xqe.grid.conduct import check, conduct
+    from xqe.grid.folder import Folder
+    from xqe.grid.plan import make_plan
+    from xqe.grid.settings import read_grid
+
+    plan = make_plan(read_grid(file))
+    if shard is not None:
+        plan = plan.shard(*shard)
+        if not plan.cells:
+            raise XqeError(f"--shard {shard[0] + 1}/{shard[1]}: there is nothing for it to do", "take fewer shards")
+    folder = Folder(out, resume or dry_run)
+    if dry_run:
+        check(plan, folder, reindex)
+        _show(plan, folder, generation)
+        return
+    with folder.locked(), _store(generation, out) as store:
+
+        @contextmanager
+        def opened(model: ModelRow) -> Iterator[Engine]:
+            with open_engine(_options_for(generation, model)) as engine:
+                # texts of the fake engine are kept only where a store is named, as in a pipe
+                yield keeping(engine, store if model.model != FAKE or generation.store is not None else None)
+
+        outcome = conduct(plan, folder, opened, generation.threads or available_cores(), reindex)
+    if not generation.quiet or not outcome.is_good:
+        say(outcome.summary)
+    if not outcome.is_good:
+        raise typer.Exit(FAILED_STATUS)
+
+
+def _options_for(generation: options.Generation, model: ModelRow) -> options.Generation:
+    return replace(generation, model=model.model, lora=list(model.lora) or None, base_url=model.base_url)
+
+
+@contextmanager
+def _store(generation: options.Generation, out: Path) -> Iterator[Store]:
+    """The store of finished generations: a grid always has one, since a killed run goes on from it."""
+    from xqe.store import Store, StoreError, file_of
+
+    try:
+        store = Store(file_of(generation.store))
+    except StoreError as error:
+        if generation.store is not None:
+            raise
+        say(f"{error}; the grid keeps a store of its own")
+        store = Store(out / "generations.sqlite")
+    with store:
+        yield store
+
+
+def _show(plan: Plan, folder: Folder, generation: options.Generation) -> None:
+    """Write the plan for a person: what is shared, what is done, and how long the rest will take."""
+    from xqe.grid.generating import duration, estimate, measured
+
+    def opened(model: ModelRow) -> Engine:
+        return open_engine(_options_for(generation, model))
+
+    rates = measured(plan, folder, opened)
+    for line in _plan_lines(plan, folder):
+        jsonl.write(line)
+    for (model, what), rate in rates.items():
+        jsonl.write(f"{model}: {rate:.2f} s a {what}, measured now")
+    seconds = estimate(plan, folder, rates)
+    if any(not folder.has_texts(texts) for texts in plan.texts):
+        jsonl.write("generating: " + ("time unknown" if seconds is None else f"about {duration(seconds)}"))
+    else:
+        jsonl.write("generating: nothing left to do")
+
+
+def _plan_lines(plan: Plan, folder: Folder) -> Iterator[str]:
+    from rich.table import Table
+
+    from xqe.commands.screens import rendered
+
+    pairs = {(cell.collection, cell.pair) for cell in plan.cells}
+    systems = {cell.system for cell in plan.cells}
+    done = sum(bool(folder.cell(cell)) for cell in plan.cells)
+    yield f"{plan.grid.name}: {len(plan.cells)} cells, {len(systems)} systems on {len(pairs)} pairs; {done} are done"
+    for name, asked in plan.asked.items():
+        counts = {len(ids) for ids in asked.pairs.values()}
+        shown = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+        kind = "a pool" if asked.collection.is_pool else "a whole collection"
+        yield f"{name} ({asked.row.split}, {kind}): {len(asked.pairs)} pairs of {shown} queries each"
+    yield from (f"not possible: {line}" for line in plan.impossible)
+    table = Table(box=None, pad_edge=False)
+    for heading, justify in (
+        ("model", "left"),
+        ("texts", "left"),
+        ("stages", "right"),
+        ("done", "right"),
+        ("texts", "right"),
+    ):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    groups: dict[tuple[str, str], list[Any]] = {}
+    for texts in plan.texts:
+        groups.setdefault((texts.model.name, _KINDS[texts.name.split(".")[0]]), []).append(texts)
+    for (model, kind), stages in groups.items():
+        count = sum(texts.count for texts in stages)
+        over = sum(folder.has_texts(texts) for texts in stages)
+        table.add_row(model, kind, str(len(stages)), str(over), str(count))
+    yield rendered(table)
+    asked_for = sum(_unshared(cell) for cell in plan.cells)
+    yield f"{sum(texts.count for texts in plan.texts)} texts; without sharing it would be {asked_for}"
+
+
+_KINDS = {
+    "t": "translations of queries",
+    "e": "passages in the query's language",
+    "te": "T+E: passages for translated queries",
+    "et": "E+T: translations of passages",
+    "d": "passages straight in the documents' language",
+}
+
+
+def _unshared(cell: Any) -> int:
+    """The texts that a cell would generate by itself."""
+    count, texts = 0, cell.texts
+    while texts is not None:
+        count += len(cell.ids) * texts.samples
+        texts = texts.after
+    return count

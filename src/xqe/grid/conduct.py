@@ -1,0 +1,303 @@
+"""A run of a grid, from its plan to what is said of it at the end."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from xqe import __version__, atomic, machine
+from xqe.collection import MANIFEST
+from xqe.errors import XqeError
+from xqe.grid.folder import Folder, now
+from xqe.grid.generating import Generated, Opener, duration, generate
+from xqe.grid.nights import (
+    DROPPED,
+    FAILED,
+    PASSED,
+    Judgement,
+    changes,
+    check_gate,
+    judge,
+    last_passed,
+    means,
+    values_of,
+)
+from xqe.grid.plan import Plan, Texts
+from xqe.grid.retrieving import build_indexes, check_indexes, evaluate_cells
+from xqe.messages import say
+
+Json = dict[str, Any]
+
+_LIBRARIES = (
+    "llama-cpp-python",
+    "tantivy",
+    "ir-measures",
+    "pytrec-eval-terrier",
+    "numpy",
+    "sudachidict-core",
+    "rjieba",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended. summary: one line for the mail. is_good: no failure, and no limit missed."""
+
+    summary: str
+    is_good: bool
+
+
+def check(plan: Plan, folder: Folder, rebuild: bool) -> None:
+    """Raise XqeError for what would only be found when much is done already."""
+    check_gate(plan)
+    check_indexes(plan, folder, rebuild)
+
+
+def conduct(plan: Plan, folder: Folder, open_engine: Opener, threads: int, rebuild: bool = False) -> Outcome:
+    """Run a grid in its folder, which is locked, and write down all of it.
+
+    What is there already, with the key that is wanted, is not done again.
+    """
+    began = time.monotonic()
+    before = folder.manifest()
+    said = _manifest(plan, folder)
+    changed = changes(before, said)
+    for line in changed:
+        say(f"grid: {line}")
+    for line in plan.impossible:
+        say(f"grid: {line}")
+    check(plan, folder, rebuild)
+    folder.put_manifest({**said, "finished": before.get("finished") if not changed else None})
+    build_indexes(plan, folder, rebuild)
+    generated = generate(plan, folder, open_engine)
+    counts = evaluate_cells(plan, folder, generated.unable, threads)
+    if removed := folder.remove_others(plan.cells):
+        say(f"grid: {removed} cells that are not in the grid any more are removed")
+
+    spent = time.monotonic() - began
+    failed_records = _failed_records(plan, folder)
+    totals = _totals(generated)
+    stages = _of_models(plan, folder)
+    folder.put_manifest(
+        {
+            **said,
+            "finished": now(),
+            "seconds": round(spent + (before.get("seconds") or 0.0), 3),
+            "cells": len(plan.cells),
+            "failed_cells": counts["failed"],
+            "failed_records": failed_records,
+            "generation": stages,
+        }
+    )
+    values = values_of(plan, folder)
+    judgement = _judge(plan, folder, values)
+    status = FAILED if counts["failed"] or failed_records else DROPPED if judgement.fell else PASSED
+    _add_history(plan, folder, said, values, judgement, status, changed, totals, counts, failed_records, spent)
+    for line in judgement.noise:
+        say(f"grid: {line}")
+    for line in judgement.fell:
+        say(f"grid: {line}")
+    return Outcome(_summary(plan, counts, failed_records, totals, judgement, values, spent), status == PASSED)
+
+
+def _judge(plan: Plan, folder: Folder, values: Json) -> Judgement:
+    passed = last_passed(folder.history())
+    if passed is None:
+        return judge(plan.grid.gate, values, None, None, plan.grid.sampling.seed)
+    try:
+        earlier = folder.night(passed["values"])
+    except XqeError as error:
+        say(f"grid: {error}")
+        return judge(plan.grid.gate, values, None, None, plan.grid.sampling.seed)
+    return judge(plan.grid.gate, values, earlier, passed["time"], plan.grid.sampling.seed)
+
+
+def _manifest(plan: Plan, folder: Folder) -> Json:
+    """What made the numbers, as far as it is known before they are made."""
+    grid = plan.grid
+    return {
+        "name": grid.name,
+        "grid": grid.raw,
+        "xqe": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "libraries": _libraries(),
+        "machine": {"cores": machine.available_cores(), "memory": machine.total_memory()},
+        "started": now(),
+        "finished": None,
+        "seconds": folder.manifest().get("seconds") or 0.0,
+        "collections": {name: _collection(plan, folder, name) for name in plan.asked},
+        "models": {row.name: {**plan.identities[row.name], "lora": _adapters(plan, row.name)} for row in grid.models},
+        "measures": [str(measure) for measure in grid.measures],
+        "rel": grid.rel,
+        "depth": grid.depth,
+        "seed": grid.sampling.seed,
+        "cells": len(plan.cells),
+        "failed_cells": None,
+        "failed_records": None,
+        "generation": {},
+    }
+
+
+def _adapters(plan: Plan, name: str) -> list[Json]:
+    row = next(row for row in plan.grid.models if row.name == name)
+    hashes = plan.identities[name].get("lora", [])
+    return [
+        {"file": Path(file).name, "sha256": sha256, "scale": scale}
+        for file, (sha256, scale) in zip(row.lora, hashes, strict=True)
+    ]
+
+
+def _libraries() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def _collection(plan: Plan, folder: Folder, name: str) -> Json:
+    asked = plan.asked[name]
+    manifest = asked.collection.manifest
+    spoken: dict[str, dict[str, None]] = {}
+    for (source, _), ids in asked.pairs.items():
+        spoken.setdefault(source, {}).update(dict.fromkeys(ids))
+    queries = {}
+    for lang, asked_ids in spoken.items():
+        place = folder.put_queries(name, lang, {one: asked.queries[lang][one] for one in asked_ids})
+        queries[lang] = {"q": place, "count": len(asked_ids)}
+    return {
+        "path": str(asked.row.path),
+        "sha256": atomic.sha256(asked.collection.directory / MANIFEST),
+        "about": manifest.get("about"),
+        "source": manifest.get("source"),
+        "licence": manifest.get("licence"),
+        "split": asked.row.split,
+        "pool": manifest.get("pool"),
+        "sampled": asked.row.queries,
+        "documents": {lang: asked.collection.document_count(lang) for lang in {target for _, target in asked.pairs}},
+        "queries": queries,
+    }
+
+
+def _of_models(plan: Plan, folder: Folder) -> dict[str, Json]:
+    """What generating took, by model, in all runs so far."""
+    totals: dict[str, Counter[str]] = defaultdict(Counter)
+    for texts in plan.texts:
+        said = folder.said_of(texts)
+        for what in ("generated", "reused", "tokens", "seconds", "failed"):
+            totals[texts.model.name][what] += said.get(what) or 0
+    return {
+        model: {
+            "texts": count["generated"] + count["reused"],
+            "reused": count["reused"],
+            "tokens": count["tokens"],
+            "seconds": round(count["seconds"], 3),
+            "failed": count["failed"],
+        }
+        for model, count in totals.items()
+    }
+
+
+def _failed_records(plan: Plan, folder: Folder) -> int:
+    """Records that a stage failed on; one that only passed through later stages counts once."""
+    own: dict[str, int] = {}
+    for texts in plan.texts:
+        own[texts.place] = folder.said_of(texts).get("failed") or 0
+    return sum(max(0, count - _inherited(texts, own)) for texts in plan.texts if (count := own[texts.place]))
+
+
+def _inherited(texts: Texts, own: Mapping[str, int]) -> int:
+    return own.get(texts.after.place, 0) if texts.after is not None else 0
+
+
+def _totals(generated: Generated) -> Counter[str]:
+    counts: Counter[str] = Counter(generated=0, reused=0, tokens=0)
+    for tally in generated.tallies.values():
+        counts.update(generated=tally.generated, reused=tally.reused, tokens=tally.tokens)
+    return counts
+
+
+def _add_history(
+    plan: Plan,
+    folder: Folder,
+    said: Json,
+    values: Json,
+    judgement: Judgement,
+    status: str,
+    changed: list[str],
+    totals: Counter[str],
+    counts: Counter[str],
+    failed_records: int,
+    spent: float,
+) -> None:
+    time_ = now()
+    place = f"nights/{time_.replace('-', '').replace(':', '')}.json.gz"
+    history = folder.history()
+    if history and history[-1].get("values") and not counts["done"] and _is_same(folder, history[-1]["values"], values):
+        place = history[-1]["values"]  # nothing is new
+    else:
+        folder.put_night(place, values)
+    folder.add_history(
+        {
+            "time": time_,
+            "name": plan.grid.name,
+            "status": status,
+            "changed": changed,
+            "seconds": round(spent, 3),
+            **totals,
+            "cells": len(plan.cells),
+            "failed_cells": counts["failed"],
+            "failed_records": failed_records,
+            "xqe": __version__,
+            "models": {name: one.get("sha256") for name, one in said["models"].items()},
+            "queries": sum(map(len, values["queries"].values())),
+            "measures": {s: {m: round(v, 6) for m, v in each.items()} for s, each in means(values).items()},
+            "compared": judgement.compared,
+            "dropped": list(judgement.fell),
+            "noise": list(judgement.noise),
+            "values": place,
+        }
+    )
+
+
+def _is_same(folder: Folder, place: str, values: Json) -> bool:
+    try:
+        return folder.night(place) == values
+    except XqeError:
+        return False
+
+
+def _summary(
+    plan: Plan,
+    counts: Counter[str],
+    failed_records: int,
+    totals: Counter[str],
+    judgement: Judgement,
+    values: Json,
+    spent: float,
+) -> str:
+    """One line, in the same order whatever it says: it is the subject of a mail, and grep finds it in a log."""
+    measure = next((str(one) for one in plan.grid.measures if str(one) == "MRR"), str(plan.grid.measures[0]))
+    best = max(means(values).items(), key=lambda item: item[1][measure], default=None)
+    parts = [
+        f"{len(plan.cells)} cells, {counts['done']} new, {counts['failed']} failed",
+        f"{totals['generated']} texts generated, {totals['reused']} reused, {failed_records} records failed",
+        duration(spent),
+    ]
+    if best is not None:
+        parts.append(f"best {measure} {100 * best[1][measure]:.2f} ({best[0]})")
+    if judgement.fell:
+        parts.append(
+            f"DROPPED: {judgement.fell[0]}" + (f" and {len(judgement.fell) - 1} more" * (len(judgement.fell) > 1))
+        )
+    elif judgement.compared is not None:
+        parts.append(f"no drop since {judgement.compared}")
+    return f"grid {plan.grid.name}: {'; '.join(parts)}"
