@@ -326,6 +326,17 @@ def test_a_second_run_does_nothing(
     assert status == 2 and "--resume" in said
 
 
+def test_all_is_done_again_when_asked_with_nothing_generated(
+    written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = written(), tmp_path / "out"
+    grid(capsys, path, "--out", out)
+    before = numbers(out)
+    status, said = grid(capsys, path, "--out", out, "--resume", "--again")
+    assert status == 0 and "114 new, 0 failed; 0 texts generated" in said.splitlines()[-1]
+    assert numbers(out) == before
+
+
 def test_a_new_row_does_only_what_is_new_and_a_row_that_went_is_removed(
     written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

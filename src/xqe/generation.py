@@ -76,15 +76,16 @@ def run(stage: Stage, engine: Engine, records: Iterable[Record], tally: Tally | 
     """
     counts = tally or Tally()
     counts.begin()
-    for record, completions in run_all(((stage, record) for record in records), engine):
+    for _, record, completions in run_all(((stage, record) for record in records), engine):
         counts.count(record, completions)
         yield record
 
 
-def run_all(work: Iterable[tuple[Stage, Record]], engine: Engine) -> Iterator[tuple[Record, list[Completion]]]:
+def run_all(work: Iterable[tuple[Stage, Record]], engine: Engine) -> Iterator[tuple[Stage, Record, list[Completion]]]:
     """Run records of several stages as one stream, so that the end of one does not leave the engine half empty.
 
-    Yields each record, as `run` does and in the same order, with the completions that it needed.
+    Yields each record, as `run` does and in the same order, with its stage and the completions that it needed. On
+    Ctrl-C those that are done come out of their order, and then KeyboardInterrupt is raised.
     """
 
     def job(work: tuple[Stage, Record]) -> Job[tuple[Stage, Record]]:
@@ -103,7 +104,7 @@ def run_all(work: Iterable[tuple[Stage, Record]], engine: Engine) -> Iterator[tu
             record = failed(record, stage.name, message)
         elif completions:
             record = stage.result(record, completions)
-        yield record, completions
+        yield stage, record, completions
 
 
 def prompts_of(stage: Stage, engine: Engine, records: Iterable[Record]) -> Iterator[tuple[str, str]]:

@@ -66,6 +66,12 @@ def grid(
     reindex: Annotated[
         bool, typer.Option("--reindex", help="Build an index again where the collection has changed.")
     ] = False,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again", help="Search and evaluate also what is done; only finished generations are still reused."
+        ),
+    ] = False,
     *,
     generation: options.Generation,
 ) -> None:
@@ -100,11 +106,16 @@ def grid(
                 # texts of the fake engine are kept only where a store is named, as in a pipe
                 yield keeping(engine, store if model.model != FAKE or generation.store is not None else None)
 
-        outcome = conduct(plan, folder, opened, generation.threads or available_cores(), reindex)
+        threads = generation.threads or available_cores()
+        outcome = conduct(plan, folder, opened, threads, _ignore if generation.quiet else say, reindex, again)
     if not generation.quiet or not outcome.is_good:
         say(outcome.summary)
     if not outcome.is_good:
         raise typer.Exit(FAILED_STATUS)
+
+
+def _ignore(_: str) -> None:
+    """--quiet: progress is not told."""
 
 
 def _options_for(generation: options.Generation, model: ModelRow) -> options.Generation:

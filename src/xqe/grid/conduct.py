@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
@@ -60,10 +60,18 @@ def check(plan: Plan, folder: Folder, rebuild: bool) -> None:
     check_indexes(plan, folder, rebuild)
 
 
-def conduct(plan: Plan, folder: Folder, open_engine: Opener, threads: int, rebuild: bool = False) -> Outcome:
-    """Run a grid in its folder, which is locked, and write down all of it.
+def conduct(
+    plan: Plan,
+    folder: Folder,
+    open_engine: Opener,
+    threads: int,
+    tell: Callable[[str], None] = say,
+    rebuild: bool = False,
+    again: bool = False,
+) -> Outcome:
+    """Run a grid in its folder, which is locked, and write down all of it; `tell` gets lines about its progress.
 
-    What is there already, with the key that is wanted, is not done again.
+    What is there already, with the key that is wanted, is not done again unless `again`.
     """
     began = time.monotonic()
     before = folder.manifest()
@@ -75,9 +83,9 @@ def conduct(plan: Plan, folder: Folder, open_engine: Opener, threads: int, rebui
         say(f"grid: {line}")
     check(plan, folder, rebuild)
     folder.put_manifest({**said, "finished": before.get("finished") if not changed else None})
-    build_indexes(plan, folder, rebuild)
-    generated = generate(plan, folder, open_engine)
-    counts = evaluate_cells(plan, folder, generated.unable, threads)
+    build_indexes(plan, folder, rebuild, tell)
+    generated = generate(plan, folder, open_engine, tell, again)
+    counts = evaluate_cells(plan, folder, generated.unable, threads, tell, again)
     if removed := folder.remove_others(plan.cells):
         say(f"grid: {removed} cells that are not in the grid any more are removed")
 

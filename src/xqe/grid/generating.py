@@ -66,62 +66,70 @@ class Generated:
     """What became of the stages of a plan. unable: place -> why a stage could not be run."""
 
     tallies: dict[str, Tally] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
     unable: dict[str, str] = field(default_factory=dict)
 
 
-def generate(plan: Plan, folder: Folder, open_engine: Opener) -> Generated:
-    """Run the stages that are not done; one that cannot be run leaves those that need it, and no others, undone."""
+def generate(
+    plan: Plan, folder: Folder, open_engine: Opener, tell: Callable[[str], None] = say, again: bool = False
+) -> Generated:
+    """Run the stages that are not done, or with `again` all of them; `tell` gets a line for each.
+
+    One that cannot be run leaves those that need it, and no others, undone.
+    """
     result = Generated()
-    pending = [texts for texts in plan.texts if not folder.has_texts(texts)]
+    pending = [texts for texts in plan.texts if again or not folder.has_texts(texts)]
     clock = Clock(sum(expected_tokens(texts, plan) for texts in pending))
     total, number = len(pending), 0
     while pending:
-        waiting = {texts.place for texts in pending}
-        ready = [texts for texts in pending if texts.after is None or texts.after.place not in waiting]
-        model = ready[0].engine
-        key = (model.model, model.base_url, model.lora)
+        model = _ready(pending)[0].engine
+        mine = [texts for texts in pending if texts.engine == model]
         try:
             with open_engine(model) as engine:
-                while ready := _ready(pending, key):
-                    for texts, tally, seconds in _run(ready, plan, folder, engine):
+                while ready := [texts for texts in _ready(pending) if texts.engine == model]:
+                    stages = _stages(ready, plan, engine, result.unable)
+                    for texts, tally, seconds in _run(stages, plan, folder, engine):
                         pending.remove(texts)
                         number += 1
-                        result.tallies[texts.place], result.seconds[texts.place] = tally, seconds
+                        result.tallies[texts.place] = tally
                         made = tally.generated + tally.reused
                         clock.count(expected_tokens(texts, plan), tally.generated / made if made else 0.0, seconds)
-                        say(_line(texts, tally, seconds, number, total, clock))
+                        tell(_line(texts, tally, seconds, number, total, clock))
+                    pending = _possible(pending, result.unable)
         except XqeError as error:
-            unable = [texts for texts in pending if _engine_key(texts) == key]
-            say(f"grid: {model.name}: {error}; {len(unable)} stages are left out")
-            result.unable |= {texts.place: str(error) for texts in unable}
-            pending = [texts for texts in pending if texts not in unable]
-            pending = _without_hopeless(pending, result.unable)
+            left = [texts for texts in mine if texts in pending]
+            say(f"grid: {model.name}: {error}; {len(left)} stages are left out")
+            result.unable |= {texts.place: str(error) for texts in left}
+            pending = _possible(pending, result.unable)
     return result
 
 
-def _engine_key(texts: Texts) -> tuple[str, str | None, tuple[str, ...]]:
-    return texts.engine.model, texts.engine.base_url, texts.engine.lora
-
-
-def _ready(pending: Sequence[Texts], key: tuple[str, str | None, tuple[str, ...]]) -> list[Texts]:
+def _ready(pending: Sequence[Texts]) -> list[Texts]:
+    """The stages that wait for no other one."""
     waiting = {texts.place for texts in pending}
-    return [
-        texts
-        for texts in pending
-        if _engine_key(texts) == key and (texts.after is None or texts.after.place not in waiting)
-    ]
+    return [texts for texts in pending if texts.after is None or texts.after.place not in waiting]
 
 
-def _without_hopeless(pending: Sequence[Texts], unable: dict[str, str]) -> list[Texts]:
-    """The stages that do not need one that could not be run; the others are added to `unable`."""
+def _possible(pending: Sequence[Texts], unable: dict[str, str]) -> list[Texts]:
+    """The stages that can still be run; those that need one that could not be are added to `unable`."""
     left = []
     for texts in pending:  # those that are needed stand before those that need them
         if texts.after is not None and texts.after.place in unable:
             unable[texts.place] = unable[texts.after.place]
-        else:
+        elif texts.place not in unable:
             left.append(texts)
     return left
+
+
+def _stages(ready: Sequence[Texts], plan: Plan, engine: Engine, unable: dict[str, str]) -> list[tuple[Texts, Stage]]:
+    """What makes each of these texts; those that nothing can make are added to `unable`."""
+    stages = []
+    for texts in ready:
+        try:
+            stages.append((texts, stage_of(texts, plan, engine)))
+        except XqeError as error:
+            say(f"grid: {texts.place}: {error}")
+            unable[texts.place] = str(error)
+    return stages
 
 
 def _line(texts: Texts, tally: Tally, seconds: float, number: int, total: int, clock: Clock) -> str:
@@ -132,19 +140,20 @@ def _line(texts: Texts, tally: Tally, seconds: float, number: int, total: int, c
     )
 
 
-def _run(ready: Sequence[Texts], plan: Plan, folder: Folder, engine: Engine) -> Iterator[tuple[Texts, Tally, float]]:
+def _run(
+    stages: Sequence[tuple[Texts, Stage]], plan: Plan, folder: Folder, engine: Engine
+) -> Iterator[tuple[Texts, Tally, float]]:
     """Run stages as one stream; each is written, and yielded with its seconds, when its last record is done."""
-    stages = {texts.place: stage_of(texts, plan, engine) for texts in ready}
-    records = {texts.place: inputs(texts, plan, folder) for texts in ready}
-    stream = run_all(((stages[t.place], record) for t in ready for record in records[t.place]), engine)
+    stream = run_all(((stage, record) for texts, stage in stages for record in inputs(texts, plan, folder)), engine)
     started = time.monotonic()
-    for texts in ready:
+    for texts, stage in stages:
         tally = Tally()
         done: list[Record] = []
-        for _ in records[texts.place]:
-            record, completions = next(stream)
-            tally.count(record, completions)
-            done.append(record)
+        while len(done) < len(texts.ids):
+            made_by, record, completions = next(stream)
+            if made_by is stage:  # not so after Ctrl-C, when what is finished comes out of its order
+                tally.count(record, completions)
+                done.append(record)
         seconds, started = time.monotonic() - started, time.monotonic()
         folder.put_texts(texts, done, _said(texts, tally, seconds))
         yield texts, tally, seconds
@@ -216,7 +225,7 @@ def measured(plan: Plan, folder: Folder, open_engine: Opener) -> Rates:
     """
     found: Rates = {}
     pending = [texts for texts in plan.texts if not folder.has_texts(texts)]
-    for model in {_engine_key(texts): texts.engine for texts in pending}.values():
+    for model in {(e.model, e.base_url, e.lora): e for e in (texts.engine for texts in pending)}.values():
         mine = [texts for texts in plan.texts if texts.engine == model]
         samples = {_made(texts): texts for texts in mine if texts.kind != TRANSLATE or texts.after is None}
         with open_engine(model) as engine:
@@ -225,7 +234,9 @@ def measured(plan: Plan, folder: Folder, open_engine: Opener) -> Rates:
                 queries = inputs(replace(texts, after=None), plan, folder)[:_SAMPLE]
                 list(run_all(((stage, record) for record in queries[:1]), engine))  # what is done once, it does now
                 started = time.monotonic()
-                count = sum(len(completions) for _, completions in run_all(((stage, one) for one in queries), engine))
+                count = sum(
+                    len(completions) for _, _, completions in run_all(((stage, one) for one in queries), engine)
+                )
                 found[model.model, what] = (time.monotonic() - started) / max(count, 1)
     return found
 

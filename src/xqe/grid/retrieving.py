@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from xqe.documents import documents
@@ -43,7 +43,7 @@ def check_indexes(plan: Plan, folder: Folder, rebuild: bool) -> list[tuple[str, 
     return missing
 
 
-def build_indexes(plan: Plan, folder: Folder, rebuild: bool) -> None:
+def build_indexes(plan: Plan, folder: Folder, rebuild: bool, tell: Callable[[str], None] = say) -> None:
     """Build what is missing, and check that what is judged is in the indexes.
 
     Raises InputError for qrels that name no document of an index: all values would be 0.
@@ -63,7 +63,7 @@ def build_indexes(plan: Plan, folder: Folder, rebuild: bool) -> None:
         )
         folder.put_indexed(collection, lang, asked.documents_sha256(lang))
         seconds = duration(time.monotonic() - started)
-        say(f"grid: index {number}/{len(missing)} {collection} {lang}: {manifest.documents} documents, {seconds}")
+        tell(f"grid: index {number}/{len(missing)} {collection} {lang}: {manifest.documents} documents, {seconds}")
     for collection, lang in dict.fromkeys((cell.collection, cell.target) for cell in plan.cells):
         asked = plan.asked[collection]
         index = open_index(folder.index(collection, lang))
@@ -82,15 +82,22 @@ def _check_judged(asked: Asked, pair: tuple[str, str], index: Index, rel: int) -
         say(f"{where}: {lacking} of {len(relevant)} relevant documents are not in the collection, and cannot be found")
 
 
-def evaluate_cells(plan: Plan, folder: Folder, unable: dict[str, str], threads: int) -> Counter[str]:
-    """Search and judge the cells that are not done; return how many were done, were there, and failed.
+def evaluate_cells(
+    plan: Plan,
+    folder: Folder,
+    unable: dict[str, str],
+    threads: int,
+    tell: Callable[[str], None] = say,
+    again: bool = False,
+) -> Counter[str]:
+    """Search and judge the cells that are not done, or with `again` all; return how many were, were there, and failed.
 
     A cell that fails says why, and the others go on.
     """
     counts: Counter[str] = Counter(done=0, reused=0, failed=0)
     pending: dict[tuple[str, str], list[Cell]] = {}
     for cell in plan.cells:
-        if folder.cell(cell):
+        if not again and folder.cell(cell):
             counts["reused"] += 1
         else:
             pending.setdefault((cell.collection, cell.target), []).append(cell)
@@ -110,7 +117,7 @@ def evaluate_cells(plan: Plan, folder: Folder, unable: dict[str, str], threads: 
         over = counts["done"] + counts["failed"]
         spent = time.monotonic() - started
         left = f"; {duration(spent / over * (total - over))} left" if over < total else ""
-        say(f"grid: searched {collection} {lang}: {over}/{total} cells, {duration(spent)}{left}")
+        tell(f"grid: searched {collection} {lang}: {over}/{total} cells, {duration(spent)}{left}")
     return counts
 
 
