@@ -239,8 +239,7 @@ def test_the_first_request_leaves_before_standard_input_closes() -> None:
 SHAPE = 'each line needs {"custom_id", "response", "error"}'
 BAD = [
     (("export", *MODEL), "neither --strategy nor --to is given; --strategy NAME expands, and --to LANG translates"),
-    (("export", *TO, "-s", "rar"), "both an expansion and --to are given"),
-    (("export", *TO, "--prompt", "p.toml"), "both an expansion and --to are given"),
+    (("export", *TO, "--prompt", "p.toml"), "p.toml: no such file"),
     (("export", *TO, "--samples", "2"), "--samples has no effect on a translation"),
     (("export", *TO, "--examples", "e.jsonl"), "--examples has no effect on a translation"),
     (("export", "--to", "en"), "no model is named; give --model openai:NAME"),

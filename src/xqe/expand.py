@@ -1,4 +1,4 @@
-"""The expansion stage: passages that could answer the query, in the language the query is in."""
+"""The expansion stage: passages that could answer the query, in its language or directly in another one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from xqe.engines.base import Completion, Engine, Request, Sampling
 from xqe.errors import XqeError
 from xqe.examples import Chooser
 from xqe.generation import clean, one_line, provenance, request
-from xqe.languages import language
-from xqe.prompts import Template
+from xqe.languages import Language, language
+from xqe.prompts import TARGET, Template
 from xqe.records import Record, advanced
 
 PASSAGE_TOKENS = 192
@@ -34,7 +34,9 @@ class Expand:
     """Adds `samples` passages to each record, in place of any it has.
 
     template: the prompt; its name goes into the step as the strategy. choose: the worked examples to
-    show where the prompt shows any (None: the built-in ones). Raises XqeError for what could have no effect.
+    show where the prompt shows any (None: the built-in ones). target: the language of the passages, None for that of
+    each query; a query that is in it already has the prompt that it has without. Raises XqeError for what could have
+    no effect.
     """
 
     name = "expand"
@@ -47,9 +49,12 @@ class Expand:
         samples: int = 1,
         sampling: Sampling | None = None,
         max_tokens: int = PASSAGE_TOKENS,
+        target: Language | None = None,
     ) -> None:
         self._engine = engine
         self._template = template
+        self._target = target
+        self._across = template.across() if target is not None else template
         self._samples = samples
         self._sampling = sampling or Sampling()
         self._max_tokens = max_tokens
@@ -60,9 +65,10 @@ class Expand:
                 f"--samples {samples} at temperature 0 would write the same passage {samples} times",
                 "add --temperature 0.7",
             )
-        if template.shows_examples(engine.is_chat):
+        used = (template, self._across)
+        if any(prompt.shows_examples(engine.is_chat) for prompt in used):
             self._choose = choose or Chooser(None, template.shots, self._sampling.seed)
-            self._choose.require(template.example_fields(engine.is_chat))
+            self._choose.require(frozenset().union(*(prompt.example_fields(engine.is_chat) for prompt in used)))
         elif choose is not None:
             raise XqeError(
                 f"--examples and --shots have no effect: the prompt {self._strategy} shows a chat model no examples",
@@ -74,18 +80,37 @@ class Expand:
         query = one_line(record["query"])
         if not query:
             raise XqeError("the query is empty")
-        shown = self._choose(spoken) if self._choose else []
-        prompt = self._template.render(self._engine.is_chat, {"query": query, "language": spoken.name}, shown)
+        written = self._target or spoken
+        template, is_chat = self._template_for(record), self._engine.is_chat
+        shown = self._choose(spoken, written) if self._choose and template.shows_examples(is_chat) else []
+        prompt = template.render(is_chat, {"query": query, "language": spoken.name, TARGET: written.name}, shown)
         return [
             request(prompt, query, self._max_tokens, self._sampling, record, number) for number in range(self._samples)
         ]
 
     def result(self, record: Record, completions: Sequence[Completion]) -> Record:
-        shots = {"shots": self._choose.shots} if self._choose else {}
         step = {
             "step": self.name,
             "strategy": self._strategy,
-            **shots,
+            **({"to": self._target.code} if self._target else {}),
+            **self._examples_of(record),
             **provenance(self._engine, self._sampling, self._max_tokens, completions),
         }
-        return advanced(record, step, passages=[clean(completion.text) for completion in completions])
+        passages = [clean(completion.text) for completion in completions]
+        written = self._target.code if self._target and self._is_direct(record) else None
+        return advanced(record, step, passages=passages, passages_lang=written)
+
+    def _examples_of(self, record: Record) -> dict[str, int]:
+        """What the step says of the examples that were shown: how many, and the seed if it chose among more."""
+        choose = self._choose
+        if choose is None or not self._template_for(record).shows_examples(self._engine.is_chat):
+            return {}
+        is_drawn = len(choose.candidates(language(record["lang"]), self._target)) > choose.shots
+        return {"shots": choose.shots, **({"seed": choose.seed} if is_drawn else {})}
+
+    def _is_direct(self, record: Record) -> bool:
+        """True if the passages are to be in another language than the record's query."""
+        return self._target is not None and self._target != language(record["lang"])
+
+    def _template_for(self, record: Record) -> Template:
+        return self._across if self._is_direct(record) else self._template

@@ -24,7 +24,7 @@ from xqe.trec import Answer, Hits
 
 Pair = tuple[str | None, ...]  # the values of PAIR, None where they are not known
 
-_STATE = ("query", "lang", "passages", "source", "steps", "error")  # fields that belong together
+_STATE = ("query", "lang", "passages", "passages_lang", "source", "steps", "error")  # fields that belong together
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ def run_all(work: Iterable[tuple[Stage, Record]], engine: Engine) -> Iterator[tu
         if has_failed(record):
             return Job(work, [])
         try:
-            return Job(work, stage.requests(record))
+            return Job(work, stage.requests(record), record["id"])
         except XqeError as error:
             return Job((stage, failed(record, stage.name, str(error))), [])
 

@@ -4,6 +4,7 @@ A record is a plain dict, one JSON object a line. A stage adds or replaces the f
 leaves all others alone (docs/cli.md, "The record"):
 
     id, query, lang, passages   the current state, what the next stage works on
+    passages_lang               the language of the passages, where it is not the query's
     source                      the record's query and lang as they first arrived
     steps                       provenance, one entry a stage; their order is the order of T and E
     index, hits                 what a search found, best first
@@ -66,6 +67,8 @@ def check_query(raw: Any, where: str) -> Record:
         raise InputError(f'{where}: "query" is not a string', QUERY_SHAPE)
     if not isinstance(record.get("lang", ""), str):
         raise InputError(f'{where}: "lang" is not a string', QUERY_SHAPE)
+    if not isinstance(record.get("passages_lang", ""), str):
+        raise InputError(f'{where}: "passages_lang" is not a string', QUERY_SHAPE)
     passages = record.get("passages", [])
     if not isinstance(passages, list) or not all(isinstance(p, str) for p in passages):
         raise InputError(f'{where}: "passages" is not a list of strings', QUERY_SHAPE)
@@ -124,6 +127,11 @@ def advanced(record: Record, step: Mapping[str, Any], **changes: Any) -> Record:
 def failed(record: Record, step: str, message: str) -> Record:
     """Return a copy of `record` in its last good state, marked with the stage that could not do it."""
     return {**record, "error": {"step": step, "message": " ".join(message.split())}}
+
+
+def passages_lang(record: Mapping[str, Any]) -> str:
+    """The language of a record's passages: that of the query, unless they name their own."""
+    return str(record.get("passages_lang") or record.get("lang", ""))
 
 
 def has_failed(record: Mapping[str, Any]) -> bool:

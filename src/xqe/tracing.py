@@ -18,7 +18,7 @@ from xqe.errors import XqeError
 from xqe.feedback import left
 from xqe.generation import Stage, clean, run
 from xqe.languages import language
-from xqe.records import Record, has_failed
+from xqe.records import Record, has_failed, passages_lang
 from xqe.search import Settings, answered, searched
 from xqe.snippets import Snippet, snippet
 from xqe.weighting import Query, Use, Weighting, weighted_query
@@ -217,11 +217,22 @@ def as_record(pieces: Sequence[Piece]) -> dict[str, Any]:
 
 # ---------------------------------------------------------------- generation
 
+Named = tuple[str, str]  # what a text is for, and the text
+
+
+def _passages(before: Record, after: Record) -> list[Named]:
+    return [("passage", passage) for passage in after.get("passages", [])]
+
+
+def _translated(before: Record, after: Record) -> list[Named]:
+    """What was in the other language already was not asked for."""
+    origins = {"query": language(before["lang"]).code, "passage": language(passages_lang(before)).code}
+    texts = [("query", after["query"]), *_passages(before, after)]
+    return [(field, text) for field, text in texts if origins[field] != after["lang"]]
+
+
 # The texts that a stage put into a record, in the order in which it asked for them.
-_RESULTS: Mapping[str, Callable[[Record], list[str]]] = {
-    "translate": lambda record: [record["query"], *record.get("passages", [])],
-    "expand": lambda record: list(record["passages"]),
-}
+_RESULTS: Mapping[str, Callable[[Record, Record], list[Named]]] = {"translate": _translated, "expand": _passages}
 _FIRST_FIELD = {"translate": "query", "expand": "passage"}
 
 
@@ -230,11 +241,12 @@ def _step(stage: Stage, record: Record, engine: RecordingEngine) -> Step:
     [after] = run(stage, engine, [record])
     seconds = time.monotonic() - started
     asked = engine.taken()
-    kept = [clean(completion.text) for _, completion in asked]
     if asked and not has_failed(after):
-        kept = _RESULTS[stage.name](after)
-    fields = [_FIRST_FIELD[stage.name], *["passage"] * len(asked)]
-    texts = [_text(field, *pair, text, engine) for field, pair, text in zip(fields, asked, kept, strict=False)]
+        kept = _RESULTS[stage.name](record, after)
+    else:
+        fields = [_FIRST_FIELD[stage.name], *["passage"] * len(asked)]
+        kept = [(field, clean(completion.text)) for field, (_, completion) in zip(fields, asked, strict=False)]
+    texts = [_text(field, *pair, text, engine) for (field, text), pair in zip(kept, asked, strict=True)]
     return Step(stage.name, seconds, texts, after)
 
 

@@ -1,8 +1,8 @@
-"""The translation stage: the query, and the passages where there are any (that is E+T)."""
+"""The translation stage: the query, and the passages where there are any (that is E+T), each from its own language."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from xqe import examples, prompts
 from xqe.engines.base import Completion, Engine, Request, Sampling
@@ -10,7 +10,7 @@ from xqe.errors import XqeError
 from xqe.generation import clean, one_line, provenance, request
 from xqe.languages import Language, language
 from xqe.prompts import Prompt, Template
-from xqe.records import Record, advanced
+from xqe.records import Record, advanced, passages_lang
 
 QUERY_TOKENS = 64
 PASSAGE_TOKENS = 384
@@ -21,7 +21,8 @@ _SHOWN = {"query": (("rephrasing", "query"), 5), "passage": (("passage",), 3)}
 
 
 class Translate:
-    """Translates records into `target`. A record that is in that language already passes unchanged.
+    """Translates records into `target`. What is in that language already stays as it is: a record, or passages that
+    were written in another language than their query's.
 
     max_tokens: for one text; None is QUERY_TOKENS for a query and PASSAGE_TOKENS for a passage. A text that is short
     gets less, since a pretrained model that falls into a loop would fill whatever there is: see `most_tokens`.
@@ -43,38 +44,42 @@ class Translate:
         self._templates: dict[str, Template] = {field: prompts.builtin(f"translate-{field}") for field in _SHOWN}
 
     def requests(self, record: Record) -> list[Request]:
-        origin = language(record.get("lang", ""))
-        if origin.code == self._target.code:
-            return []
         return [
-            request(
-                self._prompt(text, field, origin),
-                text,
-                most_tokens(text, self._max_tokens[field]),
-                self._sampling,
-                record,
-                number,
-            )
-            for number, (field, text) in enumerate(_texts(record))
+            self._request(record, number, field, text, origin)
+            for number, (field, text, origin) in enumerate(_texts(record))
+            if origin.code != self._target.code
         ]
 
     def result(self, record: Record, completions: Sequence[Completion]) -> Record:
-        query, *passages = (clean(completion.text) for completion in completions)
-        limits = self._max_tokens if passages else self._max_tokens["query"]
+        made = iter(completions)
+        texts: dict[str, list[str]] = {"query": [], "passage": []}
+        origins: dict[str, str] = {}
+        for field, text, origin in _texts(record):
+            if origin.code != self._target.code:
+                text = clean(next(made).text)
+                # Some chat models add remarks below the translation of a query; a query is one line.
+                text = text.splitlines()[0].strip() if field == "query" else text
+                origins[field] = origin.code
+            texts[field].append(text)
         step = {
             "step": self.name,
-            "from": language(record["lang"]).code,
+            **_from(origins),
             "to": self._target.code,
-            **provenance(self._engine, self._sampling, limits, completions),
+            **provenance(self._engine, self._sampling, self._limits(origins), completions),
         }
-        # Some chat models add remarks below the translation of a query; a query is one line.
-        return advanced(
-            record,
-            step,
-            query=query.splitlines()[0].strip(),
-            lang=self._target.code,
-            **({"passages": passages} if passages else {}),
-        )
+        passages = {"passages": texts["passage"]} if texts["passage"] else {}
+        [query] = texts["query"]
+        return advanced(record, step, query=query, lang=self._target.code, **passages, passages_lang=None)
+
+    def _request(self, record: Record, number: int, field: str, text: str, origin: Language) -> Request:
+        if not text.strip():
+            raise XqeError(f"the {field} is empty")
+        limit = most_tokens(text, self._max_tokens[field])
+        return request(self._prompt(text, field, origin), text, limit, self._sampling, record, number)
+
+    def _limits(self, fields: Iterable[str]) -> int | dict[str, int]:
+        limits = {field: limit for field, limit in self._max_tokens.items() if field in fields}
+        return limits["query"] if list(limits) == ["query"] else limits
 
     def _prompt(self, text: str, field: str, origin: Language) -> Prompt:
         template, is_chat = self._templates[field], self._engine.is_chat
@@ -92,9 +97,16 @@ def most_tokens(text: str, limit: int) -> int:
     return min(limit, 16 + len(text.encode("utf-8", "replace")) // 2)
 
 
-def _texts(record: Record) -> Iterator[tuple[str, str]]:
-    for field, texts in (("query", [record["query"]]), ("passage", record.get("passages", []))):
-        for text in texts:
-            if not text.strip():
-                raise XqeError(f"the {field} is empty")
-            yield field, text
+def _texts(record: Record) -> Iterator[tuple[str, str, Language]]:
+    """The query and then the passages, each with what it is and with its language."""
+    spoken = language(record.get("lang", ""))
+    yield "query", record["query"], spoken
+    if passages := record.get("passages"):
+        written = language(passages_lang(record))
+        yield from (("passage", text, written) for text in passages)
+
+
+def _from(origins: Mapping[str, str]) -> dict[str, str]:
+    """What a step says of the languages that it translated from."""
+    first, *others = dict.fromkeys(origins.values())
+    return {"from": first, **({"passages_from": others[0]} if others else {})}

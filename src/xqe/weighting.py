@@ -16,7 +16,8 @@ to it:
     coverage = idf-weighted share of the query's stems that occur in the passages (their mean)
     share    = GREATEST_SHARE - (GREATEST_SHARE - LEAST_SHARE) x coverage
 
-A passage that has none of the query's words is likely to be about something else. docs/performance.md has the figures.
+A passage that has none of the query's words is likely to be about something else. That is not so of passages that were
+written in another language than the query's: there the query has LEAST_SHARE. docs/performance.md has the figures.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from typing import TYPE_CHECKING
 
 from xqe.analysis import is_added
 from xqe.errors import InputError
-from xqe.records import Record, has_failed
+from xqe.records import Record, has_failed, passages_lang
 
 if TYPE_CHECKING:
     from xqe.index import Index
@@ -92,7 +93,8 @@ def weighted_query(record: Record, index: Index, weighting: Weighting, where: st
         expansion = _heaviest(expansion, index, weighting.passage_terms)
     query_weight = weighting.query_weight
     if query_weight is None:
-        query_weight = auto_weight(query, expansion, index)
+        share = None if passages_lang(record) == record.get("lang", "") else LEAST_SHARE
+        query_weight = auto_weight(query, expansion, index, share)
 
     source = Counter(terms_of(_untranslated(record, where)) if weighting.source_weight > 0 else [])
     parts = {
@@ -121,16 +123,26 @@ def _mean_counts(passages: list[list[str]]) -> dict[str, float]:
     return weights
 
 
-def auto_weight(query: Mapping[str, int], expansion: Mapping[str, float], index: Index) -> float:
-    """How often a query must be repeated to have its share of all weight (see above); never less than once."""
+def auto_weight(
+    query: Mapping[str, int], expansion: Mapping[str, float], index: Index, share: float | None = None
+) -> float:
+    """How often a query must be repeated to have its share of all weight; never less than once.
+
+    share: None is the one that depends on how far the passages keep to the query (see above).
+    """
     if not query or not expansion:
         return 1.0
+    if share is None:
+        share = GREATEST_SHARE - (GREATEST_SHARE - LEAST_SHARE) * _coverage(query, expansion, index)
+    return max(1.0, share / (1 - share) * sum(expansion.values()) / sum(query.values()))
+
+
+def _coverage(query: Mapping[str, int], expansion: Mapping[str, float], index: Index) -> float:
     stems = [term for term in query if not is_added(term)]
     idfs = index.idfs(stems)
     total = sum(idfs)
     held = sum(idf * min(1.0, expansion.get(term, 0.0)) for term, idf in zip(stems, idfs, strict=True))
-    share = GREATEST_SHARE - (GREATEST_SHARE - LEAST_SHARE) * (held / total if total else 0.0)
-    return max(1.0, share / (1 - share) * sum(expansion.values()) / sum(query.values()))
+    return held / total if total else 0.0
 
 
 def _heaviest(weights: Mapping[str, float], index: Index, most: int) -> dict[str, float]:

@@ -13,6 +13,7 @@ from xqe.commands.generating import SERVER
 from xqe.commands.streams import FAILED_STATUS, Queries, emit, first_of
 from xqe.errors import XqeError
 from xqe.expand import PASSAGE_TOKENS, Strategy
+from xqe.languages import LANGUAGES
 from xqe.messages import progress, say
 
 if TYPE_CHECKING:
@@ -43,7 +44,15 @@ class Work:
     """What is to be done, and by which model."""
 
     strategy: Annotated[Strategy | None, options.STRATEGY] = None
-    to: Annotated[str | None, options.TO] = None
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="LANG",
+            show_default=False,
+            help=f"Language to translate into; of an expansion, to write the passages in: {' '.join(LANGUAGES)}.",
+        ),
+    ] = None
     lang: Annotated[str | None, options.spoken("--lang", "--from")] = None
     model: Annotated[
         str | None,
@@ -80,8 +89,8 @@ def export(
 ) -> None:
     """Write the requests of an expansion or a translation.
 
-    Reads query records, writes a batch file: what "xqe expand" (with --strategy) or "xqe translate" (with --to) would
-    send to a server. The server need not run, and no key is needed.
+    Reads query records, writes a batch file: what "xqe expand" (with --strategy) or "xqe translate" (with --to alone)
+    would send to a server. The server need not run, and no key is needed.
     """
     from xqe.engines.batchfile import RequestWriter
     from xqe.generation import Tally, run
@@ -138,13 +147,10 @@ def import_(
 
 
 def _stage(work: Work, expansion: options.Expansion, generation: options.Generation) -> Callable[[Engine], Stage]:
-    """What makes the stage that is asked for. Raises XqeError unless that is exactly one."""
-    expands = work.strategy is not None or expansion.prompt is not None
-    if expands and work.to is not None:
-        raise XqeError("both an expansion and --to are given", "one batch does one step; leave one of them out")
-    if expands:
+    """What makes the stage that is asked for. Raises XqeError if none is."""
+    if work.strategy is not None or expansion.prompt is not None:
         strategy, max_tokens = work.strategy or Strategy.ZEROSHOT, work.max_tokens or PASSAGE_TOKENS
-        return expand.stage_of(strategy, expansion, generation, max_tokens)
+        return expand.stage_of(strategy, expansion, generation, max_tokens, work.to)
     if work.to is None:
         raise XqeError("neither --strategy nor --to is given", "--strategy NAME expands, and --to LANG translates")
     for option in fields(expansion):

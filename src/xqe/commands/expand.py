@@ -11,6 +11,7 @@ from xqe.commands import options
 from xqe.commands.generating import run_stage, sampling_of
 from xqe.commands.streams import Queries
 from xqe.expand import PASSAGE_TOKENS, Strategy
+from xqe.languages import language
 
 if TYPE_CHECKING:
     from xqe.engines.base import Engine
@@ -22,6 +23,7 @@ def expand(
     query: options.Query = None,
     strategy: Annotated[Strategy, options.STRATEGY] = Strategy.ZEROSHOT,
     lang: Annotated[str | None, options.spoken("--lang")] = None,
+    to: Annotated[str | None, options.WRITTEN_IN] = None,
     *,
     expansion: options.Expansion,
     files: options.Input = None,
@@ -30,27 +32,36 @@ def expand(
     ] = PASSAGE_TOKENS,
     generation: options.Generation,
 ) -> None:
-    """Write passages that could answer each query, in the query's language.
+    """Write passages that could answer each query, in the query's language, or with --to directly in another one.
 
     Reads query records, writes them with "passages". A model without a chat template is shown worked examples
     whatever the strategy, because it continues texts and follows no instructions.
     """
-    stage = stage_of(strategy, expansion, generation, max_tokens)
+    stage = stage_of(strategy, expansion, generation, max_tokens, to)
     run_stage(Queries(query, files, "--lang", lang), generation, stage)
 
 
 def stage_of(
-    strategy: Strategy, expansion: options.Expansion, generation: options.Generation, max_tokens: int
+    strategy: Strategy,
+    expansion: options.Expansion,
+    generation: options.Generation,
+    max_tokens: int,
+    to: str | None = None,
 ) -> Callable[[Engine], Expand]:
-    """What makes the stage for an engine; the files that the options name are read now."""
+    """What makes the stage for an engine; the files that the options name are read and checked now."""
     from xqe import prompts
     from xqe.examples import Chooser
     from xqe.expand import Expand
 
+    target = language(to, "--to") if to is not None else None
     template = prompts.load(expansion.prompt, "expand") if expansion.prompt is not None else strategy.template
     choose = None
     if expansion.examples is not None or expansion.shots is not None:
         shots = template.shots if expansion.shots is None else expansion.shots
         choose = Chooser(expansion.examples, shots, generation.seed)
+    if target is not None:
+        template.across()
+        if choose is not None:
+            choose.require_passages_in(target)
     sampling = sampling_of(generation)
-    return lambda engine: Expand(engine, template, choose, expansion.samples, sampling, max_tokens)
+    return lambda engine: Expand(engine, template, choose, expansion.samples, sampling, max_tokens, target)

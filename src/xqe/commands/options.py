@@ -150,6 +150,12 @@ Store = Annotated[
 # What several commands say of an option that each has in a type or with a default of its own.
 STRATEGY = typer.Option("--strategy", "-s", help="The paper's prompts.")
 TO = typer.Option("--to", metavar="LANG", help=f"Language to translate into: {' '.join(LANGUAGES)}.")
+WRITTEN_IN = typer.Option(
+    "--to",
+    metavar="LANG",
+    show_default=False,
+    help=f"Language to write the passages in, with no translation: {' '.join(LANGUAGES)}. [default: the query's]",
+)
 
 
 OF_THE_STEP = "that of xqe expand or xqe translate"

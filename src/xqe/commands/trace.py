@@ -35,10 +35,11 @@ _EXPANSION = tuple(field.name for field in fields(options.Expansion))
 
 
 class Order(StrEnum):
-    """Which of two generating steps comes first."""
+    """Which of two generating steps comes first, or that the passages are written in the other language at once."""
 
     TE = "te"
     ET = "et"
+    DIRECT = "direct"
 
 
 @options.takes(
@@ -56,7 +57,12 @@ def trace(
     to: Annotated[str | None, options.TO] = None,
     strategy: Annotated[Strategy | None, options.STRATEGY] = None,
     order: Annotated[
-        Order, typer.Option("--order", help="Translate, then expand (te), or expand, then translate (et).")
+        Order,
+        typer.Option(
+            "--order",
+            help="Translate, then expand (te); expand, then translate (et); or write the passages in the language of "
+            "--to, and translate nothing (direct).",
+        ),
     ] = Order.TE,
     relevant: Annotated[
         list[str] | None,
@@ -89,11 +95,13 @@ def trace(
     _check_effect(context, expands, to is not None)
     check_searching(searching)
     makes: list[Make] = []
-    if to is not None:
+    is_direct = order is Order.DIRECT
+    if to is not None and not is_direct:
         makes.append(translate.stage_of(to, generation, max_tokens))
     if expands:
         chosen, most = strategy or Strategy.ZEROSHOT, max_tokens or PASSAGE_TOKENS
-        makes.insert(len(makes) if order is Order.TE else 0, expand.stage_of(chosen, expansion, generation, most))
+        expansion_step = expand.stage_of(chosen, expansion, generation, most, to if is_direct else None)
+        makes.insert(len(makes) if order is Order.TE else 0, expansion_step)
     queries = Queries(query, files, "--lang" if makes or lang is not None else "", lang)
     from xqe.index import open_index
     from xqe.tracing import as_record, traced

@@ -87,6 +87,8 @@ def _described(step: Mapping[str, Any]) -> str:
         said.append(f"{_language(step['from'])} → {_language(step['to'])}")
     if "strategy" in step:
         said.append(f"{step['strategy']} with {step['shots']} examples" if "shots" in step else str(step["strategy"]))
+        if "to" in step:
+            said.append(f"in {_language(step['to'])}")
     if "model" in step:
         said.append(str(step["model"]))
     return ", ".join(said)

@@ -79,11 +79,13 @@ class Job(Generic[T]):
     """An item and the requests it needs; the engine fills `completions`, one for each request, in their order.
 
     An engine leaves alone what is filled already, and the positions that are `claimed`: somebody else answers them.
-    on_completion: called as (position, completion) whenever one is filled, in whatever thread fills it.
+    id: what the requests are for, for engines that name them to somebody else. on_completion: called as (position,
+    completion) whenever one is filled, in whatever thread fills it.
     """
 
     item: T
     requests: list[Request]
+    id: str = ""
     completions: list[Completion | None] = field(default_factory=list)
     claimed: set[int] = field(default_factory=set)
     on_completion: Callable[[int, Completion], None] | None = None

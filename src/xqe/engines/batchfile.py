@@ -40,7 +40,7 @@ def custom_id(identifier: str, number: int, body: Mapping[str, Any]) -> str:
 class RequestWriter(ServedEngine):
     """Writes each request as a line of a batch file, and completes it with a text that stands for its answer.
 
-    The item of a job must be a record. A request that was written already, of a record that is there twice, is not
+    A job must have an id. A request that was written already, of a record that is there twice, is not
     written again. written: how many were.
     """
 
@@ -69,7 +69,7 @@ class RequestWriter(ServedEngine):
 class ResultReader(ServedEngine):
     """Answers from files of results, which are read at once. Raises InputError for a line that is no result.
 
-    The item of a job must be a record. Of several results with the same custom_id the last one that succeeded counts,
+    A job must have an id. Of several results with the same custom_id the last one that succeeded counts,
     else the last.
     """
 
@@ -130,7 +130,7 @@ class ResultReader(ServedEngine):
 
 
 def _name(job: Job[Any], position: int, body: Mapping[str, Any]) -> str:
-    return custom_id(job.item["id"], position, body)
+    return custom_id(job.id, position, body)
 
 
 def _undigested(name: str) -> str:

@@ -4,19 +4,23 @@ A file holds `description`, perhaps `shots`; a table `[chat]` with `system` and 
 `[completion]` with the `text` that a pretrained model continues and the strings at which it must `stop`. Where a text
 shows worked examples it says `{examples}`, and `example` is the form of each. Which variables a text may name is fixed
 by its task (`TASKS`); one that is unknown, or one that is needed and missing, is an error that names it.
+
+A prompt for expansion may have `[direct.chat]` and `[direct.completion]`, forms for an answer in another language than
+the query's; what these do not say is as in `[chat]` and `[completion]`. Whichever is used for that must name
+`{target_language}`.
 """
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from string import Formatter
 from typing import Any
 
-from xqe.errors import InputError
+from xqe.errors import InputError, XqeError
 
 EXAMPLES = "examples"
 DEFAULT_SHOTS = 5
@@ -24,20 +28,21 @@ DEFAULT_SHOTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What prompts of one kind must say, and what their texts and worked examples may name."""
+    """What prompts of one kind must say, what their texts and worked examples may name, and whether they may have forms
+    for an answer in another language."""
 
     required: frozenset[str]
     variables: frozenset[str]
     example_variables: frozenset[str]
+    has_direct: bool = False
 
 
-_LANGUAGES = frozenset({"source_language", "target_language"})
+TARGET = "target_language"
+_LANGUAGES = frozenset({"source_language", TARGET})
+_ANSWERED = frozenset({"language", TARGET})
+_WORKED = frozenset({"query", "passage", "rationale", "rephrasing"})
 TASKS = {
-    "expand": Task(
-        frozenset({"query"}),
-        frozenset({"query", "language"}),
-        frozenset({"query", "passage", "rationale", "rephrasing"}),
-    ),
+    "expand": Task(frozenset({"query"}), frozenset({"query"}) | _ANSWERED, _WORKED | _ANSWERED, has_direct=True),
     "translate": Task(
         frozenset({"text"}), frozenset({"text"}) | _LANGUAGES, frozenset({"source", "target"}) | _LANGUAGES
     ),
@@ -66,13 +71,31 @@ Prompt = Chat | Text
 @dataclass(frozen=True, slots=True)
 class Template:
     """One prompt file. `render` fills it for a chat model or for a pretrained one; where it shows worked examples,
-    it shows `shots` of them unless the user asks for another number."""
+    it shows `shots` of them unless the user asks for another number. direct: the prompt for an answer in another
+    language than the query's, where that is another one."""
 
     name: str
     description: str
     chat: Mapping[str, str]
     completion: Mapping[str, Any]
     shots: int = DEFAULT_SHOTS
+    direct: Template | None = None
+
+    def across(self) -> Template:
+        """The prompt for an answer in another language than the query's. Raises XqeError if it does not name that."""
+        template = self.direct or self
+        forms = {
+            "chat": (template.chat["system"], template.chat["user"]),
+            "completion": (template.completion["text"],),
+        }
+        for form, texts in forms.items():
+            if not any(TARGET in _variables(text) for text in texts):
+                place = f"direct.{form}" if self.direct else form
+                raise XqeError(
+                    f"the prompt {self.name} does not name {{{TARGET}}} in [{place}]",
+                    "without it the model is not told which language to write with --to",
+                )
+        return template
 
     def shows_examples(self, chat: bool) -> bool:
         """True if the form for chat models (or the one for pretrained models) contains worked examples."""
@@ -81,7 +104,7 @@ class Template:
     def example_fields(self, chat: bool) -> frozenset[str]:
         """The fields that each worked example must have; empty where none are shown."""
         form = self.chat if chat else self.completion
-        return frozenset(_variables(form["example"])) if "example" in form else frozenset()
+        return _WORKED.intersection(_variables(form.get("example", "")))
 
     def render(self, chat: bool, variables: Mapping[str, str], examples: Sequence[Mapping[str, str]] = ()) -> Prompt:
         """Return the prompt with `variables` filled in and every one of `examples` shown, in their order."""
@@ -120,11 +143,32 @@ def parse(name: str, text: str, task: Task, where: str) -> Template:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{where}: {error}", "see docs/cli.md, prompt files") from None
-    chat, completion = _table(data, "chat", where), _table(data, "completion", where)
-    _reject_unknown(data, {"description", "shots", "chat", "completion"}, where)
-    _reject_unknown(chat, {"system", "user", "example"}, f"{where}: [chat]")
-    _reject_unknown(completion, {"text", "example", "stop"}, f"{where}: [completion]")
-    for form, main, place in ((chat, "user", f"{where}: [chat]"), (completion, "text", f"{where}: [completion]")):
+    chat, completion = _forms(data, "", task, where)
+    tables = {"chat", "completion"}
+    _reject_unknown(data, {"description", "shots", *tables, *(("direct",) if task.has_direct else ())}, where)
+    shots = data.get("shots", DEFAULT_SHOTS)
+    if not isinstance(shots, int) or shots < 1:
+        raise InputError(f"{where}: shots must be a whole number above 0", "it says how many worked examples are shown")
+    made = Template(name, str(data.get("description", "")), chat, completion, shots)
+    if "direct" not in data:
+        return made
+    direct = _table(data, "direct", where)
+    _reject_unknown(direct, tables, f"{where}: [direct]")
+    for key in tables & direct.keys():  # what it does not say is as in the other form
+        direct[key] = {**data[key], **_table(direct, key, where, "direct.")}
+    chat, completion = _forms(direct, "direct.", task, where)
+    made = replace(made, direct=replace(made, chat=chat, completion=completion))
+    made.across()
+    return made
+
+
+def _forms(data: Mapping[str, Any], prefix: str, task: Task, where: str) -> tuple[Mapping[str, str], Mapping[str, Any]]:
+    """The tables "chat" and "completion", validated; `prefix` is what stands before their names."""
+    chat, completion = _table(data, "chat", where, prefix), _table(data, "completion", where, prefix)
+    in_chat, in_completion = f"{where}: [{prefix}chat]", f"{where}: [{prefix}completion]"
+    _reject_unknown(chat, {"system", "user", "example"}, in_chat)
+    _reject_unknown(completion, {"text", "example", "stop"}, in_completion)
+    for form, main, place in ((chat, "user", in_chat), (completion, "text", in_completion)):
         texts = [form.get("system", ""), form.get(main)] if main == "user" else [form.get(main)]
         if not all(isinstance(t, str) for t in texts):
             raise InputError(f"{place} {main} is missing", "see docs/cli.md, prompt files")
@@ -141,18 +185,15 @@ def parse(name: str, text: str, task: Task, where: str) -> Template:
     stop = completion.get("stop")
     if not isinstance(stop, list) or not stop or not all(isinstance(s, str) and s for s in stop):
         raise InputError(
-            f"{where}: [completion] stop must be a list of strings", "a pretrained model does not stop by itself"
+            f"{in_completion} stop must be a list of strings", "a pretrained model does not stop by itself"
         )
-    shots = data.get("shots", DEFAULT_SHOTS)
-    if not isinstance(shots, int) or shots < 1:
-        raise InputError(f"{where}: shots must be a whole number above 0", "it says how many worked examples are shown")
-    return Template(name, str(data.get("description", "")), {"system": "", **chat}, completion, shots)
+    return {"system": "", **chat}, completion
 
 
-def _table(data: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
+def _table(data: Mapping[str, Any], key: str, where: str, prefix: str = "") -> dict[str, Any]:
     table = data.get(key)
     if not isinstance(table, dict):
-        raise InputError(f"{where}: the table [{key}] is missing", "see docs/cli.md, prompt files")
+        raise InputError(f"{where}: the table [{prefix}{key}] is missing", "see docs/cli.md, prompt files")
     return table
 
 
