@@ -1,0 +1,186 @@
+"""xqe inspect: how good generated texts look, where there are no relevance judgements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from xqe import jsonl
+from xqe.commands import options
+from xqe.commands.screens import on_screen
+from xqe.commands.streams import Queries, emit, report_failures
+from xqe.errors import XqeError
+from xqe.records import Record, has_failed
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from xqe.commands.sections import Row as Line
+    from xqe.inspection import Measure, Row, Value
+
+_GROUP_WIDTH = 10  # columns of a terminal that a group takes
+_MEASURE_WIDTH = 16
+
+
+def inspect(
+    files: options.Input = None,
+    summary: Annotated[
+        bool, typer.Option("--summary", help="Write means over the records instead of the records.")
+    ] = False,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            metavar="FIELD,...",
+            show_default=False,
+            help="A summary for each value of these fields, of the inspection or of the record. "
+            "[default: model,strategy,order,source.lang,lang]",
+        ),
+    ] = None,
+    examples: Annotated[
+        str | None,
+        typer.Option(
+            "--examples",
+            metavar="FILE",
+            show_default=False,
+            help="The worked examples that xqe expand was given with --examples. [default: the built-in ones]",
+        ),
+    ] = None,
+    form: options.ScreenFormat = None,
+) -> None:
+    """Measure generated texts without relevance judgements.
+
+    Reads records that xqe expand or xqe translate made, writes them with "inspection": measures of each passage, or of
+    the translated query where there are no passages, and their means. How much of the query the text keeps, how much
+    comes from the worked examples, its language and script, repetition; and flags for what is wrong with it.
+    "inspection" is null for a record that failed, or that has nothing generated.
+    """
+    fields = _fields(by)
+    queries = Queries(None, files)
+    from xqe.inspection import BY, Inspector, inspected
+
+    Inspector(examples)  # a bad file is named before anything is read
+    shown = on_screen(form)
+    records = inspected(queries, examples)
+    if summary or fields:
+        count, failures = _summarise(records, fields or BY, shown)
+    elif shown:
+        count, failures = _show(records)
+    else:
+        count, failures = emit(records, "inspect", queries.total)
+    report_failures(count, failures)
+
+
+def _fields(by: str | None) -> tuple[str, ...]:
+    fields = () if by is None else tuple(name.strip() for name in by.split(","))
+    if not all(all(name.split(".")) for name in fields) or len(set(fields)) < len(fields):
+        raise XqeError(f'--by: "{by}" does not name one or more fields', "for example strategy,order")
+    return fields
+
+
+def _summarise(records: Iterable[Record], fields: Sequence[str], shown: bool) -> tuple[int, int]:
+    from xqe.inspection import summary
+
+    rows = summary(records, fields)
+    if shown:
+        jsonl.write(_tables(rows, fields))
+    else:
+        for row in rows:
+            jsonl.write(jsonl.dumps(asdict(row)))
+    return rows[0].records, rows[0].failed
+
+
+def _show(records: Iterable[Record]) -> tuple[int, int]:
+    count = failures = 0
+    for record in records:
+        jsonl.write(f"{_text(record)}\n")
+        count += 1
+        failures += has_failed(record)
+    return count, failures
+
+
+# ---------------------------------------------------------------- for a person
+
+
+def _tables(rows: Sequence[Row], fields: Sequence[str]) -> str:
+    """Measures down and groups across, as many groups side by side as the terminal has room for."""
+    import shutil
+
+    from xqe.commands.screens import rendered
+
+    room = shutil.get_terminal_size().columns - _MEASURE_WIDTH
+    across = max(1, room // _GROUP_WIDTH)
+    parts: list[Any] = []
+    for first in range(0, len(rows), across):
+        parts += [*([""] if first else []), _table(rows[first : first + across], fields)]
+    return rendered(*parts)
+
+
+def _table(rows: Sequence[Row], fields: Sequence[str]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    from xqe.commands.screens import legible
+    from xqe.inspection import FLAGGED, MEASURES
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column(Text("\n".join(fields)), no_wrap=True)
+    for row in rows:
+        values = [row.group[name] or "-" for name in fields] if row.group else ["all"]
+        table.add_column(Text(legible("\n".join(values))), justify="right", min_width=5, overflow="fold")
+    table.add_row("records", *(f"{row.records:,}" for row in rows))
+    if any(row.failed for row in rows):
+        table.add_row("failed", *(f"{row.failed:,}" for row in rows))
+    for measure in MEASURES:
+        table.add_row(_heading(measure), *(_number(measure.kind, row.measures[measure.name]) for row in rows))
+    table.add_row(f"{FLAGGED} %", *(_number("flag", row.flagged) for row in rows))
+    return table
+
+
+def _heading(measure: Measure) -> str:
+    return measure.name if measure.kind == "count" else f"{measure.name} %"
+
+
+def _number(kind: str, value: Value) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.1f}" if kind == "count" else f"{100 * value:.1f}"
+
+
+def _text(record: Record) -> str:
+    from rich.text import Text
+
+    from xqe.commands.screens import rendered
+    from xqe.commands.sections import ERROR, QUIET, plain, section
+
+    said = Text.assemble(plain(record["query"]), plain(f"  {record['id']}", QUIET))
+    found = record["inspection"]
+    if found is None:
+        error = record.get("error")
+        message = error.get("message", "") if isinstance(error, dict) else "nothing generated"
+        return rendered(section("query", said, [("", plain(message, ERROR if error else QUIET))]))
+    if "query" in found:
+        return rendered(section("query", said, _lines(found["query"])))
+    parts = [section("query", said)]
+    for passage, values in zip(record["passages"], found["passages"], strict=True):
+        parts.append(section("passage", plain(passage), _lines(values)))
+    return rendered(*parts)
+
+
+def _lines(values: dict[str, Any]) -> Iterator[Line]:
+    """The flags that are up, then the measures that the text has."""
+    from xqe.commands.sections import ERROR, QUIET, plain
+    from xqe.inspection import FLAGS, MEASURES
+
+    if up := [name for name in FLAGS if values[name]]:
+        yield "flags", plain(", ".join(up), ERROR)
+    shares = [
+        f"{measure.name} {100 * values[measure.name]:.0f} %"
+        for measure in MEASURES
+        if measure.kind == "share" and values[measure.name] is not None
+    ]
+    size = [f"{values[name]} {name}" for name in ("words", "characters") if values[name] is not None]
+    yield "measures", plain(", ".join([values["language"] or "language not certain", *shares, *size]), QUIET)
