@@ -47,6 +47,16 @@ def objects(finished: subprocess.CompletedProcess[str]) -> list[dict[str, object
     return [json.loads(line) for line in finished.stdout.splitlines()]
 
 
+def note(differences: int) -> list[str]:
+    """The words below a table with differences."""
+    return f"* p < 0.05 in a paired randomization test, adjusted for {differences} differences (Holm)".split()
+
+
+def title(text: str) -> list[str]:
+    """The words above a matrix."""
+    return f"{text}; columns are index.lang".split()
+
+
 # ---- data ----
 
 
@@ -60,6 +70,8 @@ def test_jsonl_has_one_object_a_run_in_full_precision(tmp_path: Path) -> None:
             "missing": 0,
             "measures": {"Hit@1": 0.5, "MRR": 0.75, "Recall@50": 0.75},
             "difference": None,
+            "comparison": None,
+            "interval": None,
         }
     ]
     assert (done.stderr, done.returncode) == ("", 0)
@@ -214,6 +226,236 @@ def test_runs_are_compared_with_the_first(tmp_path: Path) -> None:
     ]
 
 
+# ---- significance ----
+
+MANY = "".join(f"q{number} 0 good 1\n" for number in range(40))
+
+
+def ranked(*ranks: int, **fields: object) -> str:
+    """Records of one query for each rank, which is that of its relevant document; 0 for none."""
+    return records(
+        *(
+            {
+                "id": f"q{number}",
+                **fields,
+                "hits": hits(*(f"bad{place}" for place in range(rank - 1)), *(["good"] if rank else [])),
+            }
+            for number, rank in enumerate(ranks)
+        )
+    )
+
+
+OLD, NEW = ranked(*[1] * 40), ranked(*[1] * 28, *[2] * 12)  # 12 of 40 fall from rank 1 to 2: MRR 1 to 0.85
+
+
+def test_a_difference_says_how_sure_it_is(tmp_path: Path) -> None:
+    """Twelve of twelve queries that differ have lost: 2 of 4,096 ways to swap them are as extreme."""
+    done = eval_(tmp_path, "--qrels", "qrels", "old", "new", "-m", "MRR,Hit@5", qrels=MANY, old=OLD, new=NEW)
+    old, new = objects(done)
+    assert (old["comparison"], old["interval"], new["interval"]) == (None, None, None)
+    assert new["comparison"] == {
+        "MRR": {
+            "test": "randomization",
+            "p": pytest.approx(2 / 4096),
+            "p_holm": pytest.approx(4 / 4096),
+            "interval": pytest.approx([-0.221975, -0.063740], abs=1e-6),  # scipy, of 0.5 and -0.5 more
+            "wins": 0,
+            "ties": 28,
+            "losses": 12,
+        },
+        "Hit@5": {
+            "test": "randomization",
+            "p": 1.0,
+            "p_holm": 1.0,
+            "interval": pytest.approx([-0.068826, 0.068826], abs=1e-6),
+            "wins": 0,
+            "ties": 40,
+            "losses": 0,
+        },
+    }
+
+
+def test_the_table_marks_what_is_significant_and_shows_intervals(tmp_path: Path) -> None:
+    arguments = ("--qrels", "many", "old", "new", "-m", "MRR,Hit@5", "--format", "table")
+    done = eval_(tmp_path, *arguments, many=MANY, old=OLD, new=NEW)
+    assert [line.split() for line in done.stdout.splitlines()] == [
+        ["run", "queries", "missing", "MRR", "Hit@5"],
+        ["old", "40", "0", "100.00", "100.00"],
+        ["new", "40", "0", "85.00", "-15.00*", "100.00", "+0.00"],
+        note(2),
+    ]
+    done = eval_(tmp_path, *arguments, "--ci", "--test", "t")
+    assert done.stdout.splitlines()[2].split()[3:7] == ["85.00", "[75.14,91.53]", "-15.00*", "[-22.20,-6.37]"]
+    assert done.stdout.splitlines()[3] == "* p < 0.05 in a paired t-test, adjusted for 2 differences (Holm)"
+    done = eval_(tmp_path, *arguments, "--test", "none")
+    assert done.stdout.splitlines()[2:] == ["new       40        0  85.00 -15.00  100.00 +0.00"]
+
+
+def test_the_baseline_is_the_first_row_and_each_run_stands_once(tmp_path: Path) -> None:
+    done = eval_(
+        tmp_path, "--qrels", "qrels", "new", "old", "--baseline", "old", "-m", "MRR", qrels=MANY, old=OLD, new=NEW
+    )
+    assert [(row["run"], row["difference"]) for row in objects(done)] == [
+        ("old", None),
+        ("new", {"MRR": pytest.approx(-0.15)}),
+    ]
+    piped = eval_(tmp_path, "--qrels", "qrels", "--baseline", "old", "-m", "MRR", stdin=NEW)
+    assert [row["run"] for row in objects(piped)] == ["old", "<stdin>"]
+
+
+# ---- a matrix, and single queries ----
+
+CROSSED_OLD = "".join(
+    ranked(*[rank] * 10, source={"lang": source}, index={"lang": target})
+    for (source, target), rank in {("de", "en"): 1, ("de", "fr"): 1, ("ar", "en"): 2, ("ar", "fr"): 4}.items()
+)
+CROSSED_NEW = CROSSED_OLD.replace("bad0", "good0").replace('"lang": "de"', '"lang": "de" ')
+TEN = "".join(f"q{number} 0 good 1\nq{number} 0 good0 1\n" for number in range(10))
+CROSSED = ("--by", "source.lang,index.lang", "--matrix", "-m", "MRR")
+
+
+def test_a_matrix_has_lines_columns_and_margins(tmp_path: Path) -> None:
+    done = eval_(
+        tmp_path, "--qrels", "qrels", "old", "new", *CROSSED, "--format", "table",
+        qrels=TEN, old=CROSSED_OLD, new=CROSSED_NEW,
+    )  # fmt: skip
+    assert [line.split() for line in done.stdout.splitlines()] == [
+        title("MRR of old: 40 queries"),
+        ["source.lang", "en", "fr", "all"],
+        ["ar", "50.00", "25.00", "37.50"],
+        ["de", "100.00", "100.00", "100.00"],
+        ["all", "75.00", "62.50", "68.75"],
+        [],
+        title("MRR of new, beside old: 40 queries"),
+        ["source.lang", "en", "fr", "all"],
+        ["ar", "100.00", "+50.00*", "100.00", "+75.00*", "100.00", "+62.50*"],
+        ["de", "100.00", "+0.00", "100.00", "+0.00", "100.00", "+0.00"],
+        ["all", "100.00", "+25.00*", "100.00", "+37.50*", "100.00", "+31.25*"],
+        [],
+        note(9),
+    ]
+
+
+def test_a_matrix_as_jsonl_has_its_margins_as_rows(tmp_path: Path) -> None:
+    done = eval_(tmp_path, "--qrels", "qrels", "old", *CROSSED, qrels=TEN, old=CROSSED_OLD)
+    assert [(row["group"], row["queries"], row["measures"]["MRR"]) for row in objects(done)] == [  # type: ignore[index]
+        ({"source.lang": "ar", "index.lang": "en"}, 10, 0.5),
+        ({"source.lang": "ar", "index.lang": "fr"}, 10, 0.25),
+        ({"source.lang": "de", "index.lang": "en"}, 10, 1.0),
+        ({"source.lang": "de", "index.lang": "fr"}, 10, 1.0),
+        ({"source.lang": "ar"}, 20, 0.375),
+        ({"source.lang": "de"}, 20, 1.0),
+        ({"index.lang": "en"}, 20, 0.75),
+        ({"index.lang": "fr"}, 20, 0.625),
+        ({}, 40, 0.6875),
+    ]
+
+
+def test_queries_one_by_one(tmp_path: Path) -> None:
+    arguments = ("--qrels", "three", "old", "new", "-m", "MRR", "--per-query")
+    one, other = ranked(1, 2, 4, index={"lang": "en"}), ranked(2, 1, index={"lang": "en"})
+    done = eval_(tmp_path, *arguments, three="".join(MANY.splitlines(True)[:3]), old=one, new=other)
+    keys = ("run", "group", "id", "missing", "measures", "difference")
+    expected: list[tuple[object, ...]] = [
+        ("old", {}, "q0", False, {"MRR": 1.0}, None),
+        ("old", {}, "q1", False, {"MRR": 0.5}, None),
+        ("old", {}, "q2", False, {"MRR": 0.25}, None),
+        ("new", {}, "q0", False, {"MRR": 0.5}, {"MRR": -0.5}),
+        ("new", {}, "q1", False, {"MRR": 1.0}, {"MRR": 0.5}),
+        ("new", {}, "q2", True, {"MRR": 0.0}, {"MRR": -0.25}),
+    ]
+    assert objects(done) == [dict(zip(keys, values, strict=True)) for values in expected]
+    table = eval_(tmp_path, *arguments, "--format", "table")
+    assert [line.split() for line in table.stdout.splitlines()] == [
+        ["run", "query", "MRR"],
+        ["new", "q0", "50.00", "-50.00"],
+        ["new", "q2", "0.00", "-25.00"],
+        ["new", "q1", "100.00", "+50.00"],
+    ]
+    named = eval_(tmp_path, *arguments, "--by", "index.lang")
+    assert [row["group"] for row in objects(named)] == [{"index.lang": "en"}] * 6
+
+
+# ---- limits ----
+
+
+def judged(directory: Path, *arguments: str, **files: str) -> tuple[int, list[str]]:
+    done = eval_(
+        directory, "--qrels", "qrels", "-m", "MRR", *arguments, **{"qrels": MANY, "old": OLD, "new": NEW, **files}
+    )
+    assert done.stdout
+    return done.returncode, done.stderr.splitlines()
+
+
+def test_a_drop_is_one_line_and_status_1(tmp_path: Path) -> None:
+    fell = "xqe: MRR fell by 15.00 points, from 100.00 to 85.00 (p < 0.001, 40 queries); --max-drop allows 1.00"
+    assert judged(tmp_path, "--baseline", "old", "new", "--max-drop", "MRR=0.01") == (1, [fell])
+    assert judged(tmp_path, "old", "new", "--max-drop", "MRR=1%", "-q", "--format", "table") == (1, [fell])
+    rose = "xqe: MRR rose by 15.00 points, from 85.00 to 100.00 (p < 0.001, 40 queries); --max-drop allows 1.00; kept"
+    assert judged(tmp_path, "--baseline", "new", "old", "--max-drop", "MRR=0.01") == (0, [rose])
+    assert judged(tmp_path, "--baseline", "new", "old", "--max-drop", "MRR=0.01", "--quiet") == (0, [])
+
+
+def test_a_drop_that_may_be_chance_is_said_and_fails_if_strict(tmp_path: Path) -> None:
+    new = ranked(*[1] * 35, *[2] * 5)
+    line = (
+        "xqe: MRR fell by 6.25 points, from 100.00 to 93.75 (p 0.062, 40 queries), which may be chance; "
+        "--max-drop allows 1.00"
+    )
+    arguments = ("--baseline", "old", "new", "--max-drop", "MRR=0.01")
+    assert judged(tmp_path, *arguments, new=new) == (0, [line])
+    assert judged(tmp_path, *arguments, "--fail-under", "MRR=0.5", new=new) == (
+        0,
+        [line, "xqe: 2 limits kept, 1 of them in doubt"],
+    )
+    assert judged(tmp_path, *arguments, "--strict", new=new) == (1, [line])
+    # the t-test is surer of five equal drops
+    status, (line,) = judged(tmp_path, *arguments, "--test", "t", new=new)
+    assert (status, "(p 0.023, 40 queries)" in line) == (1, True)
+
+
+def test_values_below_their_limits(tmp_path: Path) -> None:
+    assert judged(tmp_path, "new", "--fail-under", "MRR=0.9,Hit@1=60%") == (
+        1,
+        ["xqe: MRR is 85.00 (40 queries); --fail-under asks for 90.00"],
+    )
+    assert judged(tmp_path, "new", "--fail-under", "MRR=0.85") == (
+        0,
+        ["xqe: MRR is 85.00 (40 queries); --fail-under asks for 85.00; kept"],
+    )
+    # several runs are named; a run given as the baseline is not asked
+    assert judged(tmp_path, "old", "new", "--fail-under", "MRR=0.9") == (
+        1,
+        ["xqe: new: MRR is 85.00 (40 queries); --fail-under asks for 90.00"],
+    )
+    assert judged(tmp_path, "--baseline", "new", "old", "--fail-under", "MRR=0.9") == (
+        0,
+        ["xqe: MRR is 100.00 (40 queries); --fail-under asks for 90.00; kept"],
+    )
+
+
+def test_limits_of_each_group(tmp_path: Path) -> None:
+    arguments = ("--qrels", "qrels", "--baseline", "new", "old", "-m", "MRR", "--by", "source.lang,index.lang")
+    files = {"qrels": TEN, "old": CROSSED_OLD, "new": CROSSED_NEW}
+    whole = eval_(tmp_path, *arguments, "--max-drop", "MRR=40%", **files)
+    assert (whole.returncode, whole.stderr[:60]) == (
+        0,
+        "xqe: MRR fell by 31.25 points, from 100.00 to 68.75 (p < 0.001, "[:60],
+    )
+    groups = eval_(tmp_path, *arguments, "--max-drop", "MRR=40%", "--each-group", **files)
+    assert groups.returncode == 1
+    assert [line.split(" points")[0] for line in groups.stderr.splitlines()] == [
+        "xqe: source.lang=ar index.lang=en: MRR fell by 50.00",
+        "xqe: source.lang=ar index.lang=fr: MRR fell by 75.00",
+    ]
+
+
+def test_failed_records_of_the_baseline_do_not_make_the_status_1(tmp_path: Path) -> None:
+    failed = records({"id": "q1", "hits": [], "error": {"step": "translate"}}, {"id": "q2", "hits": hits("d3")})
+    assert eval_(tmp_path, "--qrels", "qrels", "--baseline", "old", "run", old=failed).returncode == 0
+    assert eval_(tmp_path, "--qrels", "qrels", "old", "run", old=failed).returncode == 1
+
+
 # ---- the table ----
 
 
@@ -228,6 +470,7 @@ def test_the_table_in_a_file_is_percent_and_unfolded(tmp_path: Path) -> None:
         ["run", "2", "0", "75.00", "50.00"],
         [name, "2", "0", "100.00", "+25.00", "100.00", "+50.00"],
         ["[red]b", "2", "0", "25.00", "-50.00", "0.00", "-50.00"],
+        note(4),
     ]
 
 
@@ -280,7 +523,7 @@ def test_a_terminal_shows_the_table_in_colour_unless_told_not_to(tmp_path: Path)
 def test_a_narrow_terminal_folds_names_and_no_number(tmp_path: Path) -> None:
     shown = re.sub(r"\x1b\[[0-9;]*m", "", on_a_terminal(tmp_path, 44, "-m", "MRR,Hit@1"))
     assert max(len(line.rstrip("\r")) for line in shown.split("\n")) <= 44
-    assert re.findall(r"[+-]?\d+\.\d+", shown) == ["75.00", "50.00", "100.00", "100.00", "+25.00", "+50.00"]
+    assert re.findall(r"[+-]?\d+\.\d\d+", shown) == ["75.00", "50.00", "100.00", "100.00", "+25.00", "+50.00", "0.05"]
     assert "…" not in shown
 
 
@@ -334,6 +577,23 @@ BAD_RUNS = {
     "a run of several language pairs needs --by, for example --by source.lang,index.lang",
 }
 BAD_ARGUMENTS = {
+    ("--qrels", "qrels", "run", "--baseline", "run"): "the only RUN is the --baseline itself; "
+    "give another to compare with it",
+    ("--qrels", "qrels", "run", "--max-drop", "MRR=0.1"): "--max-drop: there is no run to compare with; "
+    "give --baseline RUN",
+    ("--qrels", "qrels", "run", "--fail-under", "MRR=30"): '--fail-under: "MRR=30" is not from 0 to 1; '
+    "for example MRR=0.30 or MRR=30%",
+    ("--qrels", "qrels", "run", "--strict"): "--strict: there is no drop to be strict about; give --max-drop",
+    ("--qrels", "qrels", "run", "--each-group"): "--each-group: there are no groups; name their fields with --by",
+    ("--qrels", "qrels", "run", "--by", "lang", "--each-group"): "--each-group: there are no limits; "
+    "give --fail-under or --max-drop",
+    ("--qrels", "qrels", "run", "--baseline", "b", "--max-drop", "MRR=0.1", "--test", "none"):
+    "--max-drop: without a test, a drop cannot be told from chance; leave --test none out, or give --strict",
+    ("--qrels", "qrels", "run", "--by", "lang", "--matrix"): "--matrix needs two fields; "
+    "for example --by source.lang,index.lang",
+    ("--qrels", "qrels", "run", "--per-query", "--ci"): "--per-query has no averages, so there is no --ci; "
+    "give one of them",
+    ("--qrels", "qrels", "run", "--baseline", "none"): "none: no such file or directory; check the path",
     ("run",): "missing option '--qrels'; see xqe eval --help",
     ("--qrels", "none", "run"): "none: no such file or directory; check the path",
     ("--qrels", "qrels", "none"): "none: no such file or directory; check the path",
@@ -373,6 +633,25 @@ def test_bad_runs(tmp_path: Path, text: str, line: str) -> None:
 @pytest.mark.parametrize(("arguments", "line"), BAD_ARGUMENTS.items())
 def test_bad_arguments(tmp_path: Path, arguments: tuple[str, ...], line: str) -> None:
     assert refused(eval_(tmp_path, *arguments)) == f"xqe: {line}\n"
+
+
+def test_runs_over_other_questions_are_not_compared(tmp_path: Path) -> None:
+    half, rest = ranked(*[1] * 20), "".join(ranked(*[1] * 40).splitlines(True)[20:])
+    done = eval_(tmp_path, "--qrels", "qrels", "--baseline", "half", "rest", qrels=MANY, half=half, rest=rest)
+    assert refused(done).splitlines()[-1] == (
+        "xqe: rest, half: they answer 20 and 20 queries and share 0, and are not compared; "
+        "give two runs over the same queries"
+    )
+    pairs = ranked(1, 1, source={"lang": "de"}, index={"lang": "en"})
+    others = ranked(1, 1, source={"lang": "fr"}, index={"lang": "en"})
+    done = eval_(
+        tmp_path, "--qrels", "qrels", "pairs", "others", "--by", "index.lang", "--max-drop", "MRR=0",
+        qrels="q0 0 good 1\nq1 0 good 1\n", pairs=pairs, others=others,
+    )  # fmt: skip
+    assert refused(done) == (
+        "xqe: others, pairs: they cover other queries or language pairs, and are not compared; "
+        "give two runs over the same\n"
+    )
 
 
 def test_a_query_twice_in_a_group(tmp_path: Path) -> None:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import json
 import random
 import struct
 from collections.abc import Iterable
 from math import log2
+from pathlib import Path
 
 import pytest
 import pytrec_eval
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trec_runs import CASES, case
 
+from xqe.comparison import Asked, compare
 from xqe.errors import InputError, XqeError
-from xqe.evaluate import Evaluation, average, compare, evaluate_run, judged, per_query, ranking
+from xqe.evaluate import Evaluation, average, evaluate_run, judged, per_query, ranking
 from xqe.groups import field_value, place
 from xqe.measures import DEFAULT, FAMILIES, Family, parse, parse_all
 from xqe.records import Record
-from xqe.trec import Answer
+from xqe.trec import Answer, read_qrels, read_run
 
+GOLDEN = Path(__file__).parent / "golden"
 Grades = dict[str, int]
 Hits = dict[str, float]
 
@@ -129,6 +136,34 @@ def test_values_of_many_queries_are_those_of_trec_eval() -> None:
         assert {name: values[name] for name in TREC_EVAL} == {
             name: raw[query][trec_name] for name, trec_name in TREC_EVAL.items()
         }
+
+
+def test_values_are_those_that_the_program_trec_eval_prints(tmp_path: Path) -> None:
+    """200 random runs; golden/make_trec_eval.py says where the program is from."""
+    golden = json.loads(gzip.decompress((GOLDEN / "trec_eval.json.gz").read_bytes()))
+    assert len(golden["cases"]) == CASES == 200
+    names = [next(name for name, trec_name in TREC_EVAL.items() if trec_name == one) for one in golden["measures"]]
+    assert sorted(names) == sorted(TREC_EVAL)
+    compared = 0
+    for number, expected in enumerate(golden["cases"]):
+        qrels_text, run_text, rel = case(number)
+        assert hashlib.sha256(f"{qrels_text}\0{run_text}\0{rel}".encode()).hexdigest() == expected["sha256"]
+        (tmp_path / "qrels").write_text(qrels_text, encoding="utf-8")
+        (tmp_path / "run").write_text(run_text, encoding="utf-8")
+        qrels = read_qrels(str(tmp_path / "qrels"))
+        evaluation = evaluate_run("run", read_run(str(tmp_path / "run")), qrels, MEASURES, rel)
+        for (_, query), values in evaluation.of().items():
+            printed = expected["values"].get(query, [0] * len(names))  # it prints none of a query that the run lacks
+            for name, value in zip(names, printed, strict=True):
+                assert values[name] == pytest.approx(value / 10_000, abs=5.001e-5), (number, query, name)
+                compared += 1
+        # its average counts the queries without a relevant document too: as 0, but for nDCG, which takes any grade
+        mean = average(evaluation.of().values())
+        for name, value in zip(names, expected["values"]["all"], strict=True):
+            part = len(evaluation.of()) / expected["num_q"]
+            if rel == 1 or not name.startswith("nDCG"):
+                assert mean[name] * part == pytest.approx(value / 10_000, abs=5.001e-5), (number, name)
+    assert compared > 10_000
 
 
 @settings(max_examples=100, deadline=None)
@@ -379,3 +414,44 @@ def test_a_run_is_worth_the_same_in_any_company() -> None:
     together = [(row.run, row.group, row.queries, row.measures) for row in compare([one, two])]
     apart = [(row.run, row.group, row.queries, row.measures) for run in (one, two) for row in compare([run])]
     assert sorted(together, key=str) == sorted(apart, key=str)
+
+
+def test_runs_are_paired_by_cell_and_query_and_by_query_where_one_has_no_cell() -> None:
+    """Query c is nowhere in the first run, and in law in the second; it is still the same question."""
+    one = [answer("c", SECOND, domain="law"), answer("a", FIRST, domain="law"), answer("b", FIRST, domain="art")]
+    two = [answer("b", SECOND, domain="art"), answer("a", FIRST, domain="law")]
+    rows = compare([evaluated("abc", two, "domain"), evaluated("abc", one, "domain")], Asked("randomization"))
+    whole = rows[-1].comparison
+    assert whole is not None
+    assert (whole["MRR"].wins, whole["MRR"].ties, whole["MRR"].losses) == (2, 1, 0)  # b and c won, a tied
+
+
+def test_p_is_adjusted_for_all_differences_shown_together() -> None:
+    runs = {
+        "first": [SECOND] * 8,
+        "better": [FIRST] * 8,
+        "near": [FIRST] * 5 + [SECOND] * 3,
+    }
+    ids = "abcdefgh"
+    evaluations = [
+        evaluate_run(
+            name,
+            [answer(query, hits) for query, hits in zip(ids, found, strict=True)],
+            {q: {"d1": 1} for q in ids},
+            MRR,
+        )
+        for name, found in runs.items()
+    ]
+    _, better, near = compare(evaluations, Asked("randomization"))
+    assert better.comparison is not None
+    assert near.comparison is not None
+    assert (better.comparison["MRR"].p, better.comparison["MRR"].p_holm) == (2 / 2**8, 4 / 2**8)
+    assert (near.comparison["MRR"].p, near.comparison["MRR"].p_holm) == (2 / 2**5, 2 / 2**5)
+    assert better.comparison["MRR"].is_significant
+    assert not near.comparison["MRR"].is_significant
+    (_, alone) = compare([evaluations[0], evaluations[1]], Asked("t", intervals=True))
+    assert alone.comparison is not None
+    assert alone.comparison["MRR"].p_holm == alone.comparison["MRR"].p
+    assert alone.interval is not None
+    assert alone.interval["MRR"][1] == 1.0
+    assert [row.comparison for row in compare(evaluations)] == [None] * 3

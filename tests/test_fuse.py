@@ -17,7 +17,7 @@ from conftest import ROOT, command, jsonl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xqe import cli, evaluate, trec
+from xqe import cli, comparison, evaluate, trec
 from xqe.errors import InputError
 from xqe.fuse import Run, Settings, fuse
 from xqe.fusion import METHODS, NORMS, Fusion, Ranked, fuse_hits, in_32_bits, method_named, norm_named, ranking
@@ -489,7 +489,7 @@ def measured(path: str) -> dict[str, float]:
     evaluation = evaluate.evaluate_run(
         "x", trec.read_run(path), trec.read_qrels("qrels"), parse_all(["MRR,nDCG,Hit@1"])
     )
-    return evaluate.compare([evaluation])[0].measures
+    return comparison.compare([evaluation])[0].measures
 
 
 def test_both_formats_evaluate_alike_and_scores_of_a_run_fall(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,12 +17,13 @@ import ir_measures
 import numpy
 
 from xqe.errors import InputError
-from xqe.groups import NO_VALUE, PAIR, Cell, Group, field_value, place
+from xqe.groups import NO_VALUE, Cell, Group, cell_fields, field_value, place
 from xqe.measures import Measure
 from xqe.trec import Answer, Grades, Hits
 
 Values = dict[str, float]  # measure -> value in 0..1
 Key = tuple[Cell | None, str]
+Part = tuple[str | None, ...]  # a value for each field to group by, None where any will do
 T = TypeVar("T")
 
 _QUERIES_AT_ONCE = 256  # of 1,000 hits each, some 30 MB
@@ -137,14 +138,23 @@ class Evaluation:
     def groups(self) -> list[Group]:
         return sorted({cell[: len(self.fields)] for cell in self.values if cell is not None})
 
-    def of(self, group: Group | None = None) -> dict[Key, Values]:
+    @property
+    def answered(self) -> set[str]:
+        """The queries that the run has an answer to, in some cell."""
+        return {query for _, query in self.of().keys() - self.missing}
+
+    def of(self, group: Part | None = None) -> dict[Key, Values]:
         """The values of a group, or of the whole run, by cell and query: what two runs are paired by."""
         return {
             (cell, query): values
             for cell, queries in self.values.items()
-            if group is None or (cell is not None and cell[: len(group)] == group)
+            if group is None or (cell is not None and _is_in(cell, group))
             for query, values in queries.items()
         }
+
+
+def _is_in(cell: Cell, group: Part) -> bool:
+    return all(wanted is None or wanted == value for wanted, value in zip(group, cell, strict=False))
 
 
 def evaluate_run(
@@ -189,7 +199,7 @@ class _Reading:
 
     def __init__(self, run: str, qrels: Mapping[str, Grades], fields: tuple[str, ...]) -> None:
         self.run, self.qrels, self.fields = run, qrels, fields
-        self.cell_fields = (*fields, *(field for field in PAIR if field not in fields)) if fields else ()
+        self.cell_fields = cell_fields(fields)
         self.answers = self.failed = self.ignored = 0
         self.example = ""
         self.seen: list[tuple[tuple[str | None, ...], str]] = []
@@ -243,54 +253,3 @@ class _Reading:
         named = " ".join(f"{field}={value}" for field, value in zip(self.cell_fields, cell, strict=True))
         hint = "keep one of them, or add the field in which they differ to --by"
         return InputError(f'{answer.where}: query "{answer.id}" again in {named} (first at {before})', hint)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line of the result: a run, in a group of it or as a whole, on average.
-
-    group: field -> value, empty for the whole run. queries: how many are averaged, those `missing` from the
-    run among them. measures: in 0..1. difference: to the same row of the first run, None where there is none
-    or where it was averaged over other queries or language pairs.
-    """
-
-    run: str
-    group: dict[str, str]
-    queries: int
-    missing: int
-    measures: Values
-    difference: Values | None
-
-
-def compare(evaluations: Sequence[Evaluation]) -> list[Row]:
-    """Return the rows of some runs, group by group and run by run in each; the whole runs come last.
-
-    A group that a run does not have gives no row for that run.
-    """
-    first = evaluations[0]
-    groups: list[Group | None] = [*sorted({group for one in evaluations for group in one.groups})]
-    if first.fields:
-        groups.append(None)
-    rows = []
-    for group in groups:
-        for evaluation in evaluations:
-            if values := evaluation.of(group):
-                rows.append(_row(evaluation, group, values, None if evaluation is first else first))
-    return rows
-
-
-def _row(evaluation: Evaluation, group: Group | None, values: dict[Key, Values], first: Evaluation | None) -> Row:
-    mean = average(values.values())
-    difference = None
-    if first is not None and _over_the_same(evaluation, first, group):
-        before = average(first.of(group).values())
-        difference = {measure: mean[measure] - before[measure] for measure in mean}
-    named = {} if group is None else dict(zip(evaluation.fields, group, strict=True))
-    return Row(evaluation.run, named, len(values), len(values.keys() & evaluation.missing), mean, difference)
-
-
-def _over_the_same(one: Evaluation, other: Evaluation, group: Group | None) -> bool:
-    """Whether two averages can be compared: they are over the same cells and the same queries."""
-    mine, theirs = one.of(group), other.of(group)
-    same_cells = {cell for cell, _ in mine if cell is not None} == {cell for cell, _ in theirs if cell is not None}
-    return same_cells and sorted(query for _, query in mine) == sorted(query for _, query in theirs)

@@ -31,6 +31,11 @@ PAIR = ("source.lang", "index.lang")
 NO_VALUE = "-"
 
 
+def cell_fields(fields: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the fields whose values are a cell, for the fields to group by; none without those."""
+    return (*fields, *(field for field in PAIR if field not in fields)) if fields else ()
+
+
 def field_value(record: Record, field: str) -> str | None:
     """Return the value of a dotted field ("index.lang") as text, None where the record has none.
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xqe.decisions import Limit, Verdict, drops, parse_limits, shortfalls
+from xqe.decisions import Limit, drops, parse_limits, shortfalls
 from xqe.errors import XqeError
 from xqe.grid.folder import Folder
 from xqe.grid.plan import Plan
@@ -129,11 +129,11 @@ def judge(gate: Gate, values: Json, before: Json | None, time: str | None, seed:
         elif not _same_queries(name, values, before):
             noise.append(f"{name}: the run of {time} was over other pairs or queries, so the two are not compared")
         else:
-            verdicts: list[Verdict] = drops(
-                values["systems"][name]["values"], old["values"], allowed, strict=gate.strict, seed=seed
-            )
+            known = [limit for limit in allowed if str(limit.measure) in old["values"]]
+            noise += [f"{name}: the run of {time} did not measure {limit.measure}" for limit in allowed if limit not in known]
+            verdicts = drops(values["systems"][name]["values"], old["values"], known, strict=gate.strict, seed=seed)
             fell += [f"{name}: {verdict.line()}" for verdict in verdicts if verdict.is_failure]
-            noise += [f"{name}: {v.line()}" for v in verdicts if v.is_noise]
+            noise += [f"{name}: {verdict.line()}" for verdict in verdicts if verdict.is_noise]
     return Judgement(tuple(fell), tuple(noise), time)
 
 
