@@ -15,6 +15,8 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -149,8 +151,7 @@ class CollectionWriter:
     """
 
     def __init__(self, directory: Path, name: str, replace: bool = False) -> None:
-        if (directory / MANIFEST).exists() and not replace:
-            raise XqeError(f"{directory}: holds a collection already", "give --force to replace it, or another folder")
+        self.check(directory, replace)
         self.directory = directory
         self._fields: Json = {"format": FORMAT, "name": name, "xqe": __version__}
         self._files: dict[str, Json] = {"documents": {}, "queries": {}, "qrels": {}, "examples": {}}
@@ -158,11 +159,35 @@ class CollectionWriter:
         directory.mkdir(parents=True, exist_ok=True)
         (directory / MANIFEST).unlink(missing_ok=True)
 
+    @staticmethod
+    def check(directory: Path, replace: bool = False) -> None:
+        """Raise XqeError unless a collection may be written there: what a command asks before its work begins."""
+        if (directory / MANIFEST).exists() and not replace:
+            raise XqeError(f"{directory}: holds a collection already", "give --force to replace it, or another folder")
+        at = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+        if not at.is_dir():
+            raise XqeError(f"{directory}: {at} is a file", "give a folder")
+        if not os.access(at, os.W_OK | os.X_OK):
+            raise XqeError(f"{directory}: permission denied", "check its permissions, or give another folder")
+
     def documents(self, lang: str, documents: Iterable[Document]) -> int:
         """Write the documents of a language as they come; return how many. Their ids are for the caller to check."""
         self._known(lang)
         lines = ({"id": one.id, **({"title": one.title} if one.title else {}), "text": one.text} for one in documents)
         entry = self._write(f"documents/{lang}.jsonl.gz", lines, "documents")
+        self._files["documents"][lang] = entry
+        return int(entry["documents"])
+
+    def copy_documents(self, lang: str, source: Collection) -> int:
+        """Take over the documents that another collection has in a language, as they are."""
+        self._known(lang)
+        entry = {**source.manifest["documents"][lang], "file": f"documents/{lang}.jsonl.gz"}
+        path = self.directory / entry["file"]
+        with source.documents(lang).open("rb") as file, replaced(path) as copy:
+            shutil.copyfileobj(file, copy, 1 << 20)
+        if sha256(path) != entry["sha256"]:
+            path.unlink()
+            raise InputError(f"{source.documents(lang)}: not the file that {MANIFEST} names", _AGAIN)
         self._files["documents"][lang] = entry
         return int(entry["documents"])
 
