@@ -50,7 +50,8 @@ _AT_A_TIME = 4096
 class Material:
     """What a reader found. paths: the files it is read from; about, licence: for the manifest. counts: documents of a
     language, where they are known. parallel: whether an id is the same query in every language. articles: whether the
-    ids of queries are those of documents in the same language, of what the query is the title."""
+    ids of queries are those of documents in the same language, of what the query is the title. translated_by: "machine"
+    where queries are parallel and no people translated them."""
 
     name: str
     about: str
@@ -64,6 +65,7 @@ class Material:
     counts: dict[str, int] = field(default_factory=dict)
     parallel: bool = False
     articles: bool = False
+    translated_by: str = ""
 
 
 class Seen:
@@ -122,6 +124,7 @@ def convert(material: Material, directory: Path, force: bool = False) -> Collect
     files = [_described(path) for path in material.paths]
     source = {**material.source, "files": files}
     more: dict[str, Any] = {"parallel": material.parallel, **({"articles": True} if material.articles else {})}
+    more |= {"translated_by": material.translated_by} if material.translated_by else {}
     return writer.finish(material.about, source, material.licence, **more)
 
 

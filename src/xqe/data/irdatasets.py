@@ -30,7 +30,8 @@ def read(names: Sequence[str], options: Options) -> Material:
         about=f"{', '.join(names)} of ir_datasets",
         licence="that of the source; ir_datasets names it at https://ir-datasets.com",
         source={"name": "ir_datasets", "ids": list(names)},
-        parallel=all(name.startswith("mmarco/") for name in names),
+        parallel=(is_mmarco := all(name.startswith("mmarco/") for name in names)),
+        translated_by="machine" if is_mmarco else "",
         articles=all(name.startswith("clirmatrix/") for name in names),
     )
     for name in names:

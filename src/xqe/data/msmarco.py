@@ -81,6 +81,7 @@ def read_mmarco(path: Path, options: Options) -> Material:
         licence=MMARCO_LICENCE,
         source={"name": "mmarco"},
         parallel=True,
+        translated_by="machine",
     )
     chosen = selected(documents, options.languages, "documents in", path)
     for lang, file in chosen.items():

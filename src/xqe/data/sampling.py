@@ -81,7 +81,7 @@ def sample(source: Collection, directory: Path, plan: Plan, force: bool = False)
         pool if plan.pool is not None else source.manifest.get("pool"),
         sample={**asdict(plan), "of": of},
         parallel=judged.parallel,
-        **({"articles": True} if judged.articles else {}),
+        **{name: source.manifest[name] for name in ("articles", "translated_by") if name in source.manifest},
     )
 
 

@@ -130,7 +130,9 @@ def judge(gate: Gate, values: Json, before: Json | None, time: str | None, seed:
             noise.append(f"{name}: the run of {time} was over other pairs or queries, so the two are not compared")
         else:
             known = [limit for limit in allowed if str(limit.measure) in old["values"]]
-            noise += [f"{name}: the run of {time} did not measure {limit.measure}" for limit in allowed if limit not in known]
+            noise += [
+                f"{name}: the run of {time} did not measure {limit.measure}" for limit in allowed if limit not in known
+            ]
             verdicts = drops(values["systems"][name]["values"], old["values"], known, strict=gate.strict, seed=seed)
             fell += [f"{name}: {verdict.line()}" for verdict in verdicts if verdict.is_failure]
             noise += [f"{name}: {verdict.line()}" for verdict in verdicts if verdict.is_noise]

@@ -53,11 +53,6 @@ class Asked:
     pairs: dict[Pair, tuple[str, ...]]
     qrels: dict[Pair, Qrels]
 
-    @property
-    def is_parallel(self) -> bool:
-        """Whether queries of one id say the same in every language, so that people have translated them."""
-        return bool(self.collection.manifest.get("parallel"))
-
     def digest_of(self, lang: str, ids: Sequence[str]) -> str:
         return digest([(one, self.queries[lang][one]) for one in ids])
 
@@ -321,14 +316,16 @@ def make_plan(grid: Grid) -> Plan:
         for pair in one.pairs:
             cells += planner.cells(one, pair)
             if "human" in grid.baselines and not _has_human(one, pair):
-                impossible.append(f"{one.name} {pair[0]}-{pair[1]}: no human translations of its queries")
+                impossible.append(f"{one.name} {pair[0]}-{pair[1]}: no queries that people translated")
     texts = tuple(planner.texts.values())
     return Plan(grid, asked, _needed(texts, cells), tuple(cells), identities, tuple(impossible))
 
 
 def _has_human(one: Asked, pair: Pair) -> bool:
-    there = one.queries.get(pair[1], {})
-    return one.is_parallel and all(query in there for query in one.pairs[pair])
+    """Whether each query of a pair is there in the documents' language too, in the words of people."""
+    manifest, there = one.collection.manifest, one.queries.get(pair[1], {})
+    by_people = manifest.get("parallel") and manifest.get("translated_by") != "machine"
+    return bool(by_people) and all(query in there for query in one.pairs[pair])
 
 
 class _Planner:
