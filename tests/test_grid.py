@@ -550,6 +550,19 @@ def test_a_real_drop_fails_and_noise_is_said() -> None:
     assert judge(gate, night(GOOD), night(GOOD), "yesterday", 0).fell == ()
 
 
+def test_a_query_that_is_asked_in_several_pairs_counts_once_in_the_test() -> None:
+    def twice(values: list[float]) -> dict[str, Any]:
+        one = night(values)
+        queries = one["queries"]["c/de-en"]
+        system = {"pairs": ["c/de-en", "c/fr-en"], "values": {"MRR": values * 2}, "means": {"MRR": [0.5, 0.5]}}
+        return {"queries": {"c/de-en": queries, "c/fr-en": queries}, "systems": {"s": system}}
+
+    gate = Gate(max_drop=("MRR=0.01",), strict=True)
+    noisy = [0.0 if n < 3 else value for n, value in enumerate(GOOD)]
+    assert judge(gate, twice(noisy), twice(GOOD), "then", 0) == judge(gate, night(noisy), night(GOOD), "then", 0)
+    assert "60 queries" in judge(gate, twice(noisy), twice(GOOD), "then", 0).fell[0]
+
+
 def test_nights_over_other_queries_are_not_compared() -> None:
     other = night([0.1] * 60, [f"x{n}" for n in range(60)])
     verdict = judge(Gate(max_drop=("MRR=0.01",)), other, night(GOOD), "yesterday", 0)

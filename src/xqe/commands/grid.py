@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _RUNNING = options.part(
     options.Generation,
     *("deterministic", "batch", "ctx", "threads", "gpu_layers", "split_mode", "tensor_split", "main_gpu"),
-    *("flash_attention", "gpu_sampling", "cache_type", "api", "timeout", "retries", "store", "quiet", "verbose"),
+    *("flash_attention", "gpu_sampling", "cache_type", "api", "timeout", "retries", "store", "verbose"),
 )
 
 
@@ -72,6 +72,9 @@ def grid(
             "--again", help="Search and evaluate also what is done; only finished generations are still reused."
         ),
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Say nothing of progress, and no summary where all is well.")
+    ] = False,
     *,
     generation: options.Generation,
 ) -> None:
@@ -107,8 +110,8 @@ def grid(
                 yield keeping(engine, store if model.model != FAKE or generation.store is not None else None)
 
         threads = generation.threads or available_cores()
-        outcome = conduct(plan, folder, opened, threads, _ignore if generation.quiet else say, reindex, again)
-    if not generation.quiet or not outcome.is_good:
+        outcome = conduct(plan, folder, opened, threads, _ignore if quiet else say, reindex, again)
+    if not quiet or not outcome.is_good:
         say(outcome.summary)
     if not outcome.is_good:
         raise typer.Exit(FAILED_STATUS)

@@ -89,30 +89,32 @@ def conduct(
     if removed := folder.remove_others(plan.cells):
         say(f"grid: {removed} cells that are not in the grid any more are removed")
 
-    spent = time.monotonic() - began
-    failed_records = _failed_records(plan, folder)
-    totals = _totals(generated)
-    stages = _of_models(plan, folder)
+    values = values_of(plan, folder)
+    finished = _Finished(
+        plan,
+        counts,
+        _totals(generated),
+        _failed_records(plan, folder),
+        values,
+        _judge(plan, folder, values),
+        time.monotonic() - began,
+    )
     folder.put_manifest(
         {
             **said,
             "finished": now(),
-            "seconds": round(spent + (before.get("seconds") or 0.0), 3),
+            "seconds": round(finished.seconds + (before.get("seconds") or 0.0), 3),
             "cells": len(plan.cells),
             "failed_cells": counts["failed"],
-            "failed_records": failed_records,
-            "generation": stages,
+            "failed_records": finished.failed_records,
+            "generation": _of_models(plan, folder),
         }
     )
-    values = values_of(plan, folder)
-    judgement = _judge(plan, folder, values)
-    status = FAILED if counts["failed"] or failed_records else DROPPED if judgement.fell else PASSED
-    _add_history(plan, folder, said, values, judgement, status, changed, totals, counts, failed_records, spent)
-    for line in judgement.noise:
+    hashes = {name: one.get("sha256") for name, one in said["models"].items()}
+    _add_history(folder, {**finished.history(), "models": hashes, "changed": changed}, values, bool(counts["done"]))
+    for line in (*finished.judgement.noise, *finished.judgement.fell):
         say(f"grid: {line}")
-    for line in judgement.fell:
-        say(f"grid: {line}")
-    return Outcome(_summary(plan, counts, failed_records, totals, judgement, values, spent), status == PASSED)
+    return Outcome(finished.summary(), finished.status == PASSED)
 
 
 def _judge(plan: Plan, folder: Folder, values: Json) -> Judgement:
@@ -233,47 +235,16 @@ def _totals(generated: Generated) -> Counter[str]:
     return counts
 
 
-def _add_history(
-    plan: Plan,
-    folder: Folder,
-    said: Json,
-    values: Json,
-    judgement: Judgement,
-    status: str,
-    changed: list[str],
-    totals: Counter[str],
-    counts: Counter[str],
-    failed_records: int,
-    spent: float,
-) -> None:
+def _add_history(folder: Folder, line: Json, values: Json, is_new: bool) -> None:
+    """Add the line of a run to the history, with its values unless they are those of the run before."""
     time_ = now()
     place = f"nights/{time_.replace('-', '').replace(':', '')}.json.gz"
     history = folder.history()
-    if history and history[-1].get("values") and not counts["done"] and _is_same(folder, history[-1]["values"], values):
-        place = history[-1]["values"]  # nothing is new
+    if history and history[-1].get("values") and not is_new and _is_same(folder, history[-1]["values"], values):
+        place = history[-1]["values"]
     else:
         folder.put_night(place, values)
-    folder.add_history(
-        {
-            "time": time_,
-            "name": plan.grid.name,
-            "status": status,
-            "changed": changed,
-            "seconds": round(spent, 3),
-            **totals,
-            "cells": len(plan.cells),
-            "failed_cells": counts["failed"],
-            "failed_records": failed_records,
-            "xqe": __version__,
-            "models": {name: one.get("sha256") for name, one in said["models"].items()},
-            "queries": sum(map(len, values["queries"].values())),
-            "measures": {s: {m: round(v, 6) for m, v in each.items()} for s, each in means(values).items()},
-            "compared": judgement.compared,
-            "dropped": list(judgement.fell),
-            "noise": list(judgement.noise),
-            "values": place,
-        }
-    )
+    folder.add_history({"time": time_, **line, "values": place})
 
 
 def _is_same(folder: Folder, place: str, values: Json) -> bool:
@@ -283,29 +254,57 @@ def _is_same(folder: Folder, place: str, values: Json) -> bool:
         return False
 
 
-def _summary(
-    plan: Plan,
-    counts: Counter[str],
-    failed_records: int,
-    totals: Counter[str],
-    judgement: Judgement,
-    values: Json,
-    spent: float,
-) -> str:
-    """One line, in the same order whatever it says: it is the subject of a mail, and grep finds it in a log."""
-    measure = next((str(one) for one in plan.grid.measures if str(one) == "MRR"), str(plan.grid.measures[0]))
-    best = max(means(values).items(), key=lambda item: item[1][measure], default=None)
-    parts = [
-        f"{len(plan.cells)} cells, {counts['done']} new, {counts['failed']} failed",
-        f"{totals['generated']} texts generated, {totals['reused']} reused, {failed_records} records failed",
-        duration(spent),
-    ]
-    if best is not None:
-        parts.append(f"best {measure} {100 * best[1][measure]:.2f} ({best[0]})")
-    if judgement.fell:
-        parts.append(
-            f"DROPPED: {judgement.fell[0]}" + (f" and {len(judgement.fell) - 1} more" * (len(judgement.fell) > 1))
-        )
-    elif judgement.compared is not None:
-        parts.append(f"no drop since {judgement.compared}")
-    return f"grid {plan.grid.name}: {'; '.join(parts)}"
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """A run that has come to its end. counts: of cells; totals: of texts, in this run; failed_records: in all."""
+
+    plan: Plan
+    counts: Counter[str]
+    totals: Counter[str]
+    failed_records: int
+    values: Json
+    judgement: Judgement
+    seconds: float
+
+    @property
+    def status(self) -> str:
+        if self.counts["failed"] or self.failed_records:
+            return FAILED
+        return DROPPED if self.judgement.fell else PASSED
+
+    def history(self) -> Json:
+        """Its line of the history, but for the time and what the manifest says."""
+        return {
+            "name": self.plan.grid.name,
+            "status": self.status,
+            "seconds": round(self.seconds, 3),
+            **self.totals,
+            "cells": len(self.plan.cells),
+            "failed_cells": self.counts["failed"],
+            "failed_records": self.failed_records,
+            "xqe": __version__,
+            "queries": sum(map(len, self.values["queries"].values())),
+            "measures": {s: {m: round(v, 6) for m, v in each.items()} for s, each in means(self.values).items()},
+            "compared": self.judgement.compared,
+            "dropped": list(self.judgement.fell),
+            "noise": list(self.judgement.noise),
+        }
+
+    def summary(self) -> str:
+        """One line, in the same order whatever it says: it is the end of a mail, and grep finds it in a log."""
+        measures = list(map(str, self.plan.grid.measures))
+        measure = "MRR" if "MRR" in measures else measures[0]
+        best = max(means(self.values).items(), key=lambda item: item[1][measure], default=None)
+        parts = [
+            f"{len(self.plan.cells)} cells, {self.counts['done']} new, {self.counts['failed']} failed",
+            f"{self.totals['generated']} texts generated, {self.totals['reused']} reused",
+            f"{self.failed_records} records failed",
+            duration(self.seconds),
+        ]
+        if best is not None:
+            parts.append(f"best {measure} {100 * best[1][measure]:.2f} ({best[0]})")
+        if fell := self.judgement.fell:
+            parts.append(f"DROPPED: {fell[0]}" + (f" and {len(fell) - 1} more" if len(fell) > 1 else ""))
+        elif self.judgement.compared is not None:
+            parts.append(f"no drop since {self.judgement.compared}")
+        return f"grid {self.plan.grid.name}: {'; '.join(parts)}"

@@ -118,7 +118,7 @@ def judge(gate: Gate, values: Json, before: Json | None, time: str | None, seed:
     noise: list[str] = []
     under = _limits(gate.fail_under, "fail_under")
     for name in systems:
-        fell += [f"{name}: {line}" for line in shortfalls(values["systems"][name]["values"], under)]
+        fell += [f"{name}: {line}" for line in shortfalls(_by_query(name, values), under)]
     allowed = _limits(gate.max_drop, "max_drop")
     if before is None or not allowed:
         return Judgement(tuple(fell))
@@ -133,7 +133,7 @@ def judge(gate: Gate, values: Json, before: Json | None, time: str | None, seed:
             noise += [
                 f"{name}: the run of {time} did not measure {limit.measure}" for limit in allowed if limit not in known
             ]
-            verdicts = drops(values["systems"][name]["values"], old["values"], known, strict=gate.strict, seed=seed)
+            verdicts = drops(_by_query(name, values), _by_query(name, before), known, strict=gate.strict, seed=seed)
             fell += [f"{name}: {verdict.line()}" for verdict in verdicts if verdict.is_failure]
             noise += [f"{name}: {verdict.line()}" for verdict in verdicts if verdict.is_noise]
     return Judgement(tuple(fell), tuple(noise), time)
@@ -145,3 +145,24 @@ def _same_queries(system: str, values: Json, before: Json) -> bool:
         pairs == before["systems"][system]["pairs"]
         and all(values["queries"][pair] == before["queries"].get(pair) for pair in pairs)
     )
+
+
+def _by_query(system: str, values: Json) -> dict[str, list[float]]:
+    """Measure -> a value for each query, whose mean is the mean of the pairs' means.
+
+    A query that is asked in several pairs is one: its values there go up and down together, and a test that took them
+    for independent ones would find too much.
+    """
+    said = values["systems"][system]
+    shares = [
+        ((pair.partition("/")[0], query), 1 / (len(values["queries"][pair]) * len(said["pairs"])))
+        for pair in said["pairs"]
+        for query in values["queries"][pair]
+    ]
+    columns = {}
+    for measure, each in said["values"].items():
+        units: dict[tuple[str, str], float] = {}
+        for (query, share), value in zip(shares, each, strict=True):
+            units[query] = units.get(query, 0.0) + value * share
+        columns[measure] = [value * len(units) for value in units.values()]
+    return columns

@@ -1,0 +1,186 @@
+"""What a report is made of, apart from how it is written: sections of paragraphs, tables, pictures and cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+BEST, WORST = "best", "worst"
+NOTHING = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A number in a table. text: as it is shown. number: what it is, None for words. mark: BEST, WORST or "". note:
+    more of it, for a reader who asks."""
+
+    text: str
+    number: float | None = None
+    mark: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a table. heads: what it is of. kind: "" for what is marked best and worst, else "baseline", "paper" or
+    "mean". ruled: a line stands above it."""
+
+    heads: tuple[str, ...]
+    values: tuple[Value, ...]
+    kind: str = ""
+    ruled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """key: its name in files. heads: of the columns that say what a row is of. groups: (name, columns) above the
+    columns, () without. notes: what must be known to read it. folded: only shown when asked for, where that can be."""
+
+    key: str
+    title: str
+    heads: tuple[str, ...]
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    groups: tuple[tuple[str, int], ...] = ()
+    notes: tuple[str, ...] = ()
+    folded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    """Rows by columns of numbers, in the unit they are shown in. split: how many rows and columns stand before the line
+    between European languages and others. quadrants: the means of its four parts. diverging: around 0. stars: marks
+    of significance, as `values`."""
+
+    key: str
+    title: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: tuple[tuple[float | None, ...], ...]
+    row_split: int
+    column_split: int
+    quadrants: tuple[tuple[str, float], ...]
+    diverging: bool = False
+    stars: tuple[tuple[str, ...], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Bars of several series in each of some groups. panels: one picture each."""
+
+    key: str
+    title: str
+    panels: tuple[Panel, ...]
+    series: tuple[str, ...]
+    unit: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    title: str
+    groups: tuple[str, ...]
+    values: tuple[tuple[float | None, ...], ...]  # of each group, one a series
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """Lines over time. times: as they are shown. lines: name -> a number or None for each time. changes: (place, what)
+    of what changed before that time."""
+
+    key: str
+    title: str
+    times: tuple[str, ...]
+    lines: tuple[tuple[str, tuple[float | None, ...]], ...]
+    changes: tuple[tuple[int, str], ...]
+    failed: tuple[int, ...]
+    unit: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One query before and after. texts: (label, text, language) from the query to the passages."""
+
+    head: str
+    texts: tuple[tuple[str, str, str], ...]
+    facts: tuple[tuple[str, str, str], ...]  # what, before, after
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """The queries that a system won or lost most by. best: whether it is the best system of its collection."""
+
+    key: str
+    title: str
+    said: str
+    won: tuple[Case, ...]
+    lost: tuple[Case, ...]
+    best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    text: str
+
+
+Block = Paragraph | Table | HeatMap | Bars | Trend | Cases
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    key: str
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """title: of the whole. lead: what was found, in words. sections: the rest."""
+
+    title: str
+    lead: tuple[str, ...]
+    sections: tuple[Section, ...]
+
+
+def percent(value: float | None, note: str = "") -> Value:
+    """A measure 0..1 as a percentage with two places, as in the paper."""
+    return Value(NOTHING) if value is None else Value(f"{100 * value:.2f}", value, "", note)
+
+
+def count(value: int) -> Value:
+    return Value(f"{value:,}", float(value))
+
+
+def words(text: str) -> Value:
+    return Value(text)
+
+
+def points(value: float) -> str:
+    """A difference of measures in points of a percentage, with its sign."""
+    shown = round(100 * value, 2) + 0.0  # makes -0.0 positive
+    return f"{shown:+.2f}"
+
+
+def marked(rows: Iterable[Row], columns: Sequence[int], eligible: Callable[[Row], bool] | None = None) -> list[Row]:
+    """The rows with the best and the worst of each of the columns marked, among eligible rows that differ."""
+    made = list(rows)
+    may = eligible or (lambda row: not row.kind)
+    for column in columns:
+        numbers = {
+            place: number
+            for place, row in enumerate(made)
+            if may(row) and (number := row.values[column].number) is not None
+        }
+        # what looks equal is equal
+        best, worst = (round(pick(numbers.values(), default=0.0), 4) for pick in (max, min))
+        if best == worst:
+            continue
+        for place, number in numbers.items():
+            mark = {best: BEST, worst: WORST}.get(round(number, 4))
+            if mark:
+                values = list(made[place].values)
+                values[column] = replace(values[column], mark=mark)
+                made[place] = replace(made[place], values=tuple(values))
+    return made

@@ -1,0 +1,421 @@
+"""The paper's tables (4 to 14) as this grid fills them, with the published numbers beside the measured ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from xqe.report import labels, published
+from xqe.report.averages import Difference, Frame, corrected
+from xqe.report.blocks import NOTHING, Row, Table, Value, count, marked, percent, points, words
+from xqe.report.results import DIRECT, EXPANSION, GENERATED, ORIGINAL, SOURCE_EXPANSION, TRANSLATION, System
+from xqe.report.study import Study
+
+STRONG_NOTE = "▲ bold: best, ▼ underlined: worst of the systems that a model made."
+STARS_NOTE = "* p < 0.05, ** p < 0.01, *** p < 0.001, after Holm's correction over {family}."
+_PAPER_TABLES = {"Aya Expanse 8B": 5, "Gemma 3 4B": 9, "Gemma 3 12B": 12}
+_LANGUAGE_TABLES = {
+    ("Aya Expanse 8B", published.CLIRMATRIX): 7,
+    ("Aya Expanse 8B", published.MMARCO): 8,
+    ("Gemma 3 4B", published.CLIRMATRIX): 10,
+    ("Gemma 3 4B", published.MMARCO): 11,
+    ("Gemma 3 12B", published.CLIRMATRIX): 13,
+    ("Gemma 3 12B", published.MMARCO): 14,
+}
+
+
+def delta(difference: Difference | None) -> Value:
+    """A difference as it stands in a table: points, stars, and the rest for a reader who asks."""
+    if difference is None:
+        return Value("")
+    return Value(points(difference.difference) + difference.stars, difference.difference, "", told(difference))
+
+
+def told(difference: Difference) -> str:
+    return (
+        f"p {_p(difference.p)}, corrected {_p(difference.holm)}; 95 % interval {points(difference.low)} to "
+        f"{points(difference.high)}; {difference.wins} won, {difference.ties} tied, {difference.losses} lost"
+    )
+
+
+def _p(value: float) -> str:
+    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def _published(number: float | None) -> Value:
+    return Value("") if number is None else Value(f"{number:.2f}", number / 100)
+
+
+def _averages(study: Study, system: System, measures: Iterable[str]) -> tuple[Value, ...]:
+    return tuple(percent(study.average(system, measure)) for measure in measures)
+
+
+def paper_label(study: Study) -> str:
+    return f"paper, {study.paper}" if study.is_paper else f"paper, on {study.paper}"
+
+
+def provenance(study: Study) -> str:
+    """What the published numbers beside measured ones are of."""
+    own = "the same collection" if study.is_paper else f"another collection than {study.collection}"
+    return (
+        f"Published numbers are the paper's for {study.paper} ({own}), in its own pool of documents, with its own BM25 "
+        "and unquantised models; they show the shape, and are no target."
+    )
+
+
+# ---------------------------------------------------------------- table 4
+
+
+def models_by_strategies(study: Study) -> Table | None:
+    """Table 4: each model and strategy, over all pairs, orders and uses that every row has."""
+    cells = {
+        (model, name): [one for one in study.expansions(model) if one.strategy == name]
+        for model in study.models
+        for name in dict.fromkeys(one.strategy for one in study.expansions(model))
+    }
+    if not cells or not study.frame.judgements:
+        return None
+    shared = set.intersection(*({one.variant for one in systems} for systems in cells.values()))
+    dropped = any(one.variant not in shared for systems in cells.values() for one in systems)
+    measures = study.some("Hit@10", "Recall@5", "Recall@50", "MRR", "nDCG@10")
+    known = [model for model in study.models if study.paper_model(model)]
+    paper = [
+        one
+        for one in measures
+        if any(
+            published.strategy(study.reference(model), name, study.paper, one) is not None
+            for model in known
+            for name in labels.STRATEGIES
+        )
+    ]
+    rows: list[Row] = []
+    families: list[tuple[Difference | None, Difference | None]] = []
+    baseline = study.original()
+    if baseline is not None:
+        values = _averages(study, baseline, measures)
+        there = tuple(_published(published.original(study.paper, one)) for one in paper)
+        rows.append(Row(("Original query", ""), (*values, Value(NOTHING), Value(NOTHING), *there), "baseline"))
+        families.append((None, None))
+    for model in study.models:
+        translation = study.translation(model)
+        if translation in study.of(TRANSLATION, model) and translation is not None:
+            values = _averages(study, translation, measures)
+            rows.append(Row((model, "Translated query alone"), (*values, *_gap(paper)), "baseline", ruled=True))
+            families.append((_vs(study, [translation], baseline), None))
+        for place, ((_, name), systems) in enumerate(
+            (key, systems) for key, systems in cells.items() if key[0] == model
+        ):
+            chosen = [one for one in systems if one.variant in shared] or systems
+            columns = [study.frame.mean_column(chosen, measure) for measure in measures]
+            values = tuple(percent(None if one is None else study.frame.average(one)) for one in columns)
+            there = tuple(
+                _published(published.strategy(study.reference(model), name or "", study.paper, one))
+                if study.paper_model(model)
+                else Value("")
+                for one in paper
+            )
+            label = labels.STRATEGIES.get(name or "", name or "")
+            ruled = translation is None and place == 0
+            rows.append(Row((model, label), (*values, Value(""), Value(""), *there), ruled=ruled))
+            families.append((_vs(study, chosen, baseline), _vs(study, chosen, translation)))
+    rows = _with_deltas(rows, families, len(measures))
+    rows = marked(rows, range(len(measures)))
+    notes = [
+        (
+            f"Each row averages {labels.plural(len(study.frame.pairs), 'language pair')}"
+            f" and {labels.plural(len(shared), 'setting')} of order and use; "
+            f"{labels.plural(study.frame.judgements, 'judgement')}"
+            f" of {labels.plural(study.frame.units, 'query')}."
+        ),
+        *(["Settings that not every row has are left out."] if dropped and shared else []),
+        *(["The rows have no setting in common: each averages its own."] if not shared else []),
+        STRONG_NOTE,
+        STARS_NOTE.format(family="the differences of a column") + f" Differences are in {study.main}, in points.",
+        *study.common.notes,
+        provenance(study) if known else context(study, measures),
+    ]
+    return Table(
+        f"{study.collection}-models",
+        f"Models by strategies, {study.collection} (the paper's Table 4)",
+        ("model", "expansion"),
+        (*measures, "to original", "to translated", *paper),
+        tuple(rows),
+        _groups((("measured", len(measures)), (f"{study.main}, change", 2), (paper_label(study), len(paper)))),
+        tuple(notes),
+    )
+
+
+def _gap(paper: Sequence[str]) -> tuple[Value, ...]:
+    return (Value(""),) * (2 + len(paper))
+
+
+def _groups(groups: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
+    return tuple((name, width) for name, width in groups if width)
+
+
+def _vs(study: Study, systems: Sequence[System], baseline: System | None) -> Difference | None:
+    return None if baseline is None else study.difference(study.frame, systems, [baseline], study.main)
+
+
+def _with_deltas(
+    rows: Sequence[Row], families: Sequence[tuple[Difference | None, Difference | None]], at: int
+) -> list[Row]:
+    """The rows with their differences in the two columns from `at` on, each column a family."""
+    columns = [corrected([family[side] for family in families]) for side in (0, 1)]
+    made = []
+    for row, *differences in zip(rows, *columns, strict=True):
+        values = list(row.values)
+        values[at : at + 2] = [delta(one) for one in differences]
+        made.append(replace(row, values=tuple(values)))
+    return made
+
+
+def context(study: Study, measures: Sequence[str]) -> str:
+    """What the paper's models span, for models that are none of them."""
+    spans = ((one, published.spread(study.paper, one)) for one in measures)
+    named = [f"{one} {span[0]:.2f} to {span[1]:.2f}" for one, span in spans if span is not None]
+    other = "" if study.is_paper else " and another collection"
+    return (
+        f"For context only, other models{other}: the settings of the paper's {labels.listed(published.MODELS)} on "
+        f"{study.paper} span {', '.join(named)}."
+    )
+
+
+# ---------------------------------------------------------------- tables 5, 9, 12
+
+
+def settings(study: Study, model: str) -> Table | None:
+    """Tables 5, 9 and 12: strategy by order by use for one model, with all baselines."""
+    systems = [
+        *filter(None, (study.original(), study.human(), study.translation(model))),
+        *study.of(SOURCE_EXPANSION, model),
+        *study.of(DIRECT, model),
+        *study.expansions(model),
+    ]
+    if not any(one.kind in GENERATED for one in systems) or not study.frame.judgements:
+        return None
+    known = study.paper_model(model)
+    measures = list(study.measures)
+    paper = [
+        one
+        for one in measures
+        if any(published.setting(system_as(study, system), study.paper, one) is not None for system in systems)
+    ]
+    if known is None:
+        paper = []
+    rows = []
+    before = ""
+    for system in systems:
+        group = f"{system.kind} {system.strategy}" if system.kind == EXPANSION else system.kind
+        ruled = bool(before) and group != before and system.kind not in (TRANSLATION, "human")
+        before = group
+        changes = [delta(study.against(kind, study.main).get(system.name)) for kind in (ORIGINAL, TRANSLATION)]
+        there = [
+            _published(published.original(study.paper, one))
+            if system.kind == ORIGINAL
+            else _published(published.setting(system_as(study, system), study.paper, one) if known else None)
+            for one in paper
+        ]
+        kind = "" if system.kind in GENERATED else "baseline"
+        rows.append(Row(labels.setting(system), (*_averages(study, system, measures), *changes, *there), kind, ruled))
+    rows = marked(rows, range(len(measures)))
+    number = _PAPER_TABLES.get(known or "", 5)
+    own = f"the paper's Table {number}" if known else "in the shape of the paper's Tables 5, 9 and 12"
+    queries = labels.plural(study.frame.units, "query")
+    notes = [
+        (
+            f"{labels.plural(len(study.frame.pairs), 'language pair')}, "
+            f"{labels.plural(study.frame.judgements, 'judgement')}"
+            f" of {queries} in every row."
+        ),
+        *study.common.notes,
+        *_weight_note(systems),
+        STRONG_NOTE,
+        STARS_NOTE.format(family="all systems of the collection")
+        + f" Differences are in {study.main}, in points: to the original query, and to the query translated by the "
+        "same model.",
+        provenance(study) if known else context(study, measures),
+    ]
+    return Table(
+        f"{study.collection}-{model}-settings",
+        f"{model}: strategy, order and use, {study.collection} ({own})",
+        ("method", "order", "used"),
+        (*measures, "to original", "to translated", *paper),
+        tuple(rows),
+        _groups((("measured", len(measures)), (f"{study.main}, change", 2), (paper_label(study), len(paper)))),
+        tuple(notes),
+    )
+
+
+def _weight_note(systems: Iterable[System]) -> list[str]:
+    weights = {one.query_weight for one in systems if one.query_weight is not None and not one.varies}
+    return [f"With Q + doc the query weighs {weight}, as by --query-weight of xqe search." for weight in weights]
+
+
+def system_as(study: Study, system: System) -> System:
+    """The system under the name that its model has outside this grid."""
+    return replace(system, model=study.reference(system.model or ""))
+
+
+# ---------------------------------------------------------------- table 6
+
+
+def finetuned(study: Study) -> Table | None:
+    """Table 6: each fine-tuned model as differences to its base model, by strategy."""
+    tuned = [(model, base) for model in study.models if (base := study.base(model)) is not None]
+    if not tuned:
+        return None
+    measures = list(study.measures)
+    rows: list[Row] = []
+    found: list[list[Difference | None]] = []
+    for model, base in tuned:
+        own = {(one.strategy, one.variant): one for one in study.expansions(model)}
+        theirs = {(one.strategy, one.variant): one for one in study.expansions(base)}
+        for name in dict.fromkeys(strategy for strategy, _ in own if strategy is not None):
+            keys = [key for key in own if key[0] == name and key in theirs]
+            if not keys:
+                continue
+            mine, others = [own[key] for key in keys], [theirs[key] for key in keys]
+            found.append([study.difference(study.frame, mine, others, measure) for measure in measures])
+            rows.append(Row((model, base, labels.STRATEGIES.get(name, name), str(len(keys))), ()))
+    if not rows or not study.frame.judgements:
+        return None
+    for column, _ in enumerate(measures):
+        for line, one in zip(found, corrected([line[column] for line in found]), strict=True):
+            line[column] = one
+    rows = [replace(row, values=tuple(map(delta, line))) for row, line in zip(rows, found, strict=True)]
+    notes = [
+        "Differences to the base model in points, over the settings of order and use that both have.",
+        STARS_NOTE.format(family="the differences of a column"),
+        *study.common.notes,
+    ]
+    if study.is_paper:
+        notes.append(
+            "The paper's Table 6 for Aya Expanse 8B: "
+            + "; ".join(
+                f"{variant}, {labels.STRATEGIES[name]}: {number:+.2f} {study.main}"
+                for variant in published.FINETUNED
+                for name in labels.STRATEGIES
+                if (number := published.finetuned(name, variant, study.paper, study.main)) is not None
+            )
+            + "."
+        )
+    return Table(
+        f"{study.collection}-finetuned",
+        f"Fine-tuned models against their base, {study.collection} (the paper's Table 6)",
+        ("model", "base", "expansion", "settings"),
+        tuple(measures),
+        tuple(marked(rows, range(len(measures)))),
+        notes=tuple(notes),
+    )
+
+
+# ---------------------------------------------------------------- tables 7, 8, 10, 11, 13, 14
+
+
+def by_language(study: Study, model: str) -> Table | None:
+    """Tables 7, 8, 10, 11, 13 and 14: a model's expansions by language of queries and of documents."""
+    systems = study.expansions(model)
+    baseline = study.original()
+    if not systems or not study.frame.judgements:
+        return None
+    measures = study.some(
+        *(("Hit@10", "Recall@5", "MRR", "nDCG@10") if not study.single else ("Hit@10", "Recall@5", "MRR"))
+    )
+    known = study.paper_model(model)
+    paper = [study.main] if known and published.spread(study.paper, study.main) is not None else []
+    sides = ("query", "document")
+    found: dict[tuple[str, str], tuple[Frame, Difference | None]] = {}
+    for code in study.languages():
+        for side in sides:
+            frame = Frame(study.results, study.collection, study.pairs_with(code, side))
+            change = study.difference(frame, systems, [baseline], study.main) if baseline and frame.judgements else None
+            found[code, side] = (frame, change)
+    adjusted = dict(zip(found, corrected([change for _, change in found.values()]), strict=True))
+    rows = []
+    for code in study.languages():
+        values: list[Value] = []
+        for side in sides:
+            frame, _ = found[code, side]
+            columns = [frame.mean_column(systems, one) if frame.judgements else None for one in measures]
+            values += [percent(None if one is None else frame.average(one)) for one in columns]
+            values.append(delta(adjusted[code, side]))
+            values += [
+                _published(published.by_language(study.reference(model), study.paper, code, side, one)) for one in paper
+            ]
+            values.append(count(frame.judgements))
+        rows.append(Row((labels.language(code),), tuple(values)))
+    width = len(measures) + 2 + len(paper)
+    rows = marked(rows, [*range(len(measures)), *range(width, width + len(measures))])
+    number = _LANGUAGE_TABLES.get((known or "", study.paper))
+    own = f"the paper's Table {number}" if number else "in the shape of the paper's Tables 7 to 14"
+    names = (*measures, "change", *(f"paper {one}" for one in paper), "n")
+    return Table(
+        f"{study.collection}-{model}-languages",
+        f"{model} by language, {study.collection} ({own})",
+        ("language",),
+        (*names, *names),
+        tuple(rows),
+        (("by query language", width), ("by document language", width)),
+        (
+            (
+                f"Averages over all {labels.plural(len(systems), 'setting')} of the model and the pairs that have the "
+                "language."
+            ),
+            f"Change: in {study.main}, in points, to the original query. "
+            + STARS_NOTE.format(family="all changes of this table"),
+            "▲ bold: best, ▼ underlined: worst language. n: how many values of queries in pairs are averaged.",
+            *study.common.notes,
+            *([provenance(study)] if paper else []),
+        ),
+    )
+
+
+# ---------------------------------------------------------------- all differences
+
+
+def all_differences(study: Study) -> Table | None:
+    """Every system against both baselines by the main measure, with all that the test says."""
+    rows = []
+    for system in study.systems:
+        for kind in (ORIGINAL, TRANSLATION):
+            one = study.against(kind, study.main).get(system.name)
+            if one is not None:
+                rows.append(
+                    Row(
+                        (labels.full(system), {ORIGINAL: "original", TRANSLATION: "translated"}[kind]),
+                        (
+                            percent(one.value),
+                            percent(one.baseline),
+                            delta(one),
+                            words(f"{points(one.low)} to {points(one.high)}"),
+                            Value(_p(one.p), one.p),
+                            Value(_p(one.holm), one.holm),
+                            count(one.wins),
+                            count(one.ties),
+                            count(one.losses),
+                        ),
+                    )
+                )
+    if not rows:
+        return None
+    return Table(
+        f"{study.collection}-differences",
+        f"Every system against its baselines by {study.main}, {study.collection}",
+        ("system", "baseline"),
+        (study.main, "baseline's", "change", "95 % interval", "p", "p, Holm", "won", "tied", "lost"),
+        tuple(rows),
+        notes=(
+            (
+                f"Paired randomization test over {labels.plural(study.frame.units, 'query')}; a query that is asked "
+                "in several "
+                "language pairs is one unit of the test, with its share of the average as its value."
+            ),
+            f"Won, tied and lost are of {labels.plural(study.frame.judgements, 'judgement')}, a query in a pair each.",
+            STARS_NOTE.format(family="all systems compared with the same kind of baseline"),
+        ),
+        folded=True,
+    )
+
+
+Maker = Callable[[Study, str], Table | None]
