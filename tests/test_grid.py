@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import gzip
 import json
@@ -444,6 +445,31 @@ def test_a_folder_of_something_else_is_not_touched(
     status, said = grid(capsys, written(), "--out", tmp_path / "out", "--resume")
     assert status == 2 and "holds other files" in said
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("kind", ["texts", "runs", "cells"])
+def test_a_full_disk_ends_it_in_one_line_and_the_rest_is_done_later(
+    written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    from xqe import atomic
+
+    path, out, whole = written(), tmp_path / "out", tmp_path / "whole"
+    put, room = atomic.replace, iter(range(7))
+
+    def replace(path: Path, data: bytes) -> None:
+        if kind in path.parts and next(room, None) is None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        put(path, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(atomic, "replace", replace)
+        status, said = grid(capsys, path, "--out", out)
+    assert status == 2
+    assert "no space left on device" in said.splitlines()[-1] and "--resume" in said.splitlines()[-1]
+    assert not (out / "history.jsonl").exists()
+    assert grid(capsys, path, "--out", out, "--resume")[0] == 0
+    assert grid(capsys, path, "--out", whole)[0] == 0
+    assert numbers(out) == numbers(whole)
 
 
 # ---------------------------------------------------------------- killed

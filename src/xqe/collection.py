@@ -156,8 +156,9 @@ class CollectionWriter:
         self._fields: Json = {"format": FORMAT, "name": name, "xqe": __version__}
         self._files: dict[str, Json] = {"documents": {}, "queries": {}, "qrels": {}, "examples": {}}
         self._notes: list[str] = []
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / MANIFEST).unlink(missing_ok=True)
+        with _writing(directory):
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / MANIFEST).unlink(missing_ok=True)
 
     @staticmethod
     def check(directory: Path, replace: bool = False) -> None:
@@ -232,7 +233,8 @@ class CollectionWriter:
         fields = {**self._fields, "about": about, "source": source, "licence": licence, "pool": pool, **more}
         fields |= {**self._files, "notes": self._notes}
         text = json.dumps(fields, ensure_ascii=False, indent=1)
-        replace(self.directory / MANIFEST, f"{text}\n".encode())
+        with _writing(self.directory / MANIFEST):
+            replace(self.directory / MANIFEST, f"{text}\n".encode())
         return Collection(self.directory)
 
     def _known(self, lang: str) -> None:
@@ -253,7 +255,7 @@ class CollectionWriter:
         """A function that writes a line to a file, and what the manifest will say of the file."""
         path = self.directory / file
         entry: Json = {"file": file}
-        with replaced(path) as raw:
+        with _writing(path), replaced(path) as raw:
             # without a time or name in its header, equal documents make equal files
             packed = gzip.GzipFile("", "wb", 6, raw, 0) if file.endswith(".gz") else None
             text = io.TextIOWrapper(packed or raw, "utf-8", newline="\n", write_through=False)
@@ -263,3 +265,14 @@ class CollectionWriter:
             if packed is not None:
                 packed.close()
         entry["bytes"], entry["sha256"] = path.stat().st_size, sha256(path)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn what the system refuses into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise XqeError(
+            f"{path}: {(error.strerror or str(error)).lower()}", "check its permissions and the disk"
+        ) from None

@@ -34,6 +34,10 @@ MANIFEST, HISTORY, LOCK = "manifest.json", "history.jsonl", "grid.lock"
 Json = dict[str, Any]
 
 
+class FolderError(XqeError):
+    """The folder cannot be written to, so that nothing more can be done."""
+
+
 class Folder:
     """A folder of a grid. resume: whether it may hold one already. Raises XqeError where it may not, or is not one."""
 
@@ -53,8 +57,12 @@ class Folder:
 
         Raises XqeError, naming the other one, where a process holds it. Leavings of killed runs are removed.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / LOCK).open("a+") as lock:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock_file = (self.path / LOCK).open("a+")
+        except OSError as error:
+            raise XqeError(f"{self.path}: {(error.strerror or str(error)).lower()}", "check its permissions") from None
+        with lock_file as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -84,7 +92,7 @@ class Folder:
     def put_texts(self, texts: Texts, records: Iterable[Record], said: Json) -> None:
         """Write the records of a stage, then what is to be said of them."""
         lines = "".join(f"{jsonl.dumps(record)}\n" for record in records)
-        atomic.replace(self.texts(texts), lines.encode())
+        _put(self.texts(texts), lines.encode("utf-8", "surrogatepass"))
         _write(self.path / f"{texts.place}.json", {"format": FORMAT, "key": texts.key, **said})
 
     def read_texts(self, texts: Texts) -> dict[str, Record]:
@@ -105,7 +113,7 @@ class Folder:
         """Write a TREC run; return its path in the folder."""
         place = f"runs/{cell.place}.trec.gz"
         packed = gzip.compress("".join(f"{line}\n" for line in lines).encode(), 6, mtime=0)
-        atomic.replace(self.path / place, packed)
+        _put(self.path / place, packed)
         return place
 
     def remove_others(self, cells: Iterable[Cell]) -> int:
@@ -144,7 +152,7 @@ class Folder:
     def put_queries(self, collection: str, lang: str, queries: Mapping[str, str]) -> str:
         place = f"queries/{collection}/{lang}.jsonl"
         lines = (jsonl.dumps({"id": one, "query": text, "lang": lang}) + "\n" for one, text in queries.items())
-        atomic.replace(self.path / place, "".join(lines).encode())
+        _put(self.path / place, "".join(lines).encode("utf-8", "surrogatepass"))
         return place
 
     def history(self) -> list[Json]:
@@ -164,10 +172,13 @@ class Folder:
         return found
 
     def add_history(self, said: Mapping[str, Any]) -> None:
-        atomic.append_line(self.path / HISTORY, jsonl.dumps(said))
+        try:
+            atomic.append_line(self.path / HISTORY, jsonl.dumps(said))
+        except OSError as error:
+            raise _unwritable(self.path / HISTORY, error) from None
 
     def put_night(self, place: str, values: Json) -> None:
-        atomic.replace(self.path / place, gzip.compress(json.dumps(values).encode(), 6, mtime=0))
+        _put(self.path / place, gzip.compress(json.dumps(values).encode(), 6, mtime=0))
 
     def night(self, place: str) -> Json:
         """The values of an earlier run. Raises InputError where they are gone or damaged."""
@@ -195,9 +206,16 @@ def _read(path: Path) -> Json:
 
 
 def _write(path: Path, value: Mapping[str, Any]) -> None:
+    _put(path, f"{json.dumps(value, ensure_ascii=False)}\n".encode("utf-8", "surrogatepass"))
+
+
+def _put(path: Path, data: bytes) -> None:
     try:
-        atomic.replace(path, f"{json.dumps(value, ensure_ascii=False)}\n".encode("utf-8", "surrogatepass"))
+        atomic.replace(path, data)
     except OSError as error:
-        raise XqeError(
-            f"{path}: {(error.strerror or str(error)).lower()}", "what was written before is whole"
-        ) from None
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> FolderError:
+    reason = (error.strerror or str(error)).lower()
+    return FolderError(f"{path}: {reason}", "what was written before is whole; --resume goes on from it")

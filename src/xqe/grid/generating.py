@@ -12,7 +12,7 @@ from xqe.errors import XqeError
 from xqe.examples import Chooser
 from xqe.expand import Expand
 from xqe.generation import Stage, Tally, run_all
-from xqe.grid.folder import Folder
+from xqe.grid.folder import Folder, FolderError
 from xqe.grid.plan import DIRECT, TRANSLATE, Plan, Texts, examples_file
 from xqe.grid.settings import BUILTIN, ModelRow
 from xqe.languages import LANGUAGES
@@ -95,6 +95,8 @@ def generate(
                         clock.count(expected_tokens(texts, plan), tally.generated / made if made else 0.0, seconds)
                         tell(_line(texts, tally, seconds, number, total, clock))
                     pending = _possible(pending, result.unable)
+        except FolderError:
+            raise
         except XqeError as error:
             left = [texts for texts in mine if texts in pending]
             say(f"grid: {model.name}: {error}; {len(left)} stages are left out")

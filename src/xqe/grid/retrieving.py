@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from xqe.documents import documents
 from xqe.errors import InputError, XqeError
 from xqe.evaluate import average, per_query, ranking
-from xqe.grid.folder import Folder
+from xqe.grid.folder import Folder, FolderError
 from xqe.grid.generating import duration
 from xqe.grid.plan import Asked, Cell, Plan
 from xqe.messages import say
@@ -109,6 +109,8 @@ def evaluate_cells(
                 if isinstance(index, XqeError):
                     raise index
                 said = _evaluated(cell, plan, folder, index, unable, threads)
+            except FolderError:
+                raise
             except XqeError as error:
                 said = {**_described(cell, plan), **_EMPTY, "error": str(error)}
                 say(f"grid: {cell.place}: {error}")
