@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import platform
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,7 @@ def conduct(
     folder.put_manifest(
         {
             **said,
+            "machine": {**said["machine"], "gpus": _gpus(folder)},
             "finished": now(),
             "seconds": round(finished.seconds + (before.get("seconds") or 0.0), 3),
             "cells": len(plan.cells),
@@ -139,7 +141,8 @@ def _manifest(plan: Plan, folder: Folder) -> Json:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "libraries": _libraries(),
-        "machine": {"cores": machine.available_cores(), "memory": machine.total_memory()},
+        "settings": _settings(plan),
+        "machine": {"cores": machine.available_cores(), "memory": machine.total_memory(), "gpus": _gpus(folder)},
         "started": now(),
         "finished": None,
         "seconds": folder.manifest().get("seconds") or 0.0,
@@ -154,6 +157,33 @@ def _manifest(plan: Plan, folder: Folder) -> Json:
         "failed_records": None,
         "generation": {},
     }
+
+
+def _settings(plan: Plan) -> Json:
+    """What the grid file says or leaves to its defaults, of all that is not told elsewhere."""
+    grid = plan.grid
+    return {
+        "strategies": grid.strategies,
+        "orders": grid.orders,
+        "uses": grid.uses,
+        "baselines": grid.baselines,
+        "query_weights": ["auto" if weight is None else weight for weight in grid.query_weights],
+        "samples": grid.samples,
+        "sampling": asdict(grid.sampling),
+        "passage_tokens": grid.passage_tokens,
+        "examples": grid.examples,
+        "shots": grid.shots,
+    }
+
+
+def _gpus(folder: Folder) -> list[str] | None:
+    """The GPUs that llama.cpp sees, where this process has loaded it; else what an earlier run has seen."""
+    if "xqe.engines.llama.library" in sys.modules:
+        from xqe.engines.llama.library import gpus
+
+        return [gpu.description or gpu.name for gpu in gpus()]
+    before: list[str] | None = folder.manifest().get("machine", {}).get("gpus")
+    return before
 
 
 def _adapters(plan: Plan, name: str) -> list[Json]:

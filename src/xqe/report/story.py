@@ -255,13 +255,14 @@ def provenance(results: Results) -> Table:
     for folder, said in zip(results.folders, results.manifests, strict=True):
         libraries = ", ".join(f"{name} {version}" for name, version in (said.get("libraries") or {}).items())
         machine = said.get("machine") or {}
-        gpus = ", ".join(map(str, machine.get("gpus") or ())) or "no GPU"
+        gpus = machine.get("gpus")  # None where nothing was generated in process
+        known = [f"{machine.get('cores')} cores", *([", ".join(gpus) or "no GPU"] if gpus is not None else [])]
         rows.append(
             Row(
                 (folder.name,),
                 (
                     words(f"xqe {said.get('xqe')}, Python {said.get('python')}; {libraries}"),
-                    words(f"{machine.get('cores')} cores, {gpus}; {said.get('platform')}"),
+                    words(f"{', '.join(known)}; {said.get('platform')}"),
                     words(str(said.get("started") or NOTHING)),
                     words(str(said.get("finished") or "not finished")),
                     Value(f"{float(said.get('seconds') or 0):,.0f}"),
