@@ -374,6 +374,32 @@ def test_damaged_sgml(tmp_path: Path, content: str, message: str) -> None:
         converted(tmp_path, "trec", tmp_path / "docs", languages=("en",), **paths)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (TOPICS.replace("</top>\n", "", 1), "topics:1: <top> without </top>"),
+        (TOPICS.removesuffix("</top>\n"), "topics:14: <top> without </top>"),
+        (TOPICS.replace("<title>Polio", "<desc>Polio"), "topics:14: a topic without <title>"),
+    ],
+)
+def test_damaged_topics(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "docs.tsv").write_text("d\tx\n")
+    (tmp_path / "topics").write_text(content)
+    (tmp_path / "qrels").write_text("301 0 d 1\n302 0 d 1\n")
+    paths = {"queries": tmp_path / "topics", "qrels": tmp_path / "qrels"}
+    with pytest.raises(InputError, match=message):
+        converted(tmp_path, "trec", tmp_path / "docs.tsv", languages=("en",), **paths)
+
+
+def test_topics_with_attributes_do_not_lend_each_other_fields(tmp_path: Path) -> None:
+    (tmp_path / "docs.tsv").write_text("d\tx\n")
+    (tmp_path / "topics").write_text(TOPICS.replace("<top>", '<top lang="en">').replace("<title>Polio", "<desc>Polio"))
+    (tmp_path / "qrels").write_text("301 0 d 1\n302 0 d 1\n")
+    paths = {"queries": tmp_path / "topics", "qrels": tmp_path / "qrels"}
+    with pytest.raises(InputError, match="a topic without <title>"):
+        converted(tmp_path, "trec", tmp_path / "docs.tsv", languages=("en",), **paths)
+
+
 # ---------------------------------------------------------------- ir_datasets
 
 
@@ -516,6 +542,8 @@ def test_judgements_of_other_queries_are_refused_before_documents_are_read(tmp_p
         ),
         (["ir_datasets", "vaswani", "--lang", "en,de"], "--lang en,de: several"),
         (["mmarco", str(MMARCO), "--lang", "xx"], '--lang: unknown language "xx"'),
+        (["mmarco", str(MMARCO), "--name", "a/b"], "--name: 'a/b' cannot be part of a path"),
+        (["mmarco", str(MMARCO), "--name", ".."], "--name: '..' cannot be part of a path"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -7,15 +7,19 @@ import hashlib
 import json
 import re
 import shutil
+import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from conftest import FIXTURES
 
+from xqe import models
 from xqe.cli import run
 from xqe.collection import Collection
 from xqe.data import fetching, sources
@@ -232,6 +236,38 @@ def test_what_the_hub_says_before_it_redirects(server: Server, tmp_path: Path) -
     assert (tmp_path / "folder/file").read_bytes() == CONTENT
 
 
+def test_another_process_was_faster(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = models.part_of
+
+    @contextmanager
+    def after_waiting(target: Path, version: str) -> Iterator[Any]:
+        with real(target, version) as part:
+            target.write_bytes(CONTENT)
+            yield part
+
+    monkeypatch.setattr(fetching, "part_of", after_waiting)
+    fetch([wanted(server)], tmp_path)
+    assert server.asked == [] and [path.name for path in (tmp_path / "folder").iterdir()] == ["file"]
+    fetch([wanted(server)], tmp_path, force=True)
+    assert [one[0] for one in server.asked] == ["GET"]
+
+
+def test_whatever_breaks_the_connection_is_tried_again(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, broken = fetching._answer, [ssl.SSLEOFError(8, "EOF occurred in violation of protocol")]
+
+    def answer(*arguments: Any) -> Any:
+        found = real(*arguments)
+        if broken:
+            monkeypatch.setattr(found, "read", Mock(side_effect=broken.pop()))
+        return found
+
+    monkeypatch.setattr(fetching, "_answer", answer)
+    fetch([wanted(server)], tmp_path)
+    assert len(server.asked) == 2 and (tmp_path / "folder/file").read_bytes() == CONTENT
+
+
 def test_a_disk_that_is_too_full_is_refused_before(server: Server, tmp_path: Path) -> None:
     with pytest.raises(XqeError, match=r"needs 1e\+06 GB, .* are free; make room"):
         fetch([wanted(server, size=10**15)], tmp_path)
@@ -355,7 +391,9 @@ def test_fetch_alone(
             "mmarco has no split test; it has dev, dev.small",
         ),
         (["clirmatrix-multi8", "--lang", "de", "--no-convert"], "CLIRMatrix judges pairs of two languages"),
-        (["debian", "--no-convert"], "debian is built, not downloaded; xqe data build debian"),
+        (["debian", "--no-convert"], "debian is built, not downloaded; xqe data build debian --out"),
+        (["debian-graded", "--no-convert"], "not downloaded; xqe data build debian-graded --out"),
+        (["mmarco", "--lang", ",", "--no-convert"], "mmarco is 53.2 GB in all languages"),
     ],
 )
 def test_mistakes(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -377,6 +415,12 @@ def test_a_mirror_that_sends_something_else(
     server.files[queries] = b"1\tx\n"
     assert run([*command, "--cache", str(tmp_path)]) == 2
     assert "instead of 38a80559a561707ac2ec0f150ecd1e8a" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", ["", "/etc/x", "../x"])
+def test_a_list_of_files_that_leads_elsewhere(path: str) -> None:
+    with pytest.raises(XqeError, match="not a file of CLIRMatrix"):
+        sources._published({"url": f"http://127.0.0.1/data/{path}"})
 
 
 def test_the_table_of_downloads() -> None:

@@ -22,6 +22,8 @@ from hypothesis import strategies as st
 
 from xqe import cli
 from xqe.atomic import append_line
+from xqe.engines.base import Completion, Request
+from xqe.engines.fake import FakeEngine
 from xqe.grid.folder import Folder
 from xqe.grid.nights import changes, judge
 from xqe.grid.plan import _draw, make_plan
@@ -371,6 +373,40 @@ def test_failures_are_counted_and_nothing_is_lost(
     assert status == 1 and "; 0 texts generated" in said.splitlines()[-1]
 
 
+def test_what_failed_in_passing_is_judged_anew_when_it_is_mended(
+    written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out, whole = written(), tmp_path / "out", tmp_path / "whole"
+    answer = FakeEngine._answer
+
+    def weak(self: FakeEngine, request: Request) -> Completion:
+        return Completion("", "error", 0, "busy") if "?" in request.subject[-3:] else answer(self, request)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeEngine, "_answer", weak)
+        assert grid(capsys, path, "--out", out)[0] == 1
+    assert any(cell["failed"] for cell in cells(out).values())
+    status, said = grid(capsys, path, "--out", out, "--resume")
+    assert status == 0 and "; 0 records failed" in said.splitlines()[-1]
+    assert not any(cell["failed"] for cell in cells(out).values())
+    assert grid(capsys, path, "--out", whole)[0] == 0
+    assert numbers(out) == numbers(whole)
+
+
+def test_parts_of_a_grid_keep_to_their_folders_and_know_all_systems(
+    written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = written(f'{SMALL}\n[gate]\nsystems = ["fake.cot.te.doc", "original"]\n'), tmp_path / "out"
+    replace_line(path, '"fewshot"]', '"fewshot", "cot"]')
+    assert grid(capsys, path, "--out", out, "--shard", "1/3")[0] == 0
+    before = numbers(out)
+    for shard in (["--shard", "2/3"], []):
+        status, said = grid(capsys, path, "--out", out, "--resume", *shard)
+        assert status == 2 and "holds part 1/3 of it" in said
+    assert numbers(out) == before
+    assert grid(capsys, path, "--out", out, "--resume", "--shard", "1/3")[0] == 0
+
+
 def test_a_model_that_cannot_be_reached_leaves_the_others_alone(
     written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -554,6 +590,22 @@ def test_what_changed_is_said() -> None:
     assert library == "tantivy: 0.26 then, 0.27 now"
 
 
+def test_what_changed_is_still_said_by_the_run_that_finishes_a_killed_one(
+    written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = written(), tmp_path / "out"
+    grid(capsys, path, "--out", out)
+    replace_line(path, '"zeroshot", "fewshot"', '"fewshot", "cot"')
+    with monkeypatch.context() as patched:
+        patched.setattr("xqe.grid.conduct.generate", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert grid(capsys, path, "--out", out, "--resume")[0] == 130
+    grid(capsys, path, "--out", out, "--resume")
+    grid(capsys, path, "--out", out, "--resume")
+    runs = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
+    assert [len(run["changed"]) for run in runs] == [0, 1, 0]
+    assert "the grid file: it has changed" in runs[1]["changed"][0]
+
+
 def night(values: list[float], queries: list[str] | None = None) -> dict[str, Any]:
     system = {"pairs": ["c/de-en"], "values": {"MRR": values}, "means": {"MRR": [sum(values) / len(values)]}}
     return {"queries": {"c/de-en": queries or [f"q{n}" for n in range(len(values))]}, "systems": {"s": system}}
@@ -617,7 +669,7 @@ def since(out: Path) -> str:
 def test_the_history_survives_a_line_that_was_cut_off(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}")
     path = tmp_path / "history.jsonl"
-    append_line(path, '{"time": "1"}')
+    append_line(path, '{"time": "1", "name": "a\u2028b"}')
     with path.open("a") as file:
         file.write('{"time": "2", "mea')
     folder = Folder(tmp_path, resume=True)

@@ -712,6 +712,17 @@ def test_no_history_is_one_line(tmp_path: Path) -> None:
         trend.compose_history(trend.read_history(tmp_path)[0], "MAP")
 
 
+def test_a_change_that_rounds_to_nothing_has_no_minus(tmp_path: Path) -> None:
+    make_history(tmp_path)
+    nights, _ = trend.read_history(tmp_path)
+    for night, value in zip(nights, [0.50001] * 11 + [0.5], strict=True):
+        night["measures"] = {"tiny": {"MRR": value}}
+    made = trend.compose_history(nights, None)
+    assert "+0.00 points to the run before" in made.lead[0]
+    assert "| 50.00 | 50.00 | +0.00 |" in markdown.markdown(made)
+    assert r"tiny & 50.00 & 50.00 & +0.00 \\" in latex.latex(made)
+
+
 def test_sparklines() -> None:
     assert sparkline([1, 2, 3, 4, 5, 6, 7, 8]) == "▁▂▃▄▅▆▇█"
     assert sparkline([5, None, 5]) == "▄·▄"

@@ -8,19 +8,22 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from collections_for_tests import fixture_collection
 from conftest import Run, command
 from report_grid import Shape, cell_path, make, make_history, read, write
 
-from xqe.report import page
+from xqe.report import page, results
 from xqe.report.blocks import Bars, Case, Cases, HeatMap, Panel, Report, Row, Section, Table, Trend, Value
 from xqe.report.drawing import svg
 
 SHAPE = Shape(("de", "en", "ja"), ("gemma-3-4b",), ("zeroshot", "fewshot"), ("debian",), 8)
+EXPANDED = ("source-expansion", "direct", "expansion")
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
 
@@ -200,6 +203,43 @@ def test_what_cannot_be_reported_is_one_line(
     assert done.stderr.startswith(f"xqe: {filled(said)}") and done.stderr.count("\n") == 1
 
 
+def test_what_xqe_grid_writes_is_read(xqe: Run, tmp_path: Path) -> None:
+    """Report and grid share files and no code: the layout that one writes is the one that the other reads."""
+    fixture_collection(tmp_path / "collection", ["de", "en"], topics=4)
+    file, out = tmp_path / "grid.toml", tmp_path / "out"
+    settings = 'name = "real"\nstrategies = ["fewshot"]\nquery_weights = [1, "auto"]\n'
+    file.write_text(settings + '[[models]]\nmodel = "fake"\n[[collections]]\npath = "collection"\n')
+    assert xqe("grid", str(file), "--out", str(out)).returncode == 0
+    assert xqe("report", str(out), "--format", "md,csv").returncode == 0
+    with (out / "report/cells.csv").open() as table:
+        rows = {(one["source"], one["target"], one["system"]): one for one in csv.DictReader(table)}
+    cells = [json.loads(path.read_text()) for path in (out / "cells").rglob("*.json")]
+    assert len(rows) == len(cells) == 2 * (3 + 4 * 3)
+    for cell in cells:
+        row = rows[cell["source"], cell["target"], cell["system"]]
+        assert {name: float(row[name]) for name in cell["measures"]} == pytest.approx(cell["measures"], abs=1e-6)
+        assert (row["kind"], row["model"], row["use"]) == (cell["kind"], cell["model"] or "", cell["use"])
+        assert (row["documents"], row["queries"]) == (str(cell["documents"]), "4")
+    with (out / "report/queries.csv").open() as table:
+        assert {one["first"] for one in csv.DictReader(table)} >= {
+            one for cell in cells for one in cell["first"] if one
+        }
+    text = (out / "report/report.md").read_text("utf-8")
+    assert "The grid real ran 15 systems" in text and "not finished" not in text and "| fake |" in text
+    found = results.read([out])
+    assert found.question("fixtures", "de")["astro1"].startswith("Warum gibt es auf dem Merkur Eis")
+    assert all(
+        bool(found.text(one, "astro1").get("passages")) == (one.system.kind in EXPANDED) for one in found.results
+    )
+    assert xqe("report", str(out), "--history", "--format", "md").returncode == 0
+    assert "1 run from " in (out / "report/history.md").read_text("utf-8")
+
+
+def test_a_folder_that_is_named_twice_counts_once(xqe: Run, folder: Path, tmp_path: Path) -> None:
+    done = xqe("report", str(folder), f"{folder}/", "--format", "csv", "--out", str(tmp_path / "out"))
+    assert done.returncode == 0 and "of 1 folder" in done.stderr
+
+
 def test_shards_are_reported_together(xqe: Run, folder: Path, tmp_path: Path) -> None:
     shards = []
     for number in (0, 1):
@@ -273,16 +313,35 @@ def test_a_large_page_shows_fewer_queries(monkeypatch: pytest.MonkeyPatch) -> No
     assert 1 <= cut.count("<b>Won</b>") < 20
 
 
+def test_a_large_page_of_lost_queries_shows_fewer_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = small_report("word " * 300, cases=20)
+    sections = tuple(
+        replace(
+            section, blocks=tuple(replace(b, won=(), lost=b.won) if isinstance(b, Cases) else b for b in section.blocks)
+        )
+        for section in made.sections
+    )
+    lost = replace(made, sections=sections)
+    whole = page.page(lost, "made")
+    assert whole.count("<b>Lost</b>") == 20
+    monkeypatch.setattr(page, "LARGEST", len(whole) // 2)
+    assert 1 <= page.page(lost, "made").count("<b>Lost</b>") < 20
+
+
 PICTURES = (
     HeatMap("map", "A <map>", ("de", "ja"), ("de", "ja"), ((None, 50.0), (25.5, None)), 1, 1, (("European", 50.0),)),
     HeatMap("change", "Changes", ("de", "ja"), ("en",), ((2.5,), (-1.25,)), 1, 1, (), True, (("***",), ("",))),
     HeatMap("flat", "All equal", ("de",), ("en", "fr"), ((0.0, 0.0),), 1, 2, (), True, (("", ""),)),
+    HeatMap("my notes", "Of a name", ("de",), ("en", "fr"), ((0.0, -0.04),), 1, 2, (), True),
     Bars(
         "bars",
         "Bars",
         (Panel("by query language", ("German", "Thai"), ((1.5, -2.0), (None, 0.5))),),
         ("MRR", "Hit@10"),
         "points",
+    ),
+    Bars(
+        "zeros", "No change", (Panel("a", ("x",), ((0.0, -0.0),)), Panel("b", ("y",), ((0.0, 0.0),))), ("m", "n"), "p"
     ),
     Trend(
         "trend",
@@ -304,7 +363,8 @@ def test_a_picture_is_svg_with_words_for_who_cannot_see_it(block: HeatMap | Bars
     assert tree.findtext("title") == block.title
     assert tree.findtext("desc")
     ids = [one.get("id") for one in tree.iter() if one.get("id")]
-    assert all((one or "").startswith(f"{block.key}-") for one in ids)
+    assert all((one or "").startswith(f"{block.key.replace(' ', '_')}-") for one in ids)
+    assert not any(re.search(r"\s", one or "") for one in ids)
     used = re.findall(r'(?:href="|url\()#([^")]+)', text)
     assert set(used) <= set(ids)
     assert "http" not in text and "<metadata" not in text
@@ -317,7 +377,8 @@ def words_in(text: str) -> list[str]:
 def test_every_number_is_written_into_the_maps_and_beside_the_bars() -> None:
     assert {"50.0", "25.5", "–", "de", "ja"} <= set(words_in(svg(PICTURES[0])))
     assert {"+2.5***", "-1.2"} <= set(words_in(svg(PICTURES[1])))
-    beside = words_in(svg(PICTURES[3]))
+    assert words_in(svg(PICTURES[3])).count("+0.0") == 2  # nothing shown has a sign of its own
+    beside = words_in(svg(PICTURES[4]))
     assert {"+1.5", "-2.0", "+0.5", "German", "Thai"} <= set(beside) and "+0.0" not in beside  # None has no bar
 
 

@@ -226,8 +226,9 @@ def fetch(
     from xqe.models import amount
 
     row = source(name)
-    wanted, of_splits = chosen_languages(row, _codes(languages)), _several(splits)
-    if languages is None and (row.size or 0) > LARGE:
+    codes, of_splits = _codes(languages), _several(splits)
+    wanted = chosen_languages(row, codes)
+    if codes is None and (row.size or 0) > LARGE:
         raise XqeError(f"{name} is {amount(row.size)} in all languages", "name those that you want with --lang")
     if convert and out is None:
         raise XqeError("missing option --out", "the folder of the collection; or --no-convert, to download only")
@@ -343,6 +344,8 @@ def convert(
         qrels=qrels,
         topic=topic,
     )
+    if name is not None and (not name or name.startswith(".") or not name.isprintable() or "/" in name):
+        raise XqeError(f"--name: {name!r} cannot be part of a path", "xqe grid names folders by it")
     CollectionWriter.check(out, force)
     material = formats.read(form, paths, options)
     material.name, material.licence = name or material.name, licence or material.licence

@@ -167,7 +167,7 @@ def _plan_lines(plan: Plan, folder: Folder) -> Iterator[str]:
 
     pairs = {(cell.collection, cell.pair) for cell in plan.cells}
     systems = {cell.system for cell in plan.cells}
-    done = sum(bool(folder.cell(cell)) for cell in plan.cells)
+    done = sum(folder.has_cell(cell) for cell in plan.cells)
     yield f"{plan.grid.name}: {len(plan.cells)} cells, {len(systems)} systems on {len(pairs)} pairs; {done} are done"
     for name, asked in plan.asked.items():
         counts = {len(ids) for ids in asked.pairs.values()}

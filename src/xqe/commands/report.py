@@ -69,7 +69,7 @@ def report(
     """
     formats = _formats(format)
     wanted = None if measure is None else str(measures.parse(measure, "--measure"))
-    places = [Path(folder) for folder in dict.fromkeys(folders)]
+    places = list(dict.fromkeys(map(Path, folders)))
     target = _target(places, out, formats)
     if history and len(places) > 1:
         raise XqeError("--history takes one folder", "report the shards one by one")

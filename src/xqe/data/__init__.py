@@ -6,4 +6,5 @@ conversion   any format to a collection: duplicates, gaps and order are dealt wi
 formats      the table of formats; clirmatrix, msmarco, beir, miracl, trec, irdatasets read one each
 building     collections made on this machine: debian, from apt's package descriptions; grades, by BM25
 sampling     a smaller collection out of one that is there
+draws        what is chosen, by a hash of a seed and an id
 """

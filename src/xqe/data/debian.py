@@ -14,7 +14,6 @@ A translation is taken if it is one of the English text that is there, by its md
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -28,6 +27,7 @@ from typing import Any
 
 from xqe.atomic import sha256
 from xqe.collection import ANY, Collection, CollectionWriter
+from xqe.data.draws import share
 from xqe.errors import XqeError
 from xqe.messages import say
 from xqe.records import Document
@@ -50,6 +50,7 @@ NAMES = {
 }
 """Language -> what the archive calls its list. Of two kinds of Portuguese and Chinese, the one with more texts."""
 
+UNSPACED = ("ja", "zh")  # written without spaces between words
 LEAST_DOCUMENTS = 100  # fewer make no collection
 SPLITS = {"train": 0.5, "dev": 0.1, "test": 0.4}
 EXAMPLES = 50
@@ -58,7 +59,6 @@ LICENCE = "each description under the licence of its package; all of them free b
 ABOUT = "Descriptions of Debian packages, translated by people: a synopsis finds the long description"
 
 _COMPONENTS = ("main", "universe")  # free software by Debian's guidelines
-_UNSPACED = ("ja", "zh")
 _TIMEOUT = 600.0  # seconds
 _SYNOPSIS = re.compile(r"Description-(?!md5)[A-Za-z_]+: +(.*)")
 _WIDE = r"[\u2e80-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]"
@@ -201,8 +201,8 @@ def _updated(program: str, configuration: Path) -> str:
 
 def _lists_of(folder: Path, name: str) -> list[Path]:
     ending = f"_i18n_Translation-{name.replace('_', '%5f')}"
-    paths = [folder / f"{path.name}" for path in folder.glob(f"*{ending}")]
-    free = [path for path in paths if path.name.removesuffix(ending).rpartition("_")[2] in _COMPONENTS]
+    lists = folder.glob(f"*{ending}")
+    free = [path for path in lists if path.name.removesuffix(ending).rpartition("_")[2] in _COMPONENTS]
     return sorted(free, key=lambda path: (-path.stat().st_size, path.name))
 
 
@@ -300,7 +300,7 @@ def _translations(paths: Iterable[Path], english: Packages) -> Packages:
 
 
 def _different(translated: Packages, english: Packages, lang: str) -> Packages:
-    least = ENGLISH_LENGTH // (5 if lang in _UNSPACED else 2.5)
+    least = ENGLISH_LENGTH // (5 if lang in UNSPACED else 2.5)
     kept: Packages = {}
     texts: set[str] = set()
     for name, one in translated.items():
@@ -324,14 +324,9 @@ def alone(texts: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in texts.items() if counts[text.casefold()] == 1}
 
 
-def share(name: str, what: str) -> float:
-    """A number in [0, 1) that depends on these two strings alone."""
-    return int.from_bytes(hashlib.sha256(f"{what}\n{name}".encode()).digest()[:8], "big") / 2**64
-
-
 def split_of(name: str) -> str:
     """The split of a query, by a hash of its id: the same in every language and every release."""
-    at = share(name, "debian split")
+    at = share("debian split", name)
     for split, size in SPLITS.items():
         if at < size:
             return split
@@ -342,11 +337,11 @@ def split_of(name: str) -> str:
 def examples(packages: Packages, queries: Mapping[str, str], lang: str) -> list[tuple[str, str]]:
     """Synopses and descriptions of `train` that show what a passage looks like: one paragraph, neither short nor
     long."""
-    least, most = (60, 300) if lang in _UNSPACED else (150, 600)
+    least, most = (60, 300) if lang in UNSPACED else (150, 600)
     fitting = [
         name
         for name in queries
         if split_of(name) == "train" and "\n" not in packages[name].text and least <= len(packages[name].text) <= most
     ]
-    chosen = sorted(fitting, key=lambda name: share(name, "debian example"))[:EXAMPLES]
+    chosen = sorted(fitting, key=lambda name: share("debian example", name))[:EXAMPLES]
     return [(queries[name], packages[name].text) for name in chosen]

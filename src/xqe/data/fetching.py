@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from xqe import __version__
+from xqe.atomic import sync
 from xqe.errors import XqeError
 from xqe.messages import say
 from xqe.models import amount, part_of
@@ -66,7 +67,7 @@ def fetch(downloads: Sequence[Download], folder: Path, force: bool = False) -> l
         say(f"downloading {files}, {least}{amount(known)}, to {folder}")
         check_room(folder, known - sum(_arrived(one, folder) for one in asked))
     for one in asked:
-        _fetch(one, folder)
+        _fetch(one, folder, force)
     return [folder / one.path for one in downloads]
 
 
@@ -98,18 +99,21 @@ def _arrived(one: Download, folder: Path) -> int:
 # ---------------------------------------------------------------- one file
 
 
-def _fetch(one: Download, folder: Path) -> None:
+def _fetch(one: Download, folder: Path, force: bool) -> None:
     target = folder / one.path
     try:
         with part_of(target, _version(one)) as part:
+            if not force and _is_there(one, folder):  # the process that this one waited for has fetched it
+                return
             if not _version(one) or part.tell() > (one.size or part.tell()):
                 _emptied(part)  # nothing tells that what is there is of the same file, or it is not
             with _bar(one, part.tell()) as bar:
                 _receive(one, part, bar)
             _check(one, part)
+            for outdated in set(target.parent.glob(f"{escape(target.name)}.*.part")) - {Path(part.name)}:
+                outdated.unlink(missing_ok=True)
+            sync(Path(part.name))
             Path(part.name).replace(target)
-        for outdated in target.parent.glob(f"{escape(target.name)}.*.part"):
-            outdated.unlink(missing_ok=True)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise XqeError(
@@ -164,7 +168,7 @@ def _append(one: Download, part: BinaryIO, bar: Any) -> None:
         while True:
             try:
                 block = answer.read(_BLOCK)
-            except (http.client.HTTPException, TimeoutError, ConnectionError) as error:
+            except (http.client.HTTPException, OSError) as error:
                 raise _BrokenError(f"the connection broke ({error})") from None
             if not block:
                 break

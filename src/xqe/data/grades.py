@@ -25,6 +25,7 @@ from xqe.analysis import stop_words
 from xqe.collection import ANY, Collection, CollectionWriter
 from xqe.data import debian
 from xqe.data.debian import Packages
+from xqe.data.draws import share
 from xqe.messages import say
 from xqe.records import Document
 
@@ -90,7 +91,7 @@ def _indexed(packages: Packages, lang: str) -> Iterator[Index]:
 def titles_of(packages: Packages, lang: str) -> dict[str, str]:
     """Package -> title, of packages whose title is theirs alone, as the titles of Wikipedia are."""
     stop = frozenset(word.casefold() for word in stop_words(lang))
-    unspaced = lang in ("ja", "zh")
+    unspaced = lang in debian.UNSPACED
     titles = {name: title_of(one.synopsis, stop, unspaced) for name, one in packages.items()}
     return debian.alone({name: title for name, title in titles.items() if title})
 
@@ -123,7 +124,7 @@ def chosen_titles(titles: Mapping[str, Mapping[str, str]], sizes: Mapping[str, i
     """Split -> the packages whose titles are its queries: of each language the first ones, by the number of languages
     that have the title and then by hash. What one language brings is judged in all, so that pairs share queries."""
     languages = Counter(name for texts in titles.values() for name in texts)
-    order = sorted(languages, key=lambda name: (-languages[name], debian.share(name, "debian title")))
+    order = sorted(languages, key=lambda name: (-languages[name], share("debian title", name)))
     chosen: dict[str, list[str]] = {}
     for split, size in sizes.items():
         of_split = [name for name in order if debian.split_of(name) == split]

@@ -10,7 +10,6 @@ best document: the one of the highest grade that it has. Such queries are no exa
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from xqe import jsonl
 from xqe.atomic import sha256
 from xqe.collection import ANY, MANIFEST, Collection, CollectionWriter
 from xqe.data.conversion import amount
+from xqe.data.draws import key, rank
 from xqe.documents import documents
 from xqe.errors import InputError, XqeError
 from xqe.messages import say
@@ -83,11 +83,6 @@ def sample(source: Collection, directory: Path, plan: Plan, force: bool = False)
         parallel=judged.parallel,
         **{name: source.manifest[name] for name in ("articles", "translated_by") if name in source.manifest},
     )
-
-
-def rank(seed: int, name: str) -> bytes:
-    """What the draws are ordered by."""
-    return hashlib.sha256(f"{seed}\n{name}".encode("utf-8", "surrogatepass")).digest()
 
 
 # ---------------------------------------------------------------- what is judged
@@ -290,11 +285,7 @@ class _Judged:
             group = top(query)
             least[group] = min(least.get(group, query[1]), query[1])
         limit = int(size * 2**64)
-        train = {
-            group
-            for group, name in least.items()
-            if int.from_bytes(rank(self.plan.seed, f"split\n{name}")[:8], "big") < limit
-        }
+        train = {group for group, name in least.items() if key(self.plan.seed, f"split\n{name}") < limit}
         return {query for query in queries if top(query) in train}
 
 
@@ -331,7 +322,7 @@ def _write_documents(
         kept = _judged_documents(source, judged, drawn, lang)
         others = _sampled_others(source, lang, kept, plan)
         count = writer.documents(
-            lang, (one for one in _read(source, lang) if one.id in kept or _key(plan.seed, one.id) <= others)
+            lang, (one for one in _read(source, lang) if one.id in kept or key(plan.seed, one.id) <= others)
         )
         say(f"{lang}: {amount(count, 'document')} of {source.document_count(lang):,}")
 
@@ -346,13 +337,9 @@ def _judged_documents(source: Collection, judged: _Judged, drawn: Mapping[str, D
     return kept
 
 
-def _key(seed: int, name: str) -> int:
-    return int.from_bytes(rank(seed, name)[:8], "big")
-
-
 def _sampled_others(source: Collection, lang: str, kept: set[str], plan: Plan) -> int:
     """The greatest key of a document that is drawn besides the judged ones; -1 if none is."""
-    keys = numpy.fromiter((_key(plan.seed, one.id) for one in _read(source, lang) if one.id not in kept), numpy.uint64)
+    keys = numpy.fromiter((key(plan.seed, one.id) for one in _read(source, lang) if one.id not in kept), numpy.uint64)
     count = min(plan.pool or 0, len(keys))
     return int(numpy.partition(keys, count - 1)[count - 1]) if count else -1
 

@@ -117,7 +117,7 @@ def _clirmatrix(context: str) -> Files:
 def _published(entry: dict[str, Any]) -> Download:
     url, md5 = entry["url"], entry.get("expected_md5") or ""
     path = url.partition("/data/")[2]
-    if not path or ".." in Path(path).parts:
+    if not path or Path(path).is_absolute() or ".." in Path(path).parts:
         raise XqeError(f"{url}: not a file of CLIRMatrix", "its list of files has changed; upgrade xqe")
     return Download(url, path, entry.get("size_hint"), "md5" if md5 else "", md5)
 
@@ -233,7 +233,7 @@ def data_folder() -> Path:
 def downloads(row: Source, languages: Sequence[str], splits: Sequence[str] | None, folder: Path) -> list[Download]:
     """What has to be downloaded for some languages and splits of a source. May fetch a list of files first."""
     if row.files is None:
-        raise XqeError(f"{row.name} is built, not downloaded", "xqe data build debian --out DIR")
+        raise XqeError(f"{row.name} is built, not downloaded", f"xqe data build {row.name} --out DIR")
     for split in splits or ():
         if split not in row.splits:
             raise XqeError(f"{row.name} has no split {split}", f"it has {', '.join(row.splits)}")

@@ -155,16 +155,25 @@ def _classic(path: Path, fields: str) -> Stream[Query]:
         for where, text in jsonl.lines(str(path)):
             mark = text.strip().lower()
             if mark.startswith("<top>"):
+                _check_ended(start)
                 found, field, start = {}, "", where
             elif mark.startswith("</top>"):
-                yield start, _topic(found, wanted, start)
+                yield start or where, _topic(found, wanted, start or where)
+                found, field, start = {}, "", ""
             elif match := _FIELD.match(text.lstrip()):
                 field = match[1].lower()
                 found[field] = [text.lstrip()[match.end() :]]
             elif field:
                 found[field].append(text)
+        _check_ended(start)
 
     return read
+
+
+def _check_ended(start: str) -> None:
+    """Raise InputError where the topic that began at `start` is still open."""
+    if start:
+        raise InputError(f"{start}: <top> without </top>", "the file is not whole")
 
 
 def _topic(found: dict[str, list[str]], wanted: Sequence[str], where: str) -> Query:

@@ -6,7 +6,7 @@ import platform
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -30,7 +30,7 @@ from xqe.grid.nights import (
     means,
     values_of,
 )
-from xqe.grid.plan import Plan, Texts
+from xqe.grid.plan import Plan
 from xqe.grid.retrieving import build_indexes, check_indexes, evaluate_cells
 from xqe.messages import say
 
@@ -58,6 +58,10 @@ class Outcome:
 def check(plan: Plan, folder: Folder, rebuild: bool) -> None:
     """Raise XqeError for what would only be found when much is done already."""
     check_gate(plan)
+    before = folder.manifest()
+    if before and before.get("part") != plan.part:
+        holds = f"part {before['part']} of it" if before.get("part") else "the whole grid"
+        raise XqeError(f"{folder.path}: holds {holds}", "give each part a folder of its own")
     check_indexes(plan, folder, rebuild)
 
 
@@ -77,13 +81,14 @@ def conduct(
     began = time.monotonic()
     before = folder.manifest()
     said = _manifest(plan, folder)
-    changed = changes(before, said)
+    unfinished = before.get("changed", []) if before.get("finished") is None else []  # by a run that was killed
+    changed = list(dict.fromkeys([*unfinished, *changes(before, said)]))
     for line in changed:
         say(f"grid: {line}")
     for line in plan.impossible:
         say(f"grid: {line}")
     check(plan, folder, rebuild)
-    folder.put_manifest({**said, "finished": before.get("finished") if not changed else None})
+    folder.put_manifest({**said, "changed": changed, "finished": before.get("finished") if not changed else None})
     build_indexes(plan, folder, rebuild, tell)
     generated = generate(plan, folder, open_engine, tell, again)
     counts = evaluate_cells(plan, folder, generated.unable, threads, tell, again)
@@ -136,6 +141,7 @@ def _manifest(plan: Plan, folder: Folder) -> Json:
     grid = plan.grid
     return {
         "name": grid.name,
+        "part": plan.part,
         "grid": grid.raw,
         "xqe": __version__,
         "python": platform.python_version(),
@@ -222,7 +228,9 @@ def _collection(plan: Plan, folder: Folder, name: str) -> Json:
         "split": asked.row.split,
         "pool": manifest.get("pool"),
         "sampled": asked.row.queries,
-        "documents": {lang: asked.collection.document_count(lang) for lang in {target for _, target in asked.pairs}},
+        "documents": {
+            lang: asked.collection.document_count(lang) for lang in sorted({pair[1] for pair in asked.pairs})
+        },
         "queries": queries,
     }
 
@@ -247,15 +255,8 @@ def _of_models(plan: Plan, folder: Folder) -> dict[str, Json]:
 
 
 def _failed_records(plan: Plan, folder: Folder) -> int:
-    """Records that a stage failed on; one that only passed through later stages counts once."""
-    own: dict[str, int] = {}
-    for texts in plan.texts:
-        own[texts.place] = folder.said_of(texts).get("failed") or 0
-    return sum(max(0, count - _inherited(texts, own)) for texts in plan.texts if (count := own[texts.place]))
-
-
-def _inherited(texts: Texts, own: Mapping[str, int]) -> int:
-    return own.get(texts.after.place, 0) if texts.after is not None else 0
+    """Records that a stage failed on; those that only passed through it do not count again."""
+    return sum(folder.said_of(texts).get("failed_here") or 0 for texts in plan.texts)
 
 
 def _totals(generated: Generated) -> Counter[str]:
@@ -324,7 +325,8 @@ class _Finished:
         """One line, in the same order whatever it says: it is the end of a mail, and grep finds it in a log."""
         measures = list(map(str, self.plan.grid.measures))
         measure = "MRR" if "MRR" in measures else measures[0]
-        best = max(means(self.values).items(), key=lambda item: item[1][measure], default=None)
+        made = {name: each for name, each in means(self.values).items() if name not in ("original", "human")}
+        best = max(made.items(), key=lambda item: item[1][measure], default=None)
         parts = [
             f"{len(self.plan.cells)} cells, {self.counts['done']} new, {self.counts['failed']} failed",
             f"{self.totals['generated']} texts generated, {self.totals['reused']} reused",

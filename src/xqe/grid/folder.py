@@ -102,9 +102,14 @@ class Folder:
     # ------------------------------------------------------------ cells
 
     def cell(self, cell: Cell) -> Json:
-        """What is there of a cell; empty where there is nothing, or it is of another key or failed."""
+        """What is there of a cell; empty where there is nothing, or it is of another key or could not be done."""
         said = _read(self._cell(cell))
         return said if said.get("key") == cell.key and said.get("error") is None else {}
+
+    def has_cell(self, cell: Cell) -> bool:
+        """Whether a cell is done: with this key, and without failures that the next run may mend."""
+        said = self.cell(cell)
+        return bool(said) and not said.get("failed")
 
     def put_cell(self, cell: Cell, said: Mapping[str, Any]) -> None:
         _write(self._cell(cell), {"format": FORMAT, "key": cell.key, **said})
@@ -112,7 +117,8 @@ class Folder:
     def put_run(self, cell: Cell, lines: Iterable[str]) -> str:
         """Write a TREC run; return its path in the folder."""
         place = f"runs/{cell.place}.trec.gz"
-        packed = gzip.compress("".join(f"{line}\n" for line in lines).encode(), 6, mtime=0)
+        text = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogatepass")
+        packed = gzip.compress(text, 6, mtime=0)
         _put(self.path / place, packed)
         return place
 
@@ -158,7 +164,7 @@ class Folder:
     def history(self) -> list[Json]:
         """The finished runs, oldest first; a line that a crash cut off is left out."""
         try:
-            lines = (self.path / HISTORY).read_text("utf-8", "replace").splitlines()
+            lines = (self.path / HISTORY).read_bytes().split(b"\n")  # and at no other end of line that Unicode has
         except FileNotFoundError:
             return []
         found = []

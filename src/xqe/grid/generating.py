@@ -17,7 +17,7 @@ from xqe.grid.plan import DIRECT, TRANSLATE, Plan, Texts, examples_file
 from xqe.grid.settings import BUILTIN, ModelRow
 from xqe.languages import LANGUAGES
 from xqe.messages import say
-from xqe.records import Record
+from xqe.records import Record, has_failed
 from xqe.translate import Translate
 
 Opener = Callable[[ModelRow], AbstractContextManager[Engine]]
@@ -157,7 +157,8 @@ def _run(
                 tally.count(record, completions)
                 done.append(record)
         seconds, started = time.monotonic() - started, time.monotonic()
-        folder.put_texts(texts, done, _said(texts, tally, seconds))
+        here = sum(has_failed(record) and record["error"]["step"] == stage.name for record in done)
+        folder.put_texts(texts, done, {**_said(texts, tally, seconds), "failed_here": here})
         yield texts, tally, seconds
     for _ in stream:  # it ends here, and so lets go of the engine
         raise AssertionError("more records than were given")
@@ -217,7 +218,7 @@ _SAMPLE = 16
 QUERY, PASSAGE = "query", "passage"
 
 Rates = dict[tuple[str, str], float]
-"""Seconds a text, by model and what is made: a query or a passage."""
+"""Seconds a text, by the name of the model's row and what is made: a query or a passage."""
 
 
 def measured(plan: Plan, folder: Folder, open_engine: Opener) -> Rates:
@@ -227,7 +228,7 @@ def measured(plan: Plan, folder: Folder, open_engine: Opener) -> Rates:
     """
     found: Rates = {}
     pending = [texts for texts in plan.texts if not folder.has_texts(texts)]
-    for model in {(e.model, e.base_url, e.lora): e for e in (texts.engine for texts in pending)}.values():
+    for model in dict.fromkeys(texts.engine for texts in pending):
         mine = [texts for texts in plan.texts if texts.engine == model]
         samples = {_made(texts): texts for texts in mine if texts.kind != TRANSLATE or texts.after is None}
         with open_engine(model) as engine:
@@ -239,7 +240,7 @@ def measured(plan: Plan, folder: Folder, open_engine: Opener) -> Rates:
                 count = sum(
                     len(completions) for _, _, completions in run_all(((stage, one) for one in queries), engine)
                 )
-                found[model.model, what] = (time.monotonic() - started) / max(count, 1)
+                found[model.name, what] = (time.monotonic() - started) / max(count, 1)
     return found
 
 
@@ -250,5 +251,5 @@ def _made(texts: Texts) -> str:
 def estimate(plan: Plan, folder: Folder, rates: Rates) -> float | None:
     """Seconds that the undone texts of a plan will take; None where it is not known of some."""
     pending = [texts for texts in plan.texts if not folder.has_texts(texts)]
-    each = [(texts.count, rates.get((texts.engine.model, _made(texts)))) for texts in pending]
+    each = [(texts.count, rates.get((texts.model.name, _made(texts)))) for texts in pending]
     return None if any(rate is None for _, rate in each) else sum(count * (rate or 0.0) for count, rate in each)

@@ -96,10 +96,10 @@ def check_gate(plan: Plan) -> None:
         if str(limit.measure) not in map(str, plan.grid.measures):
             named = ", ".join(map(str, plan.grid.measures))
             raise XqeError(f"{where}: the grid does not measure {limit.measure}", f"it measures {named}")
-    known = {cell.system for cell in plan.cells}
     for system in gate.systems or ():
-        if system not in known:
-            raise XqeError(f'{where}.systems: no system "{system}"', f"there are {', '.join(sorted(known)[:20])}")
+        if system not in plan.systems:
+            there = ", ".join(sorted(plan.systems)[:20])
+            raise XqeError(f'{where}.systems: no system "{system}"', f"there are {there}")
 
 
 def _limits(texts: Sequence[str], where: str) -> tuple[Limit, ...]:

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,12 @@ FAKE, SERVER = "fake", "openai:"
 
 Identity = dict[str, Any]
 
+_FILE_NAME = re.compile(r"[^\s/.][^\s/]*")
+
 
 def digest(*parts: object) -> str:
     """The sha256 of some JSON values."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,22 +126,26 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What there is to do. texts stand after those they need. identities: of each model row, by its name."""
+    """What there is to do. texts stand after those they need. identities: of each model row, by its name. systems: of
+    the whole grid. part: which of several it is ("1/4"), None for all."""
 
     grid: Grid
     asked: dict[str, Asked]
     texts: tuple[Texts, ...]
     cells: tuple[Cell, ...]
     identities: dict[str, Identity] = field(repr=False)
+    systems: frozenset[str]
     impossible: tuple[str, ...] = ()
+    part: str | None = None
 
     def shard(self, number: int, count: int) -> Plan:
-        """The part of the plan for one of `count` machines: whole (collection, source language, model) units.
+        """Part `number`, from 0, of the plan for `count` machines: whole (collection, source language, model) units.
 
-        All that is shared is shared within a unit, so nothing is made twice; units are dealt out by their size.
+        All that is shared is shared within a unit, with all adapters of a model, so nothing is made twice; units are
+        dealt out by their size.
         """
         units: dict[tuple[str, str, str], int] = {}
-        first = self.grid.models[0].name
+        first = self.grid.models[0].model
         for cell in self.cells:
             unit = _unit(cell, first)
             units[unit] = units.get(unit, 0) + len(cell.ids)
@@ -146,11 +153,11 @@ class Plan:
             unit for place, unit in enumerate(sorted(units, key=lambda u: (-units[u], u))) if place % count == number
         }
         cells = tuple(cell for cell in self.cells if _unit(cell, first) in mine)
-        return replace(self, cells=cells, texts=_needed(self.texts, cells))
+        return replace(self, cells=cells, texts=_needed(self.texts, cells), part=f"{number + 1}/{count}")
 
 
 def _unit(cell: Cell, first: str) -> tuple[str, str, str]:
-    return cell.collection, cell.source, cell.texts.model.name if cell.texts else first
+    return cell.collection, cell.source, cell.texts.model.model if cell.texts else first
 
 
 def _needed(texts: Iterable[Texts], cells: Iterable[Cell]) -> tuple[Texts, ...]:
@@ -265,6 +272,11 @@ def ask_all(grid: Grid) -> dict[str, Asked]:
     asked: dict[str, Asked] = {}
     for row in grid.collections:
         name = check_row(row.where, lambda row=row: Collection(row.path)).name  # type: ignore[misc]
+        if not _FILE_NAME.fullmatch(name):
+            raise InputError(
+                f'{row.where}: the name "{name}" of {row.path} cannot be that of a folder',
+                "give it another by its manifest",
+            )
         name = f"{name}-{row.split}" if name in asked else name
         if name in asked:
             raise InputError(f"{row.where}: the collection {name} again", "one of the two is enough")
@@ -318,7 +330,8 @@ def make_plan(grid: Grid) -> Plan:
             if "human" in grid.baselines and not _has_human(one, pair):
                 impossible.append(f"{one.name} {pair[0]}-{pair[1]}: no queries that people translated")
     texts = tuple(planner.texts.values())
-    return Plan(grid, asked, _needed(texts, cells), tuple(cells), identities, tuple(impossible))
+    systems = frozenset(cell.system for cell in cells)
+    return Plan(grid, asked, _needed(texts, cells), tuple(cells), identities, systems, tuple(impossible))
 
 
 def _has_human(one: Asked, pair: Pair) -> bool:
@@ -404,7 +417,7 @@ class _Planner:
             target,
             made_by,
             self._shown(one, kind, source, target, strategy),
-            [self.grid.sampling, samples, limit],
+            [asdict(self.grid.sampling), samples, limit],
         )
         texts = Texts(name, kind, one.name, model, source, target, strategy, order, samples, adapted, ids, key, after)
         return self.texts.setdefault(texts.place, texts)

@@ -97,7 +97,7 @@ def evaluate_cells(
     counts: Counter[str] = Counter(done=0, reused=0, failed=0)
     pending: dict[tuple[str, str], list[Cell]] = {}
     for cell in plan.cells:
-        if not again and folder.cell(cell):
+        if not again and folder.has_cell(cell):
             counts["reused"] += 1
         else:
             pending.setdefault((cell.collection, cell.target), []).append(cell)

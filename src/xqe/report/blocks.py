@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -159,8 +160,25 @@ def words(text: str) -> Value:
 
 def points(value: float) -> str:
     """A difference of measures in points of a percentage, with its sign."""
-    shown = round(100 * value, 2) + 0.0  # makes -0.0 positive
-    return f"{shown:+.2f}"
+    return signed(100 * value)
+
+
+def anchor(key: str) -> str:
+    """The key of a block as an id in a page: a collection's name, which is part of it, may hold white space.
+
+    >>> anchor("my notes-models")
+    'my_notes-models'
+    """
+    return re.sub(r"[^\w.+-]", "_", key)
+
+
+def signed(number: float, places: int = 2) -> str:
+    """A number with its sign, which is + where all that is shown is 0.
+
+    >>> signed(-0.004), signed(-0.04, 1), signed(-0.06, 1)
+    ('+0.00', '+0.0', '-0.1')
+    """
+    return f"{round(number, places) + 0.0:+.{places}f}"  # the sum makes -0.0 positive
 
 
 def marked(rows: Iterable[Row], columns: Sequence[int], eligible: Callable[[Row], bool] | None = None) -> list[Row]:

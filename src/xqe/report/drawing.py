@@ -16,7 +16,7 @@ from typing import Any
 import numpy
 
 from xqe.errors import MissingExtraError
-from xqe.report.blocks import Bars, HeatMap, Panel, Trend
+from xqe.report.blocks import Bars, HeatMap, Panel, Trend, anchor, signed
 
 try:
     # it tells of its caches, of fonts and where they lie, which is nothing to a reader of reports
@@ -54,7 +54,7 @@ def svg(block: HeatMap | Bars | Trend) -> str:
         text = io.StringIO()
         figure.savefig(text, format="svg", bbox_inches="tight", pad_inches=0.05, metadata={"Date": None})
         plot.close(figure)
-    return _inline(text.getvalue(), block.key, block.title, _told(block))
+    return _inline(text.getvalue(), anchor(block.key), block.title, _TELLERS[type(block)](block))
 
 
 def _heat_map(block: HeatMap) -> Figure:
@@ -96,7 +96,7 @@ def _write_cell(
     red, green, blue, _ = colours((number - low) / (high - low) if high > low else 0.5)
     dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
     stars = block.stars[row][column] if block.stars else ""
-    text = f"{number + 0.0:+.1f}{stars}" if block.diverging else f"{number:.1f}"
+    text = f"{signed(number, 1)}{stars}" if block.diverging else f"{number:.1f}"
     axes.text(column, row, text, ha="center", va="center", color="white" if dark else _INK, fontsize=8.5)
 
 
@@ -106,8 +106,12 @@ def _bars(block: Bars) -> Figure:
     figure, axes = plot.subplots(
         len(block.panels), 1, figsize=(6.2, len(block.panels) * (0.5 + 0.155 * rows)), squeeze=False, sharex=True
     )
+    values = [abs(one) for panel in block.panels for row in panel.values for one in row if one is not None]
+    greatest = max(values, default=0.0)
     for place, panel in enumerate(block.panels):
-        _bar_panel(axes[place][0], panel, block.series)
+        _bar_panel(axes[place][0], panel, block.series, greatest or 1.0)
+    if not greatest:  # an axis that is drawn around zeros alone has no room for what is written beside them
+        axes[0][0].set_xlim(-1, 1)
     axes[-1][0].set_xlabel(block.unit)
     axes[0][0].legend(
         ncols=len(block.series), loc="lower left", bbox_to_anchor=(0, 1.06), frameon=False, handlelength=1.6, fontsize=8
@@ -116,10 +120,10 @@ def _bars(block: Bars) -> Figure:
     return figure
 
 
-def _bar_panel(axes: Any, panel: Panel, series: Sequence[str]) -> None:
+def _bar_panel(axes: Any, panel: Panel, series: Sequence[str], reach: float) -> None:
+    """Draw a panel. reach: the length of the longest bar of all panels, which share their axis."""
     colours = matplotlib.colormaps["cividis"](numpy.linspace(0.15, 0.9, len(series)))
     step = len(series) + 1
-    reach = max((abs(one) for row in panel.values for one in row if one is not None), default=1.0) or 1.0
     for number, name in enumerate(series):
         there = [
             (group * step + number, value)
@@ -134,7 +138,7 @@ def _bar_panel(axes: Any, panel: Panel, series: Sequence[str]) -> None:
         for place, value in there:
             side = 1 if value >= 0 else -1
             axes.text(
-                value + side * 0.012 * reach, place, f"{value + 0.0:+.1f}", va="center",
+                value + side * 0.012 * reach, place, signed(value, 1), va="center",
                 ha="left" if side > 0 else "right", fontsize=7,
             )  # fmt: skip
     axes.axvline(0, color=_INK, linewidth=0.8)
@@ -181,31 +185,34 @@ def _ticks(number: int) -> list[int]:
     return list(range(0, number, step))
 
 
-def _told(block: HeatMap | Bars | Trend) -> str:
-    """The picture in words, for who cannot see it."""
-    if isinstance(block, HeatMap):
-        cells = [
-            (number, f"{row} to {column}")
-            for row, numbers in zip(block.rows, block.values, strict=True)
-            for column, number in zip(block.columns, numbers, strict=True)
-            if number is not None
-        ]
-        low, high = min(cells), max(cells)
-        parts = "; ".join(f"{name} {number:.2f}" for name, number in block.quadrants)
-        return f"Lowest {low[1]} with {low[0]:.2f}, highest {high[1]} with {high[0]:.2f}. Means: {parts}."
-    if isinstance(block, Bars):
-        return " ".join(
-            f"{panel.title}: "
-            + "; ".join(
-                f"{group} "
-                + ", ".join(
-                    f"{name} {value:+.1f}" for name, value in zip(block.series, row, strict=True) if value is not None
-                )
-                for group, row in zip(panel.groups, panel.values, strict=True)
-            )
-            + "."
-            for panel in block.panels
-        )
+# Pictures in words, for who cannot see them.
+
+
+def _told_map(block: HeatMap) -> str:
+    cells = [
+        (number, f"{row} to {column}")
+        for row, numbers in zip(block.rows, block.values, strict=True)
+        for column, number in zip(block.columns, numbers, strict=True)
+        if number is not None
+    ]
+    low, high = min(cells), max(cells)
+    parts = "; ".join(f"{name} {number:.2f}" for name, number in block.quadrants)
+    return f"Lowest {low[1]} with {low[0]:.2f}, highest {high[1]} with {high[0]:.2f}. Means: {parts}."
+
+
+def _told_bars(block: Bars) -> str:
+    def of_group(row: Sequence[float | None]) -> str:
+        there = ((name, value) for name, value in zip(block.series, row, strict=True) if value is not None)
+        return ", ".join(f"{name} {signed(value, 1)}" for name, value in there)
+
+    said = []
+    for panel in block.panels:
+        groups = (f"{group} {of_group(row)}" for group, row in zip(panel.groups, panel.values, strict=True))
+        said.append(f"{panel.title}: {'; '.join(groups)}.")
+    return " ".join(said)
+
+
+def _told_trend(block: Trend) -> str:
     return f"{len(block.lines)} systems over {len(block.times)} nights; the table below has the numbers."
 
 
@@ -227,3 +234,4 @@ def _inline(text: str, key: str, title: str, told: str) -> str:
 
 
 _DRAWERS: dict[type, Callable[[Any], Figure]] = {HeatMap: _heat_map, Bars: _bars, Trend: _trend}
+_TELLERS: dict[type, Callable[[Any], str]] = {HeatMap: _told_map, Bars: _told_bars, Trend: _told_trend}

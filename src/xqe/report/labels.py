@@ -46,7 +46,7 @@ def setting(system: System) -> tuple[str, str, str]:
         return KINDS[system.kind], "", ""
     if system.kind == EXPANSION:
         return strategy(system), order(system), use(system)
-    return f"{strategy(system)}", {SOURCE_EXPANSION: "E only", DIRECT: "direct"}[system.kind], use(system)
+    return strategy(system), {SOURCE_EXPANSION: "E only", DIRECT: "direct"}[system.kind], use(system)
 
 
 def full(system: System) -> str:

@@ -5,10 +5,11 @@ Texts of queries are left out, since most fonts lack their scripts; maps and bar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-from xqe.report.blocks import BEST, WORST, Bars, Block, HeatMap, Paragraph, Report, Table, Trend, Value
-from xqe.report.markdown import quadrant_note, shown
+from xqe.report.blocks import BEST, WORST, Bars, Cases, HeatMap, Paragraph, Report, Table, Trend, Value
+from xqe.report.markdown import as_table, quadrant_note, shown
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -51,7 +52,7 @@ def _lines(report: Report) -> Iterator[str]:
     for text in report.lead:
         yield from (escaped(text), "")
     for section in report.sections:
-        blocks = [lines for block in section.blocks if (lines := list(_block(block)))]
+        blocks = [lines for block in section.blocks if (lines := list(_WRITERS[type(block)](block)))]
         if blocks:
             yield rf"\subsection*{{{escaped(section.title)}}}"
             for lines in blocks:
@@ -65,17 +66,8 @@ def escaped(text: str) -> str:
     return "".join(_SPECIAL.get(letter, letter if ord(letter) < 0x250 else "?") for letter in plain)
 
 
-def _block(block: Block) -> Iterator[str]:
-    if isinstance(block, Paragraph):
-        yield from (escaped(block.text), "")
-    elif isinstance(block, Table):
-        yield from _table(block)
-    elif isinstance(block, HeatMap):
-        yield from _heat_map(block)
-    elif isinstance(block, Bars):
-        yield from _bars(block)
-    elif isinstance(block, Trend):
-        yield from _trend(block)
+def _paragraph(paragraph: Paragraph) -> Iterator[str]:
+    yield from (escaped(paragraph.text), "")
 
 
 def _table(table: Table) -> Iterator[str]:
@@ -148,7 +140,20 @@ def _bars(bars: Bars) -> Iterator[str]:
 
 def _trend(trend: Trend) -> Iterator[str]:
     body = [_row(["system", "first", "last", "change"]), r"\midrule"]
-    for name, numbers in trend.lines:
-        there = [number for number in numbers if number is not None]
-        body.append(_row([name, f"{there[0]:.2f}", f"{there[-1]:.2f}", f"{there[-1] - there[0] + 0.0:+.2f}"]))
+    body += [_row([row.heads[0], *(value.text for value in row.values[:3])]) for row in as_table(trend).rows]
     yield from _float(trend.title, "lrrr", body, trend.notes)
+
+
+def _cases(_: Cases) -> Iterator[str]:
+    """Nothing: they are texts of queries."""
+    yield from ()
+
+
+_WRITERS: dict[type, Callable[[Any], Iterator[str]]] = {
+    Table: _table,
+    HeatMap: _heat_map,
+    Bars: _bars,
+    Trend: _trend,
+    Cases: _cases,
+    Paragraph: _paragraph,
+}

@@ -20,6 +20,7 @@ from xqe.report.blocks import (
     Table,
     Trend,
     Value,
+    signed,
 )
 from xqe.report.published import PAPER
 from xqe.report.sparkline import sparkline
@@ -102,10 +103,10 @@ def _heat_map(heat_map: HeatMap) -> Iterator[str]:
     yield from _notes([quadrant_note(heat_map), *heat_map.notes])
 
 
-def shown(number: float | None, signed: bool) -> str:
+def shown(number: float | None, has_sign: bool) -> str:
     if number is None:
         return NOTHING
-    return f"{number + 0.0:+.2f}" if signed else f"{number:.2f}"
+    return signed(number) if has_sign else f"{number:.2f}"
 
 
 def quadrant_note(heat_map: HeatMap) -> str:
@@ -133,7 +134,7 @@ def as_table(trend: Trend) -> Table:
     rows = []
     for name, numbers in trend.lines:
         there = [number for number in numbers if number is not None]
-        ends = (f"{there[0]:.2f}", f"{there[-1]:.2f}", f"{there[-1] - there[0] + 0.0:+.2f}")
+        ends = (f"{there[0]:.2f}", f"{there[-1]:.2f}", signed(there[-1] - there[0]))
         span = (f"{min(there):.2f}", f"{max(there):.2f}")
         rows.append(Row((name, sparkline(numbers)), tuple(map(Value, (*ends, *span)))))
     columns = ("first", "last", "change", "least", "greatest")

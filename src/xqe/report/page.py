@@ -9,7 +9,7 @@ import jinja2
 from markupsafe import Markup
 
 from xqe.report import drawing
-from xqe.report.blocks import Bars, Block, Cases, HeatMap, Paragraph, Report, Table, Trend
+from xqe.report.blocks import Bars, Block, Cases, HeatMap, Paragraph, Report, Table, Trend, anchor
 from xqe.report.markdown import as_table, quadrant_note
 from xqe.report.published import PAPER
 
@@ -27,6 +27,7 @@ def page(report: Report, made: str) -> str:
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.globals |= {
+        "anchor": anchor,
         "as_table": as_table,
         "text_columns": _text_columns,
         "kind": lambda block: _KINDS[type(block)],
@@ -40,7 +41,8 @@ def page(report: Report, made: str) -> str:
     }
     while True:
         text = template.render(report=report, style=style, made=made, paper=PAPER, pictures=pictures)
-        most = max((len(one.won) for one in _blocks(report) if isinstance(one, Cases)), default=0)
+        cases = (one for one in _blocks(report) if isinstance(one, Cases))
+        most = max((max(len(one.won), len(one.lost)) for one in cases), default=0)
         if len(text.encode("utf-8", "replace")) <= LARGEST or not most:
             return text
         report = _with_fewer(report, most - 1)

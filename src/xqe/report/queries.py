@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from xqe.report import labels
 from xqe.report.blocks import NOTHING, Case, Cases, points
-from xqe.report.results import GENERATED, Pair, Result, System
+from xqe.report.results import DIRECT, GENERATED, Pair, Result, System
 from xqe.report.study import Study
 
 LONGEST = 500
@@ -91,7 +91,7 @@ def _case(study: Study, system: System, baseline: System, found: _Found) -> Case
         texts.append(("translated", str(translated["query"]), target))
     if used.get("query") and used["query"] not in (asked, translated.get("query")):
         texts.append(("query, as searched", str(used["query"]), str(used.get("lang") or target)))
-    passage_language = target if system.kind == "direct" else str(used.get("lang") or target)
+    passage_language = target if system.kind == DIRECT else str(used.get("lang") or target)
     for passage in used.get("passages") or ():
         texts.append(("passage", str(passage), passage_language))
     failure = mine.failures.get(query) or theirs.failures.get(query)

@@ -19,6 +19,10 @@ ORIGINAL, TRANSLATION, HUMAN = "original", "translation", "human"
 SOURCE_EXPANSION, DIRECT, EXPANSION = "source-expansion", "direct", "expansion"
 KINDS = (ORIGINAL, TRANSLATION, HUMAN, SOURCE_EXPANSION, DIRECT, EXPANSION)
 GENERATED = (SOURCE_EXPANSION, DIRECT, EXPANSION)  # those that have passages
+# as they stand in the paper's tables
+_STRATEGIES = ("zeroshot", "cot", "rar", "fewshot")
+_ORDERS = (None, "te", "et")
+_USES = ("query", "doc", "query+doc")
 
 Json = dict[str, Any]
 Pair = tuple[str, str]
@@ -127,15 +131,13 @@ class Results:
         return sorted(found, key=self._order)
 
     def _order(self, system: System) -> tuple[Any, ...]:
-        models = list(self.models)
-        strategies = ("zeroshot", "cot", "rar", "fewshot")
         return (
-            models.index(system.model) if system.model in models else -1,
+            _place((None, *self.models), system.model),
             KINDS.index(system.kind),
-            strategies.index(system.strategy) if system.strategy in strategies else len(strategies),
+            _place(_STRATEGIES, system.strategy),
             system.strategy or "",
-            ("te", "et").index(system.order) if system.order in ("te", "et") else -1,
-            ("query", "doc", "query+doc").index(system.use) if system.use in ("query", "doc", "query+doc") else 3,
+            _place(_ORDERS, system.order),
+            _place(_USES, system.use),
             system.query_weight or "",
             system.samples or 0,
             system.name,
@@ -178,6 +180,11 @@ class Results:
         if path is not None and path.is_file():
             for where, raw in jsonl.objects(str(path)):
                 yield check_query(raw, where)
+
+
+def _place(known: Sequence[str | None], value: str | None) -> int:
+    """Where a value stands among those that are known, which is before all others."""
+    return known.index(value) if value in known else len(known)
 
 
 def read(folders: Sequence[Path]) -> Results:

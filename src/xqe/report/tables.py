@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from xqe.report import labels, published
 from xqe.report.averages import Difference, Frame, corrected
 from xqe.report.blocks import NOTHING, Row, Table, Value, count, marked, percent, points, words
-from xqe.report.results import DIRECT, EXPANSION, GENERATED, ORIGINAL, SOURCE_EXPANSION, TRANSLATION, System
+from xqe.report.results import DIRECT, EXPANSION, GENERATED, HUMAN, ORIGINAL, SOURCE_EXPANSION, TRANSLATION, System
 from xqe.report.study import Study
 
 STRONG_NOTE = "▲ bold: best, ▼ underlined: worst of the systems that a model made."
@@ -66,9 +66,13 @@ def provenance(study: Study) -> str:
 # ---------------------------------------------------------------- table 4
 
 
+Cells = dict[tuple[str, str | None], list[System]]  # of a model and strategy: all its orders and uses
+Changes = tuple[Difference | None, Difference | None]  # to the original query, to the translated one
+
+
 def models_by_strategies(study: Study) -> Table | None:
     """Table 4: each model and strategy, over all pairs, orders and uses that every row has."""
-    cells = {
+    cells: Cells = {
         (model, name): [one for one in study.expansions(model) if one.strategy == name]
         for model in study.models
         for name in dict.fromkeys(one.strategy for one in study.expansions(model))
@@ -76,73 +80,86 @@ def models_by_strategies(study: Study) -> Table | None:
     if not cells or not study.frame.judgements:
         return None
     shared = set.intersection(*({one.variant for one in systems} for systems in cells.values()))
-    dropped = any(one.variant not in shared for systems in cells.values() for one in systems)
+    chosen = {key: [one for one in systems if one.variant in shared] or systems for key, systems in cells.items()}
     measures = study.some("Hit@10", "Recall@5", "Recall@50", "MRR", "nDCG@10")
-    known = [model for model in study.models if study.paper_model(model)]
-    paper = [
-        one
-        for one in measures
-        if any(
-            published.strategy(study.reference(model), name, study.paper, one) is not None
-            for model in known
-            for name in labels.STRATEGIES
-        )
-    ]
-    rows: list[Row] = []
-    families: list[tuple[Difference | None, Difference | None]] = []
-    baseline = study.original()
-    if baseline is not None:
-        values = _averages(study, baseline, measures)
-        there = tuple(_published(published.original(study.paper, one)) for one in paper)
-        rows.append(Row(("Original query", ""), (*values, Value(NOTHING), Value(NOTHING), *there), "baseline"))
-        families.append((None, None))
+    paper = _measures_of_paper(study, measures)
+    lines = [*_original_line(study, measures, paper)]
     for model in study.models:
-        translation = study.translation(model)
-        if translation in study.of(TRANSLATION, model) and translation is not None:
-            values = _averages(study, translation, measures)
-            rows.append(Row((model, "Translated query alone"), (*values, *_gap(paper)), "baseline", ruled=True))
-            families.append((_vs(study, [translation], baseline), None))
-        for place, ((_, name), systems) in enumerate(
-            (key, systems) for key, systems in cells.items() if key[0] == model
-        ):
-            chosen = [one for one in systems if one.variant in shared] or systems
-            columns = [study.frame.mean_column(chosen, measure) for measure in measures]
-            values = tuple(percent(None if one is None else study.frame.average(one)) for one in columns)
-            there = tuple(
-                _published(published.strategy(study.reference(model), name or "", study.paper, one))
-                if study.paper_model(model)
-                else Value("")
-                for one in paper
-            )
-            label = labels.STRATEGIES.get(name or "", name or "")
-            ruled = translation is None and place == 0
-            rows.append(Row((model, label), (*values, Value(""), Value(""), *there), ruled=ruled))
-            families.append((_vs(study, chosen, baseline), _vs(study, chosen, translation)))
-    rows = _with_deltas(rows, families, len(measures))
-    rows = marked(rows, range(len(measures)))
-    notes = [
-        (
-            f"Each row averages {labels.plural(len(study.frame.pairs), 'language pair')}"
-            f" and {labels.plural(len(shared), 'setting')} of order and use; "
-            f"{labels.plural(study.frame.judgements, 'judgement')}"
-            f" of {labels.plural(study.frame.units, 'query')}."
-        ),
-        *(["Settings that not every row has are left out."] if dropped and shared else []),
-        *(["The rows have no setting in common: each averages its own."] if not shared else []),
-        STRONG_NOTE,
-        STARS_NOTE.format(family="the differences of a column") + f" Differences are in {study.main}, in points.",
-        *study.common.notes,
-        provenance(study) if known else context(study, measures),
-    ]
+        lines += _lines_of_model(study, model, chosen, measures, paper)
+    rows = _with_deltas([row for row, _ in lines], [changes for _, changes in lines], len(measures))
     return Table(
         f"{study.collection}-models",
         f"Models by strategies, {study.collection} (the paper's Table 4)",
         ("model", "expansion"),
         (*measures, "to original", "to translated", *paper),
-        tuple(rows),
+        tuple(marked(rows, range(len(measures)))),
         _groups((("measured", len(measures)), (f"{study.main}, change", 2), (paper_label(study), len(paper)))),
-        tuple(notes),
+        tuple(_notes_of_models(study, cells, len(shared), measures)),
     )
+
+
+def _measures_of_paper(study: Study, measures: Iterable[str]) -> list[str]:
+    """Those of the measures that the paper gives for one of the models and its strategies."""
+    known = [study.reference(model) for model in study.models if study.paper_model(model)]
+    return [
+        one
+        for one in measures
+        if any(
+            published.strategy(model, name, study.paper, one) is not None
+            for model in known
+            for name in labels.STRATEGIES
+        )
+    ]
+
+
+def _original_line(study: Study, measures: Sequence[str], paper: Sequence[str]) -> Iterator[tuple[Row, Changes]]:
+    baseline = study.original()
+    if baseline is not None:
+        values = _averages(study, baseline, measures)
+        there = tuple(_published(published.original(study.paper, one)) for one in paper)
+        yield Row(("Original query", ""), (*values, Value(NOTHING), Value(NOTHING), *there), "baseline"), (None, None)
+
+
+def _lines_of_model(
+    study: Study, model: str, cells: Cells, measures: Sequence[str], paper: Sequence[str]
+) -> Iterator[tuple[Row, Changes]]:
+    """The translated query alone, if it is the model's own, and a line for each strategy."""
+    baseline, translation = study.original(), study.translation(model)
+    if translation is not None and translation in study.of(TRANSLATION, model):
+        values = _averages(study, translation, measures)
+        row = Row((model, "Translated query alone"), (*values, *_gap(paper)), "baseline", ruled=True)
+        yield row, (_vs(study, [translation], baseline), None)
+    names = [name for one, name in cells if one == model]
+    for name in names:
+        systems = cells[model, name]
+        columns = [study.frame.mean_column(systems, measure) for measure in measures]
+        values = tuple(percent(None if one is None else study.frame.average(one)) for one in columns)
+        there = tuple(
+            _published(published.strategy(study.reference(model), name or "", study.paper, one))
+            if study.paper_model(model)
+            else Value("")
+            for one in paper
+        )
+        heads = (model, labels.STRATEGIES.get(name or "", name or ""))
+        row = Row(heads, (*values, Value(""), Value(""), *there), ruled=translation is None and name == names[0])
+        yield row, (_vs(study, systems, baseline), _vs(study, systems, translation))
+
+
+def _notes_of_models(study: Study, cells: Cells, shared: int, measures: Sequence[str]) -> Iterator[str]:
+    """What must be known to read table 4. shared: how many settings every row has."""
+    yield (
+        f"Each row averages {labels.plural(len(study.frame.pairs), 'language pair')}"
+        f" and {labels.plural(shared, 'setting')} of order and use; "
+        f"{labels.plural(study.frame.judgements, 'judgement')} of {labels.plural(study.frame.units, 'query')}."
+    )
+    if not shared:
+        yield "The rows have no setting in common: each averages its own."
+    elif any(len({one.variant for one in systems}) > shared for systems in cells.values()):
+        yield "Settings that not every row has are left out."
+    yield STRONG_NOTE
+    yield STARS_NOTE.format(family="the differences of a column") + f" Differences are in {study.main}, in points."
+    yield from study.common.notes
+    yield provenance(study) if any(map(study.paper_model, study.models)) else context(study, measures)
 
 
 def _gap(paper: Sequence[str]) -> tuple[Value, ...]:
@@ -157,9 +174,7 @@ def _vs(study: Study, systems: Sequence[System], baseline: System | None) -> Dif
     return None if baseline is None else study.difference(study.frame, systems, [baseline], study.main)
 
 
-def _with_deltas(
-    rows: Sequence[Row], families: Sequence[tuple[Difference | None, Difference | None]], at: int
-) -> list[Row]:
+def _with_deltas(rows: Sequence[Row], families: Sequence[Changes], at: int) -> list[Row]:
     """The rows with their differences in the two columns from `at` on, each column a family."""
     columns = [corrected([family[side] for family in families]) for side in (0, 1)]
     made = []
@@ -196,55 +211,58 @@ def settings(study: Study, model: str) -> Table | None:
         return None
     known = study.paper_model(model)
     measures = list(study.measures)
-    paper = [
-        one
-        for one in measures
-        if any(published.setting(system_as(study, system), study.paper, one) is not None for system in systems)
-    ]
-    if known is None:
-        paper = []
+    paper = [one for one in measures if known and any(_of_paper(study, system, one) is not None for system in systems)]
     rows = []
     before = ""
     for system in systems:
         group = f"{system.kind} {system.strategy}" if system.kind == EXPANSION else system.kind
-        ruled = bool(before) and group != before and system.kind not in (TRANSLATION, "human")
+        ruled = bool(before) and group != before and system.kind not in (TRANSLATION, HUMAN)
         before = group
-        changes = [delta(study.against(kind, study.main).get(system.name)) for kind in (ORIGINAL, TRANSLATION)]
-        there = [
-            _published(published.original(study.paper, one))
-            if system.kind == ORIGINAL
-            else _published(published.setting(system_as(study, system), study.paper, one) if known else None)
-            for one in paper
-        ]
-        kind = "" if system.kind in GENERATED else "baseline"
-        rows.append(Row(labels.setting(system), (*_averages(study, system, measures), *changes, *there), kind, ruled))
-    rows = marked(rows, range(len(measures)))
+        rows.append(replace(_setting_row(study, system, measures, paper), ruled=ruled))
     number = _PAPER_TABLES.get(known or "", 5)
     own = f"the paper's Table {number}" if known else "in the shape of the paper's Tables 5, 9 and 12"
-    queries = labels.plural(study.frame.units, "query")
-    notes = [
-        (
-            f"{labels.plural(len(study.frame.pairs), 'language pair')}, "
-            f"{labels.plural(study.frame.judgements, 'judgement')}"
-            f" of {queries} in every row."
-        ),
-        *study.common.notes,
-        *_weight_note(systems),
-        STRONG_NOTE,
-        STARS_NOTE.format(family="all systems of the collection")
-        + f" Differences are in {study.main}, in points: to the original query, and to the query translated by the "
-        "same model.",
-        provenance(study) if known else context(study, measures),
-    ]
     return Table(
         f"{study.collection}-{model}-settings",
         f"{model}: strategy, order and use, {study.collection} ({own})",
         ("method", "order", "used"),
         (*measures, "to original", "to translated", *paper),
-        tuple(rows),
+        tuple(marked(rows, range(len(measures)))),
         _groups((("measured", len(measures)), (f"{study.main}, change", 2), (paper_label(study), len(paper)))),
-        tuple(notes),
+        tuple(_notes_of_settings(study, systems, known is not None)),
     )
+
+
+def _of_paper(study: Study, system: System, measure: str) -> float | None:
+    """The published percentage of a system of one setting."""
+    return published.setting(system_as(study, system), study.paper, measure)
+
+
+def _setting_row(study: Study, system: System, measures: Sequence[str], paper: Sequence[str]) -> Row:
+    changes = [delta(study.against(kind, study.main).get(system.name)) for kind in (ORIGINAL, TRANSLATION)]
+    there = [
+        _published(published.original(study.paper, one) if system.kind == ORIGINAL else _of_paper(study, system, one))
+        for one in paper
+    ]
+    kind = "" if system.kind in GENERATED else "baseline"
+    return Row(labels.setting(system), (*_averages(study, system, measures), *changes, *there), kind)
+
+
+def _notes_of_settings(study: Study, systems: Sequence[System], is_known: bool) -> Iterator[str]:
+    """What must be known to read tables 5, 9 and 12. is_known: whether the model is the paper's."""
+    yield (
+        f"{labels.plural(len(study.frame.pairs), 'language pair')}, "
+        f"{labels.plural(study.frame.judgements, 'judgement')} of {labels.plural(study.frame.units, 'query')} in every "
+        "row."
+    )
+    yield from study.common.notes
+    yield from _weight_note(systems)
+    yield STRONG_NOTE
+    yield (
+        STARS_NOTE.format(family="all systems of the collection")
+        + f" Differences are in {study.main}, in points: to the original query, and to the query translated by the "
+        "same model."
+    )
+    yield provenance(study) if is_known else context(study, study.measures)
 
 
 def _weight_note(systems: Iterable[System]) -> list[str]:

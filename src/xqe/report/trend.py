@@ -9,7 +9,7 @@ from typing import Any
 
 from xqe.errors import InputError, XqeError
 from xqe.report import labels
-from xqe.report.blocks import NOTHING, Block, Paragraph, Report, Row, Section, Table, Trend, Value, count, words
+from xqe.report.blocks import NOTHING, Block, Paragraph, Report, Row, Section, Table, Trend, Value, count, points, words
 from xqe.report.results import HISTORY, HUMAN, MANIFEST, ORIGINAL
 from xqe.report.study import main_measure_of
 
@@ -99,7 +99,7 @@ def _lead(nights: Sequence[Night], main: str) -> str:
         said.append(f"its best system is {best} with a mean {main} of {100 * last['measures'][best][main]:.2f}")
     if len(nights) > 1 and best is not None and main in nights[-2]["measures"].get(best, {}):
         before = nights[-2]["measures"][best][main]
-        said.append(f"{100 * (last['measures'][best][main] - before) + 0.0:+.2f} points to the run before")
+        said.append(f"{points(last['measures'][best][main] - before)} points to the run before")
     return "; ".join(said) + "."
 
 
