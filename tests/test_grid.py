@@ -7,6 +7,7 @@ import fcntl
 import gzip
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -151,6 +152,13 @@ BAD = {
     "depth = true": "depth = True",
     'examples = "train"': 'examples = "train", and',
     "uses = []": "uses is empty",
+    "top_p = 2": "grid.toml: top_p = 2",
+    "repeat_penalty = 0": "repeat_penalty = 0",
+    "temperature = inf": "temperature = inf",
+    "temperature = nan": "temperature = nan",
+    "seed = 99999999999": "seed = 99999999999",
+    "shots = 1000": "grid.toml: shots: --shots 1000",
+    "query_weights = [1, 1.0]": "names one thing twice",
     "[gate]\nmax_drop = [1]": "max_drop = 1 is not a list of strings",
     '[gate]\nmax_drop = ["P@5=0.1"]': "the grid does not measure P@5",
     '[gate]\nsystems = ["best"]': 'no system "best"',
@@ -172,11 +180,14 @@ def test_a_mistake_in_the_file_is_one_line(
 
 
 ROWS = {
-    ('model = "fake"', 'model = "fake"\n[[models]]\nmodel="openai:m"\n[[models]]\nmodel = "gemma-9"'): (
+    ('model = "fake"', 'model = "fake"\n[[models]]\nmodel="fake"\nname="b"\n[[models]]\nmodel = "gemma-9"'): (
         "grid.toml: models[3]",
         "gemma-9",
     ),
     ('model = "fake"', 'model = "fake"\n[[models]]\nmodel = "fake"'): ("models[2]", '"fake" again'),
+    ('model = "fake"', 'model = "fake"\nlora = ["x.gguf"]'): ("models[1]", "lora has no effect on fake"),
+    ('model = "fake"', 'model = "openai:m"'): ("models[1]", "base_url is missing"),
+    ('model = "fake"', 'model = "openai:m"\nbase_url = "nonsense"'): ("models[1]", "no address"),
     ('path = "collection"', 'path = "nowhere"'): ("collections[1]", "nowhere", "no such folder"),
     ('path = "collection"', 'path = "collection"\nsplit = "dev"'): ("collections[1]", 'no split "dev"', "it has test"),
     ('path = "collection"', 'path = "collection"\npairs = ["de-fr"]'): ("collections[1].pairs", "de-fr", "it has"),
@@ -471,6 +482,57 @@ def test_a_plan_is_printed_and_nothing_is_left(
     assert "6 pairs of 6 queries each" in said
     assert "288 texts; without sharing" in said
     assert "measured now" in said and "generating: about" in said
+
+
+def test_what_was_damaged_is_done_again(written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out = written(), tmp_path / "out"
+    grid(capsys, path, "--out", out)
+    before = numbers(out)
+    [text, *_] = sorted((out / "texts").rglob("te.*.jsonl"))
+    text.write_bytes(text.read_bytes()[:-20])
+    [run, *_] = sorted((out / "runs").rglob("*.gz"))
+    run.unlink()
+    shutil.rmtree(out / "indexes" / "fixtures" / "en")
+    status, said = grid(capsys, path, "--out", out, "--resume")
+    assert status == 0 and "index 1/1 fixtures en" in said and " 1 new, 0 failed" in said.splitlines()[-1]
+    assert text.read_bytes().endswith(b"\n") and run.exists() and numbers(out) == before
+
+    (out / "indexes" / "fixtures" / "en" / "xqe.json").write_text("{}")
+    status, said = grid(capsys, path, "--out", out, "--resume")
+    assert status == 2 and "--reindex" in said.splitlines()[-1]
+    assert grid(capsys, path, "--out", out, "--resume", "--reindex")[0] == 0
+
+
+def test_another_grid_is_not_overwritten(written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out = written(), tmp_path / "out"
+    grid(capsys, path, "--out", out)
+    replace_line(path, 'name = "small"', 'name = "other"')
+    status, said = grid(capsys, path, "--out", out, "--resume")
+    assert status == 2 and 'holds the grid "small"' in said
+    assert len(cells(out)) == 114
+
+
+def test_values_of_a_night_that_are_damaged_are_no_quiet_pass(
+    written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = written(f'{SMALL}\n[gate]\nmax_drop = ["MRR=0.01"]\n'), tmp_path / "out"
+    assert grid(capsys, path, "--out", out)[0] == 0
+    [night_values] = (out / "nights").iterdir()
+    night_values.write_bytes(b"no gzip")
+    status, said = grid(capsys, path, "--out", out, "--resume")
+    assert status == 1 and "DROPPED: not compared: " in said.splitlines()[-1]
+
+
+def test_a_reader_of_messages_that_goes_away_ends_nothing(written: Written, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    started = subprocess.Popen(
+        command("grid", str(written()), "--out", str(out)), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+    assert started.stderr is not None
+    started.stderr.readline()
+    started.stderr.close()
+    assert started.wait(timeout=120) == 0
+    assert (out / "history.jsonl").exists()
 
 
 def test_a_folder_of_something_else_is_not_touched(

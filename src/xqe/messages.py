@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -11,8 +12,11 @@ T = TypeVar("T")
 
 def say(text: str) -> None:
     """Write one line to standard error, marked as xqe's."""
-    sys.stderr.write(f"xqe: {' '.join(text.split())}\n")
-    sys.stderr.flush()
+    try:
+        sys.stderr.write(f"xqe: {' '.join(text.split())}\n")
+        sys.stderr.flush()
+    except OSError:  # a reader that has gone away, a full disk: what is said is not worth the work
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def progress(items: Iterable[T], total: int | None, label: str) -> Iterator[T]:

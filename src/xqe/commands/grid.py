@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +16,9 @@ from xqe import jsonl
 from xqe.commands import options
 from xqe.commands.generating import FAKE, keeping, open_engine
 from xqe.commands.streams import FAILED_STATUS
-from xqe.errors import XqeError
 from xqe.machine import available_cores
 from xqe.messages import say
+from xqe.models import default_model
 
 if TYPE_CHECKING:
     from xqe.engines.base import Engine
@@ -64,7 +65,7 @@ def grid(
         ),
     ] = None,
     reindex: Annotated[
-        bool, typer.Option("--reindex", help="Build an index again where the collection has changed.")
+        bool, typer.Option("--reindex", help="Build the indexes again, as where a collection has changed.")
     ] = False,
     again: Annotated[
         bool,
@@ -91,11 +92,12 @@ def grid(
     from xqe.grid.plan import make_plan
     from xqe.grid.settings import read_grid
 
-    plan = make_plan(read_grid(file))
+    plan = make_plan(read_grid(file, os.environ.get("XQE_MODEL") or default_model()))
     if shard is not None:
         plan = plan.shard(*shard)
         if not plan.cells:
-            raise XqeError(f"--shard {shard[0] + 1}/{shard[1]}: there is nothing for it to do", "take fewer shards")
+            say(f"grid {plan.grid.name}: nothing is left for part {plan.part}; the others have it all")
+            return
     folder = Folder(out, resume or dry_run)
     if dry_run:
         check(plan, folder, reindex)

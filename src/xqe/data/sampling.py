@@ -187,7 +187,7 @@ class _Judged:
         pairs = self.pairs(split)
         if not pairs:
             raise InputError(f"{self.source.directory}: nothing of {split} is judged in {' '.join(self.languages)}", "")
-        barred = self.leaking() if split == TRAIN else set()
+        barred = self.leaking() if split == TRAIN != self.evaluated else set()
         if self.plan.shared:
             self._check_shared()
             topics = [topic for topic in self._topics(split, pairs) if not barred & set(topic.items())]

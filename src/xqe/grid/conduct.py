@@ -8,7 +8,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,8 @@ def check(plan: Plan, folder: Folder, rebuild: bool) -> None:
     if before and before.get("part") != plan.part:
         holds = f"part {before['part']} of it" if before.get("part") else "the whole grid"
         raise XqeError(f"{folder.path}: holds {holds}", "give each part a folder of its own")
+    if before and before.get("name") != plan.grid.name:
+        raise XqeError(f'{folder.path}: holds the grid "{before.get("name")}"', "give each grid a folder of its own")
     check_indexes(plan, folder, rebuild)
 
 
@@ -130,9 +132,9 @@ def _judge(plan: Plan, folder: Folder, values: Json) -> Judgement:
         return judge(plan.grid.gate, values, None, None, plan.grid.sampling.seed)
     try:
         earlier = folder.night(passed["values"])
-    except XqeError as error:
-        say(f"grid: {error}")
-        return judge(plan.grid.gate, values, None, None, plan.grid.sampling.seed)
+    except XqeError as error:  # a drop would go unseen, night after night
+        judgement = judge(plan.grid.gate, values, None, None, plan.grid.sampling.seed)
+        return replace(judgement, fell=(*judgement.fell, f"not compared: {error}"))
     return judge(plan.grid.gate, values, earlier, passed["time"], plan.grid.sampling.seed)
 
 

@@ -30,6 +30,7 @@ from xqe.records import Record
 
 FORMAT = 1
 MANIFEST, HISTORY, LOCK = "manifest.json", "history.jsonl", "grid.lock"
+INDEX_MANIFEST = "xqe.json"
 
 Json = dict[str, Any]
 
@@ -83,8 +84,9 @@ class Folder:
 
     def has_texts(self, texts: Texts) -> bool:
         """Whether a stage is done: with this key, and for each of its records."""
-        said = self.said_of(texts)
-        return said.get("key") == texts.key and not said.get("failed") and self.texts(texts).is_file()
+        said, path = self.said_of(texts), self.texts(texts)
+        is_whole = path.is_file() and path.stat().st_size == said.get("bytes")
+        return said.get("key") == texts.key and not said.get("failed") and is_whole
 
     def said_of(self, texts: Texts) -> Json:
         return _read(self.path / f"{texts.place}.json")
@@ -92,8 +94,9 @@ class Folder:
     def put_texts(self, texts: Texts, records: Iterable[Record], said: Json) -> None:
         """Write the records of a stage, then what is to be said of them."""
         lines = "".join(f"{jsonl.dumps(record)}\n" for record in records)
-        _put(self.texts(texts), lines.encode("utf-8", "surrogatepass"))
-        _write(self.path / f"{texts.place}.json", {"format": FORMAT, "key": texts.key, **said})
+        data = lines.encode("utf-8", "surrogatepass")
+        _put(self.texts(texts), data)
+        _write(self.path / f"{texts.place}.json", {"format": FORMAT, "key": texts.key, "bytes": len(data), **said})
 
     def read_texts(self, texts: Texts) -> dict[str, Record]:
         """The records of a stage that is done, by their ids."""
@@ -109,7 +112,7 @@ class Folder:
     def has_cell(self, cell: Cell) -> bool:
         """Whether a cell is done: with this key, and without failures that the next run may mend."""
         said = self.cell(cell)
-        return bool(said) and not said.get("failed")
+        return bool(said) and not said.get("failed") and (self.path / said["run"]).is_file()
 
     def put_cell(self, cell: Cell, said: Mapping[str, Any]) -> None:
         _write(self._cell(cell), {"format": FORMAT, "key": cell.key, **said})
@@ -142,6 +145,8 @@ class Folder:
 
     def indexed(self, collection: str, lang: str) -> str | None:
         """The sha256 of the documents that an index was built of; None where there is no finished index."""
+        if not (self.index(collection, lang) / INDEX_MANIFEST).is_file():
+            return None
         return _read(self.index(collection, lang).with_suffix(".json")).get("documents")
 
     def put_indexed(self, collection: str, lang: str, documents: str) -> None:

@@ -26,13 +26,12 @@ from xqe.collection import Collection
 from xqe.errors import InputError, XqeError
 from xqe.evaluate import judged
 from xqe.expand import Strategy
-from xqe.grid.settings import BUILTIN, TRAIN, CollectionRow, Grid, ModelRow, Pair, check_row
+from xqe.grid.settings import BUILTIN, FAKE, SERVER, TRAIN, CollectionRow, Grid, ModelRow, Pair, check_row
 from xqe.trec import Qrels
 from xqe.weighting import Use
 
 TRANSLATE, EXPAND, DIRECT = "translate", "expand", "direct"
 EXPANSION = "expansion"
-FAKE, SERVER = "fake", "openai:"
 
 Identity = dict[str, Any]
 

@@ -33,7 +33,7 @@ def check_indexes(plan: Plan, folder: Folder, rebuild: bool) -> list[tuple[str, 
     for collection, lang in dict.fromkeys((cell.collection, cell.target) for cell in plan.cells):
         asked = plan.asked[collection]
         built_of = folder.indexed(collection, lang)
-        if built_of is None or (built_of != asked.documents_sha256(lang) and rebuild):
+        if built_of is None or rebuild:
             missing.append((collection, lang))
         elif built_of != asked.documents_sha256(lang):
             raise InputError(
@@ -66,7 +66,10 @@ def build_indexes(plan: Plan, folder: Folder, rebuild: bool, tell: Callable[[str
         tell(f"grid: index {number}/{len(missing)} {collection} {lang}: {manifest.documents} documents, {seconds}")
     for collection, lang in dict.fromkeys((cell.collection, cell.target) for cell in plan.cells):
         asked = plan.asked[collection]
-        index = open_index(folder.index(collection, lang))
+        try:
+            index = open_index(folder.index(collection, lang))
+        except InputError as error:
+            raise InputError(error.message, "build the indexes of the grid again with --reindex") from None
         for pair in asked.pairs:
             if pair[1] == lang:
                 _check_judged(asked, pair, index, plan.grid.rel)

@@ -6,6 +6,7 @@ Every key is optional but [[collections]] with its path. What is wrong is told b
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any
 from xqe import measures as measure_names
 from xqe.engines.base import Sampling
 from xqe.errors import InputError, XqeError
+from xqe.examples import Chooser
 from xqe.expand import PASSAGE_TOKENS, Strategy
 from xqe.languages import language
 from xqe.measures import Measure
@@ -25,7 +27,9 @@ BASELINES = ("original", "translation", "human", "source-expansion", "direct")
 passages in the query's language; passages in the documents' language without a translation step."""
 ORDERS = {"te": "T+E", "et": "E+T"}
 BUILTIN, TRAIN = "builtin", "train"
+FAKE, SERVER = "fake", "openai:"
 DEFAULT_DEPTH = 1000
+MAX = sys.float_info.max
 _NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_+-]*")
 
 Json = dict[str, Any]
@@ -90,8 +94,11 @@ class Grid:
     raw: Json = field(repr=False)
 
 
-def read_grid(path: Path) -> Grid:
-    """Return what a grid file says. Raises InputError that names the file and the key of the first mistake."""
+def read_grid(path: Path, default_model: str = "tiny") -> Grid:
+    """Return what a grid file says; where it names no model, it is the default one.
+
+    Raises InputError that names the file and the key of the first mistake.
+    """
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -100,22 +107,22 @@ def read_grid(path: Path) -> Grid:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: {error}", "see docs/cli.md, xqe grid") from None
-    return _grid(path, raw)
+    return _grid(path, raw, default_model)
 
 
-def _grid(path: Path, raw: Json) -> Grid:
+def _grid(path: Path, raw: Json, default_model: str) -> Grid:
     top = _Table(str(path), raw)
     sampling = Sampling(
         top.number("temperature", 0.0, 0.0),
-        top.optional_number("top_p"),
+        top.optional_number("top_p", 0.0, 1.0),
         top.optional_whole("top_k"),
-        top.optional_number("repeat_penalty"),
-        top.whole("seed", 0, 0),
+        top.optional_number("repeat_penalty", 1.0),
+        top.whole("seed", 0, 0, 2**31 - 1),
     )
     grid = Grid(
         file=path,
-        name=top.text("name", path.stem),
-        models=_models(path, top.tables("models") or [{"model": "tiny"}]),
+        name=top.text("name", path.stem) or path.stem,
+        models=_models(path, top.tables("models") or [{"model": default_model}]),
         collections=_collections(path, top.tables("collections")),
         strategies=tuple(Strategy(s) for s in top.choices("strategies", [str(s) for s in Strategy])),
         orders=tuple(top.choices("orders", list(ORDERS))),
@@ -136,6 +143,8 @@ def _grid(path: Path, raw: Json) -> Grid:
     top.done()
     if max(grid.samples, default=1) > 1 and sampling.temperature == 0:
         raise InputError(f"{path}: samples: at temperature 0 all of them would be the same", "add temperature = 0.7")
+    if grid.examples == BUILTIN and grid.shots is not None:
+        check_row(f"{path}: shots", lambda: Chooser(None, grid.shots or 0))
     for collection in grid.collections:
         if grid.examples == TRAIN and collection.split == TRAIN:
             raise InputError(
@@ -155,11 +164,24 @@ def _models(path: Path, rows: Sequence[Json]) -> tuple[ModelRow, ...]:
         name = table.text("name", f"{default}+{Path(lora[0]).stem}" if lora else default)
         url = table.text("base_url", "") or None
         table.done()
+        _check_row(f"{path}: models[{number}]", model, lora, url)
         _check_name(f"{path}: models[{number}]", name)
         if name in models:
             raise InputError(f'{path}: models[{number}]: the name "{name}" again', "give each model a name of its own")
         models[name] = ModelRow(name, _beside(path, model), tuple(_beside(path, one) for one in lora), url)
     return tuple(models.values())
+
+
+def _check_row(where: str, model: str, lora: Sequence[str], url: str | None) -> None:
+    """Raise InputError for what does not go together in a row."""
+    is_served = model.startswith(SERVER)
+    if lora and (is_served or model == FAKE):
+        raise InputError(f"{where}: lora has no effect on {model}", "leave it out, or give it to the server")
+    if url is not None and not is_served:
+        raise InputError(f"{where}: base_url without a model of a server", f'write model = "{SERVER}NAME"')
+    if is_served and not re.match(r"https?://[^/]", url or ""):
+        said = f"base_url = {url!r} is no address" if url else "base_url is missing"
+        raise InputError(f"{where}: {said}", 'such as base_url = "http://localhost:8080/v1"')
 
 
 def _beside(grid: Path, name: str) -> str:
@@ -269,7 +291,7 @@ class _Table:
         values = value if isinstance(value, list) else [value]
         if not values and default and not may_be_empty:
             raise InputError(f"{self.where}: {key} is empty", "leave it out for all, or name at least one")
-        if len({str(one) for one in values}) < len(values):
+        if any(one in values[:place] for place, one in enumerate(values)):
             raise InputError(f"{self.where}: {key} names one thing twice", "name each once")
         return values
 
@@ -282,10 +304,11 @@ class _Table:
     def flag(self, key: str) -> bool:
         return bool(self._typed(key, self.take(key, False), bool, "true or false"))
 
-    def whole(self, key: str, default: int, least: int) -> int:
+    def whole(self, key: str, default: int, least: int, most: int | None = None) -> int:
         value = self._typed(key, self.take(key, default), int, "a whole number")
-        if isinstance(value, bool) or value < least:
-            raise InputError(f"{self.where}: {key} = {value} is below {least}", f"give a whole number from {least}")
+        if isinstance(value, bool) or value < least or (most is not None and value > most):
+            span = f"from {least}" + (f" to {most}" if most is not None else "")
+            raise InputError(f"{self.where}: {key} = {value}", f"give a whole number {span}")
         return int(value)
 
     def optional_whole(self, key: str, least: int = 0) -> int | None:
@@ -294,15 +317,16 @@ class _Table:
         self._known.append(key)
         return None
 
-    def number(self, key: str, default: float, least: float) -> float:
+    def number(self, key: str, default: float, least: float, most: float = MAX) -> float:
         value = self._typed(key, self.take(key, default), (int, float), "a number")
-        if isinstance(value, bool) or not value >= least:
-            raise InputError(f"{self.where}: {key} = {value} is below {least:g}", f"give a number from {least:g}")
+        if isinstance(value, bool) or not least <= value <= most:
+            span = f"from {least:g}" + (f" to {most:g}" if most < MAX else "")
+            raise InputError(f"{self.where}: {key} = {value}", f"give a number {span}")
         return float(value)
 
-    def optional_number(self, key: str) -> float | None:
+    def optional_number(self, key: str, least: float, most: float = MAX) -> float | None:
         if key in self._rest:
-            return self.number(key, 0.0, 0.0)
+            return self.number(key, 0.0, least, most)
         self._known.append(key)
         return None
 

@@ -153,12 +153,13 @@ def corrected(family: Sequence[Difference | None]) -> list[Difference | None]:
 @dataclass(frozen=True, slots=True)
 class Common:
     """The systems and pairs of a collection that can be averaged together. left_out: systems that lack too many pairs.
-    lost: pairs that some of the systems lack."""
+    lost: pairs that some of the systems lack. monolingual: pairs of one language with itself, beside others."""
 
     pairs: tuple[Pair, ...]
     systems: tuple[System, ...]
     left_out: tuple[System, ...]
     lost: tuple[Pair, ...]
+    monolingual: tuple[Pair, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -172,6 +173,9 @@ class Common:
                 f"Averages are over the {len(self.pairs)} language pairs that every system has; {named} lacks a "
                 "system or more."
             )
+        if self.monolingual:
+            named = ", ".join("-".join(pair) for pair in self.monolingual)
+            said.append(f"Averages are of cross-lingual retrieval, without {named}.")
         if self.left_out:
             named = ", ".join(system.name for system in self.left_out)
             said.append(f"Left out, since more than half of the language pairs are missing: {named}.")
@@ -181,9 +185,11 @@ class Common:
 def common(results: Results, collection: str) -> Common:
     """What can be averaged: the pairs that all systems have, without systems that lack half of them or more.
 
-    Pairs of one language with itself are no part of averages, which are of cross-lingual retrieval.
+    Pairs of one language with itself are no part of averages, which are of cross-lingual retrieval, unless there are
+    no others.
     """
-    pairs = [pair for pair in results.pairs(collection) if pair[0] != pair[1]]
+    everything = results.pairs(collection)
+    pairs = [pair for pair in everything if pair[0] != pair[1]] or everything
     systems = results.systems(collection)
     has = {system: {pair for pair in pairs if results.cell(collection, pair, system) is not None} for system in systems}
     kept = [system for system in systems if 2 * len(has[system]) > len(pairs)]
@@ -193,4 +199,5 @@ def common(results: Results, collection: str) -> Common:
         tuple(kept),
         tuple(system for system in systems if system not in kept),
         tuple(pair for pair in pairs if pair not in shared),
+        tuple(pair for pair in everything if pair not in pairs),
     )

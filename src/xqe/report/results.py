@@ -240,7 +240,7 @@ def _manifest(folder: Path) -> Json:
 
 
 def _check_same(first: Path, one: Json, second: Path, other: Json) -> None:
-    for key in ("measures", "rel", "depth"):
+    for key in ("name", "measures", "rel", "depth", "seed", "settings"):
         if one.get(key) != other.get(key):
             raise InputError(
                 f"{second}: {key} {_short(other.get(key))}, but {_short(one.get(key))} in {first}",

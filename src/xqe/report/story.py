@@ -36,11 +36,15 @@ def _run(results: Results) -> str:
         )
     systems = len({one.system.name for one in results.results})
     shards = f" in {len(results.folders)} shards" if len(results.folders) > 1 else ""
+    parts_there = [part for manifest in results.manifests if (part := manifest.get("part"))]
+    whole = max((int(part.partition("/")[2]) for part in parts_there), default=0)
+    missing = sorted({f"{n}/{whole}" for n in range(1, whole + 1)} - set(parts_there))
+    lacking = f" Of its {whole} parts {labels.listed(missing)} are not here." if missing else ""
     unfinished = any(not manifest.get("finished") for manifest in results.manifests)
     open_ = " It has not finished: what follows is what is there so far." if unfinished else ""
     return (
         f"The grid {results.name}{shards} ran {labels.plural(systems, 'system')} {with_models} on "
-        f"{labels.listed(parts)}.{open_}"
+        f"{labels.listed(parts)}.{lacking}{open_}"
     )
 
 
