@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from collections_for_tests import fixture_collection, lines
-from conftest import Run, command, records
+from conftest import ROOT, Run, command, records
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -94,6 +94,13 @@ def test_work_is_shared(written: Written) -> None:
     assert len({cell.place for cell in plan.cells}) == len(plan.cells)
     for texts in plan.texts:
         assert texts.after is None or plan.texts.index(texts.after) < plan.texts.index(texts)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.toml")), ids=lambda path: path.name)
+def test_the_examples_are_read(path: Path) -> None:
+    found = read_grid(path)
+    assert found.name == path.stem and found.collections and found.models
+    assert set(found.gate.systems or ()) <= {"tiny.fewshot.te.query+doc", "tiny.translation"}
 
 
 def test_only_what_is_asked_for_is_generated(written: Written) -> None:

@@ -89,7 +89,9 @@ def _found(study: Study) -> str:
         one = study.against(kind, study.main).get(best.name)
         if one is not None:
             sure = "significant" if one.holm < 0.05 else "not significant"
-            said.append(f"{points(one.difference)} points to {name}, {100 * one.baseline:.2f} ({_p(one.holm)}, {sure})")
+            said.append(
+                f"{points(one.difference)} points against {name} at {100 * one.baseline:.2f} ({_p(one.holm)}, {sure})"
+            )
     chosen = (
         " It was picked as the best of them on these queries, so its value is a little too high." if many > 1 else ""
     )
