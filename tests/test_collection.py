@@ -100,6 +100,18 @@ def test_damaged_manifests(tmp_path: Path, damage: bytes, message: str) -> None:
         Collection(tmp_path)
 
 
+def test_what_a_replaced_collection_had_is_removed(tmp_path: Path) -> None:
+    small(tmp_path / "c")
+    (tmp_path / "c" / "README").write_text("mine")
+    writer = CollectionWriter(tmp_path / "c", "other", replace=True)
+    writer.documents("en", [Document("d1", "a text")])
+    writer.queries("dev", "en", [("q1", "text")])
+    writer.qrels("dev", "en", "en", [("q1", "d1", 1)])
+    writer.finish("a test", {}, "none")
+    left = {path.relative_to(tmp_path / "c").as_posix() for path in (tmp_path / "c").rglob("*") if path.is_file()}
+    assert left == {"README", MANIFEST, "documents/en.jsonl.gz", "queries/dev/en.jsonl", "qrels/dev/en-en.qrels"}
+
+
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     collection = small(tmp_path / "c")
     calls: list[tuple[Callable[[], Path], str]] = [

@@ -96,6 +96,13 @@ def test_a_draw_is_stable(tmp_path: Path) -> None:
     assert len(few - more) <= 4  # of four further queries, each displaces one at most
 
 
+def test_queries_of_train_may_be_drawn_by_themselves(tmp_path: Path) -> None:
+    source = parallel(tmp_path / "source")
+    drawn = sample(source, tmp_path / "out", Plan(queries=4, split="train", languages=("de", "en")))
+    assert drawn.splits == ["train"]
+    assert len(ids(drawn, "train", "de")) == 4 and ids(drawn, "train", "de") <= ids(source, "train", "de")
+
+
 def test_a_pool(tmp_path: Path) -> None:
     source = parallel(tmp_path / "source")
     drawn = sample(source, tmp_path / "out", Plan(queries=5, pool=7, languages=("de", "en")))

@@ -235,7 +235,17 @@ class CollectionWriter:
         text = json.dumps(fields, ensure_ascii=False, indent=1)
         with _writing(self.directory / MANIFEST):
             replace(self.directory / MANIFEST, f"{text}\n".encode())
+            self._remove_others()
         return Collection(self.directory)
+
+    def _remove_others(self) -> None:
+        """Remove what the collection that was here before had and this one does not."""
+        splits = [split for kind in ("queries", "qrels", "examples") for split in self._files[kind].values()]
+        kept = {entry["file"] for files in (self._files["documents"], *splits) for entry in files.values()}
+        for kind in self._files:
+            for path in (self.directory / kind).rglob("*"):
+                if path.is_file() and path.relative_to(self.directory).as_posix() not in kept:
+                    path.unlink()
 
     def _known(self, lang: str) -> None:
         if lang not in LANGUAGES:
