@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from xqe.significance import compare, holm, interval, interval_of_differences, randomization_p
+from xqe.significance import by_unit, compare, holm, interval, interval_of_differences, randomization_p
 
 values = st.lists(st.sampled_from([0.0, 0.1, 0.25, 1 / 3, 0.5, 1.0]), max_size=40)
 pairs = st.lists(
@@ -190,3 +190,16 @@ def test_sides_and_order_do_not_matter(found: list[tuple[float, float]], chance:
     again = compare([pair[0] for pair in found], [pair[1] for pair in found])
     assert again.p == there.p
     assert again.t_p == pytest.approx(there.t_p)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 4), st.integers(1, 5)), min_size=1, max_size=30))
+def test_units_have_the_weighted_mean_of_all_values(rows: list[tuple[float, int, int]]) -> None:
+    numbers: dict[int, int] = {}
+    units = [numbers.setdefault(unit, len(numbers)) for _, unit, _ in rows]
+    weights = [weight / sum(w for _, _, w in rows) for _, _, weight in rows]
+    values = [value for value, _, _ in rows]
+    found = by_unit(values, units, weights)
+    assert len(found) == len(numbers)
+    assert sum(found) / len(found) == pytest.approx(sum(w * v for w, v in zip(weights, values, strict=True)))
+    if len(numbers) == len(rows) and len(set(weights)) == 1:
+        assert found == pytest.approx(values)

@@ -116,6 +116,22 @@ def interval_of_differences(differences: Sequence[float] | Numbers, level: float
     return max(low, -1.0), min(high, 1.0)
 
 
+def by_unit(
+    values: Sequence[float] | Numbers, units: Sequence[int] | Numbers, weights: Sequence[float] | Numbers
+) -> list[float]:
+    """Return one value for each unit, such that their mean is the weighted mean of all values.
+
+    Of values that go up and down together, as those of a query that is asked in several language pairs, a test that
+    takes them for independent ones makes p too small: they are one unit. units: the number of each value's, from 0;
+    weights: of each value, 1 in sum.
+
+    >>> by_unit([1.0, 0.0, 0.5, 0.5], [0, 1, 0, 1], [0.25] * 4)
+    [0.75, 0.25]
+    """
+    shares = numpy.bincount(numpy.asarray(units, int), numpy.asarray(weights, float) * numpy.asarray(values, float))
+    return [float(share) for share in shares * len(shares)]
+
+
 def holm(ps: Sequence[float]) -> list[float]:
     """Return the adjusted p of each of a family of tests, in the order given (Holm 1979).
 

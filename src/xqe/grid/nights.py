@@ -15,6 +15,7 @@ from xqe.errors import XqeError
 from xqe.grid.folder import Folder
 from xqe.grid.plan import Plan
 from xqe.grid.settings import Gate
+from xqe.significance import by_unit
 
 Json = dict[str, Any]
 PASSED, DROPPED, FAILED = "passed", "dropped", "failed"
@@ -148,21 +149,13 @@ def _same_queries(system: str, values: Json, before: Json) -> bool:
 
 
 def _by_query(system: str, values: Json) -> dict[str, list[float]]:
-    """Measure -> a value for each query, whose mean is the mean of the pairs' means.
-
-    A query that is asked in several pairs is one: its values there go up and down together, and a test that took them
-    for independent ones would find too much.
-    """
-    said = values["systems"][system]
-    shares = [
-        ((pair.partition("/")[0], query), 1 / (len(values["queries"][pair]) * len(said["pairs"])))
+    """Measure -> a value for each query, asked in one pair or in several; their mean is that of the pairs' means."""
+    said, asked = values["systems"][system], values["queries"]
+    numbers: dict[tuple[str, str], int] = {}
+    units = [
+        numbers.setdefault((pair.partition("/")[0], query), len(numbers))
         for pair in said["pairs"]
-        for query in values["queries"][pair]
+        for query in asked[pair]
     ]
-    columns = {}
-    for measure, each in said["values"].items():
-        units: dict[tuple[str, str], float] = {}
-        for (query, share), value in zip(shares, each, strict=True):
-            units[query] = units.get(query, 0.0) + value * share
-        columns[measure] = [value * len(units) for value in units.values()]
-    return columns
+    weights = [1 / (len(asked[pair]) * len(said["pairs"])) for pair in said["pairs"] for _ in asked[pair]]
+    return {measure: by_unit(each, units, weights) for measure, each in said["values"].items()}

@@ -16,7 +16,7 @@ import numpy
 from numpy.typing import NDArray
 
 from xqe.report.results import Pair, Results, System
-from xqe.significance import compare, holm
+from xqe.significance import by_unit, compare, holm
 
 Column = NDArray[numpy.float64]
 Keep = Callable[[Pair, str], bool]
@@ -139,8 +139,7 @@ class Frame:
         )
 
     def _by_unit(self, column: Column) -> list[float]:
-        shares = numpy.bincount(self._units, self._weights * column, minlength=self.units)
-        return [float(share) for share in shares * self.units]
+        return by_unit(column, self._units, self._weights)
 
 
 def corrected(family: Sequence[Difference | None]) -> list[Difference | None]:
