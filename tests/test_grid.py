@@ -751,3 +751,25 @@ def test_the_history_survives_a_line_that_was_cut_off(tmp_path: Path) -> None:
     assert [line["time"] for line in folder.history()] == ["1"]
     folder.add_history({"time": "3"})
     assert [line["time"] for line in folder.history()] == ["1", "3"]
+
+
+def test_rows_that_share_a_model_load_it_once_and_a_refused_run_writes_nothing(
+    written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = (
+        written(SMALL.replace('model = "fake"', 'model = "fake"\n[[models]]\nmodel = "fake"\nname = "b"')),
+        "out",
+    )
+    opened: list[str] = []
+
+    def open_engine(options: Any) -> FakeEngine:
+        opened.append(options.model)
+        return FakeEngine()
+
+    monkeypatch.setattr("xqe.commands.grid.open_engine", open_engine)
+    assert grid(capsys, path, "--out", tmp_path / out)[0] == 0
+    assert opened == ["fake"]
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / out / "queries").rglob("*.jsonl")}
+    replace_line(path, 'name = "small"', 'name = "other"')
+    assert grid(capsys, path, "--out", tmp_path / out, "--resume")[0] == 2
+    assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / out / "queries").rglob("*.jsonl")}

@@ -19,6 +19,12 @@ def say(text: str) -> None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
+def plural(number: int, thing: str) -> str:
+    """A number of things: "1 query", "2,000 queries"."""
+    several = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
+    return f"{number:,} {thing if number == 1 else several}"
+
+
 def progress(items: Iterable[T], total: int | None, label: str) -> Iterator[T]:
     """Yield `items`, with a bar on a terminal where their number is known.
 

@@ -171,7 +171,7 @@ def evaluate(
     of the RUN of --baseline, whose failed records do not count either. Two runs that share fewer than half of the
     queries they answer, or are over other language pairs, are not compared with --baseline or --max-drop.
     """
-    fields = _fields(by)
+    fields = options.fields_of(by, "source.lang,index.lang")
     paths = _paths(runs, qrels, baseline)
     limits = _limits(gates, paths, fields, test)
     shape = _shape(matrix, per_query, ci, fields)
@@ -220,13 +220,6 @@ def _paths(runs: list[str] | None, qrels: str, baseline: str | None) -> list[str
     if [*paths, qrels].count(jsonl.STDIN) > 1:
         raise XqeError("standard input can be read once only", "give the others, qrels or runs, as files")
     return paths
-
-
-def _fields(by: str | None) -> tuple[str, ...]:
-    fields = () if by is None else tuple(field.strip() for field in by.split(","))
-    if not all(all(field.split(".")) for field in fields) or len(set(fields)) < len(fields):
-        raise XqeError(f'--by: "{by}" does not name one or more fields', "for example source.lang,index.lang")
-    return fields
 
 
 def _limits(gates: Gates, paths: Sequence[str], fields: Sequence[str], test: Test) -> _Limits:

@@ -12,7 +12,6 @@ from xqe import jsonl
 from xqe.commands import options
 from xqe.commands.screens import on_screen
 from xqe.commands.streams import Queries, emit, report_failures
-from xqe.errors import XqeError
 from xqe.records import Record, has_failed
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def inspect(
     comes from the worked examples, its language and script, repetition; and flags for what is wrong with it.
     "inspection" is null for a record that failed, or that has nothing generated.
     """
-    fields = _fields(by)
+    fields = options.fields_of(by, "strategy,order")
     queries = Queries(None, files)
     from xqe.inspection import BY, Inspector, inspected
 
@@ -72,13 +71,6 @@ def inspect(
     else:
         count, failures = emit(records, "inspect", queries.total)
     report_failures(count, failures)
-
-
-def _fields(by: str | None) -> tuple[str, ...]:
-    fields = () if by is None else tuple(name.strip() for name in by.split(","))
-    if not all(all(name.split(".")) for name in fields) or len(set(fields)) < len(fields):
-        raise XqeError(f'--by: "{by}" does not name one or more fields', "for example strategy,order")
-    return fields
 
 
 def _summarise(records: Iterable[Record], fields: Sequence[str], shown: bool) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from xqe.errors import XqeError
 from xqe.feedback import Method
 from xqe.languages import LANGUAGES
 from xqe.weighting import GREATEST_WEIGHT, Use
@@ -173,6 +174,14 @@ def spoken(*spellings: str) -> Any:
     return typer.Option(
         *spellings, metavar="LANG", show_default=False, help='Language of the queries that have no "lang" of their own.'
     )
+
+
+def fields_of(by: str | None, example: str) -> tuple[str, ...]:
+    """The fields that --by names, none for None. Raises XqeError, with an example, for what names none."""
+    fields = () if by is None else tuple(field.strip() for field in by.split(","))
+    if not all(all(field.split(".")) for field in fields) or len(set(fields)) < len(fields):
+        raise XqeError(f'--by: "{by}" does not name one or more fields', f"for example {example}")
+    return fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import typer
 
 from xqe import __version__, jsonl, measures
 from xqe.errors import XqeError
-from xqe.messages import say
+from xqe.messages import plural, say
 
 if TYPE_CHECKING:
     from xqe.report.blocks import Report
@@ -104,7 +104,6 @@ def _target(folders: list[Path], out: str | None, formats: tuple[str, ...]) -> P
 def _grid(folders: list[Path], formats: tuple[str, ...], measure: str | None, examples: int) -> Files:
     from xqe.report import tidy
     from xqe.report.compose import compose
-    from xqe.report.labels import plural
     from xqe.report.results import read
     from xqe.report.study import Study, main_measure_of
 
@@ -130,7 +129,6 @@ def _grid(folders: list[Path], formats: tuple[str, ...], measure: str | None, ex
 
 
 def _history(folder: Path, formats: tuple[str, ...], measure: str | None) -> Files:
-    from xqe.report.labels import plural
     from xqe.report.trend import compose_history, read_history, tidy
 
     nights, skipped = read_history(folder)

@@ -31,7 +31,7 @@ from xqe.collection import ANY, Collection, CollectionWriter
 from xqe.errors import InputError, XqeError
 from xqe.fingerprints import Keys, fingerprints
 from xqe.index.names import NONE, Numbering
-from xqe.messages import progress, say
+from xqe.messages import plural, progress, say
 from xqe.records import Document, check_query
 from xqe.trec import GREATEST_GRADE
 
@@ -110,7 +110,7 @@ def convert(material: Material, directory: Path, force: bool = False) -> Collect
         documents = _Documents(lang, stream, material.counts.get(lang))
         count = writer.documents(lang, documents)
         documents.report(writer)
-        say(f"{lang}: {amount(count, 'document')}")
+        say(f"{lang}: {plural(count, 'document')}")
         for split, pairs in material.qrels.items():
             for pair, judgements in pairs.items():
                 if pair[1] == lang:
@@ -180,10 +180,10 @@ class _Documents:
     def report(self, writer: CollectionWriter) -> None:
         if self._again:
             text = f"{self._different} of them with another text" if self._different else "and the same text"
-            said = amount(self._again, "document")
+            said = plural(self._again, "document")
             _note(writer, f"{self._lang}: {said} with an id that was there, {text}; the first was kept")
         if self._empty:
-            _note(writer, f"{self._lang}: {amount(self._empty, 'document')} without text")
+            _note(writer, f"{self._lang}: {plural(self._empty, 'document')} without text")
         self._texts = []
 
 
@@ -234,7 +234,7 @@ class _Asked:
         texts = ((name, text) for _, name, text in self._texts(split, lang, count=True))
         count = writer.queries(split, lang, (query for query in texts if query[0] in judged))
         if left_out := len(self.ids[split][lang]) - count:
-            _note(writer, f"{split}, {lang}: left out {amount(left_out, 'query')} that nothing is judged for")
+            _note(writer, f"{split}, {lang}: left out {plural(left_out, 'query')} that nothing is judged for")
 
     def _texts(self, split: str, lang: str, count: bool = False) -> Iterator[tuple[str, str, str]]:
         """(place, id, text) of each query that has one, once."""
@@ -261,7 +261,7 @@ class _Asked:
     def report(self, writer: CollectionWriter) -> None:
         for (split, lang, what), count in self._counts.items():
             if count:
-                _note(writer, f"{split}, {lang}: left out {amount(count, 'query')} {what}")
+                _note(writer, f"{split}, {lang}: left out {plural(count, 'query')} {what}")
 
 
 class _Judgements:
@@ -292,7 +292,7 @@ class _Judgements:
 
     def report(self, writer: CollectionWriter) -> None:
         for what, count in self._left_out.items():
-            _note(writer, f"{self._split}, {'-'.join(self._pair)}: left out {amount(count, 'judgement')} {what}")
+            _note(writer, f"{self._split}, {'-'.join(self._pair)}: left out {plural(count, 'judgement')} {what}")
 
 
 def _graded(stream: Stream[Judgement]) -> Iterator[Placed[Judgement]]:
@@ -303,12 +303,6 @@ def _graded(stream: Stream[Judgement]) -> Iterator[Placed[Judgement]]:
         if judgement[2] > GREATEST_GRADE:
             raise InputError(f"{where}: relevance {judgement[2]} is above {GREATEST_GRADE}", "check the columns")
         yield where, judgement
-
-
-def amount(count: int, thing: str) -> str:
-    """A number of things: "1 query", "2,000 queries"."""
-    several = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
-    return f"{count:,} {thing if count == 1 else several}"
 
 
 def _note(writer: CollectionWriter, text: str) -> None:

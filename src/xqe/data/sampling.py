@@ -21,11 +21,10 @@ import numpy
 from xqe import jsonl
 from xqe.atomic import sha256
 from xqe.collection import ANY, MANIFEST, Collection, CollectionWriter
-from xqe.data.conversion import amount
 from xqe.data.draws import key, rank
 from xqe.documents import documents
 from xqe.errors import InputError, XqeError
-from xqe.messages import say
+from xqe.messages import plural, say
 from xqe.records import Document
 
 TEST, TRAIN = "test", "train"
@@ -214,7 +213,7 @@ class _Judged:
         if not there:
             raise InputError(f"{self.source.directory}: no queries of {split} to draw for {where}", "choose others")
         if there < wanted:
-            self.notes.append(f"{split}, {where}: {amount(there, 'query')}, all that there are, of {wanted} wanted")
+            self.notes.append(f"{split}, {where}: {plural(there, 'query')}, all that there are, of {wanted} wanted")
 
     def _topics(self, split: str, pairs: Sequence[Pair]) -> Iterator[dict[str, str]]:
         """Language -> query id, of topics that are asked in every language and have a relevant document in every pair.
@@ -260,7 +259,7 @@ class _Judged:
             evaluated = {mark for _, mark in self.marks(self.evaluated)}
             self._leaking = {query for query, mark in self.marks(TRAIN) if mark in evaluated}
             if self._leaking:
-                count = amount(len(self._leaking), "query")
+                count = plural(len(self._leaking), "query")
                 self.notes.append(
                     f"{TRAIN}: left out {count} whose text or best document is one of {self.evaluated}'s as well"
                 )
@@ -324,7 +323,7 @@ def _write_documents(
         count = writer.documents(
             lang, (one for one in _read(source, lang) if one.id in kept or key(plan.seed, one.id) <= others)
         )
-        say(f"{lang}: {amount(count, 'document')} of {source.document_count(lang):,}")
+        say(f"{lang}: {plural(count, 'document')} of {source.document_count(lang):,}")
 
 
 def _judged_documents(source: Collection, judged: _Judged, drawn: Mapping[str, Drawn], lang: str) -> set[str]:
@@ -365,7 +364,7 @@ def _write_examples(writer: CollectionWriter, source: Collection, judged: _Judge
         names = sorted(names, key=lambda name: rank(plan.seed, f"example\n{name}"))[: _CANDIDATES * plan.examples]
         chosen = _with_passages(names, best, _read(source, lang))[: plan.examples]
         if len(chosen) < plan.examples:
-            judged.notes.append(f"{lang}: {amount(len(chosen), 'example')} of {plan.examples}")
+            judged.notes.append(f"{lang}: {plural(len(chosen), 'example')} of {plan.examples}")
         if chosen:
             count += len(chosen)
             writer.examples(TRAIN, lang, ((texts[name], passage) for name, passage in chosen))

@@ -90,6 +90,9 @@ def conduct(
     for line in plan.impossible:
         say(f"grid: {line}")
     check(plan, folder, rebuild)
+    for name, asked in plan.asked.items():
+        for lang, ids in asked.all_ids().items():
+            folder.put_queries(name, lang, {one: asked.queries[lang][one] for one in ids})
     folder.put_manifest({**said, "changed": changed, "finished": before.get("finished") if not changed else None})
     build_indexes(plan, folder, rebuild, tell)
     generated = generate(plan, folder, open_engine, tell, again)
@@ -214,13 +217,6 @@ def _libraries() -> dict[str, str]:
 def _collection(plan: Plan, folder: Folder, name: str) -> Json:
     asked = plan.asked[name]
     manifest = asked.collection.manifest
-    spoken: dict[str, dict[str, None]] = {}
-    for (source, _), ids in asked.pairs.items():
-        spoken.setdefault(source, {}).update(dict.fromkeys(ids))
-    queries = {}
-    for lang, asked_ids in spoken.items():
-        place = folder.put_queries(name, lang, {one: asked.queries[lang][one] for one in asked_ids})
-        queries[lang] = {"q": place, "count": len(asked_ids)}
     return {
         "path": str(asked.row.path),
         "sha256": atomic.sha256(asked.collection.directory / MANIFEST),
@@ -233,7 +229,9 @@ def _collection(plan: Plan, folder: Folder, name: str) -> Json:
         "documents": {
             lang: asked.collection.document_count(lang) for lang in sorted({pair[1] for pair in asked.pairs})
         },
-        "queries": queries,
+        "queries": {
+            lang: {"q": folder.queries(name, lang), "count": len(ids)} for lang, ids in asked.all_ids().items()
+        },
     }
 
 

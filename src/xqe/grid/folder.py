@@ -160,11 +160,13 @@ class Folder:
     def put_manifest(self, said: Mapping[str, Any]) -> None:
         _write(self.path / MANIFEST, {"format": FORMAT, **said})
 
-    def put_queries(self, collection: str, lang: str, queries: Mapping[str, str]) -> str:
-        place = f"queries/{collection}/{lang}.jsonl"
+    def queries(self, collection: str, lang: str) -> str:
+        """Where the queries lie that are asked, in the folder."""
+        return f"queries/{collection}/{lang}.jsonl"
+
+    def put_queries(self, collection: str, lang: str, queries: Mapping[str, str]) -> None:
         lines = (jsonl.dumps({"id": one, "query": text, "lang": lang}) + "\n" for one, text in queries.items())
-        _put(self.path / place, "".join(lines).encode("utf-8", "surrogatepass"))
-        return place
+        _put(self.path / self.queries(collection, lang), "".join(lines).encode("utf-8", "surrogatepass"))
 
     def history(self) -> list[Json]:
         """The finished runs, oldest first; a line that a crash cut off is left out."""

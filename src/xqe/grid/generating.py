@@ -218,7 +218,7 @@ _SAMPLE = 16
 QUERY, PASSAGE = "query", "passage"
 
 Rates = dict[tuple[str, str], float]
-"""Seconds a text, by the name of the model's row and what is made: a query or a passage."""
+"""Seconds a text, by the model, whatever its adapters, and what is made: a query or a passage."""
 
 
 def measured(plan: Plan, folder: Folder, open_engine: Opener) -> Rates:
@@ -251,5 +251,5 @@ def _made(texts: Texts) -> str:
 def estimate(plan: Plan, folder: Folder, rates: Rates) -> float | None:
     """Seconds that the undone texts of a plan will take; None where it is not known of some."""
     pending = [texts for texts in plan.texts if not folder.has_texts(texts)]
-    each = [(texts.count, rates.get((texts.model.name, _made(texts)))) for texts in pending]
+    each = [(texts.count, rates.get((texts.engine.name, _made(texts)))) for texts in pending]
     return None if any(rate is None for _, rate in each) else sum(count * (rate or 0.0) for count, rate in each)

@@ -26,7 +26,7 @@ from xqe.collection import Collection
 from xqe.errors import InputError, XqeError
 from xqe.evaluate import judged
 from xqe.expand import Strategy
-from xqe.grid.settings import BUILTIN, FAKE, SERVER, TRAIN, CollectionRow, Grid, ModelRow, Pair, check_row
+from xqe.grid.settings import BUILTIN, FAKE, SERVER, TRAIN, CollectionRow, Grid, ModelRow, Pair, told_at
 from xqe.trec import Qrels
 from xqe.weighting import Use
 
@@ -54,6 +54,13 @@ class Asked:
     queries: dict[str, dict[str, str]]
     pairs: dict[Pair, tuple[str, ...]]
     qrels: dict[Pair, Qrels]
+
+    def all_ids(self) -> dict[str, tuple[str, ...]]:
+        """The ids that some pair asks, by the language of the queries."""
+        found: dict[str, dict[str, None]] = {}
+        for (source, _), ids in self.pairs.items():
+            found.setdefault(source, {}).update(dict.fromkeys(ids))
+        return {lang: tuple(ids) for lang, ids in found.items()}
 
     def digest_of(self, lang: str, ids: Sequence[str]) -> str:
         return digest([(one, self.queries[lang][one]) for one in ids])
@@ -91,8 +98,8 @@ class Texts:
 
     @property
     def engine(self) -> ModelRow:
-        """The model that makes them, with its adapters or without."""
-        return self.model if self.adapted else replace(self.model, lora=())
+        """The model that makes them, with its adapters or without, by its own name: rows that share it load it once."""
+        return replace(self.model, name=self.model.model, lora=self.model.lora if self.adapted else ())
 
     @property
     def count(self) -> int:
@@ -175,13 +182,15 @@ def _needed(texts: Iterable[Texts], cells: Iterable[Cell]) -> tuple[Texts, ...]:
 def ask(row: CollectionRow, grid: Grid, name: str) -> Asked:
     """Open a collection and choose its queries. Raises InputError for a pair without queries, qrels that match none of
     them, and files that are not those of the manifest."""
-    collection = check_row(row.where, lambda: Collection(row.path))
+    with told_at(row.where):
+        collection = Collection(row.path)
     if row.split not in collection.splits:
         has = ", ".join(collection.splits)
         raise InputError(f'{row.where}: {row.path} has no split "{row.split}"', f"it has {has}")
     pairs = _pairs(row, collection)
-    for pair in pairs:
-        check_row(row.where, lambda pair=pair: _check_files(collection, row.split, pair))  # type: ignore[misc]
+    with told_at(row.where):
+        for pair in pairs:
+            _check_files(collection, row.split, pair)
     spoken = sorted({source for source, _ in pairs} | ({target for _, target in pairs} & _spoken(collection, row)))
     queries = {lang: collection.read_queries(row.split, lang) for lang in spoken}
     qrels = {pair: judged(collection.read_qrels(row.split, *pair), grid.rel) for pair in pairs}
@@ -270,7 +279,8 @@ def ask_all(grid: Grid) -> dict[str, Asked]:
     """Open all collections of a grid; one that comes twice is named with its split."""
     asked: dict[str, Asked] = {}
     for row in grid.collections:
-        name = check_row(row.where, lambda row=row: Collection(row.path)).name  # type: ignore[misc]
+        with told_at(row.where):
+            name = Collection(row.path).name
         if not _FILE_NAME.fullmatch(name):
             raise InputError(
                 f'{row.where}: the name "{name}" of {row.path} cannot be that of a folder',
@@ -315,10 +325,10 @@ def identity(row: ModelRow) -> Identity:
 
 def make_plan(grid: Grid) -> Plan:
     """Return what a grid comes to. Raises InputError, with the row of the grid file, for whatever cannot be done."""
-    identities = {
-        row.name: check_row(f"{grid.file}: models[{number}]", lambda row=row: identity(row))  # type: ignore[misc]
-        for number, row in enumerate(grid.models, 1)
-    }
+    identities = {}
+    for number, row in enumerate(grid.models, 1):
+        with told_at(f"{grid.file}: models[{number}]"):
+            identities[row.name] = identity(row)
     asked = ask_all(grid)
     planner = _Planner(grid, identities)
     cells: list[Cell] = []
@@ -382,7 +392,7 @@ class _Planner:
 
     def expanded(self, one: Asked, source: str, model: ModelRow, strategy: Strategy, samples: int) -> Texts:
         """Expansions of all queries of a language that some pair asks."""
-        ids = tuple(dict.fromkeys(i for pair, ids in one.pairs.items() if pair[0] == source for i in ids))
+        ids = one.all_ids()[source]
         return self._texts(one, EXPAND, (source, None), model, strategy, None, samples, None, ids)
 
     def _texts(

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,8 @@ def _grid(path: Path, raw: Json, default_model: str) -> Grid:
     if max(grid.samples, default=1) > 1 and sampling.temperature == 0:
         raise InputError(f"{path}: samples: at temperature 0 all of them would be the same", "add temperature = 0.7")
     if grid.examples == BUILTIN and grid.shots is not None:
-        check_row(f"{path}: shots", lambda: Chooser(None, grid.shots or 0))
+        with told_at(f"{path}: shots"):
+            Chooser(None, grid.shots)
     for collection in grid.collections:
         if grid.examples == TRAIN and collection.split == TRAIN:
             raise InputError(
@@ -347,9 +349,10 @@ class _Table:
         return str(value)
 
 
-def check_row(where: str, check: Callable[[], Any]) -> Any:
-    """What `check` returns; an error of it is told with the row of the file that it belongs to."""
+@contextmanager
+def told_at(where: str) -> Iterator[None]:
+    """An error is told with the row of the file that it belongs to."""
     try:
-        return check()
+        yield
     except XqeError as error:
         raise InputError(f"{where}: {error.message}", error.hint) from None

@@ -73,8 +73,3 @@ def listed(names: Iterable[str]) -> str:
     """Names in a sentence: "a, b and c"."""
     some = list(names)
     return some[0] if len(some) == 1 else f"{', '.join(some[:-1])} and {some[-1]}" if some else "none"
-
-
-def plural(number: int, thing: str) -> str:
-    several = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
-    return f"{number:,} {thing if number == 1 else several}"

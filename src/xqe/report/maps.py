@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from xqe.analysis import analyzer
 from xqe.languages import LANGUAGES
+from xqe.messages import plural
 from xqe.report import labels
 from xqe.report.averages import Difference, Frame, corrected
 from xqe.report.blocks import Bars, HeatMap, Panel, Row, Table, Value, count, marked, percent
@@ -32,7 +33,7 @@ def heat_maps(study: Study, model: str) -> list[HeatMap]:
     systems, left_out = _complete(study, study.expansions(model))
     if not systems:
         return []
-    notes = [f"{labels.plural(len(systems), 'setting')} on average."]
+    notes = [f"{plural(len(systems), 'setting')} on average."]
     if left_out:
         notes.append(f"Left out, since they lack a pair: {', '.join(labels.full(one) for one in left_out)}.")
     made = []
@@ -164,7 +165,7 @@ def change_by_language(study: Study, model: str) -> Bars | None:
         "points",
         (
             (
-                f"All {labels.plural(len(systems), 'setting')} of the model on average; the table of languages says "
+                f"All {plural(len(systems), 'setting')} of the model on average; the table of languages says "
                 "which "
                 f"changes in {study.main} are significant."
             ),
@@ -278,7 +279,7 @@ def _grouped(study: Study, frames: dict[str, Frame], key: str, title: str, about
             "the "
             "same model. " + STARS_NOTE.format(family="all changes of this table"),
             "; ".join(
-                f"{name}: {labels.plural(frame.judgements, 'judgement')} in {labels.plural(len(frame.pairs), 'pair')}"
+                f"{name}: {plural(frame.judgements, 'judgement')} in {plural(len(frame.pairs), 'pair')}"
                 for name, frame in frames.items()
             )
             + ".",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from xqe.messages import plural
 from xqe.report import labels
 from xqe.report.blocks import NOTHING, Case, Cases, points
 from xqe.report.results import DIRECT, GENERATED, Pair, Result, System
@@ -43,7 +44,7 @@ def _cases(study: Study, system: System, baseline: System, number: int) -> Cases
     lost = sorted((one for one in found if one.change < 0), key=lambda one: one.change)
     said = (
         f"{len(won)} won, {len(found) - len(won) - len(lost)} tied, {len(lost)} lost of "
-        f"{labels.plural(len(found), 'judgement')} by {study.main}"
+        f"{plural(len(found), 'judgement')} by {study.main}"
     )
     return Cases(
         f"{study.collection}-{system.name}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from xqe.messages import plural
 from xqe.report import labels
 from xqe.report.blocks import NOTHING, Row, Table, Value, count, points, words
 from xqe.report.results import GENERATED, HUMAN, ORIGINAL, TRANSLATION, Results
@@ -20,17 +21,15 @@ def lead(results: Results, studies: Sequence[Study]) -> list[str]:
 
 def _run(results: Results) -> str:
     models = [_model_name(name, said) for name, said in results.models.items()]
-    with_models = (
-        f"with {labels.plural(len(models), 'model')} ({labels.listed(models)})" if models else "without a model"
-    )
+    with_models = f"with {plural(len(models), 'model')} ({labels.listed(models)})" if models else "without a model"
     parts = []
     for name, said in results.collections.items():
         pairs = results.pairs(name)
         judged = sum(len(results.queries(name, pair)) for pair in pairs)
         parts.append(
-            f"{name} ({_documents(results, name)}; {labels.plural(len(pairs), 'language pair')} of "
-            f"{labels.plural(len({code for pair in pairs for code in pair}), 'language')}, "
-            f"{labels.plural(judged, 'judgement')}"
+            f"{name} ({_documents(results, name)}; {plural(len(pairs), 'language pair')} of "
+            f"{plural(len({code for pair in pairs for code in pair}), 'language')}, "
+            f"{plural(judged, 'judgement')}"
             + (f", {said['sampled']} queries drawn for each pair" if said.get("sampled") else "")
             + ")"
         )
@@ -43,14 +42,14 @@ def _run(results: Results) -> str:
     unfinished = any(not manifest.get("finished") for manifest in results.manifests)
     open_ = " It has not finished: what follows is what is there so far." if unfinished else ""
     return (
-        f"The grid {results.name}{shards} ran {labels.plural(systems, 'system')} {with_models} on "
+        f"The grid {results.name}{shards} ran {plural(systems, 'system')} {with_models} on "
         f"{labels.listed(parts)}.{lacking}{open_}"
     )
 
 
 def _model_name(name: str, said: dict[str, object]) -> str:
     file, adapters = said.get("model"), said.get("lora")
-    tuned = f", with {labels.plural(len(adapters), 'adapter')}" if isinstance(adapters, list) and adapters else ""
+    tuned = f", with {plural(len(adapters), 'adapter')}" if isinstance(adapters, list) and adapters else ""
     return f"{name}{f' ({file}{tuned})' if file not in (None, name) or tuned else ''}"
 
 
@@ -75,9 +74,9 @@ def _found(study: Study) -> str:
     many = sum(one.kind in GENERATED for one in study.systems)
     said = [
         (
-            f"On {study.collection}, the best of {labels.plural(many, 'system')} that generate passages is "
+            f"On {study.collection}, the best of {plural(many, 'system')} that generate passages is "
             f"{labels.full(best)}, with a mean {study.main} of {100 * value:.2f} over "
-            f"{labels.plural(len(study.frame.pairs), 'language pair')}"
+            f"{plural(len(study.frame.pairs), 'language pair')}"
         )
     ]
     names = {
@@ -109,11 +108,11 @@ def _failed(results: Results) -> str:
         return "Nothing failed."
     said = []
     if broken:
-        said.append(f"{labels.plural(broken, 'cell')} could not be done")
+        said.append(f"{plural(broken, 'cell')} could not be done")
     if distinct:
         affected = sum(len(one.failures) for one in results.results)
         said.append(
-            f"{labels.plural(distinct, 'generation')} failed, which leaves {labels.plural(affected, 'judgement')} of "
+            f"{plural(distinct, 'generation')} failed, which leaves {plural(affected, 'judgement')} of "
             f"{sum(len(one.queries) for one in results.results):,} to what the query alone finds, or to nothing"
         )
     return f"What failed: {' and '.join(said)}; the reasons are listed below."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from xqe.messages import plural
 from xqe.report import labels, published
 from xqe.report.averages import Difference, Frame, corrected
 from xqe.report.blocks import NOTHING, Row, Table, Value, count, marked, percent, points, words
@@ -148,9 +149,9 @@ def _lines_of_model(
 def _notes_of_models(study: Study, cells: Cells, shared: int, measures: Sequence[str]) -> Iterator[str]:
     """What must be known to read table 4. shared: how many settings every row has."""
     yield (
-        f"Each row averages {labels.plural(len(study.frame.pairs), 'language pair')}"
-        f" and {labels.plural(shared, 'setting')} of order and use; "
-        f"{labels.plural(study.frame.judgements, 'judgement')} of {labels.plural(study.frame.units, 'query')}."
+        f"Each row averages {plural(len(study.frame.pairs), 'language pair')}"
+        f" and {plural(shared, 'setting')} of order and use; "
+        f"{plural(study.frame.judgements, 'judgement')} of {plural(study.frame.units, 'query')}."
     )
     if not shared:
         yield "The rows have no setting in common: each averages its own."
@@ -250,8 +251,8 @@ def _setting_row(study: Study, system: System, measures: Sequence[str], paper: S
 def _notes_of_settings(study: Study, systems: Sequence[System], is_known: bool) -> Iterator[str]:
     """What must be known to read tables 5, 9 and 12. is_known: whether the model is the paper's."""
     yield (
-        f"{labels.plural(len(study.frame.pairs), 'language pair')}, "
-        f"{labels.plural(study.frame.judgements, 'judgement')} of {labels.plural(study.frame.units, 'query')} in every "
+        f"{plural(len(study.frame.pairs), 'language pair')}, "
+        f"{plural(study.frame.judgements, 'judgement')} of {plural(study.frame.units, 'query')} in every "
         "row."
     )
     yield from study.common.notes
@@ -376,10 +377,7 @@ def by_language(study: Study, model: str) -> Table | None:
         tuple(rows),
         (("by query language", width), ("by document language", width)),
         (
-            (
-                f"Averages over all {labels.plural(len(systems), 'setting')} of the model and the pairs that have the "
-                "language."
-            ),
+            (f"Averages over all {plural(len(systems), 'setting')} of the model and the pairs that have the language."),
             f"Change: in {study.main}, in points, to the original query. "
             + STARS_NOTE.format(family="all changes of this table"),
             "▲ bold: best, ▼ underlined: worst language. n: how many values of queries in pairs are averaged.",
@@ -425,11 +423,11 @@ def all_differences(study: Study) -> Table | None:
         tuple(rows),
         notes=(
             (
-                f"Paired randomization test over {labels.plural(study.frame.units, 'query')}; a query that is asked "
+                f"Paired randomization test over {plural(study.frame.units, 'query')}; a query that is asked "
                 "in several "
                 "language pairs is one unit of the test, with its share of the average as its value."
             ),
-            f"Won, tied and lost are of {labels.plural(study.frame.judgements, 'judgement')}, a query in a pair each.",
+            f"Won, tied and lost are of {plural(study.frame.judgements, 'judgement')}, a query in a pair each.",
             STARS_NOTE.format(family="all systems compared with the same kind of baseline"),
         ),
         folded=True,

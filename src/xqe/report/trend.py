@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xqe.errors import InputError, XqeError
-from xqe.report import labels
+from xqe.messages import plural
 from xqe.report.blocks import NOTHING, Block, Paragraph, Report, Row, Section, Table, Trend, Value, count, points, words
 from xqe.report.results import HISTORY, HUMAN, MANIFEST, ORIGINAL
 from xqe.report.study import main_measure_of
@@ -90,7 +90,7 @@ def _lead(nights: Sequence[Night], main: str) -> str:
     passed = f"{bad} of them did not pass" if bad else "all of them passed"
     said = [
         (
-            f"{labels.plural(len(nights), 'run')} from {_when(nights[0])} to {_when(last)}; {passed}, the last "
+            f"{plural(len(nights), 'run')} from {_when(nights[0])} to {_when(last)}; {passed}, the last "
             f"{last.get('status', 'has no status')}"
         )
     ]
