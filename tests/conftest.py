@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forks import Forks
 
 # A shell that starts the tests in the background lets them ignore interrupts, and so would the commands under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -35,21 +36,55 @@ def store(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFact
     return path
 
 
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """The process whose children run commands."""
+    forks = Forks()
+    yield forks
+    forks.close()
+
+
 @pytest.fixture
-def xqe(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run xqe as a user does, in a process of its own; returns the finished process, its output as text."""
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the user set for xqe does not hold here."""
     for name in list(os.environ):
         if name.startswith("XQE_") and name not in ("XQE_MODELS", "XQE_STORE"):
             monkeypatch.delenv(name)
 
+
+@pytest.fixture
+def xqe(forks: Forks, no_settings: None) -> Run:
+    """Run xqe in a process forked from one that has imported it; returns the finished process, its output as text."""
+
     def run(*arguments: str, stdin: str | bytes = "", **options: Any) -> subprocess.CompletedProcess[str]:
-        data = stdin if isinstance(stdin, bytes) else stdin.encode("utf-8", "surrogatepass")
+        given = _bytes(stdin).decode("utf-8", "surrogateescape")
+        done = forks(*arguments, stdin=given, **options)
+        return subprocess.CompletedProcess(command(*arguments), done.status, _text(done.stdout), _text(done.stderr))
+
+    return run
+
+
+@pytest.fixture
+def xqe_alone(no_settings: None) -> Run:
+    """Run xqe as a user does, in a new Python: for what that decides when it starts, and once for each command."""
+
+    def run(*arguments: str, stdin: str | bytes = "", **options: Any) -> subprocess.CompletedProcess[str]:
+        data = _bytes(stdin)
         done = subprocess.run(command(*arguments), input=data, capture_output=True, timeout=300, check=False, **options)
         return subprocess.CompletedProcess(
             done.args, done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8")
         )
 
     return run
+
+
+def _bytes(stdin: str | bytes) -> bytes:
+    return stdin if isinstance(stdin, bytes) else stdin.encode("utf-8", "surrogatepass")
+
+
+def _text(output: str) -> str:
+    """What must be UTF-8, as it is checked to be."""
+    return output.encode("utf-8", "surrogateescape").decode("utf-8")
 
 
 def jsonl(*records: Any) -> str:

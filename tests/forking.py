@@ -1,83 +1,156 @@
 """A process that runs xqe commands in children forked from it, which takes a tenth of the time of starting Python.
 
-Reads one request a line from standard input, {"arguments", "stdin", "die_at", "file_size"}, and answers each with a
-line {"status", "stdout", "stderr", "events"}. The child is the command, but
+Reads one request a line from standard input, and answers each with a line {"status", "stdout", "stderr", "events"}
+when the child has ended. The child is the command: it has pipes for its three streams, ends as Python ends, and has
 
-    at, signal  sends itself this signal before its step number `at`, from 0; with ERROR that step fails instead
-    after       is killed after so many seconds
-    file_size   cannot make a file larger than so many bytes; as on a full disk, writing beyond them is an OSError
+    arguments    after "xqe"
+    stdin        what it reads; bytes that are no UTF-8 are lone surrogates, here and in the answers
+    cwd          the folder it runs in
+    environment  the whole of it
 
-A step is the opening of a file, or what makes, renames, locks or removes one; all are null in a request that wants
-none of this. status: -9 for a process that was killed. events: its steps, as [event, path], unless `at` is given.
+    at, signal   sends itself this signal before its step number `at`, from 0; with ERROR that step fails instead
+    after        is killed after so many seconds
+    file_size    cannot make a file larger than so many bytes; as on a full disk, writing beyond them is an OSError
+    timeout      is killed after so many seconds, too; then the answer's status is null
+
+A step is the opening of a file, or what makes, renames, locks or removes one; all but `timeout` are null in a request
+that wants none of this. status: -9 for a process that was killed. events: its steps, as [event, path], where the
+request has `record`.
+
+What a new Python decides when it starts, such as its path, its encodings and the seed of its hashes, is the same in
+all children; `forks.Forks` refuses variables that are about these.
 """
 
 from __future__ import annotations
 
 import errno
+import gc
+import importlib
 import json
 import os
 import resource
+import selectors
 import signal
 import sys
 import tempfile
 import time
-from typing import Any
+from contextlib import suppress
+from typing import Any, NamedTuple
 
-# imported before the children are forked; tantivy's threads start only in them
-import xqe.index
-import xqe.search  # noqa: F401
 from xqe import cli
-from xqe.analysis import analyzer
 
 ERROR = 0
 STEPS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.truncate", "fcntl.flock"}
 
-
-def answer(request: dict[str, Any]) -> dict[str, Any]:
-    # Pipes for what is said, which a limit on files leaves alone; it is less than they hold.
-    (stdout, stdout_end), (stderr, stderr_end) = os.pipe(), os.pipe()
-    with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as events:
-        stdin.write(request["stdin"].encode())
-        stdin.seek(0)
-        child = os.fork()
-        if not child:
-            for number, descriptor in enumerate((stdin.fileno(), stdout_end, stderr_end)):
-                os.dup2(descriptor, number)
-            _run(request, events.fileno())
-        os.close(stdout_end)
-        os.close(stderr_end)
-        if request["after"] is not None:
-            time.sleep(request["after"])
-            os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-        events.seek(0)
-        return {
-            "status": os.waitstatus_to_exitcode(status),
-            "stdout": _all(stdout),
-            "stderr": _all(stderr),
-            "events": [json.loads(line) for line in events.read().splitlines()],
-        }
+# What the commands import in their bodies, by the first argument, imported here before the first child that needs it.
+# Neither llama_cpp, which starts threads, nor anything of tantivy that does.
+_INDEX = ("xqe.index", "xqe.search", "xqe.analysis")
+_GENERATION = ("xqe.generation", "xqe.store", "xqe.engines.stored", "xqe.engines.fake", "xqe.detection", "tqdm")
+_SCREENS = ("rich.table", "rich.console", "rich.text")
+IMPORTED = {
+    "analyze": (*_INDEX, *_SCREENS),
+    "batch": (*_GENERATION, "xqe.engines.batchfile"),
+    "data": ("xqe.data.conversion", "xqe.data.sampling", *_SCREENS),
+    "eval": ("xqe.comparison", "xqe.evaluate", "scipy.stats", "ir_measures", *_SCREENS),
+    "expand": _GENERATION,
+    "explain": (*_INDEX, "xqe.explanation", *_SCREENS),
+    "fuse": ("xqe.fuse", "xqe.trec"),
+    "grid": (*_INDEX, *_GENERATION, "xqe.grid.conduct", "scipy.stats", "ir_measures"),
+    "index": _INDEX,
+    "inspect": ("xqe.inspection", *_SCREENS),
+    "report": ("xqe.report.page", "xqe.report.drawing", "scipy.stats", "matplotlib.figure"),
+    "search": _INDEX,
+    "store": (*_GENERATION, *_SCREENS),
+    "trace": (*_INDEX, *_GENERATION, "xqe.tracing", *_SCREENS),
+    "translate": _GENERATION,
+}
 
 
-def _all(descriptor: int) -> str:
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read().decode()
+class _Child(NamedTuple):
+    number: int
+    stdin: int  # the end of its pipe that is written here
+    stdout: int
+    stderr: int
 
 
-def _run(request: dict[str, Any], events: int) -> None:
-    """Be the command."""
-    status = 70
-    try:
-        if request["file_size"] is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_size"], resource.RLIM_INFINITY))
-        else:
-            _watch(request["at"], request["signal"], events)
-        status = cli.run(request["arguments"])
-        sys.stdout.flush()
-    except SystemExit as error:
-        status = int(error.code or 0)
-    finally:
-        os._exit(status)
+def serve() -> dict[str, Any] | None:
+    """Answer all requests; return None, and in a child the request."""
+    with os.fdopen(os.dup(0)) as requests, os.fdopen(os.dup(1), "w") as answers:
+        for line in requests:
+            request = json.loads(line)
+            for name in IMPORTED.get((request["arguments"] or [""])[0], ()):
+                importlib.import_module(name)
+            gc.freeze()  # a child's collections would copy what the two share
+            with tempfile.TemporaryFile() as events:
+                child = _fork(request, events.fileno())
+                if child is None:
+                    return request
+                answer = _answer(child, request)
+                events.seek(0)
+                answer["events"] = [json.loads(event) for event in events.read().splitlines()]
+            answers.write(json.dumps(answer) + "\n")
+            answers.flush()
+    return None
+
+
+def _fork(request: dict[str, Any], events: int) -> _Child | None:
+    """Fork; return None in the child, which has its streams, its environment and what is to happen to it."""
+    pipes = [os.pipe() for _ in range(3)]
+    theirs = (pipes[0][0], pipes[1][1], pipes[2][1])
+    ours = (pipes[0][1], pipes[1][0], pipes[2][0])
+    number = os.fork()
+    if number:
+        for descriptor in theirs:
+            os.close(descriptor)
+        return _Child(number, *ours)
+    for standard, descriptor in enumerate(theirs):
+        os.dup2(descriptor, standard)
+    for descriptor in (*theirs, *ours):
+        os.close(descriptor)
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    os.chdir(request["cwd"])
+    sys.argv[1:] = request["arguments"]
+    if request["file_size"] is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_size"], resource.RLIM_INFINITY))
+    if request["record"] or request["at"] is not None:
+        _watch(request["at"], request["signal"], os.dup(events))
+    return None
+
+
+def _answer(child: _Child, request: dict[str, Any]) -> dict[str, Any]:
+    """Write what the child reads and read what it writes, until it has ended or its time has."""
+    started, written = time.monotonic(), {child.stdout: bytearray(), child.stderr: bytearray()}
+    given = memoryview(request["stdin"].encode("utf-8", "surrogateescape"))
+    end = started + min(request["timeout"], request["timeout"] if request["after"] is None else request["after"])
+    is_killed = False
+    with selectors.DefaultSelector() as selector:
+        os.set_blocking(child.stdin, False)
+        selector.register(child.stdin, selectors.EVENT_WRITE)
+        for descriptor in written:
+            selector.register(descriptor, selectors.EVENT_READ)
+        while selector.get_map():
+            ready = selector.select(None if is_killed else max(end - time.monotonic(), 0))
+            if not is_killed and time.monotonic() >= end:
+                os.kill(child.number, signal.SIGKILL)
+                is_killed = True
+            for key, _ in ready:
+                if key.fd == child.stdin:
+                    with suppress(BrokenPipeError):
+                        given = given[os.write(child.stdin, given[:65_536]) :] if given else given
+                        if given:
+                            continue
+                elif block := os.read(key.fd, 65_536):
+                    written[key.fd] += block
+                    continue
+                selector.unregister(key.fd)
+                os.close(key.fd)
+    _, status = os.waitpid(child.number, 0)
+    return {
+        "status": None if is_killed and request["after"] is None else os.waitstatus_to_exitcode(status),
+        "stdout": written[child.stdout].decode("utf-8", "surrogateescape"),
+        "stderr": written[child.stderr].decode("utf-8", "surrogateescape"),
+    }
 
 
 def _watch(at: int | None, sent: int, events: int) -> None:
@@ -98,7 +171,5 @@ def _watch(at: int | None, sent: int, events: int) -> None:
     sys.addaudithook(stepped)
 
 
-if __name__ == "__main__":
-    analyzer("en")
-    for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line))), flush=True)
+if __name__ == "__main__" and serve():
+    cli.main()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
 from bm25_reference import bm25
+from conftest import Run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -200,25 +200,20 @@ def test_padding_keeps_the_bound_near_one(tmp_path: Path, texts: list[str], k1: 
 # ---------------------------------------------------------------- the options
 
 
-def test_parameters_on_the_command_line(tmp_path: Path) -> None:
+def test_parameters_on_the_command_line(xqe: Run, tmp_path: Path) -> None:
     documents = {"a": "ship ship ship harbour", "b": "ship harbour sun moon star", "c": "sun", "d": "moon star sea"}
     stdin = "".join(json.dumps({"id": name, "text": text}) + "\n" for name, text in documents.items())
 
-    def xqe(*arguments: str, stdin: str = "") -> str:
-        return subprocess.run(
-            [sys.executable, "-m", "xqe", *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        ).stdout
+    def read(*arguments: str, stdin: str = "") -> Any:
+        done = xqe(*arguments, stdin=stdin)
+        assert done.returncode == 0
+        return json.loads(done.stdout)
 
-    summary = json.loads(xqe("index", str(tmp_path / "ix"), "--lang", "zh", "--k1", "0.9", "--b", "0.4", stdin=stdin))
+    summary = read("index", str(tmp_path / "ix"), "--lang", "zh", "--k1", "0.9", "--b", "0.4", stdin=stdin)
     assert (summary["k1"], summary["b"]) == (0.9, 0.4)
     collection = {name: text.split() for name, text in documents.items()}
     for options, k1, b in (((), 0.9, 0.4), (("--k1", "2"), 2.0, 0.4), (("--b", "0"), 0.9, 0.0)):
-        record = json.loads(xqe("search", str(tmp_path / "ix"), "ship sun", *options))
+        record = read("search", str(tmp_path / "ix"), "ship sun", *options)
         assert (record["index"]["k1"], record["index"]["b"]) == (k1, b)
         assert {hit["id"]: hit["score"] for hit in record["hits"]} == pytest.approx(
             bm25(collection, {"ship": 1.0, "sun": 1.0}, k1, b), rel=1e-6

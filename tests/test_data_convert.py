@@ -446,10 +446,10 @@ def test_ir_datasets_says_what_it_lacks(registered: str) -> None:
         formats.read("ir_datasets", ["no/such/thing"], Options())
 
 
-def test_ir_datasets_is_an_extra(xqe: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_ir_datasets_is_an_extra(xqe_alone: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "ir_datasets.py").write_text("raise ModuleNotFoundError(name='ir_datasets')")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(__file__).parent.parent / 'src'}")
-    done = xqe("data", "convert", "ir_datasets", "mmarco/v2/de/dev/small", "--out", str(tmp_path / "c"))
+    done = xqe_alone("data", "convert", "ir_datasets", "mmarco/v2/de/dev/small", "--out", str(tmp_path / "c"))
     assert done.returncode == 2
     assert done.stderr == (
         'xqe: reading a collection of ir_datasets needs ir_datasets; install it with: pip install "xqe[ir-datasets]"\n'

@@ -12,9 +12,11 @@ import struct
 import subprocess
 import sys
 import termios
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import Run
 
 QRELS = "q1 0 d1 1\nq1 0 d2 0\nq2 0 d1 2\nq2 0 d3 1\n"
 TREC = "q1 Q0 d1 1 9.5 tag\nq1 Q0 d2 2 8 tag\nq2 Q0 d9 1 4 tag\nq2 Q0 d3 2 3 tag\n"
@@ -23,16 +25,21 @@ RUN_SHAPE = 'a TREC run has 6 columns, "query Q0 document rank score tag", an MS
 RECORD_SHAPE = 'each line of a run needs {"id", "hits"}'
 HIT_SHAPE = 'each hit needs {"id", "score"}'
 
+Judged = Callable[..., tuple[int, list[str]]]
 
-def eval_(directory: Path, *arguments: str, stdin: str = "", **files: str) -> subprocess.CompletedProcess[str]:
+
+@pytest.fixture
+def eval_(xqe: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Write `files`, then run xqe eval in their directory; a file's name is its keyword."""
-    for name, text in {"qrels": QRELS, "run": TREC, **files}.items():
-        (directory / name).write_text(text, encoding="utf-8")
-    command = [sys.executable, "-m", "xqe", "eval", *arguments]
-    environment = {key: value for key, value in os.environ.items() if key not in {"FORCE_COLOR", "COLUMNS"}}
-    return subprocess.run(
-        command, input=stdin, capture_output=True, encoding="utf-8", cwd=directory, env=environment, check=False
-    )
+    for name in ("FORCE_COLOR", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(directory: Path, *arguments: str, stdin: str = "", **files: str) -> subprocess.CompletedProcess[str]:
+        for name, text in {"qrels": QRELS, "run": TREC, **files}.items():
+            (directory / name).write_text(text, encoding="utf-8")
+        return xqe("eval", *arguments, stdin=stdin, cwd=directory)
+
+    return run
 
 
 def records(*rows: dict[str, object]) -> str:
@@ -60,7 +67,7 @@ def title(text: str) -> list[str]:
 # ---- data ----
 
 
-def test_jsonl_has_one_object_a_run_in_full_precision(tmp_path: Path) -> None:
+def test_jsonl_has_one_object_a_run_in_full_precision(eval_: Run, tmp_path: Path) -> None:
     done = eval_(tmp_path, "--qrels", "qrels", "run", "-m", "Hit@1,MRR", "-m", "recall@50")
     assert objects(done) == [
         {
@@ -77,7 +84,7 @@ def test_jsonl_has_one_object_a_run_in_full_precision(tmp_path: Path) -> None:
     assert (done.stderr, done.returncode) == ("", 0)
 
 
-def test_the_default_measures(tmp_path: Path) -> None:
+def test_the_default_measures(eval_: Run, tmp_path: Path) -> None:
     (row,) = objects(eval_(tmp_path, "--qrels", "qrels", "run"))
     assert isinstance(row["measures"], dict)
     assert list(row["measures"]) == ["Hit@10", "Recall@5", "Recall@50", "MRR", "nDCG@10"]
@@ -89,7 +96,7 @@ RECORDS = records({"id": "q1", "hits": hits("d1", "d2")}, {"id": "q2", "hits": h
 
 @pytest.mark.parametrize("run", [TREC, TREC.replace(" ", "\t"), "\n\n" + TREC, MSMARCO, RECORDS, "\n  " + RECORDS])
 @pytest.mark.parametrize("zipped", [False, True])
-def test_every_format_of_a_run_gives_the_same(tmp_path: Path, run: str, zipped: bool) -> None:
+def test_every_format_of_a_run_gives_the_same(eval_: Run, tmp_path: Path, run: str, zipped: bool) -> None:
     (tmp_path / "given").write_bytes(gzip.compress(run.encode()) if zipped else run.encode())
     (row,) = objects(eval_(tmp_path, "--qrels", "qrels", "given", "-m", "MRR"))
     assert row["measures"] == {"MRR": 0.75}
@@ -99,37 +106,37 @@ BEIR = "query-id\tcorpus-id\tscore\nq1\td1\t1\nq1\td2\t0\nq2\td1\t2\nq2\td3\t1\n
 
 
 @pytest.mark.parametrize("qrels", [QRELS, QRELS.replace(" ", "\t"), QRELS.replace("\n", "\r\n"), BEIR, QRELS + QRELS])
-def test_every_format_of_qrels_gives_the_same(tmp_path: Path, qrels: str) -> None:
+def test_every_format_of_qrels_gives_the_same(eval_: Run, tmp_path: Path, qrels: str) -> None:
     (row,) = objects(eval_(tmp_path, "--qrels", "given", "run", "-m", "nDCG@10", given=qrels))
     assert row["measures"] == {"nDCG@10": pytest.approx((1 + (1 / 1.5849625) / (2 + 1 / 1.5849625)) / 2)}
 
 
 @pytest.mark.parametrize("arguments", [[], ["-"]])
-def test_a_run_on_standard_input(tmp_path: Path, arguments: list[str]) -> None:
+def test_a_run_on_standard_input(eval_: Run, tmp_path: Path, arguments: list[str]) -> None:
     (row,) = objects(eval_(tmp_path, "--qrels", "qrels", *arguments, "-m", "MRR", stdin=TREC))
     assert (row["run"], row["measures"]) == ("<stdin>", {"MRR": 0.75})
 
 
-def test_qrels_on_standard_input(tmp_path: Path) -> None:
+def test_qrels_on_standard_input(eval_: Run, tmp_path: Path) -> None:
     (row,) = objects(eval_(tmp_path, "--qrels", "-", "run", "-m", "MRR", stdin=QRELS))
     assert row["measures"] == {"MRR": 0.75}
 
 
-def test_hits_count_in_the_order_of_scores_and_ids(tmp_path: Path) -> None:
+def test_hits_count_in_the_order_of_scores_and_ids(eval_: Run, tmp_path: Path) -> None:
     """As trec_eval has it: the ranks of the file say nothing, and a tie goes to the greater id."""
     run = "q1 Q0 d1 1 1.0 t\nq1 Q0 d2 2 1.0 t\nq2 Q0 d3 1 1.0 t\nq2 Q0 d9 2 2.0 t\n"
     (row,) = objects(eval_(tmp_path, "--qrels", "qrels", "run", "-m", "MRR", run=run))
     assert row["measures"] == {"MRR": 0.5}
 
 
-def test_rel_raises_the_least_relevant_grade(tmp_path: Path) -> None:
+def test_rel_raises_the_least_relevant_grade(eval_: Run, tmp_path: Path) -> None:
     done = eval_(tmp_path, "--qrels", "qrels", "run", "-m", "Hit@10", "--rel", "2")
     assert [(row["queries"], row["measures"]) for row in objects(done)] == [(1, {"Hit@10": 0.0})]
     assert done.stderr == "xqe: qrels: left out 1 of 2 queries, which have no document of grade 2 or more\n"
     assert done.returncode == 0
 
 
-def test_what_is_missing_left_out_and_ignored_is_said(tmp_path: Path) -> None:
+def test_what_is_missing_left_out_and_ignored_is_said(eval_: Run, tmp_path: Path) -> None:
     done = eval_(
         tmp_path,
         "--qrels", "qrels", "run", "-m", "MRR",
@@ -146,7 +153,7 @@ def test_what_is_missing_left_out_and_ignored_is_said(tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
-def test_failed_records_are_evaluated_as_they_are_and_make_the_status_1(tmp_path: Path) -> None:
+def test_failed_records_are_evaluated_as_they_are_and_make_the_status_1(eval_: Run, tmp_path: Path) -> None:
     error = {"step": "translate", "message": "empty answer"}
     run = records({"id": "q1", "hits": hits("d1"), "error": error}, {"id": "q2", "error": error})
     done = eval_(tmp_path, "--qrels", "qrels", "run", "-m", "MRR", run=run)
@@ -163,7 +170,7 @@ PAIRS = records(
 )
 
 
-def test_groups_and_the_whole(tmp_path: Path) -> None:
+def test_groups_and_the_whole(eval_: Run, tmp_path: Path) -> None:
     done = eval_(tmp_path, "--qrels", "qrels", "run", "-m", "MRR", "--by", "source.lang,source.script", run=PAIRS)
     assert [(row["group"], row["queries"], row["missing"], row["measures"]) for row in objects(done)] == [
         ({"source.lang": "ar", "source.script": "non-Latin"}, 2, 1, {"MRR": 0.25}),
@@ -174,7 +181,7 @@ def test_groups_and_the_whole(tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
-def test_a_group_is_averaged_over_its_language_pairs(tmp_path: Path) -> None:
+def test_a_group_is_averaged_over_its_language_pairs(eval_: Run, tmp_path: Path) -> None:
     done = eval_(tmp_path, "--qrels", "qrels", "run", "-m", "MRR", "--by", "index.lang", run=PAIRS)
     assert [(row["group"], row["queries"], row["missing"], row["measures"]) for row in objects(done)] == [
         ({"index.lang": "en"}, 4, 1, {"MRR": 0.5}),
@@ -182,7 +189,7 @@ def test_a_group_is_averaged_over_its_language_pairs(tmp_path: Path) -> None:
     ]
 
 
-def test_groups_that_hide_something_are_said(tmp_path: Path) -> None:
+def test_groups_that_hide_something_are_said(eval_: Run, tmp_path: Path) -> None:
     one = records({"id": "q1", "topic": "a", "hits": hits("d1")}, {"id": "q2", "topic": "b", "hits": hits("d1")})
     two = records({"id": "q1", "topic": "a", "hits": hits("d1")})
     done = eval_(tmp_path, "--qrels", "qrels", "one", "two", "-m", "MRR", "--by", "topic,tpoic", one=one, two=two)
@@ -201,7 +208,7 @@ def test_groups_that_hide_something_are_said(tmp_path: Path) -> None:
     ]
 
 
-def test_a_query_that_no_group_can_be_told_for_counts_in_the_whole_and_is_said(tmp_path: Path) -> None:
+def test_a_query_that_no_group_can_be_told_for_counts_in_the_whole_and_is_said(eval_: Run, tmp_path: Path) -> None:
     run = records({"id": "q1", "topic": "a", "hits": hits("d1")}, {"id": "q2", "topic": "b", "hits": hits("d1")})
     done = eval_(
         tmp_path, "--qrels", "qrels", "run", "-m", "MRR", "--by", "topic", run=run, qrels=QRELS + "q3 0 d1 1\nq4 0 d1 1"
@@ -217,7 +224,7 @@ def test_a_query_that_no_group_can_be_told_for_counts_in_the_whole_and_is_said(t
     ]
 
 
-def test_runs_are_compared_with_the_first(tmp_path: Path) -> None:
+def test_runs_are_compared_with_the_first(eval_: Run, tmp_path: Path) -> None:
     better = TREC.replace("d9", "d1")
     done = eval_(tmp_path, "--qrels", "qrels", "run", "better", "-m", "MRR", better=better)
     assert [(row["run"], row["measures"], row["difference"]) for row in objects(done)] == [
@@ -248,7 +255,7 @@ def ranked(*ranks: int, **fields: object) -> str:
 OLD, NEW = ranked(*[1] * 40), ranked(*[1] * 28, *[2] * 12)  # 12 of 40 fall from rank 1 to 2: MRR 1 to 0.85
 
 
-def test_a_difference_says_how_sure_it_is(tmp_path: Path) -> None:
+def test_a_difference_says_how_sure_it_is(eval_: Run, tmp_path: Path) -> None:
     """Twelve of twelve queries that differ have lost: 2 of 4,096 ways to swap them are as extreme."""
     done = eval_(tmp_path, "--qrels", "qrels", "old", "new", "-m", "MRR,Hit@5", qrels=MANY, old=OLD, new=NEW)
     old, new = objects(done)
@@ -275,7 +282,7 @@ def test_a_difference_says_how_sure_it_is(tmp_path: Path) -> None:
     }
 
 
-def test_the_table_marks_what_is_significant_and_shows_intervals(tmp_path: Path) -> None:
+def test_the_table_marks_what_is_significant_and_shows_intervals(eval_: Run, tmp_path: Path) -> None:
     arguments = ("--qrels", "many", "old", "new", "-m", "MRR,Hit@5", "--format", "table")
     done = eval_(tmp_path, *arguments, many=MANY, old=OLD, new=NEW)
     assert [line.split() for line in done.stdout.splitlines()] == [
@@ -291,7 +298,7 @@ def test_the_table_marks_what_is_significant_and_shows_intervals(tmp_path: Path)
     assert done.stdout.splitlines()[2:] == ["new       40        0  85.00 -15.00  100.00 +0.00"]
 
 
-def test_the_baseline_is_the_first_row_and_each_run_stands_once(tmp_path: Path) -> None:
+def test_the_baseline_is_the_first_row_and_each_run_stands_once(eval_: Run, tmp_path: Path) -> None:
     done = eval_(
         tmp_path, "--qrels", "qrels", "new", "old", "--baseline", "old", "-m", "MRR", qrels=MANY, old=OLD, new=NEW
     )
@@ -314,7 +321,7 @@ TEN = "".join(f"q{number} 0 good 1\nq{number} 0 good0 1\n" for number in range(1
 CROSSED = ("--by", "source.lang,index.lang", "--matrix", "-m", "MRR")
 
 
-def test_a_matrix_has_lines_columns_and_margins(tmp_path: Path) -> None:
+def test_a_matrix_has_lines_columns_and_margins(eval_: Run, tmp_path: Path) -> None:
     done = eval_(
         tmp_path, "--qrels", "qrels", "old", "new", *CROSSED, "--format", "table",
         qrels=TEN, old=CROSSED_OLD, new=CROSSED_NEW,
@@ -336,7 +343,7 @@ def test_a_matrix_has_lines_columns_and_margins(tmp_path: Path) -> None:
     ]
 
 
-def test_a_matrix_as_jsonl_has_its_margins_as_rows(tmp_path: Path) -> None:
+def test_a_matrix_as_jsonl_has_its_margins_as_rows(eval_: Run, tmp_path: Path) -> None:
     done = eval_(tmp_path, "--qrels", "qrels", "old", *CROSSED, qrels=TEN, old=CROSSED_OLD)
     assert [(row["group"], row["queries"], row["measures"]["MRR"]) for row in objects(done)] == [  # type: ignore[index]
         ({"source.lang": "ar", "index.lang": "en"}, 10, 0.5),
@@ -351,7 +358,7 @@ def test_a_matrix_as_jsonl_has_its_margins_as_rows(tmp_path: Path) -> None:
     ]
 
 
-def test_queries_one_by_one(tmp_path: Path) -> None:
+def test_queries_one_by_one(eval_: Run, tmp_path: Path) -> None:
     arguments = ("--qrels", "three", "old", "new", "-m", "MRR", "--per-query")
     one, other = ranked(1, 2, 4, index={"lang": "en"}), ranked(2, 1, index={"lang": "en"})
     done = eval_(tmp_path, *arguments, three="".join(MANY.splitlines(True)[:3]), old=one, new=other)
@@ -379,15 +386,18 @@ def test_queries_one_by_one(tmp_path: Path) -> None:
 # ---- limits ----
 
 
-def judged(directory: Path, *arguments: str, **files: str) -> tuple[int, list[str]]:
-    done = eval_(
-        directory, "--qrels", "qrels", "-m", "MRR", *arguments, **{"qrels": MANY, "old": OLD, "new": NEW, **files}
-    )
-    assert done.stdout
-    return done.returncode, done.stderr.splitlines()
+@pytest.fixture
+def judged(eval_: Run) -> Judged:
+    def run(directory: Path, *arguments: str, **files: str) -> tuple[int, list[str]]:
+        given = {"qrels": MANY, "old": OLD, "new": NEW, **files}
+        done = eval_(directory, "--qrels", "qrels", "-m", "MRR", *arguments, **given)
+        assert done.stdout
+        return done.returncode, done.stderr.splitlines()
+
+    return run
 
 
-def test_a_drop_is_one_line_and_status_1(tmp_path: Path) -> None:
+def test_a_drop_is_one_line_and_status_1(judged: Judged, tmp_path: Path) -> None:
     fell = "xqe: MRR fell by 15.00 points, from 100.00 to 85.00 (p < 0.001, 40 queries); --max-drop allows 1.00"
     assert judged(tmp_path, "--baseline", "old", "new", "--max-drop", "MRR=0.01") == (1, [fell])
     assert judged(tmp_path, "old", "new", "--max-drop", "MRR=1%", "-q", "--format", "table") == (1, [fell])
@@ -396,7 +406,7 @@ def test_a_drop_is_one_line_and_status_1(tmp_path: Path) -> None:
     assert judged(tmp_path, "--baseline", "new", "old", "--max-drop", "MRR=0.01", "--quiet") == (0, [])
 
 
-def test_a_drop_that_may_be_chance_is_said_and_fails_if_strict(tmp_path: Path) -> None:
+def test_a_drop_that_may_be_chance_is_said_and_fails_if_strict(judged: Judged, tmp_path: Path) -> None:
     new = ranked(*[1] * 35, *[2] * 5)
     line = (
         "xqe: MRR fell by 6.25 points, from 100.00 to 93.75 (p 0.062, 40 queries), which may be chance; "
@@ -414,7 +424,7 @@ def test_a_drop_that_may_be_chance_is_said_and_fails_if_strict(tmp_path: Path) -
     assert (status, "(p 0.023, 40 queries)" in line) == (1, True)
 
 
-def test_values_below_their_limits(tmp_path: Path) -> None:
+def test_values_below_their_limits(judged: Judged, tmp_path: Path) -> None:
     assert judged(tmp_path, "new", "--fail-under", "MRR=0.9,Hit@1=60%") == (
         1,
         ["xqe: MRR is 85.00 (40 queries); --fail-under asks for 90.00"],
@@ -434,7 +444,7 @@ def test_values_below_their_limits(tmp_path: Path) -> None:
     )
 
 
-def test_limits_of_each_group(tmp_path: Path) -> None:
+def test_limits_of_each_group(eval_: Run, tmp_path: Path) -> None:
     arguments = ("--qrels", "qrels", "--baseline", "new", "old", "-m", "MRR", "--by", "source.lang,index.lang")
     files = {"qrels": TEN, "old": CROSSED_OLD, "new": CROSSED_NEW}
     whole = eval_(tmp_path, *arguments, "--max-drop", "MRR=40%", **files)
@@ -450,7 +460,7 @@ def test_limits_of_each_group(tmp_path: Path) -> None:
     ]
 
 
-def test_failed_records_of_the_baseline_do_not_make_the_status_1(tmp_path: Path) -> None:
+def test_failed_records_of_the_baseline_do_not_make_the_status_1(eval_: Run, tmp_path: Path) -> None:
     failed = records({"id": "q1", "hits": [], "error": {"step": "translate"}}, {"id": "q2", "hits": hits("d3")})
     assert eval_(tmp_path, "--qrels", "qrels", "--baseline", "old", "run", old=failed).returncode == 0
     assert eval_(tmp_path, "--qrels", "qrels", "old", "run", old=failed).returncode == 1
@@ -459,7 +469,7 @@ def test_failed_records_of_the_baseline_do_not_make_the_status_1(tmp_path: Path)
 # ---- the table ----
 
 
-def test_the_table_in_a_file_is_percent_and_unfolded(tmp_path: Path) -> None:
+def test_the_table_in_a_file_is_percent_and_unfolded(eval_: Run, tmp_path: Path) -> None:
     name = "a-long-name-" * 12
     done = eval_(
         tmp_path, "--qrels", "qrels", "run", name, "[red]b", "-m", "MRR,Hit@1", "--format", "table",
@@ -474,7 +484,7 @@ def test_the_table_in_a_file_is_percent_and_unfolded(tmp_path: Path) -> None:
     ]
 
 
-def test_the_table_of_groups(tmp_path: Path) -> None:
+def test_the_table_of_groups(eval_: Run, tmp_path: Path) -> None:
     done = eval_(
         tmp_path, "--qrels", "qrels", "run", "-m", "MRR", "--by", "source.lang,index.lang", "--format", "table",
         run=PAIRS,
@@ -621,21 +631,21 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
 
 
 @pytest.mark.parametrize(("text", "line"), BAD_QRELS.items())
-def test_bad_qrels(tmp_path: Path, text: str, line: str) -> None:
+def test_bad_qrels(eval_: Run, tmp_path: Path, text: str, line: str) -> None:
     assert refused(eval_(tmp_path, "--qrels", "qrels", "run", qrels=text)) == f"xqe: {line}\n"
 
 
 @pytest.mark.parametrize(("text", "line"), BAD_RUNS.items())
-def test_bad_runs(tmp_path: Path, text: str, line: str) -> None:
+def test_bad_runs(eval_: Run, tmp_path: Path, text: str, line: str) -> None:
     assert refused(eval_(tmp_path, "--qrels", "qrels", "run", run=text)) == f"xqe: {line}\n"
 
 
 @pytest.mark.parametrize(("arguments", "line"), BAD_ARGUMENTS.items())
-def test_bad_arguments(tmp_path: Path, arguments: tuple[str, ...], line: str) -> None:
+def test_bad_arguments(eval_: Run, tmp_path: Path, arguments: tuple[str, ...], line: str) -> None:
     assert refused(eval_(tmp_path, *arguments)) == f"xqe: {line}\n"
 
 
-def test_runs_over_other_questions_are_not_compared(tmp_path: Path) -> None:
+def test_runs_over_other_questions_are_not_compared(eval_: Run, tmp_path: Path) -> None:
     half, rest = ranked(*[1] * 20), "".join(ranked(*[1] * 40).splitlines(True)[20:])
     done = eval_(tmp_path, "--qrels", "qrels", "--baseline", "half", "rest", qrels=MANY, half=half, rest=rest)
     assert refused(done).splitlines()[-1] == (
@@ -654,7 +664,7 @@ def test_runs_over_other_questions_are_not_compared(tmp_path: Path) -> None:
     )
 
 
-def test_a_query_twice_in_a_group(tmp_path: Path) -> None:
+def test_a_query_twice_in_a_group(eval_: Run, tmp_path: Path) -> None:
     done = eval_(tmp_path, "--qrels", "qrels", "run", "--by", "index.lang", run=PAIRS + PAIRS)
     assert refused(done) == (
         'xqe: run:4: query "q1" again in index.lang=en source.lang=de (first at run:1); '

@@ -295,19 +295,19 @@ def test_show_prompt_prints_what_the_model_would_see_and_generates_nothing(xqe: 
 
 
 def test_a_bug_is_status_2_and_a_traceback_only_on_demand(
-    xqe: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    xqe_alone: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import xqe.generation\ndef broken(*a):\n    raise RuntimeError('boom')\nxqe.generation.run = broken\n"
     )
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    done = xqe("expand", "q", "--lang", "fr", "--model", "fake")
+    done = xqe_alone("expand", "q", "--lang", "fr", "--model", "fake")
     assert done.returncode == 2
     assert (
         done.stderr == "xqe: internal error: RuntimeError: boom; set XQE_DEBUG=1 to see where, and please report it\n"
     )
     monkeypatch.setenv("XQE_DEBUG", "1")
-    assert "Traceback" in xqe("expand", "q", "--lang", "fr", "--model", "fake").stderr
+    assert "Traceback" in xqe_alone("expand", "q", "--lang", "fr", "--model", "fake").stderr
 
 
 # -- the real model ----------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import Any
 import numpy
 import pytest
 from bm25_reference import bm25
+from conftest import Run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,17 +38,6 @@ def built(directory: Path, texts: Sequence[str], code: str = "zh", ids: Sequence
 
 def placed(ids: Sequence[str], texts: Sequence[str]) -> list[tuple[str, Document]]:
     return [(f"t:{n}", Document(i, text)) for n, (i, text) in enumerate(zip(ids, texts, strict=True), 1)]
-
-
-def xqe(*arguments: str | Path, stdin: str | bytes = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "xqe", *map(str, arguments)],
-        input=stdin if isinstance(stdin, str) else stdin.decode(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
 
 
 def line(identifier: str, text: str, **fields: str) -> str:
@@ -103,7 +93,7 @@ SPELLINGS = {
 
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_spellings_of_documents(tmp_path: Path, spelling: str, zipped: bool) -> None:
+def test_spellings_of_documents(xqe: Run, tmp_path: Path, spelling: str, zipped: bool) -> None:
     path = tmp_path / ("documents" + (".gz" if zipped else ""))
     text = SPELLINGS[spelling].encode()
     path.write_bytes(gzip.compress(text) if zipped else text)
@@ -152,7 +142,7 @@ def test_bad_tsv_is_named_by_its_line(tmp_path: Path, text: str, message: str) -
         ("", "no documents to index"),
     ],
 )
-def test_bad_documents_leave_no_index(tmp_path: Path, text: str, message: str) -> None:
+def test_bad_documents_leave_no_index(xqe: Run, tmp_path: Path, text: str, message: str) -> None:
     done = xqe("index", tmp_path / "ix", "--lang", "en", stdin=text)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
@@ -161,7 +151,7 @@ def test_bad_documents_leave_no_index(tmp_path: Path, text: str, message: str) -
     assert xqe("index", tmp_path / "ix", "--lang", "en", stdin=line("a", "x")).returncode == 0
 
 
-def test_repeated_ids_are_refused_with_both_lines(tmp_path: Path) -> None:
+def test_repeated_ids_are_refused_with_both_lines(xqe: Run, tmp_path: Path) -> None:
     first, second = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
     first.write_text(line("a", "x") + line("b", "y"))
     second.write_text("\n" + line("c", "x") + line("b", "z"))
@@ -171,7 +161,7 @@ def test_repeated_ids_are_refused_with_both_lines(tmp_path: Path) -> None:
     assert f"{first}:2" in done.stderr
 
 
-def test_empty_documents_are_kept_and_counted(tmp_path: Path) -> None:
+def test_empty_documents_are_kept_and_counted(xqe: Run, tmp_path: Path) -> None:
     done = xqe("index", tmp_path / "ix", "--lang", "en", stdin=line("a", "") + line("b", "the of") + line("c", "ship"))
     summary = json.loads(done.stdout)
     assert (summary["documents"], summary["empty"], summary["terms"]) == (3, 2, 3)
@@ -179,7 +169,7 @@ def test_empty_documents_are_kept_and_counted(tmp_path: Path) -> None:
     assert hit.score == pytest.approx(bm25({"a": [], "b": [], "c": ["ship", "=ship", "ship*"]}, {"ship": 1.0})["c"])
 
 
-def test_an_empty_text_in_tsv_is_an_empty_document(tmp_path: Path) -> None:
+def test_an_empty_text_in_tsv_is_an_empty_document(xqe: Run, tmp_path: Path) -> None:
     done = xqe("index", tmp_path / "ix", "--lang", "en", "--format", "tsv", stdin="a\t\nb\tship\n")
     assert json.loads(done.stdout)["empty"] == 1
 
@@ -260,7 +250,7 @@ def test_odd_ids_and_odd_texts_come_back(tmp_path: Path) -> None:
     assert texts == [f"ship{separator}harbour" for separator in SEPARATORS]
 
 
-def test_a_run_cannot_hold_a_lone_surrogate(tmp_path: Path) -> None:
+def test_a_run_cannot_hold_a_lone_surrogate(xqe: Run, tmp_path: Path) -> None:
     built(tmp_path / "ix", ["harbour"], code="en", ids=["a\ud800"])
     done = xqe("search", tmp_path / "ix", "harbour", "--format", "trec")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
@@ -268,7 +258,7 @@ def test_a_run_cannot_hold_a_lone_surrogate(tmp_path: Path) -> None:
     assert json.loads(xqe("search", tmp_path / "ix", "harbour").stdout)["hits"][0]["id"] == "a\ud800"
 
 
-def test_a_message_about_what_has_no_utf8_form_is_one_line(tmp_path: Path) -> None:
+def test_a_message_about_what_has_no_utf8_form_is_one_line(xqe: Run, tmp_path: Path) -> None:
     twice = xqe("index", tmp_path / "ix", "--lang", "en", stdin=line("a\ud800", "x") * 2)
     nowhere = xqe("index", tmp_path / "ix", "--lang", "en", "--input", os.fsdecode(b"\xff.jsonl"))
     for done, message in ((twice, "a\\ud800"), (nowhere, "\\udcff.jsonl: no such file")):

@@ -11,19 +11,18 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import forking
 import pytest
 from conftest import command, jsonl
+from forks import Ended, Forks
 
 from xqe.atomic import sha256
 from xqe.errors import InputError
@@ -32,53 +31,6 @@ from xqe.records import Document
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 needs_workers = pytest.mark.skipif(CORES < 2, reason="one core, so no worker processes")
-
-
-@dataclass(frozen=True)
-class Ended:
-    status: int
-    stdout: str
-    stderr: str
-    events: list[list[str]]
-
-
-class Forks:
-    """Runs commands in children of one process, in a tenth of the time of starting Python for each."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, forking.__file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-        )
-
-    def __call__(
-        self,
-        *arguments: str | Path,
-        stdin: str = "",
-        at: int | None = None,
-        after: float | None = None,
-        sent: int = signal.SIGKILL,
-        file_size: int | None = None,
-    ) -> Ended:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        request = {
-            "arguments": list(map(str, arguments)),
-            "stdin": stdin,
-            "at": at,
-            "after": after,
-            "signal": sent,
-            "file_size": file_size,
-        }
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        return Ended(**json.loads(self._process.stdout.readline()))
-
-    def close(self) -> None:
-        self._process.communicate(timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +104,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 def steps(forked: Forks, directory: Path) -> list[int]:
     """Where a replacing build can be stopped: all that it does with names, and every ninth opening of a file."""
-    events = forked(*indexing(directory, "--force"), stdin=harbour("first")).events
+    events = forked(*indexing(directory, "--force"), stdin=harbour("first"), record=True).events
     inside = [number for number, (_, path) in enumerate(events) if str(directory) in path or not path.startswith("/")]
     named = [number for number in inside if events[number][0] not in ("open", "os.chmod", "os.remove")]
     manifest = [number for number in inside if "xqe.json" in events[number][1]]
@@ -208,7 +160,7 @@ def test_a_build_that_is_killed_at_any_time_leaves_the_old_index_or_the_new(fork
 def test_a_first_build_that_is_stopped_leaves_no_index_and_can_be_begun_again(
     forked: Forks, tmp_path: Path, sent: int
 ) -> None:
-    events = forked(*indexing(tmp_path / "whole"), stdin=harbour("a")).events
+    events = forked(*indexing(tmp_path / "whole"), stdin=harbour("a"), record=True).events
     renamed = next(number for number, (event, _) in enumerate(events) if event == "os.rename")
     begun = next(number for number, (event, _) in enumerate(events) if event == "os.mkdir")
     for at in (begun + 1, begun + 2, begun + 5, (begun + renamed) // 2, renamed - 1, renamed):

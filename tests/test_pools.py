@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Run, jsonl
 
 from xqe.index import build
 from xqe.records import Document
@@ -23,16 +24,15 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def search(directory: Path, *arguments: str, pool: str | Path = "") -> subprocess.CompletedProcess[str]:
-    records = [{"id": "q1", "query": "ship"}, {"id": "q2", "query": "ship moon"}]
-    return subprocess.run(
-        [sys.executable, "-m", "xqe", "search", str(directory), "--pool", str(pool), *arguments],
-        input="".join(json.dumps(record) + "\n" for record in records),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+@pytest.fixture
+def search(xqe: Run) -> Run:
+    """Run xqe search in a directory and a pool."""
+    queries = jsonl({"id": "q1", "query": "ship"}, {"id": "q2", "query": "ship moon"})
+
+    def run(directory: Path, *arguments: str, pool: str | Path = "") -> subprocess.CompletedProcess[str]:
+        return xqe("search", str(directory), "--pool", str(pool), *arguments, stdin=queries)
+
+    return run
 
 
 def hits(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, float]]:
@@ -57,7 +57,7 @@ FILES = {
 
 @pytest.mark.parametrize("kind", FILES)
 def test_only_documents_of_the_pool_are_found_with_the_scores_they_have(
-    directory: Path, tmp_path: Path, kind: str
+    search: Run, directory: Path, tmp_path: Path, kind: str
 ) -> None:
     text, expected = FILES[kind]
     (tmp_path / "pool").write_text(text)
@@ -83,18 +83,18 @@ def test_a_pool_may_come_from_a_pipe(directory: Path) -> None:
     assert {hit["id"] for hit in json.loads(done.stdout)["hits"]} == {"d2", "7"}
 
 
-def test_feedback_comes_from_the_pool(directory: Path, tmp_path: Path) -> None:
+def test_feedback_comes_from_the_pool(search: Run, directory: Path, tmp_path: Path) -> None:
     done = search(directory, "--feedback", "rocchio", pool=write(tmp_path, "d1\nd2"))
     assert set(hits(done)["q1"]) == {"d1", "d2"}
 
 
-def test_a_query_without_a_pool_has_no_hits_and_is_counted(directory: Path, tmp_path: Path) -> None:
+def test_a_query_without_a_pool_has_no_hits_and_is_counted(search: Run, directory: Path, tmp_path: Path) -> None:
     done = search(directory, pool=write(tmp_path, "q1 d2"))
     assert (done.returncode, set(hits(done)["q2"])) == (0, set())
     assert "1 of 2 queries have no pool" in done.stderr
 
 
-def test_documents_that_the_index_lacks_are_counted(directory: Path, tmp_path: Path) -> None:
+def test_documents_that_the_index_lacks_are_counted(search: Run, directory: Path, tmp_path: Path) -> None:
     done = search(directory, pool=write(tmp_path, "d2\nd99\nd98"))
     assert (done.returncode, set(hits(done)["q1"])) == (0, {"d2"})
     assert "2 of 3 documents are not in the index" in done.stderr
@@ -113,7 +113,7 @@ def test_documents_that_the_index_lacks_are_counted(directory: Path, tmp_path: P
     ],
 )
 def test_a_bad_pool_is_one_line_before_anything_is_searched(
-    directory: Path, tmp_path: Path, text: str, message: str
+    search: Run, directory: Path, tmp_path: Path, text: str, message: str
 ) -> None:
     done = search(directory, pool=write(tmp_path, text))
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
@@ -121,7 +121,7 @@ def test_a_bad_pool_is_one_line_before_anything_is_searched(
 
 
 @pytest.mark.parametrize("pool", ["-", "no/such/file"])
-def test_a_pool_that_cannot_be_read(directory: Path, pool: Any) -> None:
+def test_a_pool_that_cannot_be_read(search: Run, directory: Path, pool: Any) -> None:
     done = search(directory, pool=pool)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
@@ -137,7 +137,9 @@ def test_a_pool_that_cannot_be_read(directory: Path, pool: Any) -> None:
         (("--passage-terms", "0"), "--passage-terms"),
     ],
 )
-def test_options_that_mean_nothing(directory: Path, tmp_path: Path, options: tuple[str, ...], message: str) -> None:
+def test_options_that_mean_nothing(
+    search: Run, directory: Path, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
     done = search(directory, *options, pool=write(tmp_path, "d1"))
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert message in done.stderr

@@ -6,13 +6,14 @@ import json
 import select
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy
 import pytest
+from conftest import Run
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,23 +46,23 @@ def index(directory: Path) -> Index:
     return open_index(directory)
 
 
-def xqe(directory: Path, *arguments: str, records: list[Any] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "xqe", "search", str(directory), *arguments],
-        input="".join(json.dumps(record) + "\n" for record in records or []),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+@pytest.fixture
+def xqe_search(xqe: Run) -> Run:
+    """Run xqe search in a directory, over records."""
+
+    def run(directory: Path, *arguments: str, records: Sequence[Any] = ()) -> subprocess.CompletedProcess[str]:
+        stdin = "".join(json.dumps(record) + "\n" for record in records)
+        return xqe("search", str(directory), *arguments, stdin=stdin)
+
+    return run
 
 
 # ---------------------------------------------------------------- records out
 
 
-def test_a_record_gains_index_and_hits_and_keeps_all_else(directory: Path) -> None:
+def test_a_record_gains_index_and_hits_and_keeps_all_else(xqe_search: Run, directory: Path) -> None:
     record = {"id": "q7", "query": "metals", "lang": "en", "mine": {"a": [1, None]}, "steps": [{"step": "translate"}]}
-    done = xqe(directory, "-k", "5", records=[record])
+    done = xqe_search(directory, "-k", "5", records=[record])
     assert (done.returncode, done.stderr) == (0, "")
     out = json.loads(done.stdout)
     assert {key: out[key] for key in record} == record
@@ -73,31 +74,31 @@ def test_a_record_gains_index_and_hits_and_keeps_all_else(directory: Path) -> No
     assert set(out) == {*record, "index", "hits"}
 
 
-def test_passages_find_what_the_query_does_not(directory: Path) -> None:
+def test_passages_find_what_the_query_does_not(xqe_search: Run, directory: Path) -> None:
     record = {"id": "q", "query": "element", "passages": ["quicksilver"]}
     for use, expected in (("query", []), ("doc", ["d2"]), ("query+doc", ["d2"])):
-        done = xqe(directory, "--use", use, records=[record])
+        done = xqe_search(directory, "--use", use, records=[record])
         assert [hit["id"] for hit in json.loads(done.stdout)["hits"]] == expected
 
 
-def test_one_query_on_the_command_line(directory: Path) -> None:
-    out = json.loads(xqe(directory, "winter harbours").stdout)
+def test_one_query_on_the_command_line(xqe_search: Run, directory: Path) -> None:
+    out = json.loads(xqe_search(directory, "winter harbours").stdout)
     assert [hit["id"] for hit in out["hits"]] == ["d4", "d3"]
     assert out["hits"][0]["score"] == out["hits"][1]["score"]
 
 
 @pytest.mark.parametrize("query", ["", "the of", "*", "a:b AND (", '"', "\x00", '+-&&||!(){}[]^"~*?:\\/', "  ", "🎉"])
-def test_no_query_is_parsed(directory: Path, query: str) -> None:
-    done = xqe(directory, records=[{"id": "q", "query": query}, {"id": "q2", "query": "metal"}])
+def test_no_query_is_parsed(xqe_search: Run, directory: Path, query: str) -> None:
+    done = xqe_search(directory, records=[{"id": "q", "query": query}, {"id": "q2", "query": "metal"}])
     assert (done.returncode, done.stderr) == (0, "")
     first, second = map(json.loads, done.stdout.splitlines())
     assert first["hits"] == []
     assert [hit["id"] for hit in second["hits"]] == ["d2"]
 
 
-def test_records_that_failed_are_searched_counted_and_passed_on(directory: Path) -> None:
+def test_records_that_failed_are_searched_counted_and_passed_on(xqe_search: Run, directory: Path) -> None:
     failed = {"id": "q1", "query": "metal", "error": {"step": "expand", "message": "no answer"}}
-    done = xqe(directory, "--use", "doc", records=[failed, {"id": "q2", "query": "x", "passages": ["winter"]}])
+    done = xqe_search(directory, "--use", "doc", records=[failed, {"id": "q2", "query": "x", "passages": ["winter"]}])
     assert done.returncode == 1
     assert "1 of 2 records failed" in done.stderr
     first, second = map(json.loads, done.stdout.splitlines())
@@ -106,18 +107,20 @@ def test_records_that_failed_are_searched_counted_and_passed_on(directory: Path)
     assert [hit["id"] for hit in second["hits"]] == ["d4", "d3"]
 
 
-def test_doc_without_passages_ends_with_status_2_after_what_came_before(directory: Path, tmp_path: Path) -> None:
+def test_doc_without_passages_ends_with_status_2_after_what_came_before(
+    xqe_search: Run, directory: Path, tmp_path: Path
+) -> None:
     path = tmp_path / "queries.jsonl"
     path.write_text('{"id": "q1", "query": "x", "passages": ["metal"]}\n\n{"id": "q2", "query": "x"}\n')
-    done = xqe(directory, "--use", "doc", "--input", str(path))
+    done = xqe_search(directory, "--use", "doc", "--input", str(path))
     assert done.returncode == 2
     assert f'{path}:3: no "passages"' in done.stderr
     assert json.loads(done.stdout)["id"] == "q1"
 
 
 @pytest.mark.parametrize("weight", ["0", "-1", "nan", "inf", "much", ""])
-def test_a_query_weight_that_means_nothing_is_refused(directory: Path, weight: str) -> None:
-    done = xqe(directory, "metal", "--query-weight", weight)
+def test_a_query_weight_that_means_nothing_is_refused(xqe_search: Run, directory: Path, weight: str) -> None:
+    done = xqe_search(directory, "metal", "--query-weight", weight)
     assert done.returncode == 2
     assert "--query-weight" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -179,9 +182,9 @@ def test_a_closed_pipe_ends_it_quietly(directory: Path, tmp_path: Path) -> None:
 # ---------------------------------------------------------------- TREC runs
 
 
-def test_lines_of_a_trec_run(directory: Path) -> None:
+def test_lines_of_a_trec_run(xqe_search: Run, directory: Path) -> None:
     queries = [{"id": "q1", "query": "winter"}, {"id": "q2", "query": "nothing here"}, {"id": "q3", "query": "metal"}]
-    done = xqe(directory, "--format", "trec", "--tag", "mine", records=queries)
+    done = xqe_search(directory, "--format", "trec", "--tag", "mine", records=queries)
     assert done.returncode == 0
     rows = [line.split(" ") for line in done.stdout.splitlines()]
     assert [(row[0], row[1], row[2], row[3], row[5]) for row in rows] == [
@@ -193,8 +196,8 @@ def test_lines_of_a_trec_run(directory: Path) -> None:
     assert "1 of 3 queries have no hits" in done.stderr
 
 
-def test_a_tag_is_one_word(directory: Path) -> None:
-    assert xqe(directory, "metal", "--format", "trec", "--tag", "my run").returncode == 2
+def test_a_tag_is_one_word(xqe_search: Run, directory: Path) -> None:
+    assert xqe_search(directory, "metal", "--format", "trec", "--tag", "my run").returncode == 2
 
 
 SCORES = st.lists(st.floats(0.0625, 500, width=32), min_size=1, max_size=40)

@@ -652,10 +652,10 @@ def test_bad_input_is_one_line_and_status_2(xqe: Run, arguments: tuple[str, ...]
     assert done.stderr.startswith(f"xqe: {said}")
 
 
-def test_without_the_extra(xqe: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra(xqe_alone: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "httpx2.py").write_text("raise ModuleNotFoundError(\"No module named 'httpx2'\")")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    done = xqe("translate", *options("http://h/v1"), stdin=jsonl(query(1)))
+    done = xqe_alone("translate", *options("http://h/v1"), stdin=jsonl(query(1)))
     said = 'xqe: a model on a server needs httpx2; install it with: pip install "xqe[server]"\n'
     assert (done.returncode, done.stderr) == (2, said)
 
