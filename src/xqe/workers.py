@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import chain, islice
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
@@ -76,8 +76,7 @@ class _Workers:
         self._of_thread = threading.local()
         self._threads = ThreadPoolExecutor(count, initializer=self._take_one)
         resource_tracker.ensure_running()  # its start would unblock the interrupt
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which the processes inherit
-        try:
+        with _interrupted_later():
             for _ in range(count):
                 ours, theirs = context.Pipe()
                 process = context.Process(target=_work, args=(theirs, code), daemon=True)
@@ -85,8 +84,6 @@ class _Workers:
                 process.start()
                 theirs.close()
                 self._untaken.put(ours)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def __enter__(self) -> _Workers:
         return self
@@ -116,6 +113,32 @@ class _Workers:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+
+@contextmanager
+def _interrupted_later() -> Iterator[None]:
+    """Keep an interrupt until the end: a process that was started by half would say so. Those started here take none.
+
+    They inherit that it is blocked. In this process another thread may take it all the same, and Python then
+    interrupts the main one; so it is only noted here.
+    """
+    came = False
+
+    def note(*_: object) -> None:
+        nonlocal came
+        came = True
+
+    is_main = threading.current_thread() is threading.main_thread()  # no other may set what a signal does
+    before = signal.signal(signal.SIGINT, note) if is_main else None
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if is_main:
+            signal.signal(signal.SIGINT, before)
+    if came and callable(before):
+        before(signal.SIGINT, None)
 
 
 def _work(connection: Connection, code: str) -> None:
