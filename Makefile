@@ -9,7 +9,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/python fixtures/demo.py
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check

@@ -23,6 +23,14 @@ FIXTURES = ROOT / "fixtures"
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one worker of pytest-xdist run what generates with a real model, which takes all cores."""
+    for item in items:
+        if "tiny_path" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("model"))
+
+
 def command(*arguments: str) -> list[str]:
     """The command line that runs xqe with these arguments."""
     return [sys.executable, "-m", "xqe", *arguments]

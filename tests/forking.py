@@ -77,7 +77,7 @@ def serve() -> dict[str, Any] | None:
     """Answer all requests; return None, and in a child the request."""
     with os.fdopen(os.dup(0)) as requests, os.fdopen(os.dup(1), "w") as answers:
         for line in requests:
-            request = json.loads(line)
+            request: dict[str, Any] = json.loads(line)
             for name in IMPORTED.get((request["arguments"] or [""])[0], ()):
                 importlib.import_module(name)
             gc.freeze()  # a child's collections would copy what the two share

@@ -77,7 +77,7 @@ class Forks:
         assert line, self._process.communicate()[1]
         answer = json.loads(line)
         if answer["status"] is None:
-            raise subprocess.TimeoutExpired(["xqe", *request["arguments"]], timeout, answer["stdout"], answer["stderr"])
+            raise subprocess.TimeoutExpired(["xqe", *map(str, arguments)], timeout, answer["stdout"], answer["stderr"])
         return Ended(**answer)
 
     def close(self) -> None:

@@ -453,6 +453,7 @@ def test_an_unknown_language_is_one_line(xqe: Run, command: tuple[str, ...]) -> 
 # ---------------------------------------------------------------- the real model
 
 
+@pytest.mark.usefixtures("tiny_path")
 def test_the_real_model_writes_in_the_language_that_is_asked_for(xqe: Run) -> None:
     queries = [
         {"id": "1", "query": "Die Hauptstadt von Frankreich", "lang": "de"},

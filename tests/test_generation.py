@@ -191,6 +191,7 @@ def test_the_first_record_leaves_before_standard_input_closes() -> None:
         assert process.wait(60) == 0
 
 
+@pytest.mark.usefixtures("tiny_path")
 @pytest.mark.parametrize("model", ["fake", "tiny"])
 def test_a_closed_pipe_ends_it_quietly_and_leaves_nothing_behind(model: str) -> None:
     translate = " ".join(command("translate", "--to", "en", "--model", model))
@@ -256,6 +257,7 @@ def test_ctrl_c_in_the_middle_of_a_long_prompt_does_not_wait_for_it(tiny_path: P
     assert err.splitlines()[-1].startswith("xqe: expand: 0 records, 0 generated")
 
 
+@pytest.mark.usefixtures("tiny_path")
 def test_what_llama_cpp_logs_is_shown_only_on_demand(xqe: Run) -> None:
     arguments = ("expand", "mercure", "--lang", "fr", "--model", "tiny", "--max-tokens", "2", "--no-store")
     assert xqe(*arguments).stderr.count("\n") == 1
@@ -283,6 +285,7 @@ def test_too_little_memory_is_said_with_the_sizes(tiny_path: Path) -> None:
     assert "of memory are free" in done.stderr
 
 
+@pytest.mark.usefixtures("tiny_path")
 def test_show_prompt_prints_what_the_model_would_see_and_generates_nothing(xqe: Run) -> None:
     done = xqe("expand", "--strategy", "fewshot", "--show-prompt", "--model", "tiny", stdin=jsonl(QUERY))
     assert done.returncode == 0
@@ -313,6 +316,7 @@ def test_a_bug_is_status_2_and_a_traceback_only_on_demand(
 # -- the real model ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("tiny_path")
 def test_the_real_model_translates_expands_and_says_which_it_is(xqe: Run) -> None:
     queries = [
         {"id": "1", "query": "Die Hauptstadt von Frankreich", "lang": "de"},

@@ -89,25 +89,27 @@ def text_of(pending: Pending) -> str:
 
 @pytest.fixture(scope="module")
 def plain(model: binding.Model) -> Iterator[binding.Context]:
-    """A context for one sequence, in which a whole text is decoded at once: no scheduler, nothing shared."""
-    context = binding.Context(model, 1024, 1, available_cores())
+    """A context in which one whole text is decoded at once: no scheduler, nothing shared.
+
+    It is for 32 sequences of 256 tokens, of which one is used, because a call has as many outputs as that.
+    """
+    context = binding.Context(model, 32 * 256, 32, available_cores())
     yield context
     context.close()
 
 
 def plain_logits(plain: binding.Context, tokens: Sequence[int], last: int) -> Any:
     """The logits after each of the last `last` tokens, one row each."""
+    if not last:
+        return []
     count = len(tokens)
-    rows = []
-    for start in range(count - last, count):  # one output a decode is all that a context for one sequence allows
-        plain.clear()
-        plain.token[: start + 1] = tokens[: start + 1]
-        plain.position[: start + 1] = range(start + 1)
-        plain.sequence[: start + 1] = 0
-        plain.wants_logits[: start + 1] = [0] * start + [1]
-        assert plain.decode(start + 1) == 0
-        rows.append(plain.logits(1)[0].copy())
-    return rows
+    plain.clear()
+    plain.token[:count] = tokens
+    plain.position[:count] = range(count)
+    plain.sequence[:count] = 0
+    plain.wants_logits[:count] = [0] * (count - last) + [1] * last
+    assert plain.decode(count) == 0
+    return plain.logits(last).copy()
 
 
 def assert_likeliest(plain: binding.Context, done: Sequence[Pending]) -> None:
@@ -318,11 +320,11 @@ def numbered(count: int, max_tokens: int, **more: Any) -> list[Request]:
 
 
 def test_in_another_order_the_texts_are_the_same(tiny: LlamaEngine) -> None:
-    requests = numbered(100, 20)
+    requests = numbered(60, 20)
     shuffled = random.Random(3).sample(requests, len(requests))
     one, other = texts_of(tiny, requests), texts_of(tiny, shuffled)
-    assert sum(one[subject] == other[subject] for subject in one) >= 95
-    assert len(set(one.values())) > 50
+    assert sum(one[subject] == other[subject] for subject in one) >= 57
+    assert len(set(one.values())) > 30
     alone = [texts_of(tiny, [request])[request.subject] for request in requests[:8]]
     assert sum(text == one[request.subject] for request, text in zip(requests, alone, strict=False)) >= 7
 
@@ -496,11 +498,9 @@ def test_a_repeated_token_is_penalized_as_llama_cpp_does_it() -> None:
 def test_a_pretrained_model_repeats_itself_less_by_default(tiny: LlamaEngine) -> None:
     prompt = Text("Query: What do bees make?\nPassage:", ("\0",))
 
-    def words(penalty: float | None) -> int:
-        (done,) = complete(tiny, [Request(prompt, "q", 120, Sampling(repeat_penalty=penalty))])
-        return len(set(done.text.split()))
-
-    assert words(None) > words(1.0)
+    asked = [Request(prompt, "q", 120, Sampling(repeat_penalty=penalty)) for penalty in (None, 1.0)]
+    by_default, without = (len(set(done.text.split())) for done in complete(tiny, asked))
+    assert by_default > without
     assert tiny.parameters(Sampling()) == {"temperature": 0.0, "repeat_penalty": PRETRAINED_PENALTY}
     assert tiny.parameters(Sampling(repeat_penalty=1.0)) == {"temperature": 0.0}
     assert tiny.parameters(Sampling(0.5, 0.8, 10, 1.0)) == {"temperature": 0.5, "top_k": 10, "top_p": 0.8}

@@ -372,7 +372,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(xqe: Run, tmp_path: Path) ->
 def test_a_real_run_that_was_killed_ends_with_the_bytes_of_one_that_was_not(
     xqe: Run, tmp_path: Path, tiny_path: Path
 ) -> None:
-    asked = queries(40, "qui a découvert le mercure, planète ou métal numéro")
+    asked = queries(24, "qui a découvert le mercure, planète ou métal numéro")
     run = ("expand", "--model", str(tiny_path), "--max-tokens", "12", "--deterministic")
     whole, cut = killed_three_times(xqe, tmp_path, asked, *run)
     assert whole == xqe(*run, "--store", str(tmp_path / "whole.sqlite"), stdin=jsonl(*asked)).stdout
