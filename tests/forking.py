@@ -54,6 +54,7 @@ IMPORTED = {
     "eval": ("xqe.comparison", "xqe.evaluate", "scipy.stats", "ir_measures", *_SCREENS),
     "expand": _GENERATION,
     "explain": (*_INDEX, "xqe.explanation", *_SCREENS),
+    "finetune": ("torch", "transformers.trainer", "peft", "xqe.finetune.building", *_SCREENS),
     "fuse": ("xqe.fuse", "xqe.trec"),
     "grid": (*_INDEX, *_GENERATION, "xqe.grid.conduct", "scipy.stats", "ir_measures"),
     "index": _INDEX,

@@ -37,7 +37,7 @@ LAYERS = (
     {"download", "engines", "index", "evaluate", "decisions", "comparison"},
     {"data", "generation", "weighting", "feedback", "pools", "explanation", "doctor"},
     {"expand", "translate", "search"},
-    {"fuse", "grid", "inspection", "report", "tracing"},
+    {"finetune", "fuse", "grid", "inspection", "report", "tracing"},
     {"commands"},
     {"cli"},
     {"__main__"},
@@ -59,6 +59,10 @@ ONLY_IMPORTER = {
     "rjieba": {"analysis.py"},
     "sudachipy": {"analysis.py"},
     "Stemmer": {"analysis.py"},
+    "torch": {"finetune/library.py", "finetune/weights.py"},  # the latter for pickled adapters
+    "transformers": {"finetune/library.py"},
+    "peft": {"finetune/library.py"},
+    "gguf": {"finetune/library.py", "finetune/adapters.py"},  # the latter without torch, which takes seconds
 }
 HEAVY = (
     "llama_cpp",
@@ -77,6 +81,10 @@ HEAVY = (
     "matplotlib",
     "httpx2",
     "ir_datasets",
+    "gguf",
+    "transformers",
+    "torch",
+    "peft",
 )
 
 
@@ -144,6 +152,8 @@ def test_each_heavy_library_has_its_one_importer(library: str) -> None:
         "data convert --help",
         "report --help",
         "batch export --help",
+        "finetune data --help",
+        "finetune export --help",
     ],
 )
 def test_help_loads_no_heavy_library(arguments: str) -> None:

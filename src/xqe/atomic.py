@@ -1,13 +1,18 @@
-"""Files that are whole or not there: written beside their place, brought to the disk, then renamed into it."""
+"""Files that are whole or not there: written beside their place, brought to the disk, then renamed into it; and folders
+that one process at a time writes."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from xqe.errors import XqeError
 
 
 def sync(path: Path) -> None:
@@ -69,3 +74,36 @@ def append_line(path: Path, line: str) -> None:
         file.write(line.encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+def now() -> str:
+    """The time, as in RFC 3339, in UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+@contextmanager
+def held(lock_file: Path, doing: str) -> Iterator[None]:
+    """Hold a folder by a lock in it, which the system gives back when this process ends, however it does.
+
+    Raises XqeError, naming the other one, where a process that is `doing` something holds it, and where there can be no
+    lock. What killed runs left in the folder is removed.
+    """
+    folder = lock_file.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = lock_file.open("a+")
+    except OSError as error:
+        raise XqeError(f"{folder}: {(error.strerror or str(error)).lower()}", "check its permissions") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = " ".join(lock.read().split()) or "another process"
+            raise XqeError(f"{folder}: {holder} is {doing}", "wait until it has ended") from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()}, since {now()},")
+        lock.flush()
+        for left in folder.rglob(".*.part"):
+            left.unlink(missing_ok=True)
+        yield

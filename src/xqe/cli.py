@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from xqe import __version__
-from xqe.commands import batch, data, models, store
+from xqe.commands import batch, data, finetune, models, store
 from xqe.commands.analyze import analyze
 from xqe.commands.doctor import doctor
 from xqe.commands.eval import evaluate
@@ -72,6 +72,7 @@ app.command("eval")(evaluate)
 app.command()(grid)
 app.command()(report)
 app.add_typer(batch.app)
+app.add_typer(finetune.app)
 app.add_typer(models.app)
 app.add_typer(data.app)
 app.add_typer(store.app)

@@ -105,7 +105,7 @@ class Expand:
         choose = self._choose
         if choose is None or not self._template_for(record).shows_examples(self._engine.is_chat):
             return {}
-        is_drawn = len(choose.candidates(language(record["lang"]), self._target)) > choose.shots
+        is_drawn = 0 < choose.shots < len(choose.candidates(language(record["lang"]), self._target))
         return {"shots": choose.shots, **({"seed": choose.seed} if is_drawn else {})}
 
     def _is_direct(self, record: Record) -> bool:

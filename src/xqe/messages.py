@@ -12,8 +12,13 @@ T = TypeVar("T")
 
 def say(text: str) -> None:
     """Write one line to standard error, marked as xqe's."""
+    show(f"xqe: {' '.join(text.split())}")
+
+
+def show(text: str) -> None:
+    """Write lines to standard error as they are: a table, say."""
     try:
-        sys.stderr.write(f"xqe: {' '.join(text.split())}\n")
+        sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
     except OSError:  # a reader that has gone away, a full disk: what is said is not worth the work
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115

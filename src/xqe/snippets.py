@@ -74,6 +74,11 @@ def snippet(text: str, scores: Mapping[str, float], terms_of: Terms, words: int 
     return _composed(flat, _fragments(flat, found, matches, scores, words, title), matches)
 
 
+def joined(text: str) -> str:
+    """The text on one line, with single spaces; a line that ends between Han or kana goes on without one."""
+    return " ".join(_WRAPPED.sub("", text).split())
+
+
 def located(text: str, wanted: Container[str], terms_of: Terms) -> list[Match]:
     """Return the words of `text` that have any of the terms that are wanted, in order."""
     known: dict[str, tuple[str, ...]] = {}
@@ -103,7 +108,7 @@ def located(text: str, wanted: Container[str], terms_of: Terms) -> list[Match]:
 def _flattened(text: str) -> tuple[str, int]:
     """The text on one line, and where its title ends (0: it seems to have none)."""
     text = _UNENCODABLE.sub("\ufffd", text)
-    paragraphs = [" ".join(_WRAPPED.sub("", part).split()) for part in _PARAGRAPH.split(text.strip())]
+    paragraphs = [joined(part) for part in _PARAGRAPH.split(text.strip())]
     title = len(paragraphs[0]) if len(paragraphs) > 1 else 0
     return " · ".join(paragraphs), title
 

@@ -201,10 +201,10 @@ class Expansion:
         int | None,
         typer.Option(
             "--shots",
-            min=1,
+            min=0,
             metavar="N",
             show_default=False,
-            help="How many worked examples to show. [default: 5 for fewshot; 2 otherwise, for pretrained models]",
+            help="How many worked examples to show; 0 for none. [default: 5 for fewshot; 2 otherwise, for pretrained models]",
         ),
     ] = None
     samples: Annotated[

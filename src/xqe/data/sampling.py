@@ -14,14 +14,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy
 
-from xqe import jsonl
 from xqe.atomic import sha256
-from xqe.collection import ANY, MANIFEST, Collection, CollectionWriter
+from xqe.collection import MANIFEST, Collection, CollectionWriter
 from xqe.data.draws import key, rank
+from xqe.data.leakage import Best, Mark, Naming, Pair, Query, best, groups, judgements, marks
 from xqe.documents import documents
 from xqe.errors import InputError, XqeError
 from xqe.messages import plural, say
@@ -31,7 +30,6 @@ TEST, TRAIN = "test", "train"
 _PASSAGE = (40, 1000)  # characters of a passage that can be an example
 _CANDIDATES = 20  # for each example, since passages may be too short or too long
 
-Pair = tuple[str, str]
 Drawn = dict[Pair, list[str]]
 """Pair of languages -> the ids of the queries that are asked and judged there."""
 
@@ -92,12 +90,11 @@ class _Judged:
 
     def __init__(self, source: Collection, plan: Plan) -> None:
         self.source, self.plan = source, plan
-        for_all = any(name.startswith(f"{ANY}-") for files in source.manifest["qrels"].values() for name in files)
-        self.parallel = bool(source.manifest.get("parallel", for_all))
-        self.articles = bool(source.manifest.get("articles"))
+        self.naming = Naming.of(source)
+        self.parallel, self.articles = self.naming.parallel, self.naming.articles
         self.notes: list[str] = []
         self._texts: dict[str, dict[str, dict[str, str]]] = {}
-        self._best: dict[Path, dict[str, tuple[int, set[str]]]] = {}
+        self._best: dict[Path, Best] = {}
         self._leaking: set[tuple[str, str]] | None = None
         self._check()
         self.languages = self._languages()
@@ -164,19 +161,12 @@ class _Judged:
         is_train = split == TRAIN
         return {name: text for name, text in by_lang[lang].items() if ((lang, name) in self._train_ids) is is_train}
 
-    def best(self, split: str, pair: Pair) -> dict[str, tuple[int, set[str]]]:
-        """Query id -> its highest grade, above 0, and the documents that have it. Pairs may share a file."""
+    def best(self, split: str, pair: Pair) -> Best:
+        """The best documents of a pair's queries. Pairs may share a file."""
         stored = self.stored(split)
         path = self.source.qrels(stored, *pair)
         if path not in self._best:
-            best: dict[str, tuple[int, set[str]]] = {}
-            for query, document, grade in _lines(self.source, stored, pair):
-                highest = best.get(query, (0, set()))[0]
-                if grade > highest:
-                    best[query] = grade, {document}
-                elif grade == highest > 0:
-                    best[query][1].add(document)
-            self._best[path] = best
+            self._best[path] = best(judgements(self.source, stored, pair))
         return self._best[path]
 
     # ------------------------------------------------------------ draws
@@ -235,23 +225,10 @@ class _Judged:
 
     # ------------------------------------------------------------ leakage
 
-    def marks(self, split: str) -> Iterator[tuple[tuple[str, str], tuple[str, ...]]]:
-        """((language, query id), mark): what two queries must not share if one of them is evaluated."""
-        for lang in self.languages:
-            for name, text in self.texts(split, lang).items():
-                yield (lang, name), ("text", " ".join(text.casefold().split()))
-                yield (lang, name), self._own(lang, name)
-        for pair in self.pairs(split):
-            texts = self.texts(split, pair[0])
-            for name, (_, best) in self.best(split, pair).items():
-                if name in texts:
-                    yield from (((pair[0], name), ("document", pair[1], document)) for document in best)
-
-    def _own(self, lang: str, name: str) -> tuple[str, ...]:
-        """What only a query and its counterparts have."""
-        if self.parallel:
-            return "id", name
-        return ("document", lang, name) if self.articles else ("query", lang, name)
+    def marks(self, split: str) -> Iterator[tuple[Query, Mark]]:
+        """The queries of a split, and what they must not share with those of another."""
+        texts = {lang: self.texts(split, lang) for lang in self.languages}
+        return marks(self.naming, texts, self.pairs(split), lambda pair: self.best(split, pair))
 
     def leaking(self) -> set[tuple[str, str]]:
         """The queries of train that the evaluated split gives away, as (language, id)."""
@@ -265,35 +242,12 @@ class _Judged:
                 )
         return self._leaking
 
-    def _divided(self, size: float) -> set[tuple[str, str]]:
+    def _divided(self, size: float) -> set[Query]:
         """The queries of train, as (language, id), where one split is divided: queries that share a mark stay
         together, and each such group goes where the hash of its least id sends it."""
-        parents: dict[Any, Any] = {}
-
-        def top(node: Any) -> Any:
-            while parents.setdefault(node, node) != node:
-                parents[node] = node = parents[parents[node]]
-            return node
-
-        queries = set()
-        for query, mark in self.marks(self.plan.split):
-            queries.add(query)
-            parents[top(query)] = top(mark)
-        least: dict[Any, str] = {}
-        for query in queries:
-            group = top(query)
-            least[group] = min(least.get(group, query[1]), query[1])
         limit = int(size * 2**64)
-        train = {group for group, name in least.items() if key(self.plan.seed, f"split\n{name}") < limit}
-        return {query for query in queries if top(query) in train}
-
-
-def _lines(source: Collection, split: str, pair: Pair) -> Iterator[tuple[str, str, int]]:
-    for where, text in jsonl.lines(str(source.qrels(split, *pair))):
-        columns = text.split()
-        if len(columns) != 4:
-            raise InputError(f"{where}: {len(columns)} columns where 4 are needed", "xqe data info --verify checks it")
-        yield columns[0], columns[2], int(columns[3])
+        least = groups(self.marks(self.plan.split))
+        return {query for query, name in least.items() if key(self.plan.seed, f"split\n{name}") < limit}
 
 
 # ---------------------------------------------------------------- writing
@@ -307,7 +261,7 @@ def _write_queries(writer: CollectionWriter, source: Collection, judged: _Judged
             writer.queries(split, lang, ((name, text) for name, text in texts.items() if name in names))
         for pair, chosen in pairs.items():
             names = set(chosen)
-            lines = _lines(source, judged.stored(split), pair)
+            lines = judgements(source, judged.stored(split), pair)
             writer.qrels(split, *pair, (line for line in lines if line[0] in names))
 
 
@@ -332,7 +286,7 @@ def _judged_documents(source: Collection, judged: _Judged, drawn: Mapping[str, D
         for pair, chosen in pairs.items():
             if pair[1] == lang:
                 names = set(chosen)
-                kept |= {line[1] for line in _lines(source, judged.stored(split), pair) if line[0] in names}
+                kept |= {line[1] for line in judgements(source, judged.stored(split), pair) if line[0] in names}
     return kept
 
 

@@ -60,6 +60,8 @@ class Chooser:
     def __init__(self, path: str | None = None, shots: int = BUILTIN, seed: int = 0) -> None:
         self.shots, self.seed = shots, seed
         self._path = path
+        if path is not None and shots == 0:
+            raise XqeError(f"--examples {path} has no effect with --shots 0", "leave one out")
         if path is None and shots > BUILTIN:
             raise XqeError(f"--shots {shots}: there are {BUILTIN} built-in examples", "give more with --examples FILE")
         self._read = [_check(value, where) for where, value in jsonl.objects(path)] if path is not None else None

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from xqe import __version__, atomic, machine
+from xqe.atomic import now
 from xqe.collection import MANIFEST
 from xqe.errors import XqeError
-from xqe.grid.folder import Folder, now
+from xqe.grid.folder import Folder
 from xqe.grid.generating import Generated, Opener, duration, generate
 from xqe.grid.nights import (
     DROPPED,

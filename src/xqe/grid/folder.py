@@ -13,11 +13,8 @@ Texts and cells carry the key of all that made them (`plan`): what has the key t
 
 from __future__ import annotations
 
-import fcntl
 import gzip
 import json
-import os
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,23 +55,7 @@ class Folder:
 
         Raises XqeError, naming the other one, where a process holds it. Leavings of killed runs are removed.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock_file = (self.path / LOCK).open("a+")
-        except OSError as error:
-            raise XqeError(f"{self.path}: {(error.strerror or str(error)).lower()}", "check its permissions") from None
-        with lock_file as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.seek(0)
-                holder = " ".join(lock.read().split()) or "another process"
-                raise XqeError(f"{self.path}: {holder} is running this grid", "wait until it has ended") from None
-            lock.truncate(0)
-            lock.write(f"process {os.getpid()}, since {now()},")
-            lock.flush()
-            for left in self.path.rglob(".*.part"):
-                left.unlink(missing_ok=True)
+        with atomic.held(self.path / LOCK, "running this grid"):
             yield
 
     # ------------------------------------------------------------ texts
@@ -202,11 +183,6 @@ class Folder:
         if not isinstance(values, dict):
             raise InputError(f"{self.path / place}: no values of a run", "remove its line from history.jsonl")
         return values
-
-
-def now() -> str:
-    """The time, as in RFC 3339, in UTC."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def _read(path: Path) -> Json:

@@ -137,7 +137,7 @@ def _grid(path: Path, raw: Json, default_model: str) -> Grid:
         sampling=sampling,
         passage_tokens=top.whole("passage_tokens", PASSAGE_TOKENS, 1),
         examples=top.choice("examples", BUILTIN, [BUILTIN, TRAIN]),
-        shots=top.optional_whole("shots", 1),
+        shots=top.optional_whole("shots", 0),
         gate=_gate(path, top),
         raw=raw,
     )
@@ -147,6 +147,8 @@ def _grid(path: Path, raw: Json, default_model: str) -> Grid:
     if grid.examples == BUILTIN and grid.shots is not None:
         with told_at(f"{path}: shots"):
             Chooser(None, grid.shots)
+    if grid.examples == TRAIN and grid.shots == 0:
+        raise InputError(f'{path}: examples = "{TRAIN}" has no effect with shots = 0', "leave one out")
     for collection in grid.collections:
         if grid.examples == TRAIN and collection.split == TRAIN:
             raise InputError(

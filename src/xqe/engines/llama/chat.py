@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from xqe.errors import ModelError
 from xqe.prompts import Chat
+
+Turn = Mapping[str, str]
+"""A turn of a conversation: "role" (system, user, assistant) and "content"."""
 
 
 class ChatTemplate:
@@ -30,20 +34,30 @@ class ChatTemplate:
         self._tokens = {"bos_token": bos, "eos_token": eos}
 
     def render(self, chat: Chat) -> str:
-        """Return the turns as text that ends where the model's answer begins; thinking is switched off.
+        """Return the turns as text that ends where the model's answer begins; thinking is switched off."""
+        system = [{"role": "system", "content": chat.system}] if chat.system else []
+        return self.render_turns([*system, {"role": "user", "content": chat.user}])
 
-        A template that knows no system turn (it raises on one) gets it as the beginning of the user's.
-        """
-        turns = [{"role": "user", "content": chat.user}]
-        if not chat.system:
-            return self._render(turns)
-        try:
-            return self._render([{"role": "system", "content": chat.system}, *turns])
-        except TemplateError:
-            return self._render([{"role": "user", "content": f"{chat.system}\n\n{chat.user}"}])
+    def render_turns(self, turns: Sequence[Turn], answered: bool = False) -> str:
+        """Return any turns as text. answered: the last one is the model's own, and the text ends after it."""
+        return with_system(lambda shown: self._render(shown, answered), turns)
 
-    def _render(self, turns: list[dict[str, Any]]) -> str:
-        return self._template.render(messages=turns, add_generation_prompt=True, enable_thinking=False, **self._tokens)
+    def _render(self, turns: Sequence[Turn], answered: bool) -> str:
+        return self._template.render(
+            messages=turns, add_generation_prompt=not answered, enable_thinking=False, **self._tokens
+        )
+
+
+def with_system(render: Callable[[Sequence[Turn]], str], turns: Sequence[Turn]) -> str:
+    """What `render` makes of the turns. A template that knows no system turn, and raises on one, gets its text as the
+    beginning of the user's."""
+    if not (turns and turns[0]["role"] == "system"):
+        return render(turns)
+    try:
+        return render(turns)
+    except TemplateError:
+        system, user, *rest = turns
+        return render([{**user, "content": f"{system['content']}\n\n{user['content']}"}, *rest])
 
 
 def _refuse(message: str) -> NoReturn:

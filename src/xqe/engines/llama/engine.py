@@ -14,7 +14,7 @@ from xqe.engines.llama.drawing import Parameters, Picker
 from xqe.engines.llama.pending import Counts, Decoder, Pending
 from xqe.engines.llama.scheduler import CPU_SHAPE, GPU_SHAPE, Scheduler
 from xqe.engines.llama.sequential import Sequential
-from xqe.engines.llama.settings import DEFAULT_CACHE, Adapter, Settings, check_architecture
+from xqe.engines.llama.settings import DEFAULT_CACHE, Adapter, Settings, check_architecture, tell_other_bases
 from xqe.errors import ModelError, XqeError
 from xqe.gguf import read_metadata
 from xqe.machine import available_cores, available_memory
@@ -61,6 +61,7 @@ class LlamaEngine(Engine):
         self._adapters = adapters
         settings.check()
         check_architecture(adapters, path, name)
+        tell_other_bases(adapters, sha256, name)
         library.log.echo = settings.verbose
         gpus = [] if vocabulary_only or settings.gpu_layers == 0 else library.gpus()
         self._owns_model = model is None

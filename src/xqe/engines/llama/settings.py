@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from xqe.errors import XqeError
 from xqe.gguf import DamagedError, read_metadata
+from xqe.messages import say
 from xqe.models import sha256_of
 
 GREATEST_SCALE = 100.0
 _ARCHITECTURE = "general.architecture"
 _ADAPTER_KEYS = ("general.type", "adapter.type")
+BASE_SHA256 = "xqe.base_sha256"
+"""Metadata of an adapter: the sha256 of the GGUF file that it was trained on."""
+_BASE_NAME = "general.base_model.0.name"
 DEFAULT_CACHE = "f16"
 QUANTIZED_CACHES = ("q8_0", "q4_0")
 
@@ -91,6 +96,11 @@ def adapter(text: str) -> Adapter:
         scale = float("nan")
     if not abs(scale) <= GREATEST_SCALE:
         raise XqeError(f'{where}: the scale "{number}" is no number or too great', "1 is the adapter as it was trained")
+    if file.is_dir():
+        raise XqeError(
+            f"{where}: is a folder{', of a PEFT adapter' if (file / 'adapter_config.json').is_file() else ''}",
+            f"make a GGUF file of a PEFT adapter: xqe finetune export {path} --out ADAPTER.gguf",
+        )
     try:
         metadata = read_metadata(file, *_ADAPTER_KEYS)
     except OSError as error:
@@ -98,7 +108,7 @@ def adapter(text: str) -> Adapter:
     except DamagedError as error:
         raise XqeError(
             f"{where}: not a whole GGUF file ({error.reason})",
-            "an adapter of another format is converted by llama.cpp's convert_lora_to_gguf.py",
+            "a PEFT adapter becomes one: xqe finetune export FOLDER --out ADAPTER.gguf",
         ) from None
     if metadata.get("general.type") != "adapter":
         kind = metadata.get("general.type", "model")
@@ -120,3 +130,24 @@ def check_architecture(adapters: tuple[Adapter, ...], model: str, name: str) -> 
                 f"--lora {one.path}: an adapter for {made_for}, and {name} is {wanted}",
                 "an adapter fits only the model that it was trained on",
             )
+
+
+def tell_other_bases(adapters: tuple[Adapter, ...], sha256: str, name: str) -> None:
+    """Say of each adapter that it was trained on another file than the model's: a mistake, or another quantization.
+
+    sha256: of the model file; nothing is said if it is not known, or the adapter does not say what it was trained on.
+    """
+    for one in adapters:
+        metadata = read_metadata(Path(one.path), BASE_SHA256, _BASE_NAME)
+        trained_on = metadata.get(BASE_SHA256)
+        if sha256 and trained_on and trained_on != sha256:
+            _say_once(
+                f"--lora {one.path}: trained on {metadata.get(_BASE_NAME, 'another file')} (sha256 "
+                f"{str(trained_on)[:12]}), and {name} is another file ({sha256[:12]}); "
+                "that is as it should be if they are the same model, quantized differently"
+            )
+
+
+@cache
+def _say_once(text: str) -> None:
+    say(text)

@@ -1,0 +1,395 @@
+"""xqe finetune: an expander of one's own, from training data to an adapter that xqe expand loads."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xqe import jsonl
+from xqe.commands import options
+from xqe.commands.finetunescreen import statistics
+from xqe.commands.finetunetrain import train
+from xqe.errors import XqeError
+from xqe.expand import PASSAGE_TOKENS, Strategy
+from xqe.languages import language
+from xqe.messages import say, show
+
+if TYPE_CHECKING:
+    from xqe.finetune.building import Built
+    from xqe.finetune.mixing import Source
+    from xqe.finetune.passages import Count
+    from xqe.prompts import Template
+
+DIFFERENT_STATUS = 1
+UNABLE_STATUS = 2
+STDIN = "-"
+TOLERANCE = 0.05
+FAKE = "fake"
+SERVER = "openai:"
+
+app = typer.Typer(
+    name="finetune",
+    rich_markup_mode=None,
+    help="Fine-tune an expander: training data from collections, LoRA training, an adapter for xqe expand --lora.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def _top(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(UNABLE_STATUS)
+
+
+app.command()(train)
+
+
+# ---------------------------------------------------------------- data
+
+
+class Form(StrEnum):
+    """What a model reads: turns of a chat, or a text to continue."""
+
+    CHAT = "chat"
+    COMPLETION = "completion"
+
+
+@app.command()
+@options.takes(expansion=options.part(options.Expansion, "examples", "shots", "prompt"))
+def data(
+    collections: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DIR[:WEIGHT]...",
+            show_default=False,
+            help="Collections to train on; the weights are their parts of the mixture.",
+        ),
+    ],
+    languages: Annotated[
+        list[str] | None,
+        typer.Option("--lang", metavar="LANG,...", show_default=False, help="Languages to train in. [default: all]"),
+    ] = None,
+    split: Annotated[str, typer.Option("--split", metavar="SPLIT", help="Whose queries are trained on.")] = "train",
+    strategies: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--strategy",
+            "-s",
+            metavar="STRATEGY,...",
+            show_default=False,
+            help=f"The paper's prompts: {', '.join(Strategy)}; several share the examples. [default: zeroshot]",
+        ),
+    ] = None,
+    *,
+    expansion: options.Expansion,
+    form: Annotated[
+        Form | None,
+        typer.Option("--form", show_default=False, help="Of the examples. [default: what --model reads]"),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME|PATH",
+            envvar="XQE_MODEL",
+            show_default=False,
+            help='The model to train, which counts the tokens: a name of "xqe models list", a GGUF file, the folder of '
+            'a checkpoint, or "fake". [default: tiny]',
+        ),
+    ] = None,
+    min_rel: Annotated[
+        int | None,
+        typer.Option(
+            "--min-rel",
+            metavar="N",
+            min=1,
+            show_default=False,
+            help="Documents of grade N and above. [default: those of each query's highest grade]",
+        ),
+    ] = None,
+    passages: Annotated[int, typer.Option("--passages", metavar="N", min=1, help="For one query, at most.")] = 1,
+    passage_tokens: Annotated[
+        int, typer.Option("--passage-tokens", metavar="N", min=1, help="Most tokens of a passage, cut at a sentence.")
+    ] = PASSAGE_TOKENS,
+    min_tokens: Annotated[
+        int, typer.Option("--min-tokens", metavar="N", min=1, help="Leave out passages with fewer tokens.")
+    ] = 8,
+    balance: Annotated[
+        bool, typer.Option("--balance", help="Each language of a collection as often as its rarest.")
+    ] = False,
+    size: Annotated[
+        int | None, typer.Option("--size", metavar="N", min=1, show_default=False, help="Examples in all, at most.")
+    ] = None,
+    validation_share: Annotated[
+        float,
+        typer.Option("--validation-share", metavar="SHARE", min=0.0, max=0.9, help="Of the queries, not trained on."),
+    ] = 0.05,
+    validation: Annotated[
+        Path | None,
+        typer.Option(
+            "--validation",
+            metavar="FILE",
+            show_default=False,
+            help="Write the examples for validation here. [default: among the others, marked by their split]",
+        ),
+    ] = None,
+    not_in: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--not-in",
+            metavar="DIR",
+            show_default=False,
+            help="Another collection that will be evaluated: none of its queries and answers. Repeatable.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Decides what is drawn, and the order.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No statistics.")] = False,
+) -> None:
+    """Write training examples: queries in the prompts of xqe expand, answered by documents in the same language.
+
+    No query is used that another split has too, by its id, its text or its best document, in any language. The draw
+    depends on the seed and the ids alone.
+    """
+    from xqe.collection import Collection
+    from xqe.finetune.building import build
+    from xqe.finetune.candidates import Plan
+    from xqe.finetune.prompting import Prompting
+
+    if validation is not None:
+        _check_file(validation, "--validation")
+        if not validation_share:
+            raise XqeError("--validation names a file, and --validation-share 0 leaves nothing for it", "leave one out")
+    templates = _templates(strategies, expansion.prompt)
+    codes = _several(languages)
+    plan = Plan(
+        languages=tuple(dict.fromkeys(language(code, "--lang").code for code in codes)) if codes else None,
+        split=split,
+        min_rel=min_rel,
+        passages=passages,
+        passage_tokens=passage_tokens,
+        min_tokens=min_tokens,
+        balance=balance,
+        size=size,
+        validation=validation_share,
+        seed=seed,
+    )
+    sources = [_source(text) for text in collections]
+    held_out = [Collection(path) for path in not_in or ()]
+    with _counting(model) as (is_chat, count):
+        read = form or (Form.CHAT if is_chat else Form.COMPLETION)
+        prompting = Prompting(templates, read.value, expansion.examples, expansion.shots, seed)
+        built = build(sources, held_out, plan, prompting, count)
+    _write(built, validation)
+    if not quiet:
+        show(statistics(built.rows))
+
+
+def _several(values: Sequence[str] | None) -> list[str]:
+    """The values of an option that may be repeated, or hold several with commas between."""
+    return list(dict.fromkeys(part.strip() for value in values or () for part in value.split(",") if part.strip()))
+
+
+def _templates(strategies: Sequence[str] | None, prompt: str | None) -> list[Template]:
+    from xqe import prompts
+
+    names = _several(strategies)
+    if prompt is not None:
+        if names:
+            raise XqeError("both --strategy and --prompt are given", "--prompt takes the place of a strategy")
+        return [prompts.load(prompt, "expand")]
+    for name in names:
+        if name not in list(Strategy):
+            raise XqeError(f'--strategy: unknown strategy "{name}"', f"known are {', '.join(Strategy)}")
+    return [Strategy(name).template for name in names or [Strategy.ZEROSHOT]]
+
+
+def _source(text: str) -> Source:
+    """The collection that DIR[:WEIGHT] means."""
+    from xqe.collection import Collection
+    from xqe.finetune.mixing import Source
+
+    path, number = text, ""
+    if not Path(text).expanduser().exists() and ":" in text:
+        path, _, number = text.rpartition(":")
+    collection = Collection(Path(path).expanduser())
+    if not number:
+        return Source(collection)
+    try:
+        weight = Fraction(number)
+    except (ValueError, ZeroDivisionError):
+        weight = Fraction(0)
+    if weight <= 0:
+        raise XqeError(f'{text}: the weight "{number}" is no number above 0', "for example 2, or 0.5")
+    return Source(collection, weight)
+
+
+@contextmanager
+def _counting(model: str | None) -> Iterator[tuple[bool, Count]]:
+    """Whether the model is a chat model, and what counts the tokens of a text with its vocabulary."""
+    if model == FAKE:
+        from unicode_segmentation_rs import unicode_words
+
+        yield True, lambda text: len(unicode_words(text))
+        return
+    if model is not None and model.startswith(SERVER):
+        raise XqeError(f"--model {model}: a server does not count tokens", "name the model's GGUF file or checkpoint")
+    from xqe import models
+    from xqe.finetune.base import find_base
+    from xqe.finetune.tokenizing import LlamaTokenizer, open_tokenizer
+
+    if model is None:
+        model = models.default_model()
+        models.announce_default()
+    if Path(model).expanduser().is_dir():
+        tokenizer = open_tokenizer(find_base(model))
+    else:
+        resolved = models.resolve(model)
+        tokenizer = LlamaTokenizer(resolved.name, str(resolved.path))
+    try:
+        yield tokenizer.is_chat, lambda text: len(tokenizer.tokens(text, False, False))
+    finally:
+        tokenizer.close()
+
+
+def _check_file(path: Path, option: str) -> None:
+    """Raise XqeError unless a file can be written there."""
+    above = next(one for one in path.absolute().parents if one.exists())
+    if path.is_dir():
+        raise XqeError(f"{option} {path}: is a folder", "give a file")
+    if not above.is_dir():
+        raise XqeError(f"{option} {path}: {above} is no folder", "give another file")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise XqeError(f"{option} {path}: permission denied", "check the permissions, or give another file")
+
+
+def _write(built: Built, validation: Path | None) -> None:
+    """Write the examples; those for validation to a file of their own, whole or not there, where one is named."""
+    from xqe.atomic import replace
+    from xqe.finetune.pairs import VALIDATION
+
+    examples = built.examples
+    if validation is not None:
+        kept = [jsonl.dumps(one) for one in examples if one["split"] == VALIDATION]
+        examples = [one for one in examples if one["split"] != VALIDATION]
+        try:
+            replace(validation, "".join(f"{line}\n" for line in kept).encode())
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise XqeError(f"--validation {validation}: {reason}", "check the path and its permissions") from None
+    for example in examples:
+        jsonl.write(jsonl.dumps(example))
+
+
+# ---------------------------------------------------------------- export
+
+
+class Type(StrEnum):
+    """Of an adapter's numbers."""
+
+    F32 = "f32"
+    F16 = "f16"
+
+
+@app.command()
+def export(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER", show_default=False, help="An adapter as PEFT saves it, trained anywhere."),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", show_default=False, help="The GGUF adapter to write.")],
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--base",
+            metavar="DIR|FILE|NAME",
+            show_default=False,
+            help="What it was trained on: a checkpoint's folder, OWNER/NAME in the hub's cache, a GGUF file, or a name "
+            'of "xqe models list". [default: what the adapter names]',
+        ),
+    ] = None,
+    type: Annotated[Type, typer.Option("--type", help="Of the numbers in the file.")] = Type.F32,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            "--compare",
+            metavar="NAME|PATH",
+            show_default=False,
+            help="Compare llama.cpp with this model and the adapter to transformers with the base and the adapter.",
+        ),
+    ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--text",
+            metavar="TEXT",
+            show_default=False,
+            help="Compare on this text; - reads one a line from standard input. Repeatable. [default: built-in ones]",
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            "--tolerance",
+            metavar="SHARE",
+            min=0.0,
+            show_default=False,
+            help="How far the adapter's effect may differ, as a share of it, beyond what quantization makes. "
+            f"[default: {TOLERANCE:g}]",
+        ),
+    ] = None,
+    threads: options.Threads = None,
+) -> None:
+    """Turn a LoRA adapter of PEFT into a GGUF file for xqe expand --lora, and write what it is as JSON.
+
+    What a GGUF adapter cannot hold is refused by name: DoRA, modules trained as a whole, embeddings, biases. Only the
+    base's configuration is read, unless --compare is given, which loads the base's weights as 32-bit floats.
+
+    Exit status: 0; 1 if --compare finds that llama.cpp does something else with the adapter than transformers.
+    """
+    from xqe import models
+    from xqe.finetune.adapters import base_named, export
+    from xqe.finetune.peftconfig import read_config
+
+    if compare is None:
+        for option, value in (("--text", text), ("--tolerance", tolerance)):
+            if value is not None:
+                raise XqeError(f"{option} has no effect without --compare", "leave it out, or name a model to compare")
+    model = None if compare is None else models.resolve(compare)
+    source = base or base_named(read_config(folder))
+    if model is not None:
+        from xqe.finetune.base import find_base
+        from xqe.finetune.comparing import compare as compared
+
+        find_base(source)
+    texts = _texts(text or [])
+    exported = export(folder, out, base, type.value)
+    for note in exported.notes:
+        say(f"{out}: {note}")
+    row = exported.record()
+    agrees = True
+    if model is not None:
+        comparison = compared(source, folder, str(model.path), out, texts, threads)
+        limit = TOLERANCE if tolerance is None else tolerance
+        agrees = comparison.effect.agrees(limit)
+        row["comparison"] = {"model": model.name, **comparison.record(), "tolerance": limit, "agrees": agrees}
+    jsonl.write(jsonl.dumps(row))
+    if not agrees:
+        say(f"{out}: llama.cpp does something else with it than transformers; see effect in the comparison")
+        raise typer.Exit(DIFFERENT_STATUS)
+
+
+def _texts(given: Sequence[str]) -> list[str]:
+    """The texts of --text, with the lines of standard input in place of "-"; none for the built-in ones."""
+    if STDIN not in given:
+        return list(given)
+    lines = [line.rstrip("\n") for line in sys.stdin if line.strip()]
+    return [part for one in given for part in (lines if one == STDIN else [one])]

@@ -1,0 +1,1 @@
+"""Fine-tuning an expander: training examples from collections, LoRA training, adapters for llama.cpp."""

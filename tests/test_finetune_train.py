@@ -1,0 +1,313 @@
+"""Training: on small models of random weights whose every number can be checked, and on the real one."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from conftest import Run, command
+from random_models import make
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+from xqe.finetune import conduct, training
+from xqe.gguf import check_gguf, read_metadata
+
+pytestmark = pytest.mark.xdist_group("model")  # torch beside a real model would slow both down
+
+SPECIAL = ("<pad>", "<s>", "</s>", "<|user|>", "<|system|>", "<|assistant|>")
+TEMPLATE = (
+    "<s>{% for turn in messages %}<|{{ turn['role'] }}|>{{ turn['content'] }}</s>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+PASSAGES = [
+    "tea is drunk hot", "a cat sleeps long", "rain falls on hills", "bread needs some salt", "ships sail at dawn",
+    "stars shine at night", "the river runs south", "wool keeps out cold", "birds sing early on", "gold does not rust",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A llama of random weights with a tokenizer of bytes and a chat template."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = Tokenizer(models.BPE(vocab={word: at for at, word in enumerate((*SPECIAL, *alphabet))}, merges=[]))
+    words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    words.decoder = decoders.ByteLevel()
+    words.add_special_tokens(list(SPECIAL))
+    folder = make("llama", tmp_path_factory.mktemp("base"), vocab_size=len(SPECIAL) + len(alphabet)).checkpoint
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=words, bos_token="<s>", eos_token="</s>", pad_token="<pad>", chat_template=TEMPLATE
+    ).save_pretrained(folder)
+    return folder
+
+
+def chat(number: int, split: str = "train") -> dict[str, Any]:
+    turns = [
+        {"role": "system", "content": "Write."},
+        {"role": "user", "content": f"Question: {PASSAGES[number].split()[0]}"},
+        {"role": "assistant", "content": PASSAGES[number]},
+    ]
+    return {"id": str(number), "messages": turns, "split": split}
+
+
+def write(path: Path, lines: Sequence[Any]) -> str:
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), "utf-8")
+    return str(path)
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> str:
+    """Eight pairs to train on, two to validate."""
+    return write(tmp_path / "pairs.jsonl", [chat(n, "train" if n < 8 else "validation") for n in range(10)])
+
+
+def arguments(pairs: str, base: Path, out: Path, *more: str) -> list[str]:
+    fixed = ("--batch", "4", "--learning-rate", "0.01", "--device", "cpu", "--threads", "1")
+    return ["finetune", "train", pairs, "--model", str(base), "--out", str(out), *fixed, *more]
+
+
+def log_of(out: Path, key: str) -> list[float]:
+    record = json.loads((out / conduct.RECORD).read_text())
+    return [entry[key] for entry in record["log"] if key in entry]
+
+
+def reference_loss(checkpoint: Path, numbers: Sequence[int]) -> float:
+    """The mean loss over the answers and their ends, one pair at a time, with nothing of xqe's."""
+    model = transformers.AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
+    words = transformers.AutoTokenizer.from_pretrained(checkpoint)
+    losses = []
+    for number in numbers:
+        query, passage = PASSAGES[number].split()[0], PASSAGES[number]
+        prompt = f"<s><|system|>Write.</s><|user|>Question: {query}</s><|assistant|>"
+        ids = words(f"{prompt}{passage}</s>", add_special_tokens=False).input_ids
+        start = len(words(prompt, add_special_tokens=False).input_ids)
+        with torch.no_grad():
+            chances = model(torch.tensor([ids])).logits[0].log_softmax(-1)
+        losses += [-float(chances[at - 1, ids[at]]) for at in range(start, len(ids))]
+    return sum(losses) / len(losses)
+
+
+# ---------------------------------------------------------------- what is learnt
+
+
+def test_a_run_learns_and_leaves_the_adapter_in_both_forms(
+    xqe: Run, checkpoint: Path, pairs: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    done = xqe(*arguments(pairs, checkpoint, out, "--epochs", "8", "--eval-steps", "4", "--warmup", "0"))
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert {path.name for path in out.iterdir()} == {
+        "adapter_model.safetensors", "adapter_config.json", "adapter.gguf", "training.json", "training.lock",
+    }  # fmt: skip
+    losses = log_of(out, "loss")
+    assert len(losses) == summary["steps"] == 16
+    assert losses[-1] < 0.6 * losses[0]
+    assert "step 16 of 16" in done.stderr
+    check_gguf(out / "adapter.gguf")
+    assert read_metadata(out / "adapter.gguf", "general.architecture")["general.architecture"] == "llama"
+    record = json.loads((out / "training.json").read_text())
+    assert record["settings"]["seed"] == 0
+    assert record["versions"]["torch"] == torch.__version__
+    assert (record["data"]["train"], record["data"]["validation"]) == (8, 2)
+    assert [entry["step"] for entry in record["log"] if "validation_loss" in entry] == [0, 4, 8, 12, 16]
+
+
+def test_the_loss_is_that_of_the_passages_alone(xqe: Run, checkpoint: Path, pairs: str, tmp_path: Path) -> None:
+    """A fresh adapter changes nothing, so the loss before the first step is the base model's own."""
+    out = tmp_path / "out"
+    done = xqe(*arguments(pairs, checkpoint, out, "--steps", "1", "--dropout", "0", "--batch", "8", "--quiet"))
+    assert done.returncode == 0, done.stderr
+    assert log_of(out, "validation_loss")[0] == pytest.approx(reference_loss(checkpoint, [8, 9]), abs=1e-4)
+    assert log_of(out, "loss") == [pytest.approx(reference_loss(checkpoint, range(8)), abs=1e-4)]
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "more",
+    [("--micro-batch", "1"), ("--micro-batch", "4"), ("--gradient-checkpointing", "on"), ("--save-steps", "1")],
+    ids=lambda more: " ".join(more),
+)
+def test_how_a_step_is_computed_changes_nothing(
+    more: tuple[str, ...], xqe: Run, checkpoint: Path, pairs: str, tmp_path: Path
+) -> None:
+    for out, options in (("plain", ("--micro-batch", "2")), ("other", more)):
+        common = ("--steps", "4", "--dropout", "0", "--quiet")
+        done = xqe(*arguments(pairs, checkpoint, tmp_path / out, *common, *options))
+        assert done.returncode == 0, done.stderr
+    assert log_of(tmp_path / "other", "loss") == pytest.approx(log_of(tmp_path / "plain", "loss"), abs=2e-4)
+
+
+def test_plain_texts_are_trained_on_as_they_are(xqe: Run, checkpoint: Path, tmp_path: Path) -> None:
+    lines = [{"prompt": f"Question: {text.split()[0]}\nPassage:", "completion": f" {text}\n"} for text in PASSAGES]
+    out = tmp_path / "out"
+    pairs = write(tmp_path / "texts.jsonl", lines)
+    done = xqe(*arguments(pairs, checkpoint, out, "--steps", "2", "--validation", write(tmp_path / "v", lines[:1])))
+    assert done.returncode == 0, done.stderr
+    data = json.loads((out / "training.json").read_text())["data"]
+    assert data["tokens_learnt"] == sum(len(line["completion"]) for line in lines)  # a token a byte, and no more
+    assert data["validation"] == 1
+
+
+# ---------------------------------------------------------------- stopping and going on
+
+
+def test_a_killed_run_goes_on_to_the_same_end(checkpoint: Path, pairs: str, tmp_path: Path, xqe: Run) -> None:
+    options = ("--steps", "12", "--save-steps", "2", "--eval-steps", "3", "--quiet")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert xqe(*arguments(pairs, checkpoint, whole, *options)).returncode == 0
+    process = subprocess.Popen(command(*arguments(pairs, checkpoint, killed, *options)))
+    end = time.monotonic() + 120
+    while not (killed / "checkpoints" / "checkpoint-4" / training.WHOLE).exists():
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (killed / "adapter.gguf").exists()
+
+    refused = xqe(*arguments(pairs, checkpoint, killed, *options))
+    assert refused.returncode == 2
+    assert "--resume" in refused.stderr
+    done = xqe(*arguments(pairs, checkpoint, killed, *options, "--resume"))
+    assert done.returncode == 0, done.stderr
+    assert json.loads((killed / "training.json").read_text())["resumed_from"] >= 4
+    for key in ("loss", "validation_loss", "grad_norm", "learning_rate"):
+        assert log_of(killed, key) == pytest.approx(log_of(whole, key), abs=1e-6)
+    again = xqe(*arguments(pairs, checkpoint, killed, *options, "--resume"))
+    assert (again.returncode, again.stdout) == (0, done.stdout)
+
+
+def test_a_checkpoint_that_was_not_written_to_its_end_is_not_gone_on_from(tmp_path: Path) -> None:
+    for number, is_whole in ((2, True), (10, True), (12, False)):
+        folder = tmp_path / "checkpoints" / f"checkpoint-{number}"
+        folder.mkdir(parents=True)
+        (folder / "trainer_state.json").write_text("{}")
+        if is_whole:
+            (folder / training.WHOLE).touch()
+    assert training.last_checkpoint(tmp_path) == tmp_path / "checkpoints" / "checkpoint-10"
+
+
+def test_a_run_goes_on_only_as_it_was_begun(xqe: Run, checkpoint: Path, pairs: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert xqe(*arguments(pairs, checkpoint, out, "--steps", "1", "--quiet")).returncode == 0
+    other = xqe(*arguments(pairs, checkpoint, out, "--steps", "1", "--rank", "8", "--resume", "--quiet"))
+    assert other.returncode == 2
+    assert "begun with rank 16, not 8" in other.stderr
+    write(Path(pairs), [chat(number) for number in range(3)])
+    other = xqe(*arguments(pairs, checkpoint, out, "--steps", "1", "--resume", "--quiet"))
+    assert other.returncode == 2
+    assert "other contents of the data" in other.stderr
+    assert xqe(*arguments(pairs, checkpoint, out, "--steps", "1", "--force", "--quiet")).returncode == 0
+    assert json.loads((out / "training.json").read_text())["data"]["train"] == 3
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+def refusal(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line of a refusal."""
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    lines = [line for line in done.stderr.splitlines() if "loading torch" not in line]
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+def test_an_empty_passage(xqe: Run, checkpoint: Path, tmp_path: Path) -> None:
+    pairs = write(tmp_path / "pairs.jsonl", [chat(0), {"prompt": "a", "completion": " \n"}])
+    assert f"{pairs}:2: the passage is empty" in refusal(xqe(*arguments(pairs, checkpoint, tmp_path / "out")))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_base_of_another_architecture(xqe: Run, pairs: str, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    base.mkdir()
+    (base / "config.json").write_text('{"model_type": "mamba"}')
+    (base / "model.safetensors").touch()
+    line = refusal(xqe(*arguments(pairs, base, tmp_path / "out")))
+    assert 'no adapter of "mamba"' in line
+    assert "gemma3_text" in line
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, "no config.json"),
+        ({"config.json": '{"model_type": "llama"}'}, "no weights"),
+        ({"config.json": "["}, "read"),
+    ],
+)
+def test_a_folder_that_is_no_checkpoint(files: dict[str, str], said: str, xqe: Run, pairs: str, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    base.mkdir()
+    for name, text in files.items():
+        (base / name).write_text(text)
+    assert said in refusal(xqe(*arguments(pairs, base, tmp_path / "out")))
+
+
+def test_turns_for_a_model_without_a_chat_template(xqe: Run, pairs: str, tmp_path: Path) -> None:
+    line = refusal(xqe(*arguments(pairs, Path("tiny"), tmp_path / "out")))
+    assert "tiny has no chat template" in line
+    assert "xqe finetune data --model tiny" in line
+
+
+def test_targets_that_are_not_there(xqe: Run, checkpoint: Path, pairs: str, tmp_path: Path) -> None:
+    assert "--targets nothing" in refusal(xqe(*arguments(pairs, checkpoint, tmp_path / "out", "--targets", "nothing")))
+
+
+def test_an_adapter_that_llama_cpp_could_not_have(xqe: Run, checkpoint: Path, pairs: str, tmp_path: Path) -> None:
+    """It is said before the training, not after it."""
+    out = tmp_path / "out"
+    line = refusal(xqe(*arguments(pairs, checkpoint, out, "--targets", "embed_tokens")))
+    assert "embeddings" in line
+    assert not list(out.glob("checkpoints/checkpoint-*"))
+
+
+def test_a_folder_with_other_files(xqe: Run, checkpoint: Path, pairs: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.tex").touch()
+    assert "holds other files" in refusal(xqe(*arguments(pairs, checkpoint, out, "--force")))
+
+
+def test_memory_that_cannot_suffice(
+    checkpoint: Path, pairs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from xqe.errors import XqeError
+    from xqe.finetune.base import find_base
+    from xqe.finetune.settings import Settings
+
+    def load(*_: Any) -> None:
+        raise AssertionError("weights were read")
+
+    monkeypatch.setattr(training, "available_memory", lambda: 300_000_000)
+    monkeypatch.setattr(training, "load_model", load)
+    with pytest.raises(XqeError, match=r"training takes about .* of memory .*, and 300 MB are free"):
+        conduct.train(find_base(str(checkpoint)), [pairs], [], Settings(), tmp_path / "out", False, lambda *_: None)
+
+
+def test_a_loss_that_is_no_number(xqe: Run, checkpoint: Path, pairs: str, tmp_path: Path) -> None:
+    wild = ("--learning-rate", "1", "--alpha", "1e30", "--steps", "8", "--gradient-norm", "1e30")
+    line = refusal(xqe(*arguments(pairs, checkpoint, tmp_path / "out", *wild, "--quiet")))
+    assert "the loss is no number" in line
+    assert "--learning-rate" in line
+
+
+def test_a_missing_library(checkpoint: Path, pairs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib.util
+
+    from xqe.commands import finetunetrain
+    from xqe.errors import MissingExtraError
+
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "peft" else found(name))
+    with pytest.raises(MissingExtraError, match="training needs peft") as caught:
+        finetunetrain._check_libraries()
+    assert 'pip install "xqe[finetune]"' in str(caught.value)
