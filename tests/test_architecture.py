@@ -59,7 +59,7 @@ ONLY_IMPORTER = {
     "rjieba": {"analysis.py"},
     "sudachipy": {"analysis.py"},
     "Stemmer": {"analysis.py"},
-    "torch": {"finetune/library.py", "finetune/weights.py"},  # the latter for pickled adapters
+    "torch": {"finetune/library.py"},
     "transformers": {"finetune/library.py"},
     "peft": {"finetune/library.py"},
     "gguf": {"finetune/library.py", "finetune/adapters.py"},  # the latter without torch, which takes seconds

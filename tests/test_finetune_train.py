@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 import transformers
 from conftest import Run, command
@@ -293,11 +295,20 @@ def test_memory_that_cannot_suffice(
         conduct.train(find_base(str(checkpoint)), [pairs], [], Settings(), tmp_path / "out", False, lambda *_: None)
 
 
-def test_a_loss_that_is_no_number(xqe: Run, checkpoint: Path, pairs: str, tmp_path: Path) -> None:
-    wild = ("--learning-rate", "1", "--alpha", "1e30", "--steps", "8", "--gradient-norm", "1e30")
+def test_a_gradient_that_is_no_number(xqe: Run, checkpoint: Path, pairs: str, tmp_path: Path) -> None:
+    wild = ("--learning-rate", "1", "--alpha", "1e38", "--steps", "8", "--warmup", "0")
     line = refusal(xqe(*arguments(pairs, checkpoint, tmp_path / "out", *wild, "--quiet")))
-    assert "the loss is no number" in line
-    assert "--learning-rate" in line
+    assert "step 1: the gradient is no number any more; lower --learning-rate" in line
+
+
+def test_a_base_with_damaged_weights(xqe: Run, checkpoint: Path, pairs: str, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(checkpoint, base)
+    weights = safetensors.torch.load_file(base / "model.safetensors")
+    weights["model.embed_tokens.weight"][:] = float("nan")
+    safetensors.torch.save_file(weights, base / "model.safetensors", {"format": "pt"})
+    line = refusal(xqe(*arguments(pairs, base, tmp_path / "out", "--steps", "1", "--quiet")))
+    assert "the base's own loss is no number" in line
 
 
 def test_a_missing_library(checkpoint: Path, pairs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

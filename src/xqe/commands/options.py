@@ -204,7 +204,7 @@ class Expansion:
             min=0,
             metavar="N",
             show_default=False,
-            help="How many worked examples to show; 0 for none. [default: 5 for fewshot; 2 otherwise, for pretrained models]",
+            help="Worked examples to show; 0 for none. [default: 5 for fewshot; 2 otherwise, for pretrained models]",
         ),
     ] = None
     samples: Annotated[

@@ -293,7 +293,9 @@ def total_steps(settings: Settings, pairs: int) -> int:
 
 def _pack(pairs: Sequence[Encoded]) -> dict[str, Any]:
     """Pairs as one row without padding, shape (1, tokens); positions that begin anew keep them apart."""
-    ids, labels, positions = [], [], []
+    ids: list[int] = []
+    labels: list[int] = []
+    positions: list[int] = []
     for pair in pairs:
         ids += [*pair.prompt, *pair.answer]
         labels += [*([_IGNORED] * len(pair.prompt)), *pair.answer]
@@ -343,12 +345,12 @@ class AnswerTrainer(transformers.Trainer):  # type: ignore[misc]
                 total, count = total + float(loss), count + tokens
         metrics = {"eval_loss": total / count}
         self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
 
 class _Watch(transformers.TrainerCallback):  # type: ignore[misc]
-    """Tells of each step, keeps checkpoints by the clock, marks whole ones, and stops where the loss is no number."""
+    """Tells of each step, keeps checkpoints by the clock, marks whole ones, and stops where a loss is no number."""
 
     def __init__(self, on_step: Callable[[Step, int], None], save_steps: int | None) -> None:
         self._on_step = on_step
@@ -360,8 +362,12 @@ class _Watch(transformers.TrainerCallback):  # type: ignore[misc]
         if not entries:
             return
         entry = entries[0]
-        if not math.isfinite(entry.get("loss", entry.get("validation_loss", 0.0))):
-            raise XqeError(f"step {entry['step']}: the loss is no number any more", "lower --learning-rate")
+        for name, value in entry.items():
+            if not math.isfinite(value) and not entry["step"]:
+                raise XqeError("the base's own loss is no number", "its weights are damaged: take another copy")
+            if not math.isfinite(value):  # of such a gradient nothing would be learnt
+                what = name.replace("_", " ").replace("grad norm", "gradient")
+                raise XqeError(f"step {entry['step']:.0f}: the {what} is no number any more", "lower --learning-rate")
         self._on_step(entry, state.max_steps or args.max_steps)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
