@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs bench-expansion bench-generation bench-languages bench-memory bench-retrieval clean
+.PHONY: demo test check docs bench-expansion bench-finetuning bench-generation bench-languages bench-memory bench-retrieval clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python fixtures/demo.py
@@ -27,6 +27,9 @@ bench-generation: $(VENV)/.developing
 # COLLECTION=DIR has docs.LANG.jsonl, queries.LANG.jsonl and qrels.tsv; OUT=DIR keeps what was generated.
 bench-expansion: $(VENV)/.developing
 	$(BIN)/python benchmarks/expansion.py --collection "$(COLLECTION)" --out "$(or $(OUT),/tmp/xqe-expansion)" $(BENCH)
+
+bench-finetuning: $(VENV)/.developing
+	$(BIN)/python benchmarks/finetuning.py $(BENCH)
 
 # DEBDESC=DIR is the collection; ANSERINI=JAR and JAVA=PROGRAM compute Lucene's side too.
 bench-languages: $(VENV)/.developing

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from xqe.atomic import replaced, sha256
 from xqe.engines.llama.settings import BASE_SHA256
 from xqe.errors import InputError, MissingExtraError, XqeError
-from xqe.finetune.architectures import MATRICES, OUTPUT, Base, base_at
+from xqe.finetune.architectures import MATRICES, OUTPUT, Dimensions, base_at
 from xqe.finetune.peftconfig import LoraConfig, read_config
 from xqe.finetune.weights import Matrix, Weights, read_weights
 from xqe.gguf import DamagedError, check_gguf, read_metadata
@@ -206,7 +206,7 @@ def base_named(config: LoraConfig) -> str:
     return config.base
 
 
-def _base_of(config: LoraConfig, base: str | Path | None) -> Base:
+def _base_of(config: LoraConfig, base: str | Path | None) -> Dimensions:
     """The base model that was given, else the one that the adapter names."""
     if base is not None:
         return base_at(base)
@@ -220,7 +220,7 @@ def _base_of(config: LoraConfig, base: str | Path | None) -> Base:
 # ---------------------------------------------------------------- from PEFT's names to llama.cpp's
 
 
-def _pairs(weights: Weights, config: LoraConfig, base: Base) -> tuple[list[_Pair], tuple[str, ...]]:
+def _pairs(weights: Weights, config: LoraConfig, base: Dimensions) -> tuple[list[_Pair], tuple[str, ...]]:
     """The pairs of matrices in the order of their places, and the modules that are left out.
 
     Raises XqeError for a tensor that is part of no pair, or of one that llama.cpp does not apply.
@@ -269,7 +269,7 @@ def _halves(weights: Weights) -> dict[str, dict[str, str]]:
     return halves
 
 
-def _place(module: str, base: Base, where: Path) -> tuple[str, tuple[int | None, int | None]]:
+def _place(module: str, base: Dimensions, where: Path) -> tuple[str, tuple[int | None, int | None]]:
     """llama.cpp's name of a module's matrix, and the extents of its output and input.
 
     Raises XqeError for a module that llama.cpp has none for, or the base.
@@ -297,7 +297,7 @@ def _place(module: str, base: Base, where: Path) -> tuple[str, tuple[int | None,
     return f"blk.{int(found['number'])}.{name}", (base.extents.get(rows), base.extents.get(columns))
 
 
-def _check_output(base: Base, module: str, where: Path) -> None:
+def _check_output(base: Dimensions, module: str, where: Path) -> None:
     """Raise XqeError unless the base has an output matrix that is not also its embeddings."""
     if base.own_output:
         return
@@ -347,7 +347,7 @@ def _common_alpha(pairs: Sequence[_Pair]) -> np.float32:
     return counts.most_common(1)[0][0] if counts else np.float32(1)
 
 
-def _matrices(weights: Weights, pair: _Pair, base: Base, alpha: np.float32) -> tuple[Matrix, Matrix]:
+def _matrices(weights: Weights, pair: _Pair, base: Dimensions, alpha: np.float32) -> tuple[Matrix, Matrix]:
     """A and B of a pair, B with its rows in llama.cpp's order and with the pair's part of an alpha of its own."""
     a, b = weights.matrix(pair.a), weights.matrix(pair.b)
     heads = {"attn_q": base.heads, "attn_k": base.key_heads}.get(pair.place.rpartition(".")[2])
@@ -378,7 +378,7 @@ def _stored(values: Matrix, type: str, where: Path, name: str) -> NDArray[Any]:
 # ---------------------------------------------------------------- metadata
 
 
-def _provenance(folder: Path, base: Base) -> dict[str, str]:
+def _provenance(folder: Path, base: Dimensions) -> dict[str, str]:
     named = {
         "general.name": folder.resolve().name,
         "general.base_model.0.name": base.name,

@@ -66,7 +66,7 @@ OUTPUT = ("output", "vocabulary", "embedding")
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class Dimensions:
     """What an adapter's base model is made of.
 
     name: for people. layers: how many. heads, key_heads: of attention. extents: of the matrices, by the names that
@@ -84,7 +84,7 @@ class Base:
     file: Path | None = None
 
 
-def base_at(base: str | Path, revision: str | None = None) -> Base:
+def base_at(base: str | Path, revision: str | None = None) -> Dimensions:
     """Describe a base model; only its configuration is read.
 
     base: a checkpoint folder with a config.json, a GGUF file, a name of xqe's table, or the hub's OWNER/NAME of a
@@ -125,7 +125,7 @@ def _cached(repository: str, revision: str) -> Path | None:
 # ---------------------------------------------------------------- from a checkpoint
 
 
-def _checkpoint(path: Path, name: str) -> Base:
+def _checkpoint(path: Path, name: str) -> Dimensions:
     """Read a config.json. Raises InputError."""
     given = read_object(path, "give the folder of a checkpoint, which has one")
     text = given.get("text_config")
@@ -155,7 +155,7 @@ def _checkpoint(path: Path, name: str) -> Base:
         "vocabulary": number("vocab_size"),
     }
     own_output = architecture.own_output and not whole.get("tie_word_embeddings", False)
-    return Base(architecture, name, number("num_hidden_layers"), heads, key_heads, extents, own_output)
+    return Dimensions(architecture, name, number("num_hidden_layers"), heads, key_heads, extents, own_output)
 
 
 def read_object(path: Path, hint: str) -> dict[str, Any]:
@@ -174,7 +174,7 @@ def read_object(path: Path, hint: str) -> dict[str, Any]:
 # ---------------------------------------------------------------- from a GGUF file
 
 
-def _gguf(path: Path, name: str) -> Base:
+def _gguf(path: Path, name: str) -> Dimensions:
     """Read the metadata of a GGUF file. Raises XqeError."""
     general = _metadata(path, "general.architecture", "general.type")
     if general.get("general.type", "model") != "model":
@@ -208,7 +208,7 @@ def _gguf(path: Path, name: str) -> Base:
     if "feed_forward_length" in values:
         extents["feed_forward"] = values["feed_forward_length"]
     own_output = None if row.own_output else False
-    return Base(row, name, values["block_count"], heads, key_heads, extents, own_output, path)
+    return Dimensions(row, name, values["block_count"], heads, key_heads, extents, own_output, path)
 
 
 def _metadata(path: Path, *keys: str) -> Mapping[str, Any]:

@@ -153,7 +153,7 @@ def run(
     resumed = last_checkpoint(folder)
     transformers.set_seed(settings.seed)
     with quiet():
-        model = _adapted(load_model(base, place.dtype, config), settings)
+        model = adapted(load_model(base, place.dtype, config), settings)
         trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
         with _saved(model, base, checkpoints / "fresh") as fresh:
             on_fresh(fresh)
@@ -166,7 +166,7 @@ def run(
             args=arguments,
             train_dataset=list(train),
             eval_dataset=list(validation) or None,
-            data_collator=_pack,
+            data_collator=pack,
             callbacks=[_Watch(on_step, settings.save_steps)],
         )
         trainer.remove_callback(transformers.PrinterCallback)
@@ -205,8 +205,8 @@ def _shape(config: Any, pairs: Sequence[Encoded], settings: Settings, place: Pla
     with quiet(), torch.device("meta"):
         empty = transformers.AutoModelForCausalLM.from_config(config)
         weights = sum(weight.numel() for weight in empty.parameters())
-        adapted = _adapted(empty, settings)
-        trained = sum(weight.numel() for weight in adapted.parameters() if weight.requires_grad)
+        with_adapter = adapted(empty, settings)
+        trained = sum(weight.numel() for weight in with_adapter.parameters() if weight.requires_grad)
     lengths = sorted((len(pair) for pair in pairs), reverse=True)
     answers = sorted((len(pair.answer) for pair in pairs), reverse=True)
     text = config.get_text_config()
@@ -224,7 +224,7 @@ def _shape(config: Any, pairs: Sequence[Encoded], settings: Settings, place: Pla
     return next((shape for shape in shapes if shape.needed.total <= _SHARE_OF_MEMORY * place.free), shapes[-1])
 
 
-def _adapted(model: Any, settings: Settings) -> Any:
+def adapted(model: Any, settings: Settings) -> Any:
     """The model with a fresh adapter. Raises XqeError for targets that it does not have."""
     targets = settings.targets[0] if settings.targets == ("all-linear",) else list(settings.targets)
     config = peft.LoraConfig(
@@ -291,7 +291,7 @@ def total_steps(settings: Settings, pairs: int) -> int:
     return settings.steps or max(1, math.ceil(settings.epochs * math.ceil(pairs / settings.batch)))
 
 
-def _pack(pairs: Sequence[Encoded]) -> dict[str, Any]:
+def pack(pairs: Sequence[Encoded]) -> dict[str, Any]:
     """Pairs as one row without padding, shape (1, tokens); positions that begin anew keep them apart."""
     ids: list[int] = []
     labels: list[int] = []
@@ -307,11 +307,21 @@ def _pack(pairs: Sequence[Encoded]) -> dict[str, Any]:
     }
 
 
-class AnswerTrainer(transformers.Trainer):  # type: ignore[misc]
-    """A Trainer whose loss is the mean over all answer tokens of a step, whichever pairs they are in.
+def answer_loss(model: Any, inputs: dict[str, Any]) -> tuple[Any, int]:
+    """The summed loss over the answer tokens of packed pairs, and how many they are.
 
     Logits are computed for the answers only: with vocabularies of 260,000 they are most of the memory and of the time.
     """
+    labels = inputs["labels"][0, 1:]
+    kept = (labels != _IGNORED).nonzero().squeeze(-1)
+    logits = model(
+        input_ids=inputs["input_ids"], position_ids=inputs["position_ids"], logits_to_keep=kept, use_cache=False
+    ).logits
+    return torch.nn.functional.cross_entropy(logits[0].float(), labels[kept], reduction="sum"), len(kept)
+
+
+class AnswerTrainer(transformers.Trainer):  # type: ignore[misc]
+    """A Trainer whose loss is the mean over all answer tokens of a step, whichever pairs they are in."""
 
     loss_is_scaled_for_ga = True
 
@@ -322,17 +332,8 @@ class AnswerTrainer(transformers.Trainer):  # type: ignore[misc]
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        total, count = self._loss(model, inputs)
+        total, count = answer_loss(model, inputs)
         return total / (num_items_in_batch if num_items_in_batch is not None else count)
-
-    def _loss(self, model: Any, inputs: dict[str, Any]) -> tuple[Any, int]:
-        """The summed loss over the answer tokens, and how many they are."""
-        labels = inputs["labels"][0, 1:]
-        kept = (labels != _IGNORED).nonzero().squeeze(-1)
-        logits = model(
-            input_ids=inputs["input_ids"], position_ids=inputs["position_ids"], logits_to_keep=kept, use_cache=False
-        ).logits
-        return torch.nn.functional.cross_entropy(logits[0].float(), labels[kept], reduction="sum"), len(kept)
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Mean loss over all answer tokens of the validation pairs; the Trainer's own is one of means of batches."""
@@ -341,7 +342,7 @@ class AnswerTrainer(transformers.Trainer):  # type: ignore[misc]
         with torch.no_grad():
             for batch in self.get_eval_dataloader():
                 with self.accelerator.autocast():
-                    loss, tokens = self._loss(self.model, self._prepare_inputs(batch))
+                    loss, tokens = answer_loss(self.model, self._prepare_inputs(batch))
                 total, count = total + float(loss), count + tokens
         metrics = {"eval_loss": total / count}
         self.log(metrics)
