@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ import pytest
 import safetensors.torch
 import torch
 import transformers
-from conftest import Run, command
+from conftest import Run, command, records
 from random_models import make
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+from xqe.engines.llama import binding
+from xqe.engines.llama.settings import Settings as LlamaSettings
 from xqe.finetune import conduct, training
+from xqe.finetune.comparing import llama_logits
 from xqe.gguf import check_gguf, read_metadata
 
 pytestmark = pytest.mark.xdist_group("model")  # torch beside a real model would slow both down
@@ -156,6 +160,31 @@ def test_plain_texts_are_trained_on_as_they_are(xqe: Run, checkpoint: Path, tmp_
     data = json.loads((out / "training.json").read_text())["data"]
     assert data["tokens_learnt"] == sum(len(line["completion"]) for line in lines)  # a token a byte, and no more
     assert data["validation"] == 1
+
+
+def test_the_embedded_model_is_trained_from_its_gguf_file(xqe: Run, tiny_path: Path, tmp_path: Path) -> None:
+    """The loss before training is what llama.cpp's own logits make it, and what was trained changes what it writes."""
+    prompt, passage = "Question: what is tea\nPassage:", " Tea is a hot drink made of leaves.\n"
+    pairs = write(tmp_path / "pairs.jsonl", [{"prompt": prompt, "completion": passage}])
+    out = tmp_path / "out"
+    options = ("--steps", "4", "--batch", "1", "--learning-rate", "0.0005", "--warmup", "0", "--dropout", "0", "--quiet")
+    done = xqe("finetune", "train", pairs, "--model", str(tiny_path), "--out", str(out), *options)
+    assert done.returncode == 0, done.stderr
+    losses = log_of(out, "loss")
+    with closing(binding.Model(str(tiny_path), LlamaSettings(cache_type="f32"), gpu_layers=0)) as model:
+        start = len(model.vocabulary.tokenize(prompt, True, False))
+        ids = [int(token) for token in model.vocabulary.tokenize(prompt + passage, True, False)]
+        [logits] = llama_logits(model, [ids])
+    chances = torch.tensor(logits).log_softmax(-1)
+    expected = -sum(float(chances[at - 1, ids[at]]) for at in range(start, len(ids))) / (len(ids) - start)
+    assert losses[0] == pytest.approx(expected, abs=0.1)  # llama.cpp rounds activations to 8 bits
+    assert losses[-1] < losses[0] - 0.3
+    asked = ("expand", "what is tea", "--lang", "en", "--model", str(tiny_path), "--shots", "0", "--max-tokens", "12")
+    plain, adapted = (xqe(*asked, *more) for more in ((), ("--lora", str(out / "adapter.gguf"))))
+    assert adapted.returncode == 0, adapted.stderr
+    assert "trained on another" not in adapted.stderr
+    assert records(adapted)[0]["passages"] != records(plain)[0]["passages"]
+    assert records(adapted)[0]["steps"][-1]["lora"][0]["sha256"] == json.loads(done.stdout)["sha256"]
 
 
 # ---------------------------------------------------------------- stopping and going on
