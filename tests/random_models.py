@@ -23,7 +23,7 @@ VOCABULARY = 3 + BYTES + 5  # <unk>, <s>, </s>, every byte, and some that fill i
 EMBEDDING, FEED_FORWARD, LAYERS, HEADS, KEY_HEADS = 64, 96, 4, 4, 2
 WINDOW = 6  # tokens that a layer with a sliding window sees: fewer than the texts of the tests have
 
-_COMMON = {
+COMMON = {
     "vocab_size": VOCABULARY,
     "hidden_size": EMBEDDING,
     "intermediate_size": FEED_FORWARD,
@@ -122,7 +122,7 @@ def make(kind: str, folder: Path, seed: int = 0, **options: Any) -> Made:
     """Write a model of random weights as a checkpoint and as a GGUF file of 32-bit floats."""
     row = KINDS[kind]
     torch.manual_seed(seed)
-    config = getattr(transformers, row.config)(**{**_COMMON, **row.options, **options})
+    config = getattr(transformers, row.config)(**{**COMMON, **row.options, **options})
     model = AUTO.from_config(config, dtype=torch.float32)
     with torch.no_grad():
         for name, values in model.named_parameters():

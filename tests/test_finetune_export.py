@@ -574,7 +574,7 @@ def test_a_base_that_is_another_one_is_refused(
     refused(lora, tmp_path, "no such file", tmp_path / "none.gguf")
     refused(lora, tmp_path, "config.json: no such file", lora)
     adapter = export(lora, tmp_path / "adapter.gguf").path
-    refused(lora, tmp_path, "it is no model but a adapter", adapter)
+    refused(lora, tmp_path, "is no model but of the type adapter", adapter)
     for text, reason in (
         ('{"model_type": "gpt2"}', 'a model of type "gpt2"; adapters can be exported for the types gemma, '),
         ('{"model_type": "llama"}', '"num_attention_heads" is missing'),
@@ -729,6 +729,7 @@ def test_the_command_fails_before_it_begins(xqe: Run, lora: Path, tmp_path: Path
         (("--text", "a"), "--text has no effect without --compare"),
         (("--tolerance", "0.1"), "--tolerance has no effect without --compare"),
         (("--compare", str(tmp_path / "none.gguf")), "no such file"),
+        (("--compare", "tiny", "--tolerance", "nan"), "--tolerance nan is no finite number"),
         (("--base", str(tmp_path)), "config.json: no such file"),
     ):
         done = xqe("finetune", "export", str(lora), "--out", str(out), *options)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -12,18 +14,27 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import gguf
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 import transformers
 from conftest import Run, command, records
-from random_models import make
+from random_models import AUTO, COMMON, KINDS, WINDOW, make
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from xqe.engines.llama import binding
+from xqe.engines.llama.chat import Turn
 from xqe.engines.llama.settings import Settings as LlamaSettings
+from xqe.errors import XqeError
 from xqe.finetune import conduct, training
+from xqe.finetune.base import find_base
 from xqe.finetune.comparing import llama_logits
+from xqe.finetune.library import quiet
+from xqe.finetune.pairs import Pair
+from xqe.finetune.settings import Device, Settings
+from xqe.finetune.tokenizing import Encoded, encode
 from xqe.gguf import check_gguf, read_metadata
 
 pytestmark = pytest.mark.xdist_group("model")  # torch beside a real model would slow both down
@@ -167,7 +178,19 @@ def test_the_embedded_model_is_trained_from_its_gguf_file(xqe: Run, tiny_path: P
     prompt, passage = "Question: what is tea\nPassage:", " Tea is a hot drink made of leaves.\n"
     pairs = write(tmp_path / "pairs.jsonl", [{"prompt": prompt, "completion": passage}])
     out = tmp_path / "out"
-    options = ("--steps", "4", "--batch", "1", "--learning-rate", "0.0005", "--warmup", "0", "--dropout", "0", "--quiet")
+    options = (
+        "--steps",
+        "4",
+        "--batch",
+        "1",
+        "--learning-rate",
+        "0.0005",
+        "--warmup",
+        "0",
+        "--dropout",
+        "0",
+        "--quiet",
+    )
     done = xqe("finetune", "train", pairs, "--model", str(tiny_path), "--out", str(out), *options)
     assert done.returncode == 0, done.stderr
     losses = log_of(out, "loss")
@@ -185,6 +208,77 @@ def test_the_embedded_model_is_trained_from_its_gguf_file(xqe: Run, tiny_path: P
     assert "trained on another" not in adapted.stderr
     assert records(adapted)[0]["passages"] != records(plain)[0]["passages"]
     assert records(adapted)[0]["steps"][-1]["lora"][0]["sha256"] == json.loads(done.stdout)["sha256"]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "mistral with a window", "gemma3 with images"])
+def test_packed_pairs_do_not_see_each_other(kind: str) -> None:
+    """The summed loss of a pack is that of the pairs one by one, without positions or choice of logits."""
+    numbers = torch.Generator().manual_seed(0)
+    with quiet():
+        model = training.adapted(large(kind, numbers), Settings(dropout=0.0)).train()
+    for name, values in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(values, std=0.1, generator=numbers)
+    lengths = ((9, 7), (3, 12), (WINDOW, 1), (1, WINDOW + 3))
+    pairs = [Encoded(*(torch.randint(3, 259, (n,), generator=numbers).tolist() for n in both)) for both in lengths]
+    with torch.no_grad():
+        total, count = training.answer_loss(model, training.pack(pairs))
+        alone = 0.0
+        for pair in pairs:
+            ids = torch.tensor([[*pair.prompt, *pair.answer]])
+            images = {"token_type_ids": torch.zeros_like(ids)} if kind == "gemma3 with images" else {}
+            chances = model(input_ids=ids, **images).logits[0].log_softmax(-1)
+            alone -= sum(float(chances[at - 1, ids[0, at]]) for at in range(len(pair.prompt), len(pair)))
+    assert count == sum(len(pair.answer) for pair in pairs)
+    assert float(total) == pytest.approx(alone, rel=1e-4)
+
+
+def large(kind: str, numbers: torch.Generator) -> Any:
+    """A model whose random weights are large enough that what a token sees changes what it predicts."""
+    row = KINDS.get(kind, KINDS["mistral" if kind.startswith("mistral") else "gemma3_text"])
+    options = {**COMMON, **row.options, **({"sliding_window": WINDOW} if kind == "mistral with a window" else {})}
+    config = getattr(transformers, row.config)(**options)
+    if kind == "gemma3 with images":
+        sees = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+        sees |= {"image_size": 28, "patch_size": 14}
+        config = transformers.Gemma3Config(text_config=config.to_dict(), vision_config=sees, mm_tokens_per_image=1)
+    model = AUTO.from_config(config, dtype=torch.float32)
+    with torch.no_grad():
+        for name, values in model.named_parameters():
+            if "norm" not in name:
+                values.normal_(0.0, 0.15, generator=numbers)
+    return model
+
+
+def test_one_step_is_not_lost_to_the_warm_up(xqe: Run, checkpoint: Path, pairs: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert xqe(*arguments(pairs, checkpoint, out, "--steps", "1", "--quiet")).returncode == 0
+    assert log_of(out, "learning_rate") == [0.01]
+
+
+class Switching:
+    """A tokenizer of characters whose template trims texts and ends the prompt in a switch that answers do not have."""
+
+    name, is_chat = "switching", True
+
+    def tokens(self, text: str, begins: bool, special: bool) -> list[int]:
+        return [ord(character) for character in text]
+
+    def rendered(self, turns: Sequence[Turn], answered: bool) -> str:
+        return "".join(f"[{turn['content'].strip()}]" for turn in turns) + ("" if answered else "<quick>")
+
+    def is_end(self, token: int) -> bool:
+        return token == ord("]")
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def test_a_template_whose_prompt_ends_in_a_switch() -> None:
+    turns = ({"role": "user", "content": "tea?"}, {"role": "assistant", "content": " hot\n"})
+    encoded = encode(Pair("here", "train", turns), Switching())
+    assert "".join(map(chr, encoded.prompt)) == "[tea?]<quick>"
+    assert "".join(map(chr, encoded.answer)) == "hot]"
 
 
 # ---------------------------------------------------------------- stopping and going on
@@ -239,7 +333,136 @@ def test_a_run_goes_on_only_as_it_was_begun(xqe: Run, checkpoint: Path, pairs: s
     assert json.loads((out / "training.json").read_text())["data"]["train"] == 3
 
 
+def test_the_same_files_on_other_sides_are_other_data(xqe: Run, checkpoint: Path, tmp_path: Path) -> None:
+    out, seen = tmp_path / "out", write(tmp_path / "seen.jsonl", [chat(0), chat(1)])
+    unseen, steps = write(tmp_path / "unseen.jsonl", [chat(2)]), ("--steps", "1", "--quiet")
+    assert xqe(*arguments(seen, checkpoint, out, "--validation", unseen, *steps)).returncode == 0
+    other = xqe(*arguments(seen, checkpoint, out, unseen, *steps, "--resume"))
+    assert other.returncode == 2
+    assert "other contents of the data" in other.stderr
+
+
+def test_a_base_of_the_hub_is_known_by_its_name() -> None:
+    """Its files are not hashed."""
+    one, other = ({"base": {"sha256": {}, "place": f"someone/{name}"}} for name in ("one", "other"))
+    with pytest.raises(XqeError, match="other contents of the base"):
+        conduct._check_same(one, other, Settings(), Path("out"))
+
+
+def test_a_refusal_takes_nothing_away(xqe: Run, checkpoint: Path, pairs: str, tmp_path: Path) -> None:
+    """Neither the adapter that is there, nor the folder from the next run."""
+    done, new = tmp_path / "done", tmp_path / "new"
+    assert xqe(*arguments(pairs, checkpoint, done, "--steps", "1", "--quiet")).returncode == 0
+    before = {path.name: path.read_bytes() for path in done.iterdir() if path.name != conduct.LOCK}
+    for out, more in ((done, ("--force",)), (new, ())):
+        refused = xqe(*arguments(pairs, checkpoint, out, "--steps", "1", "--targets", "nothing", *more))
+        assert refused.returncode == 2
+    assert {path.name: path.read_bytes() for path in done.iterdir() if path.name in before} == before
+    assert xqe(*arguments(pairs, checkpoint, new, "--steps", "1", "--quiet")).returncode == 0
+
+
+def test_a_run_begun_anew_leaves_no_other_adapter_beside_its_record(
+    checkpoint: Path, pairs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, base = tmp_path / "out", find_base(str(checkpoint))
+    settings = Settings(steps=1, device=Device.CPU, threads=1)
+    conduct.train(base, [pairs], [], settings, out, False, lambda *_: None)
+    assert (out / conduct.GGUF).exists()
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        conduct.train(base, [pairs], [], settings, out, True, stop)
+    assert json.loads((out / conduct.RECORD).read_text())["state"] == "running"
+    assert not (out / conduct.GGUF).exists()
+
+
+@pytest.mark.parametrize("blocks", [40, 250])
+def test_a_disk_that_is_full(blocks: int, checkpoint: Path, pairs: str, tmp_path: Path) -> None:
+    """The adapter does not fit, or what the optimiser remembers; for a limit on files' sizes, which is as good."""
+    limit = 1024 * blocks
+    done = subprocess.run(
+        command(*arguments(pairs, checkpoint, tmp_path / "out", "--steps", "2", "--save-steps", "1", "--quiet")),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        capture_output=True,
+        text=True,
+    )
+    assert f"{tmp_path / 'out'}: " in refusal(done)
+    assert "make room" in done.stderr
+
+
 # ---------------------------------------------------------------- what is refused
+
+
+def test_what_is_left_out_for_its_length_is_said(xqe: Run, checkpoint: Path, tmp_path: Path) -> None:
+    long = chat(8, "validation")
+    long["messages"][-1]["content"] = "a " * 100
+    pairs = write(tmp_path / "pairs.jsonl", [chat(0), long])
+    done = xqe(*arguments(pairs, checkpoint, tmp_path / "out", "--steps", "1", "--max-length", "100"))
+    assert "1 pair to train on, 0 to validate, 1 left out for their length" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--epochs", "nan"), "--epochs nan is no finite number"),
+        (("--learning-rate", "nan"), "--learning-rate nan"),
+        (("--alpha", "inf"), "--alpha inf"),
+        (("--seed", str(2**32)), "the greatest is 4294967295"),
+        (("--targets", ","), "--targets names no layer"),
+        (("--targets", "all-linear,q_proj"), "give it alone"),
+        (("--targets", "q_proj,nonsense"), "--targets nonsense: the model has no such layer"),
+        (("--validation", "-"), "-: pairs are read from files"),
+    ],
+    ids=lambda one: " ".join(one) if isinstance(one, tuple) else None,
+)
+def test_options_that_make_no_run(
+    options: tuple[str, ...], said: str, xqe: Run, checkpoint: Path, pairs: str, tmp_path: Path
+) -> None:
+    assert said in refusal(xqe(*arguments(pairs, checkpoint, tmp_path / "out", *options)))
+
+
+def test_a_file_that_is_given_twice(xqe: Run, checkpoint: Path, pairs: str, tmp_path: Path) -> None:
+    """What is validated on must not be trained on."""
+    line = refusal(xqe(*arguments(pairs, checkpoint, tmp_path / "out", "--validation", pairs)))
+    assert f"{pairs}: given twice" in line
+
+
+def test_a_pipe_of_pairs(xqe: Run, checkpoint: Path, pairs: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert "read from files" in refusal(xqe(*arguments(str(tmp_path / "pipe"), checkpoint, tmp_path / "out")))
+
+
+def test_an_adapter_as_the_base(xqe: Run, pairs: str, tmp_path: Path) -> None:
+    writer = gguf.GGUFWriter(tmp_path / "adapter.gguf", "llama")
+    writer.add_type("adapter")
+    writer.add_tensor("blk.0.attn_q.weight.lora_a", np.zeros((1, 4), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    line = refusal(xqe(*arguments(pairs, tmp_path / "adapter.gguf", tmp_path / "out")))
+    assert "is no model but of the type adapter" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("model.safetensors", b"cut off", "transformers cannot load it"),
+        ("tokenizer.json", b"{}", "its tokenizer cannot be loaded"),
+        ("config.json", {"quantization_config": {"quant_method": "gptq", "bits": 4}}, "transformers cannot load it"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_loaded(
+    name: str, content: Any, said: str, xqe: Run, checkpoint: Path, pairs: str, tmp_path: Path
+) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(checkpoint, base)
+    if isinstance(content, dict):
+        content = json.dumps(json.loads((base / name).read_text()) | content).encode()
+    (base / name).write_bytes(content)
+    assert said in refusal(xqe(*arguments(pairs, base, tmp_path / "out")))
 
 
 def refusal(done: subprocess.CompletedProcess[str]) -> str:
@@ -311,10 +534,6 @@ def test_a_folder_with_other_files(xqe: Run, checkpoint: Path, pairs: str, tmp_p
 def test_memory_that_cannot_suffice(
     checkpoint: Path, pairs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from xqe.errors import XqeError
-    from xqe.finetune.base import find_base
-    from xqe.finetune.settings import Settings
-
     def load(*_: Any) -> None:
         raise AssertionError("weights were read")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -164,6 +165,7 @@ def data(
     from xqe.finetune.candidates import Plan
     from xqe.finetune.prompting import Prompting
 
+    _check_number(validation_share, "--validation-share")
     if validation is not None:
         _check_file(validation, "--validation")
         if not validation_share:
@@ -258,6 +260,12 @@ def _counting(model: str | None) -> Iterator[tuple[bool, Count]]:
         yield tokenizer.is_chat, lambda text: len(tokenizer.tokens(text, False, False))
     finally:
         tokenizer.close()
+
+
+def _check_number(value: float, option: str) -> None:
+    """Raise XqeError for what is a float and no number, which a range lets through."""
+    if not math.isfinite(value):
+        raise XqeError(f"{option} {value} is no finite number", "give another")
 
 
 def _check_file(path: Path, option: str) -> None:
@@ -363,6 +371,8 @@ def export(
         for option, value in (("--text", text), ("--tolerance", tolerance)):
             if value is not None:
                 raise XqeError(f"{option} has no effect without --compare", "leave it out, or name a model to compare")
+    if tolerance is not None:
+        _check_number(tolerance, "--tolerance")
     model = None if compare is None else models.resolve(compare)
     source = base or base_named(read_config(folder))
     if model is not None:

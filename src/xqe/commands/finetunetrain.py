@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -138,7 +138,7 @@ def train(
     """Train a LoRA adapter on pairs, by the loss on the passages alone.
 
     Writes to DIR the adapter as PEFT has it, adapter.gguf for "xqe expand --lora", and the record training.json; and to
-    stdout a summary as JSON. The defaults are QLoRA's (Dettmers et al. 2023), but for rank and alpha.
+    stdout a summary as JSON. Most defaults are QLoRA's (Dettmers et al. 2023).
     """
     if resume and force:
         raise XqeError("--resume goes on and --force begins anew", "give one of them")
@@ -171,8 +171,7 @@ def train(
     from xqe.finetune import pairs
     from xqe.finetune.base import find_base
 
-    if "-" in files:
-        raise XqeError("pairs are read from files, since a run that is gone on with reads them again", "name a file")
+    _check_files([*files, *(validation or [])])
     base = find_base(model)
     pairs.read_pairs(files)
     if validation:
@@ -183,10 +182,25 @@ def train(
 
     conduct.check_folder(out, resume, force)
     with _progress(quiet) as on_step:
-        record = conduct.train(base, files, validation or [], settings, out, force, on_step)
+        record = conduct.train(
+            base, files, validation or [], settings, out, force, on_step, (lambda _: None) if quiet else say
+        )
     jsonl.write(jsonl.dumps(_summary(record, out)))
     if not quiet:
         say(f"use it with: xqe expand --model {model} --lora {out / conduct.GGUF}")
+
+
+def _check_files(files: Sequence[str]) -> None:
+    """Raise XqeError for what can be read but once, and for a file that is given twice."""
+    places = [Path(file).resolve() for file in files]
+    for file, place in zip(files, places, strict=True):
+        given = Path(file)
+        if file == "-" or (given.exists() and not given.is_file() and not given.is_dir()):
+            raise XqeError(
+                f"{file}: pairs are read from files, since a run that is gone on with reads them again", "name a file"
+            )
+        if places.count(place) > 1:
+            raise XqeError(f"{file}: given twice", "leave one out; --epochs goes over the pairs more often")
 
 
 def _check_libraries() -> None:

@@ -178,7 +178,9 @@ def _gguf(path: Path, name: str) -> Dimensions:
     """Read the metadata of a GGUF file. Raises XqeError."""
     general = _metadata(path, "general.architecture", "general.type")
     if general.get("general.type", "model") != "model":
-        raise XqeError(f"{path}: it is no model but a {general['general.type']}", "give the model it was made for")
+        raise XqeError(
+            f"{path}: is no model but of the type {general['general.type']}", "give the model it was made for"
+        )
     kind = str(general.get("general.architecture"))
     row = _BY_NAME.get(kind)
     if row is None:

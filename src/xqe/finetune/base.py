@@ -69,7 +69,10 @@ def find_base(text: str) -> Base:
         if text.count("/") == 1 and not text.startswith((".", "~", "/")) and not text.endswith(".gguf"):
             return Base(text.split("/")[1], Kind.HUB, text, "")
         raise
-    architecture = str(read_metadata(found.path, "general.architecture").get("general.architecture", ""))
+    metadata = read_metadata(found.path, "general.architecture", "general.type")
+    if (kind := metadata.get("general.type", "model")) != "model":
+        raise XqeError(f"{text}: is no model but of the type {kind}", "name the model that is to be trained")
+    architecture = str(metadata.get("general.architecture", ""))
     if architecture not in FROM_GGUF:
         raise XqeError(
             f"{text}: transformers cannot train {architecture or 'it'} from a GGUF file",

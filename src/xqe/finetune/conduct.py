@@ -85,7 +85,9 @@ def check_folder(folder: Path, resume: bool, force: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise XqeError(f"{folder}: is a file", "give a folder to --out")
     said = record_of(folder)
-    holds = {entry.name for entry in folder.iterdir()} - {LOCK} if folder.exists() else set()
+    holds = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
+    if LOCK in holds:  # of a run that was refused, or killed before it began
+        holds -= {LOCK, training.CHECKPOINTS}
     if said is None and holds:
         raise XqeError(f"{folder}: holds other files, so it is not the folder of a training run", "give another folder")
     if said is not None and not resume and not force:
@@ -114,9 +116,11 @@ def train(
     folder: Path,
     force: bool,
     on_step: Callable[[Step, int], None],
+    tell: Callable[[str], None] = lambda _text: None,
 ) -> Json:
     """Train in a folder that `check_folder` has allowed, going on with what is there unless `force`; return the record.
 
+    tell: called with what is trained on, in a line, once nothing speaks against the run; only then the folder is its.
     Raises XqeError for what cannot be trained, as early as it is known, and for a run that was begun with other data,
     another base or other settings.
     """
@@ -141,10 +145,16 @@ def train(
         elif (folder / training.CHECKPOINTS).exists():
             shutil.rmtree(folder / training.CHECKPOINTS)
         started = (before or {}).get("started") or atomic.now()
-        _write(folder, {**begun, "state": _RUNNING, "started": started})
-        trained = training.run(
-            base, data.train, data.validation, settings, folder, lambda fresh: _check_export(base, fresh), on_step
-        )
+
+        def begin(fresh: Path) -> None:
+            _check_export(base, fresh)
+            if before is None:
+                for name in (*training.ADAPTER_FILES, GGUF):
+                    (folder / name).unlink(missing_ok=True)  # of the run that was here
+            _write(folder, {**begun, "state": _RUNNING, "started": started})
+            tell(describe(data.json()))
+
+        trained = training.run(base, data.train, data.validation, settings, folder, begin, on_step)
         record = {**begun, "state": _DONE, "started": started, **_came_of(trained, before)}
         record["files"] = _exported(base, folder)
         _write(folder, record)
@@ -155,8 +165,8 @@ def train(
 def _check_same(before: Json, begun: Json, settings: Settings, folder: Path) -> None:
     """Raise XqeError if the run in the folder was begun with anything else that decides what is learnt."""
     parts = {
-        "the base": [said.get("base", {}).get("sha256") for said in (before, begun)],
-        "the data": [[one["sha256"] for one in said.get("data", {}).get("files", [])] for said in (before, begun)],
+        "the base": [_identity(said.get("base", {})) for said in (before, begun)],
+        "the data": [_contents(said.get("data", {})) for said in (before, begun)],
     }
     for name, (old, new) in parts.items():
         if old != new:
@@ -168,6 +178,16 @@ def _check_same(before: Json, begun: Json, settings: Settings, folder: Path) -> 
                 f"{folder}: was begun with {name.replace('_', ' ')} {old}, not {new}",
                 "give the same options, or begin anew with --force",
             )
+
+
+def _identity(base: Json) -> Any:
+    """What a base is known by: its hashes, or its name on the hub, whose files are not hashed."""
+    return base.get("sha256") or base.get("place")
+
+
+def _contents(data: Json) -> list[Any]:
+    """The hashes of the files, and how many pairs are on each side: the same files may be given for either."""
+    return [[one["sha256"] for one in data.get("files", [])], *(data.get(side) for side in (TRAIN, VALIDATION))]
 
 
 def _came_of(trained: Trained, before: Json | None) -> Json:

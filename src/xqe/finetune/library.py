@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import warnings
 from collections.abc import Iterator
@@ -16,12 +17,13 @@ try:
     import accelerate
     import gguf
     import peft
+    import safetensors
     import torch
     import transformers
 except ImportError as missing:
     raise MissingExtraError(f"training needs {missing.name}", "finetune") from None
 
-__all__ = ["peft", "quiet", "silent", "torch", "transformers", "versions"]
+__all__ = ["peft", "quiet", "safetensors", "silent", "torch", "transformers", "versions"]
 
 
 def versions() -> dict[str, str]:
@@ -44,12 +46,16 @@ def quiet() -> Iterator[None]:
     verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
     log.set_verbosity_error()
     log.disable_progress_bar()
+    hub = logging.getLogger("huggingface_hub")  # which tells of every try again
+    level = hub.level
+    hub.setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         log.set_verbosity(verbosity)
+        hub.setLevel(level)
         if bars:
             log.enable_progress_bar()
 

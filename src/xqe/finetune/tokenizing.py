@@ -12,6 +12,8 @@ from xqe.errors import InputError, XqeError
 from xqe.finetune.base import Base, Kind
 from xqe.finetune.pairs import Pair
 
+NOT_ON_HUB = "check the name and the network, or give the folder of a checkpoint"
+
 
 class Tokenizer(Protocol):
     """A base model's own tokenizer and chat template.
@@ -73,10 +75,11 @@ class HubTokenizer:
         with quiet():
             try:
                 self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(base.place)
-            except (OSError, ValueError) as error:
+            except Exception as error:  # of every kind, as a damaged tokenizer.json may hold anything
+                is_there = base.kind is Kind.FOLDER
                 raise InputError(
                     f"{base.place}: its tokenizer cannot be loaded ({first_line(error)})",
-                    "a checkpoint has tokenizer.json beside its weights",
+                    "a checkpoint has tokenizer.json beside its weights" if is_there else NOT_ON_HUB,
                 ) from None
         self.is_chat = bool(self._tokenizer.chat_template)
         self._bos = self._tokenizer.bos_token or ""
@@ -153,6 +156,7 @@ def encode(pair: Pair, tokenizer: Tokenizer) -> Encoded:
     whole = tokenizer.rendered(pair.turns, answered=True)
     answer = pair.turns[-1]["content"]
     if not whole.startswith(prompt):  # templates that end the prompt in a switch, say for thinking
+        answer = answer.strip()  # as templates have it
         _, found, end = whole.rpartition(answer)
         if not found:
             raise XqeError(f"the chat template of {tokenizer.name} does not show the answer", "use another checkpoint")

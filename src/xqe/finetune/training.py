@@ -15,9 +15,9 @@ from xqe.atomic import replace
 from xqe.errors import ModelError, XqeError
 from xqe.finetune import memory
 from xqe.finetune.base import Base, Kind, check_architecture
-from xqe.finetune.library import peft, quiet, silent, torch, transformers
-from xqe.finetune.settings import MICRO_BATCH, VALIDATIONS, Device, Dtype, Schedule, Settings
-from xqe.finetune.tokenizing import Encoded, first_line
+from xqe.finetune.library import peft, quiet, safetensors, silent, torch, transformers
+from xqe.finetune.settings import ALL_LINEAR, MICRO_BATCH, VALIDATIONS, Device, Dtype, Schedule, Settings
+from xqe.finetune.tokenizing import NOT_ON_HUB, Encoded, first_line
 from xqe.machine import available_cores, available_memory
 
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
@@ -27,6 +27,9 @@ SECONDS_BETWEEN_CHECKPOINTS = 300
 _IGNORED = -100
 _RECOMPUTE = {"off": (False,), "on": (True,), "auto": (False, True)}
 _SHARE_OF_MEMORY = 0.9  # the estimate is one
+_NO_MEMORY = "DefaultCPUAllocator"  # what torch says on a CPU
+_NOT_WRITTEN = ("PytorchStreamWriter", "inline_container")  # and where a file cannot be written
+_LESS_MEMORY = "go on with --resume and --gradient-checkpointing on, or begin anew with --micro-batch 1"
 _NOT_LANGUAGE = r".*(vision|multi_modal|audio).*"  # what a model has besides its language model is left alone
 
 Step = dict[str, float]
@@ -98,7 +101,7 @@ def load_model(base: Base, dtype: str = "float32", config: Any = None) -> Any:
             model = transformers.AutoModelForCausalLM.from_pretrained(
                 **base.source(), **({"config": config} if config else {}), dtype=getattr(torch, dtype)
             )
-        except (OSError, ValueError, RuntimeError, NotImplementedError) as error:
+        except Exception as error:  # of every kind: a file that is cut, a package that a quantized checkpoint needs
             raise ModelError(
                 f"{base.place}: transformers cannot load it ({first_line(error)})", _advice(base)
             ) from None
@@ -113,7 +116,7 @@ def load_config(base: Base) -> Any:
     with quiet(), silent():
         try:
             config = transformers.AutoConfig.from_pretrained(**base.source())
-        except (OSError, ValueError, NotImplementedError) as error:
+        except Exception as error:  # of every kind, as the keys of a configuration may be anything
             raise ModelError(
                 f"{base.place}: transformers cannot read its configuration ({first_line(error)})", _advice(base)
             ) from None
@@ -124,7 +127,7 @@ def load_config(base: Base) -> Any:
 
 def _advice(base: Base) -> str:
     if base.kind is Kind.HUB:
-        return "check the name and the network, or give the folder of a checkpoint"
+        return NOT_ON_HUB
     return "give the folder of another checkpoint"
 
 
@@ -147,12 +150,12 @@ def run(
     if place.device == "cpu":
         torch.set_num_threads(settings.threads or available_cores())
     config = load_config(base)
-    shape = _shape(config, (*train, *validation), settings, place)
+    shape = _shape(base, config, (*train, *validation), settings, place)
     memory.check(shape.needed, place.free, "GPU memory" if place.device == "cuda" else "memory")
     checkpoints = folder / CHECKPOINTS
     resumed = last_checkpoint(folder)
     transformers.set_seed(settings.seed)
-    with quiet():
+    with quiet(), _told(folder):
         model = adapted(load_model(base, place.dtype, config), settings)
         trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
         with _saved(model, base, checkpoints / "fresh") as fresh:
@@ -197,7 +200,7 @@ def last_checkpoint(folder: Path) -> Path | None:
     return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
-def _shape(config: Any, pairs: Sequence[Encoded], settings: Settings, place: Place) -> Shape:
+def _shape(base: Base, config: Any, pairs: Sequence[Encoded], settings: Settings, place: Place) -> Shape:
     """How much is computed at once: on a GPU as many pairs as fit, on a CPU a few; activations are kept if they fit.
 
     What was asked for stays as it is. Where nothing fits, the least is returned.
@@ -210,13 +213,16 @@ def _shape(config: Any, pairs: Sequence[Encoded], settings: Settings, place: Pla
     lengths = sorted((len(pair) for pair in pairs), reverse=True)
     answers = sorted((len(pair.answer) for pair in pairs), reverse=True)
     text = config.get_text_config()
+    copies = 2 if base.kind is Kind.GGUF else 1  # as they are in the file, and as plain numbers
     most = settings.batch if place.device == "cuda" else MICRO_BATCH
     sizes = [size for size in range(most, 0, -1) if settings.batch % size == 0]
     shapes = [
         Shape(
             size,
             recompute,
-            memory.needs(text, weights, trained, sum(lengths[:size]), sum(answers[:size]), place.item, recompute),
+            memory.needs(
+                text, weights, trained, sum(lengths[:size]), sum(answers[:size]), place.item, recompute, copies
+            ),
         )
         for size in ([settings.micro_batch] if settings.micro_batch else sizes)
         for recompute in _RECOMPUTE[settings.checkpointing]
@@ -226,7 +232,15 @@ def _shape(config: Any, pairs: Sequence[Encoded], settings: Settings, place: Pla
 
 def adapted(model: Any, settings: Settings) -> Any:
     """The model with a fresh adapter. Raises XqeError for targets that it does not have."""
-    targets = settings.targets[0] if settings.targets == ("all-linear",) else list(settings.targets)
+    is_all = settings.targets == (ALL_LINEAR,)
+    targets = ALL_LINEAR if is_all else list(settings.targets)
+    missing = [] if is_all else _missing(model, settings.targets)
+    if missing:  # of which peft says nothing as long as there is another
+        linear = {name.rpartition(".")[2] for name, part in model.named_modules() if isinstance(part, torch.nn.Linear)}
+        raise XqeError(
+            f"--targets {','.join(missing)}: the model has no such layer",
+            f"its linear ones are {' '.join(sorted(linear))}",
+        )
     config = peft.LoraConfig(
         task_type="CAUSAL_LM",
         r=settings.rank,
@@ -240,8 +254,14 @@ def adapted(model: Any, settings: Settings) -> Any:
         return peft.get_peft_model(model, config)
     except ValueError as error:
         raise XqeError(
-            f"--targets {','.join(settings.targets)}: {first_line(error)}", "all-linear is every linear layer"
+            f"--targets {','.join(settings.targets)}: {first_line(error)}", f"{ALL_LINEAR} is every linear layer"
         ) from None
+
+
+def _missing(model: Any, targets: Sequence[str]) -> list[str]:
+    """The targets that no module's name ends with, from a dot on."""
+    names = [f".{name}" for name, _ in model.named_modules()]
+    return [target for target in targets if not any(name.endswith(f".{target}") for name in names)]
 
 
 def _arguments(
@@ -261,7 +281,7 @@ def _arguments(
         max_steps=steps,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="constant_with_warmup" if settings.schedule is Schedule.CONSTANT else settings.schedule.value,
-        warmup_steps=math.ceil(settings.warmup * steps),
+        warmup_steps=min(math.ceil(settings.warmup * steps), steps - 1),  # its first step changes nothing
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.gradient_norm,
         optim="adamw_torch",
@@ -394,6 +414,22 @@ def _log(history: Sequence[dict[str, Any]]) -> list[Step]:
         for entry in history
         if "loss" in entry or "eval_loss" in entry
     ]
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Turn what the libraries raise where memory or the disk ends into one line."""
+    try:
+        yield
+    except XqeError:
+        raise
+    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
+        if isinstance(error, torch.OutOfMemoryError) or _NO_MEMORY in str(error):
+            raise XqeError("memory did not suffice", _LESS_MEMORY) from None
+        if isinstance(error, RuntimeError) and not any(part in str(error) for part in _NOT_WRITTEN):
+            raise
+        reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "cannot be written to"
+        raise XqeError(f"{folder}: {reason}", "make room or give access; then go on with --resume") from None
 
 
 @contextmanager
