@@ -267,7 +267,8 @@ def test_a_base_is_the_same_from_its_checkpoint_and_from_its_gguf_file(
 
 
 def safetensors_of(checkpoint: Path) -> Tensors:
-    return safetensors.torch.load_file(checkpoint / "model.safetensors")
+    tensors: Tensors = safetensors.torch.load_file(checkpoint / "model.safetensors")
+    return tensors
 
 
 KEYS = (

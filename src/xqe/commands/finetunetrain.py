@@ -169,7 +169,7 @@ def train(
     settings.check()
     _check_libraries()
     from xqe.finetune import pairs
-    from xqe.finetune.base import find_base
+    from xqe.finetune.base import Kind, find_base
 
     _check_files([*files, *(validation or [])])
     base = find_base(model)
@@ -187,7 +187,8 @@ def train(
         )
     jsonl.write(jsonl.dumps(_summary(record, out)))
     if not quiet:
-        say(f"use it with: xqe expand --model {model} --lora {out / conduct.GGUF}")
+        asked = model if base.kind is Kind.GGUF else f"A-GGUF-FILE-OF-{base.name}"
+        say(f"use it with: xqe expand --model {asked} --lora {out / conduct.GGUF}")
 
 
 def _check_files(files: Sequence[str]) -> None:

@@ -155,7 +155,7 @@ def train(
             tell(describe(data.json()))
 
         trained = training.run(base, data.train, data.validation, settings, folder, begin, on_step)
-        record = {**begun, "state": _DONE, "started": started, **_came_of(trained, before)}
+        record = {**begun, "state": _DONE, "started": started, **_came_of(trained)}
         record["files"] = _exported(base, folder)
         _write(folder, record)
         shutil.rmtree(folder / training.CHECKPOINTS)
@@ -190,7 +190,7 @@ def _contents(data: Json) -> list[Any]:
     return [[one["sha256"] for one in data.get("files", [])], *(data.get(side) for side in (TRAIN, VALIDATION))]
 
 
-def _came_of(trained: Trained, before: Json | None) -> Json:
+def _came_of(trained: Trained) -> Json:
     validation = [entry["validation_loss"] for entry in trained.log if "validation_loss" in entry]
     needed = trained.shape.needed
     losses = [entry["loss"] for entry in trained.log if "loss" in entry]

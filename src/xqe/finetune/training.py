@@ -143,8 +143,8 @@ def run(
     """Train an adapter and write it to `folder` as peft does; go on from the last whole checkpoint there, if any.
 
     on_fresh: called with a folder of the untrained adapter, to look at before the work begins. on_step: called with
-    each entry of the log and the number of all steps. Raises XqeError before weights are read if
-    memory cannot suffice, and for a loss that is no number.
+    each entry of the log and the number of all steps. Raises XqeError before weights are read if memory cannot suffice,
+    and for a loss that is no number.
     """
     place = place_of(settings)
     if place.device == "cpu":
