@@ -50,9 +50,6 @@ def _top(context: typer.Context) -> None:
         raise typer.Exit(UNABLE_STATUS)
 
 
-app.command()(train)
-
-
 # ---------------------------------------------------------------- data
 
 
@@ -295,6 +292,9 @@ def _write(built: Built, validation: Path | None) -> None:
             raise XqeError(f"--validation {validation}: {reason}", "check the path and its permissions") from None
     for example in examples:
         jsonl.write(jsonl.dumps(example))
+
+
+app.command()(train)
 
 
 # ---------------------------------------------------------------- export
