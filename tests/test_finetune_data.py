@@ -26,7 +26,7 @@ from xqe.errors import InputError
 from xqe.finetune.building import Built, build
 from xqe.finetune.candidates import Left, Plan
 from xqe.finetune.mixing import Source, shared_out
-from xqe.finetune.pairs import Pair, read_pairs
+from xqe.finetune.pairs import Form, Pair, read_pairs
 from xqe.finetune.passages import passage
 from xqe.finetune.prompting import Prompting
 from xqe.records import Document
@@ -104,7 +104,7 @@ def built(
 ) -> Built:
     from xqe.expand import Strategy
 
-    prompting = Prompting([Strategy(one).template for one in strategies], form)
+    prompting = Prompting([Strategy(one).template for one in strategies], Form(form))
     given = [one if isinstance(one, Source) else Source(one) for one in sources]
     return build(given, held_out, Plan(**{"min_tokens": 1, **plan}), prompting, count)
 
@@ -626,14 +626,14 @@ def test_a_prompt_of_ones_own(tmp_path: Path, one_query: Path) -> None:
     prompt.write_text('[chat]\nuser = "{query}"\n[completion]\ntext = "Q: {query}\\nA:\\n"\nstop = ["piston", "###"]\n')
     from xqe import prompts
 
-    prompting = Prompting([prompts.load(str(prompt), "expand")], "completion")
+    prompting = Prompting([prompts.load(str(prompt), "expand")], Form.COMPLETION)
     assert prompting("id", "why", "en", "Because.") == (
         "mine",
         {"prompt": "Q: why\nA:\n", "completion": "Because.piston"},
     )
     with pytest.raises(InputError, match="most left out: 1 passages in which a stop string"):
         build([Source(Collection(one_query / "c"))], [], Plan(min_tokens=1), prompting, words)
-    chat = Prompting([prompts.load(str(prompt), "expand")], "chat")
+    chat = Prompting([prompts.load(str(prompt), "expand")], Form.CHAT)
     assert [turn["role"] for turn in chat("id", "why", "en", "So.")[1]["messages"]] == ["user", "assistant"]
 
 

@@ -32,7 +32,7 @@ from xqe.finetune import conduct, training
 from xqe.finetune.base import find_base
 from xqe.finetune.comparing import llama_logits
 from xqe.finetune.library import quiet
-from xqe.finetune.pairs import Pair
+from xqe.finetune.pairs import Pair, read_pairs
 from xqe.finetune.settings import Device, Settings
 from xqe.finetune.tokenizing import Encoded, encode
 from xqe.gguf import check_gguf, read_metadata
@@ -366,14 +366,14 @@ def test_a_run_begun_anew_leaves_no_other_adapter_beside_its_record(
 ) -> None:
     out, base = tmp_path / "out", find_base(str(checkpoint))
     settings = Settings(steps=1, device=Device.CPU, threads=1)
-    conduct.train(base, [pairs], [], settings, out, False, lambda *_: None)
+    conduct.train(base, read_pairs([pairs]), [pairs], settings, out, False, lambda *_: None)
     assert (out / conduct.GGUF).exists()
 
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        conduct.train(base, [pairs], [], settings, out, True, stop)
+        conduct.train(base, read_pairs([pairs]), [pairs], settings, out, True, stop)
     assert json.loads((out / conduct.RECORD).read_text())["state"] == "running"
     assert not (out / conduct.GGUF).exists()
 
@@ -540,7 +540,15 @@ def test_memory_that_cannot_suffice(
     monkeypatch.setattr(training, "available_memory", lambda: 300_000_000)
     monkeypatch.setattr(training, "load_model", load)
     with pytest.raises(XqeError, match=r"training takes about .* of memory .*, and 300 MB are free"):
-        conduct.train(find_base(str(checkpoint)), [pairs], [], Settings(), tmp_path / "out", False, lambda *_: None)
+        conduct.train(
+            find_base(str(checkpoint)),
+            read_pairs([pairs]),
+            [pairs],
+            Settings(),
+            tmp_path / "out",
+            False,
+            lambda *_: None,
+        )
 
 
 def test_a_gradient_that_is_no_number(xqe: Run, checkpoint: Path, pairs: str, tmp_path: Path) -> None:

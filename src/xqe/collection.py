@@ -25,6 +25,7 @@ from typing import Any
 
 from xqe import __version__, jsonl
 from xqe.atomic import replace, replaced, sha256
+from xqe.documents import documents
 from xqe.errors import InputError, XqeError
 from xqe.languages import LANGUAGES
 from xqe.records import Document
@@ -106,6 +107,10 @@ class Collection:
 
     def examples(self, split: str, lang: str) -> Path:
         return self._path(self.manifest.get("examples", {}).get(split, {}), lang, f"examples of {split}")
+
+    def read_documents(self, lang: str) -> Iterator[Document]:
+        """The documents in a language, in the file's order."""
+        return (document for _, document in documents([str(self.documents(lang))]))
 
     def read_queries(self, split: str, lang: str) -> dict[str, str]:
         """Query id -> text, in the file's order."""

@@ -11,6 +11,7 @@ import typer
 from xqe.commands import expand, options, translate
 from xqe.commands.generating import SERVER
 from xqe.commands.streams import FAILED_STATUS, Queries, emit, first_of
+from xqe.commands.subcommands import group
 from xqe.errors import XqeError
 from xqe.expand import PASSAGE_TOKENS, Strategy
 from xqe.languages import LANGUAGES
@@ -20,23 +21,14 @@ if TYPE_CHECKING:
     from xqe.engines.base import Engine
     from xqe.generation import Stage
 
-UNABLE_STATUS = 2
 
-app = typer.Typer(
-    name="batch",
-    rich_markup_mode=None,
+app = group(
+    "batch",
     help="Expand or translate through the batch files of servers: write the requests, have them answered, join the "
     "results to the records.",
     epilog="The files are those of OpenAI's Batch API and of vLLM's run_batch. Import takes the same records and "
     "options as export.",
 )
-
-
-@app.callback(invoke_without_command=True)
-def _top(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help(), err=True)
-        raise typer.Exit(UNABLE_STATUS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xqe import jsonl
+from xqe.commands.options import language_codes, several
+from xqe.commands.subcommands import group
 from xqe.errors import XqeError
 from xqe.languages import language
 from xqe.messages import say
@@ -17,12 +19,10 @@ from xqe.messages import say
 if TYPE_CHECKING:
     from xqe.collection import Collection
 
-UNABLE_STATUS = 2
 LARGE = 10_000_000_000  # bytes that are not downloaded because an option was forgotten
 
-app = typer.Typer(
-    name="data",
-    rich_markup_mode=None,
+app = group(
+    "data",
     help="Collections: documents, queries and judgements in many languages, in a layout that all commands read.",
     epilog="Downloads are kept under XQE_DATA, by default $XDG_CACHE_HOME/xqe/data, and that ~/.cache/xqe/data.",
 )
@@ -39,24 +39,6 @@ Splits = Annotated[
 ]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", show_default=False, help="The folder of the collection.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the collection that is in DIR.")]
-
-
-@app.callback(invoke_without_command=True)
-def _top(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help(), err=True)
-        raise typer.Exit(UNABLE_STATUS)
-
-
-def _several(values: Sequence[str] | None) -> tuple[str, ...] | None:
-    """The values of an option that may be repeated, or hold several with commas between."""
-    parts = [part.strip() for value in values or () for part in value.split(",")]
-    return tuple(dict.fromkeys(part for part in parts if part)) or None
-
-
-def _codes(values: Sequence[str] | None) -> tuple[str, ...] | None:
-    codes = _several(values)
-    return tuple(dict.fromkeys(language(code, "--lang").code for code in codes)) if codes else None
 
 
 # ---------------------------------------------------------------- what there is
@@ -226,7 +208,7 @@ def fetch(
     from xqe.models import amount
 
     row = source(name)
-    codes, of_splits = _codes(languages), _several(splits)
+    codes, of_splits = language_codes(languages), several(splits)
     wanted = chosen_languages(row, codes)
     if codes is None and (row.size or 0) > LARGE:
         raise XqeError(f"{name} is {amount(row.size)} in all languages", "name those that you want with --lang")
@@ -336,9 +318,9 @@ def convert(
     from xqe.data.options import Options
 
     options = Options(
-        languages=_codes(languages),
+        languages=language_codes(languages),
         query_language=language(query_lang, "--query-lang").code if query_lang else None,
-        splits=_several(splits),
+        splits=several(splits),
         documents=documents,
         queries=queries,
         qrels=qrels,
@@ -372,7 +354,7 @@ def build(
     if name not in sources() or source(name).how != "build":
         known = ", ".join(row.name for row in sources().values() if row.how == "build")
         raise XqeError(f'nothing to build by the name "{name}"', f"xqe builds {known}")
-    wanted = _codes(languages) or tuple(debian.NAMES)
+    wanted = language_codes(languages) or tuple(debian.NAMES)
     builder = grades if graded or name == "debian-graded" else debian
     _summarise(builder.build(out, wanted, force))
 
@@ -439,7 +421,7 @@ def sample(
         queries=queries,
         seed=seed,
         split=split,
-        languages=_codes(languages),
+        languages=language_codes(languages),
         shared=shared,
         pool=pool[0],
         examples=examples,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,9 +16,12 @@ from xqe import jsonl
 from xqe.commands import options
 from xqe.commands.finetunescreen import statistics
 from xqe.commands.finetunetrain import train
+from xqe.commands.generating import FAKE, SERVER
+from xqe.commands.subcommands import group
 from xqe.errors import XqeError
 from xqe.expand import PASSAGE_TOKENS, Strategy
-from xqe.languages import language
+from xqe.finetune.pairs import VALIDATION, Form
+from xqe.finetune.settings import check_finite
 from xqe.messages import say, show
 
 if TYPE_CHECKING:
@@ -30,34 +31,16 @@ if TYPE_CHECKING:
     from xqe.prompts import Template
 
 DIFFERENT_STATUS = 1
-UNABLE_STATUS = 2
 STDIN = "-"
 TOLERANCE = 0.05
-FAKE = "fake"
-SERVER = "openai:"
 
-app = typer.Typer(
-    name="finetune",
-    rich_markup_mode=None,
+app = group(
+    "finetune",
     help="Fine-tune an expander: training data from collections, LoRA training, an adapter for xqe expand --lora.",
 )
 
 
-@app.callback(invoke_without_command=True)
-def _top(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help(), err=True)
-        raise typer.Exit(UNABLE_STATUS)
-
-
 # ---------------------------------------------------------------- data
-
-
-class Form(StrEnum):
-    """What a model reads: turns of a chat, or a text to continue."""
-
-    CHAT = "chat"
-    COMPLETION = "completion"
 
 
 @app.command()
@@ -162,15 +145,14 @@ def data(
     from xqe.finetune.candidates import Plan
     from xqe.finetune.prompting import Prompting
 
-    _check_number(validation_share, "--validation-share")
+    check_finite(validation_share, "--validation-share")
     if validation is not None:
         _check_file(validation, "--validation")
         if not validation_share:
             raise XqeError("--validation names a file, and --validation-share 0 leaves nothing for it", "leave one out")
     templates = _templates(strategies, expansion.prompt)
-    codes = _several(languages)
     plan = Plan(
-        languages=tuple(dict.fromkeys(language(code, "--lang").code for code in codes)) if codes else None,
+        languages=options.language_codes(languages),
         split=split,
         min_rel=min_rel,
         passages=passages,
@@ -185,22 +167,17 @@ def data(
     held_out = [Collection(path) for path in not_in or ()]
     with _counting(model) as (is_chat, count):
         read = form or (Form.CHAT if is_chat else Form.COMPLETION)
-        prompting = Prompting(templates, read.value, expansion.examples, expansion.shots, seed)
+        prompting = Prompting(templates, read, expansion.examples, expansion.shots, seed)
         built = build(sources, held_out, plan, prompting, count)
     _write(built, validation)
     if not quiet:
         show(statistics(built.rows))
 
 
-def _several(values: Sequence[str] | None) -> list[str]:
-    """The values of an option that may be repeated, or hold several with commas between."""
-    return list(dict.fromkeys(part.strip() for value in values or () for part in value.split(",") if part.strip()))
-
-
 def _templates(strategies: Sequence[str] | None, prompt: str | None) -> list[Template]:
     from xqe import prompts
 
-    names = _several(strategies)
+    names = options.several(strategies) or ()
     if prompt is not None:
         if names:
             raise XqeError("both --strategy and --prompt are given", "--prompt takes the place of a strategy")
@@ -213,6 +190,8 @@ def _templates(strategies: Sequence[str] | None, prompt: str | None) -> list[Tem
 
 def _source(text: str) -> Source:
     """The collection that DIR[:WEIGHT] means."""
+    from fractions import Fraction
+
     from xqe.collection import Collection
     from xqe.finetune.mixing import Source
 
@@ -259,12 +238,6 @@ def _counting(model: str | None) -> Iterator[tuple[bool, Count]]:
         tokenizer.close()
 
 
-def _check_number(value: float, option: str) -> None:
-    """Raise XqeError for what is a float and no number, which a range lets through."""
-    if not math.isfinite(value):
-        raise XqeError(f"{option} {value} is no finite number", "give another")
-
-
 def _check_file(path: Path, option: str) -> None:
     """Raise XqeError unless a file can be written there."""
     above = next(one for one in path.absolute().parents if one.exists())
@@ -279,7 +252,6 @@ def _check_file(path: Path, option: str) -> None:
 def _write(built: Built, validation: Path | None) -> None:
     """Write the examples; those for validation to a file of their own, whole or not there, where one is named."""
     from xqe.atomic import replace
-    from xqe.finetune.pairs import VALIDATION
 
     examples = built.examples
     if validation is not None:
@@ -372,7 +344,7 @@ def export(
             if value is not None:
                 raise XqeError(f"{option} has no effect without --compare", "leave it out, or name a model to compare")
     if tolerance is not None:
-        _check_number(tolerance, "--tolerance")
+        check_finite(tolerance, "--tolerance")
     model = None if compare is None else models.resolve(compare)
     source = base or base_named(read_config(folder))
     if model is not None:

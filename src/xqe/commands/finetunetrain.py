@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from xqe import jsonl
-from xqe.commands.options import Switch
+from xqe.commands.options import Switch, several
 from xqe.errors import MissingExtraError, XqeError
 from xqe.finetune import settings as defaults
 from xqe.finetune.settings import Device, Dtype, Schedule, Settings
@@ -60,7 +60,7 @@ def train(
         typer.Option(
             "--targets", metavar="NAME,...", help="Linear layers to adapt, such as q_proj,v_proj; or all-linear."
         ),
-    ] = defaults.TARGETS,
+    ] = defaults.ALL_LINEAR,
     learning_rate: Annotated[
         float, typer.Option("--learning-rate", metavar="RATE", min=1e-9, max=1.0, help="Of AdamW.")
     ] = defaults.LEARNING_RATE,
@@ -147,7 +147,7 @@ def train(
         alpha=alpha,
         dropout=dropout,
         rslora=rslora,
-        targets=tuple(dict.fromkeys(name.strip() for name in targets.split(",") if name.strip())),
+        targets=several([targets]) or (),
         learning_rate=learning_rate,
         schedule=schedule,
         warmup=warmup,
@@ -168,23 +168,21 @@ def train(
     )
     settings.check()
     _check_libraries()
-    from xqe.finetune import pairs
     from xqe.finetune.base import Kind, find_base
+    from xqe.finetune.pairs import read_pairs_and_validation
 
-    _check_files([*files, *(validation or [])])
+    given = [*files, *(validation or [])]
+    _check_files(given)
     base = find_base(model)
-    pairs.read_pairs(files)
-    if validation:
-        pairs.read_pairs(validation, pairs.VALIDATION)
+    pairs = read_pairs_and_validation(files, validation or [])
     if not quiet:
         say("loading torch and transformers")
     from xqe.finetune import conduct
 
     conduct.check_folder(out, resume, force)
     with _progress(quiet) as on_step:
-        record = conduct.train(
-            base, files, validation or [], settings, out, force, on_step, (lambda _: None) if quiet else say
-        )
+        tell = (lambda _: None) if quiet else say
+        record = conduct.train(base, pairs, given, settings, out, force, on_step, tell)
     jsonl.write(jsonl.dumps(_summary(record, out)))
     if not quiet:
         asked = model if base.kind is Kind.GGUF else f"A-GGUF-FILE-OF-{base.name}"
@@ -234,7 +232,7 @@ def _progress(quiet: bool) -> Iterator[Any]:
         nonlocal said
         number, now = int(step["step"]), time.monotonic()
         if "validation_loss" in step:
-            with bar.external_write_mode(file=sys.stderr) if not bar.disable else _nothing():
+            with bar.external_write_mode(file=sys.stderr) if not bar.disable else nullcontext():
                 say(f"step {number} of {steps}: validation loss {step['validation_loss']:.4f}")
             return
         if not bar.disable:
@@ -247,8 +245,3 @@ def _progress(quiet: bool) -> Iterator[Any]:
 
     with bar:
         yield tell
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield

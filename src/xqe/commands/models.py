@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xqe import jsonl
+from xqe.commands.subcommands import group
 from xqe.messages import say
 
 if TYPE_CHECKING:
     from xqe.models import Model, ResolvedModel
 
 DAMAGED_STATUS = 1
-UNABLE_STATUS = 2
 
-app = typer.Typer(
-    name="models",
-    rich_markup_mode=None,
+app = group(
+    "models",
     help="The models that xqe knows: list, download, find and check them.",
     epilog="Models lie under XQE_MODELS, by default $XDG_CACHE_HOME/xqe/models, and that ~/.cache/xqe/models.",
 )
@@ -31,13 +30,6 @@ Name = Annotated[
         help='A name of "xqe models list", or OWNER/REPOSITORY/FILE.gguf of the hub.',
     ),
 ]
-
-
-@app.callback(invoke_without_command=True)
-def _top(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help(), err=True)
-        raise typer.Exit(UNABLE_STATUS)
 
 
 @app.command("list")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
@@ -13,7 +13,7 @@ import typer
 
 from xqe.errors import XqeError
 from xqe.feedback import Method
-from xqe.languages import LANGUAGES
+from xqe.languages import LANGUAGES, language
 from xqe.weighting import GREATEST_WEIGHT, Use
 
 G = TypeVar("G")
@@ -56,6 +56,18 @@ def part(group: type[G], *names: str) -> Callable[..., G]:
     parameters = inspect.signature(group, eval_str=True).parameters
     make.__signature__ = inspect.Signature([parameters[name] for name in names])  # type: ignore[attr-defined]
     return make
+
+
+def several(values: Sequence[str] | None) -> tuple[str, ...] | None:
+    """The values of an option that may be repeated, or hold several with commas between; None for none."""
+    parts = [part.strip() for value in values or () for part in value.split(",")]
+    return tuple(dict.fromkeys(part for part in parts if part)) or None
+
+
+def language_codes(values: Sequence[str] | None) -> tuple[str, ...] | None:
+    """The languages of --lang, of which there may be several; None for none. Raises InputError for an unknown one."""
+    named = several(values)
+    return tuple(dict.fromkeys(language(code, "--lang").code for code in named)) if named else None
 
 
 def _number_or_auto(least: int, most: int | None = None) -> Callable[[str], int | None]:

@@ -10,30 +10,22 @@ import typer
 
 from xqe import jsonl
 from xqe.commands import options
+from xqe.commands.subcommands import group
 from xqe.errors import XqeError
 from xqe.messages import say
 
 if TYPE_CHECKING:
     from xqe.store import Summary
 
-UNABLE_STATUS = 2
 _DAY = 86_400.0
 _HASH_DIGITS = 12  # of a sha256, enough for a person
 
-app = typer.Typer(
-    name="store",
-    rich_markup_mode=None,
+app = group(
+    "store",
     help="The store of finished generations: look into it, write it out, make it smaller.",
     epilog="Generations lie in XQE_STORE, by default $XDG_CACHE_HOME/xqe/generations.sqlite, and that under ~/.cache. "
     "A store that is not there yet is one without generations.",
 )
-
-
-@app.callback(invoke_without_command=True)
-def _top(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help(), err=True)
-        raise typer.Exit(UNABLE_STATUS)
 
 
 @app.command()

@@ -21,7 +21,6 @@ from xqe.atomic import sha256
 from xqe.collection import MANIFEST, Collection, CollectionWriter
 from xqe.data.draws import key, rank
 from xqe.data.leakage import Best, Mark, Naming, Pair, Query, best, groups, judgements, marks
-from xqe.documents import documents
 from xqe.errors import InputError, XqeError
 from xqe.messages import plural, say
 from xqe.records import Document
@@ -275,7 +274,7 @@ def _write_documents(
         kept = _judged_documents(source, judged, drawn, lang)
         others = _sampled_others(source, lang, kept, plan)
         count = writer.documents(
-            lang, (one for one in _read(source, lang) if one.id in kept or key(plan.seed, one.id) <= others)
+            lang, (one for one in source.read_documents(lang) if one.id in kept or key(plan.seed, one.id) <= others)
         )
         say(f"{lang}: {plural(count, 'document')} of {source.document_count(lang):,}")
 
@@ -292,13 +291,10 @@ def _judged_documents(source: Collection, judged: _Judged, drawn: Mapping[str, D
 
 def _sampled_others(source: Collection, lang: str, kept: set[str], plan: Plan) -> int:
     """The greatest key of a document that is drawn besides the judged ones; -1 if none is."""
-    keys = numpy.fromiter((key(plan.seed, one.id) for one in _read(source, lang) if one.id not in kept), numpy.uint64)
+    others = (one.id for one in source.read_documents(lang) if one.id not in kept)
+    keys = numpy.fromiter((key(plan.seed, name) for name in others), numpy.uint64)
     count = min(plan.pool or 0, len(keys))
     return int(numpy.partition(keys, count - 1)[count - 1]) if count else -1
-
-
-def _read(source: Collection, lang: str) -> Iterator[Document]:
-    return (document for _, document in documents([str(source.documents(lang))]))
 
 
 def _write_examples(writer: CollectionWriter, source: Collection, judged: _Judged, plan: Plan) -> None:
@@ -316,7 +312,7 @@ def _write_examples(writer: CollectionWriter, source: Collection, judged: _Judge
             best = {name: name for name in texts} if judged.articles else {}  # the article that a title is of
         names = [name for name in best if (lang, name) not in barred]
         names = sorted(names, key=lambda name: rank(plan.seed, f"example\n{name}"))[: _CANDIDATES * plan.examples]
-        chosen = _with_passages(names, best, _read(source, lang))[: plan.examples]
+        chosen = _with_passages(names, best, source.read_documents(lang))[: plan.examples]
         if len(chosen) < plan.examples:
             judged.notes.append(f"{lang}: {plural(len(chosen), 'example')} of {plan.examples}")
         if chosen:

@@ -27,7 +27,7 @@ from xqe.gguf import DamagedError, check_gguf, read_metadata
 from xqe.messages import plural
 from xqe.models import sha256_of
 
-TYPES = {"f32": np.float32, "f16": np.float16}
+TYPES = {"f32": (np.float32, "ALL_F32"), "f16": (np.float16, "MOSTLY_F16")}  # numpy's, and a GGUF file's
 
 _PREFIX = "base_model.model."
 _HALF = re.compile(r"(?P<module>.+)\.lora_(?P<half>[AB])(?:\.(?P<adapter>[^.]+))?\.weight")
@@ -369,7 +369,7 @@ def reordered(rows: Matrix, heads: int) -> Matrix:
 def _stored(values: Matrix, type: str, where: Path, name: str) -> NDArray[Any]:
     """The numbers as they are written. Raises XqeError for one that is too great for the type."""
     with np.errstate(over="ignore"):
-        stored = np.ascontiguousarray(values, dtype=TYPES[type])
+        stored = np.ascontiguousarray(values, dtype=TYPES[type][0])
     if not np.isfinite(stored).all():
         raise XqeError(f"{where}: {name} holds values that are too great for {type}", "export it as f32")
     return stored
@@ -390,7 +390,7 @@ def _describe(gguf: Any, writer: Any, type: str, alpha: float, entries: Mapping[
     writer.add_type("adapter")
     writer.add_string("adapter.type", "lora")
     writer.add_float32("adapter.lora.alpha", alpha)
-    writer.add_file_type({"f32": gguf.LlamaFileType.ALL_F32, "f16": gguf.LlamaFileType.MOSTLY_F16}[type])
+    writer.add_file_type(gguf.LlamaFileType[TYPES[type][1]])
     writer.add_uint32("general.base_model.count", 1)
     for key, text in entries.items():
         writer.add_string(key, text)

@@ -49,7 +49,7 @@ ARCHITECTURES = (
     Architecture("qwen2", ("qwen2",), own_output=True),
     Architecture("qwen3", ("qwen3",), own_output=True, defaults={"head_dim": 128}),
 )
-_BY_TYPE = {kind: row for row in ARCHITECTURES for kind in row.model_types}
+BY_TYPE = {kind: row for row in ARCHITECTURES for kind in row.model_types}
 _BY_NAME = {row.name: row for row in ARCHITECTURES}
 
 # A layer's matrices: the module in a checkpoint, llama.cpp's name, and the extents of its output and of its input.
@@ -130,11 +130,11 @@ def _checkpoint(path: Path, name: str) -> Dimensions:
     given = read_object(path, "give the folder of a checkpoint, which has one")
     text = given.get("text_config")
     config = {**given, **text} if isinstance(text, dict) else given  # a model of images and text has one for its text
-    architecture = _BY_TYPE.get(str(given.get("model_type")))
+    architecture = BY_TYPE.get(str(given.get("model_type")))
     if architecture is None:
         raise InputError(
             f'{path}: a model of type "{given.get("model_type")}"',
-            f"adapters can be exported for the types {', '.join(_BY_TYPE)}",
+            f"adapters can be exported for the types {', '.join(BY_TYPE)}",
         )
     whole = {**architecture.defaults, **{key: value for key, value in config.items() if value is not None}}
 

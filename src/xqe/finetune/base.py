@@ -10,10 +10,9 @@ from typing import Any
 
 from xqe import models
 from xqe.errors import InputError, ModelError, XqeError
-from xqe.finetune.architectures import ARCHITECTURES
+from xqe.finetune.architectures import BY_TYPE, CONFIGURATION
 from xqe.gguf import read_metadata
 
-CONFIG = "config.json"
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 
 # A GGUF file's architecture → the class of transformers that its weights are loaded as. Those that llama.cpp applies
@@ -53,7 +52,7 @@ class Base:
             return {self.path.name: models.sha256_of(self.path)}
         if self.kind is Kind.HUB:
             return {}
-        files = sorted(file for form in (CONFIG, *_WEIGHTS) for file in self.path.glob(form))
+        files = sorted(file for form in (CONFIGURATION, *_WEIGHTS) for file in self.path.glob(form))
         return {file.name: models.sha256_of(file) for file in files}
 
 
@@ -83,12 +82,12 @@ def find_base(text: str) -> Base:
 
 def _in_folder(text: str, folder: Path) -> Base:
     try:
-        config = json.loads((folder / CONFIG).read_text("utf-8"))
+        config = json.loads((folder / CONFIGURATION).read_text("utf-8"))
         architecture = str(config["model_type"])
     except FileNotFoundError:
-        raise InputError(f"{text}: no {CONFIG} in it", "give the folder of a Hugging Face checkpoint") from None
+        raise InputError(f"{text}: no {CONFIGURATION} in it", "give the folder of a Hugging Face checkpoint") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder / CONFIG}: cannot be read ({error})", "copy or download it again") from None
+        raise InputError(f"{folder / CONFIGURATION}: cannot be read ({error})", "copy or download it again") from None
     if not any(next(folder.glob(form), None) for form in _WEIGHTS):
         raise InputError(f"{text}: no weights in it", f"a checkpoint has {' or '.join(_WEIGHTS)}")
     check_architecture(architecture, text)
@@ -97,8 +96,7 @@ def _in_folder(text: str, folder: Path) -> Base:
 
 def check_architecture(architecture: str, where: str) -> None:
     """Raise XqeError for an architecture that no adapter can be exported for, before anything is loaded."""
-    known = [kind for row in ARCHITECTURES for kind in row.model_types]
-    if architecture not in known:
+    if architecture not in BY_TYPE:
         raise XqeError(
-            f'{where}: no adapter of "{architecture}" can be made for llama.cpp', f"xqe trains {', '.join(known)}"
+            f'{where}: no adapter of "{architecture}" can be made for llama.cpp', f"xqe trains {', '.join(BY_TYPE)}"
         )

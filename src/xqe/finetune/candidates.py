@@ -10,7 +10,7 @@ from enum import StrEnum
 from xqe.collection import Collection
 from xqe.data.draws import rank
 from xqe.data.leakage import Naming, Pair, judgements, spelled
-from xqe.finetune.heldout import HeldOut, digest, read_documents
+from xqe.finetune.heldout import HeldOut, digest
 from xqe.finetune.pairs import TRAIN
 from xqe.finetune.passages import Count, Passage, passage
 from xqe.finetune.prompting import Prompting
@@ -231,7 +231,7 @@ class Group:
         """Document -> its passage, or why it gives none."""
         plan, label = self._plan, f"{self._collection.name} {self._lang}"
         passages: dict[str, Passage | Left] = {}
-        read = read_documents(self._collection, self._lang)
+        read = self._collection.read_documents(self._lang)
         for one in progress(read, self._collection.document_count(self._lang), label):
             if one.id in wanted:
                 if self._held.has_text(one.text):

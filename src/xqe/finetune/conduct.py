@@ -15,7 +15,7 @@ import platform
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from xqe.errors import InputError, XqeError
 from xqe.finetune import adapters, training
 from xqe.finetune.base import Base
 from xqe.finetune.library import versions
-from xqe.finetune.pairs import TRAIN, VALIDATION, read_pairs
+from xqe.finetune.pairs import TRAIN, VALIDATION, Pair
 from xqe.finetune.settings import Settings
 from xqe.finetune.tokenizing import Encoded, Tokenizer, encode, open_tokenizer
 from xqe.finetune.training import Step, Trained
@@ -60,23 +60,19 @@ class Data:
         }
 
 
-def read_data(files: Sequence[str], validation: Sequence[str], tokenizer: Tokenizer, settings: Settings) -> Data:
-    """Read and encode pairs; those of the files `validation` are for that, whatever they say. Raises InputError."""
-    pairs = read_pairs(files)
-    pairs += [replace(pair, split=VALIDATION) for pair in read_pairs(validation, VALIDATION)] if validation else []
+def encoded(pairs: Sequence[Pair], files: Sequence[str], tokenizer: Tokenizer, settings: Settings) -> Data:
+    """Encode the pairs of files. Raises InputError where none is short enough."""
     kept: dict[str, list[Encoded]] = {TRAIN: [], VALIDATION: []}
     counts = Counter(pair.where.rpartition(":")[0] for pair in pairs)
     for pair in pairs:
-        encoded = encode(pair, tokenizer)
-        if len(encoded) <= settings.max_length:
-            kept[pair.split].append(encoded)
+        tokens = encode(pair, tokenizer)
+        if len(tokens) <= settings.max_length:
+            kept[pair.split].append(tokens)
     if not kept[TRAIN]:
         raise InputError(
             f"{', '.join(files)}: every pair is longer than {settings.max_length} tokens", "raise --max-length"
         )
-    described = [
-        {"file": path, "sha256": atomic.sha256(Path(path)), "pairs": counts[path]} for path in (*files, *validation)
-    ]
+    described = [{"file": path, "sha256": atomic.sha256(Path(path)), "pairs": counts[path]} for path in files]
     return Data(kept[TRAIN], kept[VALIDATION], described, len(pairs) - sum(map(len, kept.values())))
 
 
@@ -110,8 +106,8 @@ def record_of(folder: Path) -> Json | None:
 
 def train(
     base: Base,
+    pairs: Sequence[Pair],
     files: Sequence[str],
-    validation: Sequence[str],
     settings: Settings,
     folder: Path,
     force: bool,
@@ -120,13 +116,14 @@ def train(
 ) -> Json:
     """Train in a folder that `check_folder` has allowed, going on with what is there unless `force`; return the record.
 
-    tell: called with what is trained on, in a line, once nothing speaks against the run; only then the folder is its.
+    files: where the pairs are from, whose hashes are recorded. tell: called with what is trained on, in a line, once
+    nothing speaks against the run; only then the folder is its.
     Raises XqeError for what cannot be trained, as early as it is known, and for a run that was begun with other data,
     another base or other settings.
     """
     tokenizer = open_tokenizer(base)
     try:
-        data = read_data(files, validation, tokenizer, settings)
+        data = encoded(pairs, files, tokenizer, settings)
     finally:
         tokenizer.close()
     begun = {
@@ -204,7 +201,7 @@ def _came_of(trained: Trained) -> Json:
         if validation
         else None,
         "log": trained.log,
-        "trained_weights": trained.trainable,
+        "trained_weights": trained.shape.trainable,
         "device": trained.place.device,
         "dtype": trained.place.dtype,
         "micro_batch": trained.shape.micro_batch,

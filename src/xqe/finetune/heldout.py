@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from xqe.collection import Collection
 from xqe.data.leakage import Best, Mark, Naming, Pair, best, judgements, marks, spelled
-from xqe.documents import documents
 from xqe.errors import InputError
-from xqe.records import Document
 
 TRAIN = "train"
 
@@ -19,10 +17,6 @@ def digest(*parts: str) -> int:
     """Eight bytes for some strings: what is remembered of texts that only need to be recognised."""
     data = "\0".join(parts).encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
-
-
-def read_documents(collection: Collection, lang: str) -> Iterator[Document]:
-    return (one for _, one in documents([str(collection.documents(lang))]))
 
 
 class HeldOut:
@@ -71,7 +65,7 @@ class HeldOut:
             wanted = self._answers.get((collection.name, lang))
             if wanted and lang in collection.document_languages:
                 self._texts.update(
-                    digest(spelled(one.text)) for one in read_documents(collection, lang) if one.id in wanted
+                    digest(spelled(one.text)) for one in collection.read_documents(lang) if one.id in wanted
                 )
 
     def queries(

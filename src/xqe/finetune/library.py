@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
+from importlib import metadata
 
 from xqe.errors import MissingExtraError
 
@@ -28,15 +29,8 @@ __all__ = ["peft", "quiet", "safetensors", "silent", "torch", "transformers", "v
 
 def versions() -> dict[str, str]:
     """Which releases train, for the record."""
-    return {one.__name__: str(one.__version__) for one in (torch, transformers, peft, accelerate)} | {
-        "gguf": gguf_version()
-    }
-
-
-def gguf_version() -> str:
-    from importlib.metadata import version
-
-    return version(gguf.__name__)
+    said = {one.__name__: str(one.__version__) for one in (torch, transformers, peft, accelerate)}
+    return {**said, "gguf": metadata.version(gguf.__name__)}  # which has no __version__
 
 
 @contextmanager

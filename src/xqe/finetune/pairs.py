@@ -9,7 +9,8 @@ Both are forms that training libraries read. A line may have other fields; of th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 from xqe import jsonl
@@ -18,8 +19,15 @@ from xqe.errors import InputError
 TRAIN, VALIDATION = "train", "validation"
 SPLITS = (TRAIN, VALIDATION)
 
-CHAT, COMPLETION = "chat", "completion"
-_FIELDS = {CHAT: ("messages",), COMPLETION: ("prompt", "completion")}
+
+class Form(StrEnum):
+    """What a model reads: turns of a chat, or a text to continue."""
+
+    CHAT = "chat"
+    COMPLETION = "completion"
+
+
+_FIELDS = {Form.CHAT: ("messages",), Form.COMPLETION: ("prompt", "completion")}
 _SHAPE = 'each line needs {"messages": [...]} that end with the assistant, or {"prompt", "completion"}'
 _ROLES = ("system", "user", "assistant")
 
@@ -38,8 +46,8 @@ class Pair:
     completion: str = ""
 
     @property
-    def form(self) -> str:
-        return CHAT if self.turns else COMPLETION
+    def form(self) -> Form:
+        return Form.CHAT if self.turns else Form.COMPLETION
 
 
 def read_pairs(paths: Sequence[str], split: str = TRAIN) -> list[Pair]:
@@ -63,6 +71,12 @@ def read_pairs(paths: Sequence[str], split: str = TRAIN) -> list[Pair]:
     return pairs
 
 
+def read_pairs_and_validation(files: Sequence[str], validation: Sequence[str]) -> list[Pair]:
+    """Return the examples of files, and those of the files `validation`, which are for that, whatever they say."""
+    pairs = read_pairs(files)
+    return pairs + [replace(pair, split=VALIDATION) for pair in read_pairs(validation, VALIDATION)]
+
+
 def _pairs(path: str, split: str) -> Iterator[Pair]:
     for where, value in jsonl.objects(path):
         yield check_pair(value, where, split)
@@ -83,7 +97,7 @@ def check_pair(value: Any, where: str, split: str = TRAIN) -> Pair:
 
 
 def _missing(value: dict[str, Any]) -> str:
-    half = [field for field in _FIELDS[COMPLETION] if field in value]
+    half = [field for field in _FIELDS[Form.COMPLETION] if field in value]
     return f'"{half[0]}" without its other half' if half else "neither messages nor a prompt"
 
 
@@ -116,4 +130,4 @@ def _check_passage(text: str, where: str) -> None:
         raise InputError(f"{where}: the passage is empty", "leave the line out")
 
 
-_READERS = {CHAT: _chat, COMPLETION: _completion}
+_READERS = {Form.CHAT: _chat, Form.COMPLETION: _completion}

@@ -10,7 +10,7 @@ from xqe.data.leakage import spelled
 from xqe.engines.fake import FakeEngine
 from xqe.examples import Chooser
 from xqe.expand import Expand
-from xqe.finetune.pairs import CHAT
+from xqe.finetune.pairs import Form
 from xqe.languages import LANGUAGES
 from xqe.prompts import Chat, Template
 
@@ -18,20 +18,20 @@ from xqe.prompts import Chat, Template
 class Prompting:
     """Puts a query and its passage into the form of one of some strategies; the hash of an example's id says which.
 
-    form: "chat" or "completion". examples, shots: the worked examples that prompts show, as for xqe expand. Raises
+    form: of the examples. examples, shots: the worked examples that prompts show, as for xqe expand. Raises
     XqeError where they could have no effect.
     """
 
     def __init__(
         self,
         templates: Sequence[Template],
-        form: str,
+        form: Form,
         examples: str | None = None,
         shots: int | None = None,
         seed: int = 0,
     ) -> None:
         self._form, self._seed = form, seed
-        engine = FakeEngine(is_chat=form == CHAT)  # the stage asks it for nothing but the form
+        engine = FakeEngine(is_chat=form == Form.CHAT)  # the stage asks it for nothing but the form
         self._stages: list[tuple[str, Expand]] = []
         self._choosers: list[Chooser] = []
         is_shown = any(template.shows_examples(engine.is_chat) for template in templates)
@@ -44,7 +44,7 @@ class Prompting:
             elif given and not is_shown:
                 choose = Chooser(examples, template.shots if shots is None else shots, seed)  # which it refuses
             self._stages.append((template.name.removeprefix("expand-"), Expand(engine, template, choose)))
-        self.stops = () if form == CHAT else tuple({stop for one in templates for stop in one.completion["stop"]})
+        self.stops = () if form == Form.CHAT else tuple({stop for one in templates for stop in one.completion["stop"]})
 
     def shown(self, lang: str) -> set[str]:
         """The queries of the worked examples that prompts in a language show, as `spelled`."""

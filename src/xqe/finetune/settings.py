@@ -17,7 +17,7 @@ from xqe.errors import XqeError
 RANK = 16
 ALPHA = 32.0
 DROPOUT = 0.05
-TARGETS = "all-linear"
+ALL_LINEAR = "all-linear"
 LEARNING_RATE = 2e-4
 BATCH = 16
 WARMUP = 0.03
@@ -25,7 +25,6 @@ GRADIENT_NORM = 0.3
 EPOCHS = 1.0
 MAX_LENGTH = 1024
 VALIDATIONS = 10  # in a run, if no other number of steps is asked for
-ALL_LINEAR = TARGETS
 GREATEST_SEED = 2**32 - 1  # of numpy's generator, which the libraries seed too
 MICRO_BATCH = 2  # on a CPU, where more at once is no faster (benchmarks/finetuning.py)
 
@@ -54,6 +53,12 @@ class Dtype(StrEnum):
     BFLOAT16 = "bfloat16"
 
 
+def check_finite(value: float, option: str) -> None:
+    """Raise XqeError for what is a float and no number, which a range lets through."""
+    if not math.isfinite(value):
+        raise XqeError(f"{option} {value} is no finite number", "give another")
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """rank, alpha, dropout, rslora, targets: of LoRA. steps: of the optimiser; None for `epochs` over the data. batch:
@@ -66,7 +71,7 @@ class Settings:
     alpha: float = ALPHA
     dropout: float = DROPOUT
     rslora: bool = False
-    targets: tuple[str, ...] = (TARGETS,)
+    targets: tuple[str, ...] = (ALL_LINEAR,)
     learning_rate: float = LEARNING_RATE
     schedule: Schedule = Schedule.CONSTANT
     warmup: float = WARMUP
@@ -88,8 +93,8 @@ class Settings:
     def check(self) -> None:
         """Raise XqeError for what does not go together, and for what is no number."""
         for name, value in asdict(self).items():
-            if isinstance(value, float) and not math.isfinite(value):
-                raise XqeError(f"--{name.replace('_', '-')} {value} is no finite number", "give another")
+            if isinstance(value, float):
+                check_finite(value, f"--{name.replace('_', '-')}")
         if self.seed > GREATEST_SEED:
             raise XqeError(f"--seed {self.seed} is too great", f"the greatest is {GREATEST_SEED}")
         if not self.targets:

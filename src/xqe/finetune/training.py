@@ -16,11 +16,13 @@ from xqe.errors import ModelError, XqeError
 from xqe.finetune import memory
 from xqe.finetune.base import Base, Kind, check_architecture
 from xqe.finetune.library import peft, quiet, safetensors, silent, torch, transformers
+from xqe.finetune.peftconfig import CONFIGURATION
 from xqe.finetune.settings import ALL_LINEAR, MICRO_BATCH, VALIDATIONS, Device, Dtype, Schedule, Settings
 from xqe.finetune.tokenizing import NOT_ON_HUB, Encoded, first_line
+from xqe.finetune.weights import SAFETENSORS
 from xqe.machine import available_cores, available_memory
 
-ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
+ADAPTER_FILES = (SAFETENSORS, CONFIGURATION)
 CHECKPOINTS = "checkpoints"
 WHOLE = "whole"  # a checkpoint has a file of this name once all of it is written
 SECONDS_BETWEEN_CHECKPOINTS = 300
@@ -58,23 +60,23 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class Shape:
     """How a step is computed. micro_batch: pairs at once. recompute: activations are computed again for the backward
-    pass. needed: the memory that takes."""
+    pass. trainable: weights of the adapter. needed: the memory that takes."""
 
     micro_batch: int
     recompute: bool
+    trainable: int
     needed: memory.Needs
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What came of a run. log: of every step and every validation, in order. trainable: weights of the adapter.
-    resumed_from: the step it was gone on from, 0 for none. peak: bytes of memory at most."""
+    """What came of a run. log: of every step and every validation, in order. resumed_from: the step it was gone on
+    from, 0 for none. peak: bytes of memory at most."""
 
     steps: int
     log: list[Step]
     place: Place
     shape: Shape
-    trainable: int
     seconds: float
     resumed_from: int
     peak: int
@@ -157,7 +159,6 @@ def run(
     transformers.set_seed(settings.seed)
     with quiet(), _told(folder):
         model = adapted(load_model(base, place.dtype, config), settings)
-        trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
         with _saved(model, base, checkpoints / "fresh") as fresh:
             on_fresh(fresh)
         if shape.recompute:
@@ -187,7 +188,6 @@ def run(
         log,
         place,
         shape,
-        trainable,
         time.monotonic() - began,
         int(resumed.name.rpartition("-")[2]) if resumed else 0,
         _peak(place),
@@ -209,7 +209,7 @@ def _shape(base: Base, config: Any, pairs: Sequence[Encoded], settings: Settings
         empty = transformers.AutoModelForCausalLM.from_config(config)
         weights = sum(weight.numel() for weight in empty.parameters())
         with_adapter = adapted(empty, settings)
-        trained = sum(weight.numel() for weight in with_adapter.parameters() if weight.requires_grad)
+        trainable = sum(weight.numel() for weight in with_adapter.parameters() if weight.requires_grad)
     lengths = sorted((len(pair) for pair in pairs), reverse=True)
     answers = sorted((len(pair.answer) for pair in pairs), reverse=True)
     text = config.get_text_config()
@@ -220,8 +220,9 @@ def _shape(base: Base, config: Any, pairs: Sequence[Encoded], settings: Settings
         Shape(
             size,
             recompute,
+            trainable,
             memory.needs(
-                text, weights, trained, sum(lengths[:size]), sum(answers[:size]), place.item, recompute, copies
+                text, weights, trainable, sum(lengths[:size]), sum(answers[:size]), place.item, recompute, copies
             ),
         )
         for size in ([settings.micro_batch] if settings.micro_batch else sizes)
