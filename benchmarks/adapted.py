@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tables import table
 
-from xqe.significance import compare, holm
+from xqe.evaluation.significance import compare, holm
 
 Values = dict[tuple[str, str], dict[str, float]]
 """(collection, system) -> query -> mean over its pairs."""

@@ -14,14 +14,14 @@ from typing import Any
 
 from bare import Ask
 
-from xqe import prompts
-from xqe.engines.base import Engine, Request, Sampling
-from xqe.examples import Chooser
-from xqe.expand import Expand
-from xqe.generation import Stage
-from xqe.languages import language
-from xqe.prompts import Chat, Template
-from xqe.translate import Translate
+from xqe.models import prompts
+from xqe.models.engines.base import Engine, Request, Sampling
+from xqe.models.examples import Chooser
+from xqe.models.prompts import Chat, Template
+from xqe.stages.expand import Expand
+from xqe.stages.generation import Stage
+from xqe.stages.translate import Translate
+from xqe.text.languages import language
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 NEVER = "\u2042\u2042\u2042"  # a stop string that no model writes

@@ -22,12 +22,12 @@ from cases import FIXTURES
 from tables import processor, spread, table
 
 from xqe.errors import XqeError
-from xqe.finetune import training
-from xqe.finetune.base import find_base
-from xqe.finetune.library import quiet, torch, versions
-from xqe.finetune.settings import Settings
-from xqe.finetune.tokenizing import Encoded, open_tokenizer
 from xqe.machine import available_cores
+from xqe.training import training
+from xqe.training.base import find_base
+from xqe.training.library import quiet, torch, versions
+from xqe.training.settings import Settings
+from xqe.training.tokenizing import Encoded, open_tokenizer
 
 PASSAGE_TOKENS = 64
 AT_ONCE = (1, 2, 4, 8)

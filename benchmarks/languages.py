@@ -23,9 +23,9 @@ from pathlib import Path
 
 from tables import MISSING, table
 
-from xqe.documents import documents
-from xqe.index import Parameters, build, open_index
-from xqe.languages import LANGUAGES
+from xqe.files.documents import documents
+from xqe.retrieval.lexical import Parameters, build, open_index
+from xqe.text.languages import LANGUAGES
 
 DEPTH, HIT = 100, 10
 LUCENES = Parameters(1.2, 0.75)

@@ -27,9 +27,9 @@ from cases import FIXTURES
 from sides import SEQUENCES
 from tables import table
 
-from xqe import models
 from xqe.errors import XqeError
 from xqe.machine import available_cores
+from xqe.models import registry
 
 INTERVAL = 0.05  # seconds between looks at the process
 FIELDS = ("VmRSS", "RssAnon", "RssFile")  # resident in all; of that private, and of mapped files: the model's weights
@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--markdown", action="store_true")
     options = parser.parse_args()
     try:
-        size = models.resolve(options.model).path.stat().st_size
+        size = registry.resolve(options.model).path.stat().st_size
     except XqeError as error:
         raise SystemExit(str(error)) from None
     with tempfile.TemporaryDirectory() as folder:

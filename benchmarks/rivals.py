@@ -45,7 +45,7 @@ class Setting:
 def prepare(folder: str) -> dict[str, Any]:
     """Analyse a collection with xqe: its documents as terms with spaces between them, unless the same analysis has made
     them before, and its queries as weights. The answer says how many terms a query is, repeated ones included."""
-    from xqe.analysis import analyzer, is_added
+    from xqe.text.analysis import analyzer, is_added
 
     analyze = analyzer("en")
     collection = Collection("", Path(folder))
@@ -141,7 +141,7 @@ def _searcher_bm25s(index: Path, backend: str, threads: int) -> Callable[[Sequen
 
 
 def _searcher_xqe(index: Path, _backend: str, threads: int) -> Callable[[Sequence[Weights], int], list[list[str]]]:
-    from xqe.index import open_index
+    from xqe.retrieval.lexical import open_index
 
     opened = open_index(index)
 

@@ -138,8 +138,8 @@ class Engine:
     """xqe's engine without the command around it. The context is opened within the time, as in the command."""
 
     def __init__(self, setup: Setup) -> None:
-        from xqe.engines.llama.engine import LlamaEngine
-        from xqe.engines.llama.settings import Settings
+        from xqe.models.engines.llama.engine import LlamaEngine
+        from xqe.models.engines.llama.settings import Settings
 
         self._watch = Watch()
         settings = Settings(batch=SEQUENCES, threads=setup.threads)
@@ -149,7 +149,7 @@ class Engine:
         return prepared(case, self._engine, folder, queries, max_tokens)
 
     def run(self, work: Work) -> Outcome:
-        from xqe.engines.base import Job
+        from xqe.models.engines.base import Job
 
         self._watch.reset()
         start = time.perf_counter()

@@ -55,14 +55,14 @@ def run(command: str, folder: Path) -> str:
 
 
 def strategies() -> str:
-    from xqe.expand import Strategy
+    from xqe.stages.expand import Strategy
 
     rows = [f"| `{strategy}` | {strategy.template.description} |" for strategy in Strategy]
     return "\n".join(["| strategy | what it does |", "| --- | --- |", *rows])
 
 
 def languages() -> str:
-    from xqe.languages import LANGUAGES
+    from xqe.text.languages import LANGUAGES
 
     header = ["| code | language | script | segmented by | normalised by | stemmer |", "| --- " * 6 + "|"]
     rows = []
@@ -77,7 +77,7 @@ def languages() -> str:
 
 
 def models() -> str:
-    from xqe.models import MODELS
+    from xqe.models.registry import MODELS
 
     header = ["| name | from | licence |", "| --- | --- | --- |"]
     rows = []

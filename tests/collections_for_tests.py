@@ -8,9 +8,9 @@ from pathlib import Path
 
 from conftest import FIXTURES
 
-from xqe.collection import ANY, Collection, CollectionWriter
-from xqe.records import Document
-from xqe.trec import read_qrels
+from xqe.collections.layout import ANY, Collection, CollectionWriter
+from xqe.files.records import Document
+from xqe.files.trec import read_qrels
 
 
 def lines(path: Path) -> list[dict[str, str]]:

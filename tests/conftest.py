@@ -106,15 +106,15 @@ def records(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
 @pytest.fixture(scope="session")
 def tiny_path() -> Path:
     """The real model of xqe[tiny], which the development environment always has."""
-    from xqe import models
+    from xqe.models import registry
 
-    return models.resolve("tiny").path
+    return registry.resolve("tiny").path
 
 
 @pytest.fixture(scope="session")
 def tiny(tiny_path: Path) -> Iterator[Any]:
-    from xqe.engines.llama.engine import LlamaEngine
-    from xqe.engines.llama.settings import Settings
+    from xqe.models.engines.llama.engine import LlamaEngine
+    from xqe.models.engines.llama.settings import Settings
 
     with LlamaEngine("tiny", str(tiny_path), settings=Settings(batch=8)) as engine:
         yield engine

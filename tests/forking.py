@@ -44,25 +44,32 @@ STEPS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "
 
 # What the commands import in their bodies, by the first argument, imported here before the first child that needs it.
 # Neither llama_cpp, which starts threads, nor anything of tantivy that does.
-_INDEX = ("xqe.index", "xqe.search", "xqe.analysis")
-_GENERATION = ("xqe.generation", "xqe.store", "xqe.engines.stored", "xqe.engines.fake", "xqe.detection", "tqdm")
+_INDEX = ("xqe.retrieval.lexical", "xqe.stages.search", "xqe.text.analysis")
+_GENERATION = (
+    "xqe.stages.generation",
+    "xqe.models.store",
+    "xqe.models.engines.stored",
+    "xqe.models.engines.fake",
+    "xqe.text.detection",
+    "tqdm",
+)
 _SCREENS = ("rich.table", "rich.console", "rich.text")
 IMPORTED = {
     "analyze": (*_INDEX, *_SCREENS),
-    "batch": (*_GENERATION, "xqe.engines.batchfile"),
-    "data": ("xqe.data.conversion", "xqe.data.sampling", *_SCREENS),
-    "eval": ("xqe.comparison", "xqe.evaluate", "scipy.stats", "ir_measures", *_SCREENS),
+    "batch": (*_GENERATION, "xqe.models.engines.batchfile"),
+    "data": ("xqe.collections.conversion", "xqe.collections.sampling", *_SCREENS),
+    "eval": ("xqe.evaluation.comparison", "xqe.evaluation.values", "scipy.stats", "ir_measures", *_SCREENS),
     "expand": _GENERATION,
-    "explain": (*_INDEX, "xqe.explanation", *_SCREENS),
-    "finetune": ("torch", "transformers.trainer", "peft", "xqe.finetune.building", *_SCREENS),
-    "fuse": ("xqe.fuse", "xqe.trec"),
-    "grid": (*_INDEX, *_GENERATION, "xqe.grid.conduct", "scipy.stats", "ir_measures"),
+    "explain": (*_INDEX, "xqe.retrieval.explanation", *_SCREENS),
+    "finetune": ("torch", "transformers.trainer", "peft", "xqe.training.building", *_SCREENS),
+    "fuse": ("xqe.stages.fuse", "xqe.files.trec"),
+    "grid": (*_INDEX, *_GENERATION, "xqe.experiments.grid.conduct", "scipy.stats", "ir_measures"),
     "index": _INDEX,
-    "inspect": ("xqe.inspection", *_SCREENS),
-    "report": ("xqe.report.page", "xqe.report.drawing", "scipy.stats", "matplotlib.figure"),
+    "inspect": ("xqe.stages.inspection", *_SCREENS),
+    "report": ("xqe.experiments.report.page", "xqe.experiments.report.drawing", "scipy.stats", "matplotlib.figure"),
     "search": _INDEX,
     "store": (*_GENERATION, *_SCREENS),
-    "trace": (*_INDEX, *_GENERATION, "xqe.tracing", *_SCREENS),
+    "trace": (*_INDEX, *_GENERATION, "xqe.stages.tracing", *_SCREENS),
     "translate": _GENERATION,
 }
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from conftest import FIXTURES
 
-from xqe import examples
-from xqe.languages import LANGUAGES
+from xqe.models import examples
+from xqe.text.languages import LANGUAGES
 
 KINDS = {"documents": "text", "titles": "query", "questions": "query"}
 SCRIPT_NAMES = {

@@ -24,9 +24,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from xqe import __version__, machine, models
+from xqe import __version__, machine
 from xqe.errors import ModelError, XqeError
-from xqe.gguf import DamagedError, check_gguf
+from xqe.models import registry
+from xqe.models.gguf import DamagedError, check_gguf
 
 OK, WARNING, PROBLEM = LEVELS = ("ok", "warning", "problem")
 
@@ -97,7 +98,7 @@ class Extra:
 
 @dataclass(frozen=True, slots=True)
 class Llama:
-    """The llama.cpp library, as it says. build, devices: see `engines.llama.library`. error: why it does not load."""
+    """llama.cpp, as it says itself. build, devices: see `models.engines.llama.library`. error: why it does not load."""
 
     build: dict[str, str]
     gpu: bool
@@ -227,7 +228,7 @@ def examine(known: Collection[str], verify: bool = False) -> Facts:
     """
     variables = _variables({*known, *VARIABLES})  # before anything sets its own
     try:
-        cache, models_folder, store = models.cache_folder(), models.models_folder(), _store_path()
+        cache, models_folder, store = registry.cache_folder(), registry.models_folder(), _store_path()
     except RuntimeError as error:  # no HOME, and a user that no file knows
         raise XqeError(str(error).rstrip(".").lower(), "set HOME, or XDG_CACHE_HOME, to a folder") from None
     packages, extras = _packages()
@@ -386,7 +387,7 @@ def _broken(reason: str) -> Llama:
 def ask_library() -> dict[str, Any]:
     """The fields of `Llama`, from loading the library into this process."""
     try:
-        from xqe.engines.llama import library
+        from xqe.models.engines.llama import library
 
         devices = [asdict(device) for device in library.devices()]
         return asdict(Llama(library.build(), library.supports_gpu(), devices))
@@ -429,7 +430,7 @@ def _processor() -> tuple[str, set[str]]:
 def _store_path() -> Path:
     """The file that `store.file_of` means, also where that cannot be imported."""
     given = os.environ.get("XQE_STORE")
-    return (Path(given).expanduser() if given else models.cache_folder() / "generations.sqlite").resolve()
+    return (Path(given).expanduser() if given else registry.cache_folder() / "generations.sqlite").resolve()
 
 
 def _place(name: str, path: Path, is_file: bool = False) -> Place:
@@ -469,15 +470,15 @@ def _size(path: Path) -> int:
 
 def _chosen(extras: list[Extra]) -> Chosen:
     given = os.environ.get("XQE_MODEL", "")
-    name = given or models.default_model()
+    name = given or registry.default_model()
     if name == _FAKE or name.startswith(_SERVER):
         return Chosen(name, True, "fake" if name == _FAKE else "server")
     chosen = Chosen(name, bool(given), "file")
     installed = {extra.name for extra in extras if extra.installed}
     try:
-        model = next((model for model in models.MODELS if model.name == name), None)
+        model = next((model for model in registry.MODELS if model.name == name), None)
         if model is None or not model.chunks or model.path.is_file():
-            path = models.locate(name).path
+            path = registry.locate(name).path
             return replace(chosen, path=str(path), size=path.stat().st_size)
         if name in installed:
             return replace(chosen, size=model.size)  # assembled when it is used
@@ -491,17 +492,17 @@ def _chosen(extras: list[Extra]) -> Chosen:
 def _models(chosen: Chosen, verify: bool) -> tuple[list[ModelFile], str | None]:
     """The model files that are there, the chosen one with them, and why they cannot be listed."""
     problem = None
-    found: list[models.ResolvedModel] = []
+    found: list[registry.ResolvedModel] = []
     try:
-        found = models.installed()
+        found = registry.installed()
     except OSError as error:
-        problem = f"{error.filename or models.models_folder()}: {_reason(error)}"
+        problem = f"{error.filename or registry.models_folder()}: {_reason(error)}"
     if chosen.path is not None and Path(chosen.path) not in [each.path for each in found]:
-        found.append(models.ResolvedModel(chosen.name, Path(chosen.path)))
+        found.append(registry.ResolvedModel(chosen.name, Path(chosen.path)))
     return [_model_file(each, verify) for each in found], problem
 
 
-def _model_file(found: models.ResolvedModel, verify: bool) -> ModelFile:
+def _model_file(found: registry.ResolvedModel, verify: bool) -> ModelFile:
     size = 0
     try:
         size = found.path.stat().st_size
@@ -521,7 +522,7 @@ _UNKNOWN: _State = ("unknown", None, "nothing says what its sha256 should be")
 
 def _read(path: Path) -> _State:
     """The state of a model file, all of it read."""
-    against = models.verify(path).against
+    against = registry.verify(path).against
     return ("ok", against, None) if against else _UNKNOWN
 
 
@@ -532,15 +533,15 @@ def _glance(path: Path) -> _State:
     never hashed here stays unknown: hashing takes a second for each gigabyte or two.
     """
     check_gguf(path)
-    recorded, model = models._recorded(path), models._known_at(path)
+    recorded, model = registry._recorded(path), registry._known_at(path)
     if recorded is None and model is not None and model.size not in (None, path.stat().st_size):
         raise DamagedError(f"{path}: {path.stat().st_size} bytes instead of {model.size}")
     expected, against = (recorded, "record") if recorded else (model.sha256 if model else None, "table")
     if expected is None:
         return _UNKNOWN
-    if str(path.absolute()) not in models._hashes():
+    if str(path.absolute()) not in registry._hashes():
         return "unknown", None, "not read here before; --verify reads it"
-    digest = models.sha256_of(path)
+    digest = registry.sha256_of(path)
     if digest != expected:
         raise DamagedError(f"{path}: sha256 {digest} instead of {expected}")
     return "ok", against, None
@@ -548,7 +549,7 @@ def _glance(path: Path) -> _State:
 
 def _store(path: Path, verify: bool) -> StoreState:
     try:
-        from xqe.store import opened
+        from xqe.models.store import opened
     except ImportError as error:  # a Python that was built without SQLite
         return StoreState(str(path), "unusable", error=f"no store can be used: {error}", hint="use --no-store")
     try:
@@ -677,7 +678,7 @@ def _look_at_threads(facts: Facts) -> Iterator[Trouble]:
 def _look_at_memory(facts: Facts) -> Iterator[Trouble]:
     room = facts.memory.available + sum(gpu["free"] for gpu in facts.llama.devices if gpu["kind"] == "gpu")
     if facts.model.size is not None and facts.model.size > room:
-        need, there = models.amount(facts.model.size), models.amount(room)
+        need, there = registry.amount(facts.model.size), registry.amount(room)
         message = f"the model {facts.model.name} is {need}, and {there} of memory are available: it will be very slow"
         yield Trouble(WARNING, message, "take a smaller model, or end what uses the memory")
 
@@ -728,7 +729,7 @@ def _look_at_disks(facts: Facts) -> Iterator[Trouble]:
         free = there[0].free
         if free is not None and free < LITTLE_SPACE:
             names = ", ".join(place.name for place in there)
-            yield Trouble(WARNING, f"the disk at {disk} has {models.amount(free)} free, for {names}", "make room")
+            yield Trouble(WARNING, f"the disk at {disk} has {registry.amount(free)} free, for {names}", "make room")
 
 
 def _look_at_store(facts: Facts) -> Iterator[Trouble]:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xqe import jsonl
 from xqe.commands import options
 from xqe.commands.screens import on_screen
 from xqe.commands.streams import input_paths
 from xqe.errors import InputError, XqeError
-from xqe.languages import LANGUAGES, language
-from xqe.records import TEXT_FIELDS
+from xqe.files import jsonl
+from xqe.files.records import TEXT_FIELDS
+from xqe.text.languages import LANGUAGES, language
 
 if TYPE_CHECKING:
-    from xqe.analysis import Analyzer
+    from xqe.text.analysis import Analyzer
 
 _MANIFEST = "xqe.json"
 _FIELDS = ("query", *TEXT_FIELDS)
@@ -52,7 +52,7 @@ def analyze(
     """
     code = _language(lang, directory)
     texts = _given(text, files)
-    from xqe.analysis import analyzer
+    from xqe.text.analysis import analyzer
 
     if code:
         analyzer(code)

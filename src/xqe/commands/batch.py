@@ -13,13 +13,13 @@ from xqe.commands.generating import SERVER
 from xqe.commands.streams import FAILED_STATUS, Queries, emit, first_of
 from xqe.commands.subcommands import group
 from xqe.errors import XqeError
-from xqe.expand import PASSAGE_TOKENS, Strategy
-from xqe.languages import LANGUAGES
 from xqe.messages import progress, say
+from xqe.stages.expand import PASSAGE_TOKENS, Strategy
+from xqe.text.languages import LANGUAGES
 
 if TYPE_CHECKING:
-    from xqe.engines.base import Engine
-    from xqe.generation import Stage
+    from xqe.models.engines.base import Engine
+    from xqe.stages.generation import Stage
 
 
 app = group(
@@ -84,8 +84,8 @@ def export(
     Reads query records, writes a batch file: what "xqe expand" (with --strategy) or "xqe translate" (with --to alone)
     would send to a server. The server need not run, and no key is needed.
     """
-    from xqe.engines.batchfile import RequestWriter
-    from xqe.generation import Tally, run
+    from xqe.models.engines.batchfile import RequestWriter
+    from xqe.stages.generation import Tally, run
 
     make, name = _stage(work, expansion, generation), _model(work)
     queries = Queries(query, files, "--lang", work.lang)
@@ -121,8 +121,8 @@ def import_(
     Reads the query records that were exported, with the same options, and writes them as "xqe expand" or
     "xqe translate" would have. A request that has no result, or one that failed, is the error of its record.
     """
-    from xqe.engines.batchfile import ResultReader
-    from xqe.generation import Tally, run
+    from xqe.models.engines.batchfile import ResultReader
+    from xqe.stages.generation import Tally, run
 
     make, name = _stage(work, expansion, generation), _model(work)
     queries = Queries(query, files, "--lang", work.lang)

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xqe import jsonl
 from xqe.commands.options import language_codes, several
 from xqe.commands.subcommands import group
 from xqe.errors import XqeError
-from xqe.languages import language
+from xqe.files import jsonl
 from xqe.messages import say
+from xqe.text.languages import language
 
 if TYPE_CHECKING:
-    from xqe.collection import Collection
+    from xqe.collections.layout import Collection
 
 LARGE = 10_000_000_000  # bytes that are not downloaded because an option was forgotten
 
@@ -47,7 +47,7 @@ Force = Annotated[bool, typer.Option("--force", help="Replace the collection tha
 @app.command("list")
 def list_sources() -> None:
     """List the collections that xqe knows by name: a table on a terminal, JSONL elsewhere."""
-    from xqe.data.sources import sources
+    from xqe.collections.sources import sources
 
     rows = [_source_row(name) for name in sources()]
     if sys.stdout.isatty():
@@ -58,7 +58,7 @@ def list_sources() -> None:
 
 
 def _source_row(name: str) -> dict[str, Any]:
-    from xqe.data.sources import source
+    from xqe.collections.sources import source
 
     row = source(name)
     return {
@@ -76,7 +76,7 @@ def _source_row(name: str) -> dict[str, Any]:
 
 def _show_sources(rows: Sequence[dict[str, Any]]) -> None:
     from xqe.commands.screens import rendered, table
-    from xqe.models import amount
+    from xqe.models.registry import amount
 
     made = table(("name", "how", "languages", "size", "needs", "licence"), ("size",))
     for row in rows:
@@ -96,14 +96,14 @@ def info(
     ] = False,
 ) -> None:
     """Say all that is known of a source or of a collection."""
-    from xqe.data.sources import sources
+    from xqe.collections.sources import sources
 
     if name in sources() and not Path(name).is_dir():
         if verify:
             raise XqeError(f"--verify: {name} is not a collection on disk", "give the folder of one")
         _write(_source_row(name))
         return
-    from xqe.collection import Collection
+    from xqe.collections.layout import Collection
 
     collection = Collection(Path(name))
     row = _collection_row(collection)
@@ -127,8 +127,8 @@ def _write(row: dict[str, Any]) -> None:
 
 
 def _collection_row(collection: Collection) -> dict[str, Any]:
-    from xqe.atomic import sha256
-    from xqe.collection import MANIFEST
+    from xqe.collections.layout import MANIFEST
+    from xqe.files.atomic import sha256
 
     manifest = collection.manifest
 
@@ -201,11 +201,11 @@ def fetch(
     A download that broke off goes on where it stopped. What arrived is checked where its md5 or sha256 is known.
     HF_ENDPOINT names a mirror of the hub.
     """
-    from xqe.collection import CollectionWriter
-    from xqe.data import conversion, fetching, formats
-    from xqe.data.options import Options
-    from xqe.data.sources import chosen_languages, data_folder, downloads, source
-    from xqe.models import amount
+    from xqe.collections import conversion, fetching, formats
+    from xqe.collections.layout import CollectionWriter
+    from xqe.collections.options import Options
+    from xqe.collections.sources import chosen_languages, data_folder, downloads, source
+    from xqe.models.registry import amount
 
     row = source(name)
     codes, of_splits = language_codes(languages), several(splits)
@@ -313,9 +313,9 @@ def convert(
     Ids and texts are kept as they are. What cannot be used is left out, counted, and noted in collection.json: ids that
     come again, queries that nothing is judged for, judgements of documents that are not there.
     """
-    from xqe.collection import CollectionWriter
-    from xqe.data import conversion, formats
-    from xqe.data.options import Options
+    from xqe.collections import conversion, formats
+    from xqe.collections.layout import CollectionWriter
+    from xqe.collections.options import Options
 
     options = Options(
         languages=language_codes(languages),
@@ -348,8 +348,8 @@ def build(
     debian-graded: a short title is a query, and BM25 grades up to 100 documents for it, from 1 to 6. Needs apt-get and
     its network; the machine's own package lists are left alone.
     """
-    from xqe.data import debian, grades
-    from xqe.data.sources import source, sources
+    from xqe.collections import debian, grades
+    from xqe.collections.sources import source, sources
 
     if name not in sources() or source(name).how != "build":
         known = ", ".join(row.name for row in sources().values() if row.how == "build")
@@ -413,9 +413,9 @@ def sample(
     The draw depends on the seed and the ids alone. Queries of train whose text or best document is one of the drawn
     split's as well are never used.
     """
-    from xqe.collection import Collection
-    from xqe.data.sampling import Plan
-    from xqe.data.sampling import sample as draw
+    from xqe.collections.layout import Collection
+    from xqe.collections.sampling import Plan
+    from xqe.collections.sampling import sample as draw
 
     plan = Plan(
         queries=queries,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xqe import jsonl
+from xqe.files import jsonl
 
 if TYPE_CHECKING:
     from xqe.doctor import Facts, Finding
@@ -103,7 +103,7 @@ def _wrapped(items: Iterable[str]) -> list[str]:
 
 
 def _amount(size: int | None) -> str:
-    from xqe.models import amount
+    from xqe.models.registry import amount
 
     return amount(size)
 

@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from xqe import jsonl, measures
 from xqe.commands import options
 from xqe.commands.streams import FAILED_STATUS
 from xqe.errors import InputError, XqeError
+from xqe.evaluation import measures
+from xqe.files import jsonl
 from xqe.messages import say
 
 if TYPE_CHECKING:
-    from xqe.comparison import QueryRow, Row
-    from xqe.decisions import Limit
-    from xqe.decisions import Test as TestName
-    from xqe.evaluate import Evaluation, Part
-    from xqe.measures import Measure
-    from xqe.trec import Qrels
+    from xqe.evaluation.comparison import QueryRow, Row
+    from xqe.evaluation.decisions import Limit
+    from xqe.evaluation.decisions import Test as TestName
+    from xqe.evaluation.measures import Measure
+    from xqe.evaluation.values import Evaluation, Part
+    from xqe.files.trec import Qrels
 
 Shape = Literal["rows", "matrix", "queries"]
 Outcome = Literal["fell", "noise", "kept"]
@@ -177,9 +178,9 @@ def evaluate(
     shape = _shape(matrix, per_query, ci, fields)
     wanted = measures.parse_all(measure, "--measure") if measure else measures.DEFAULT
     wanted = tuple(dict.fromkeys([*wanted, *(limit.measure for limit in (*limits.least, *limits.drops))]))
-    from xqe.comparison import Asked, check_comparable, compare, query_by_query
-    from xqe.evaluate import evaluate_run
-    from xqe.trec import file_name, read_qrels, read_run
+    from xqe.evaluation.comparison import Asked, check_comparable, compare, query_by_query
+    from xqe.evaluation.values import evaluate_run
+    from xqe.files.trec import file_name, read_qrels, read_run
 
     judgements = read_qrels(qrels)
     _say_left_out(file_name(qrels), judgements, rel)
@@ -223,7 +224,7 @@ def _paths(runs: list[str] | None, qrels: str, baseline: str | None) -> list[str
 
 
 def _limits(gates: Gates, paths: Sequence[str], fields: Sequence[str], test: Test) -> _Limits:
-    from xqe.decisions import parse_limits
+    from xqe.evaluation.decisions import parse_limits
 
     refusals = (
         (gates.max_drop and len(paths) < 2, "--max-drop: there is no run to compare with", "give --baseline RUN"),
@@ -255,7 +256,7 @@ def _shape(matrix: bool, per_query: bool, ci: bool, fields: Sequence[str]) -> Sh
 
 
 def _say_left_out(file: str, qrels: Qrels, rel: int) -> None:
-    from xqe.evaluate import judged
+    from xqe.evaluation.values import judged
 
     relevant = "relevant document" if rel == 1 else f"document of grade {rel} or more"
     left_out = len(qrels) - len(judged(qrels, rel))
@@ -345,8 +346,8 @@ def _say_kept(kept: Sequence[str], noise: int) -> None:
 
 
 def _held_alone(evaluation: Evaluation, part: Part | None, limits: _Limits) -> Iterator[tuple[Outcome, str]]:
-    from xqe.comparison import columns
-    from xqe.decisions import standings
+    from xqe.evaluation.comparison import columns
+    from xqe.evaluation.decisions import standings
 
     for standing in standings(columns(evaluation.of(part).values()), limits.least):
         yield "fell" if standing.is_failure else "kept", standing.line()
@@ -355,8 +356,8 @@ def _held_alone(evaluation: Evaluation, part: Part | None, limits: _Limits) -> I
 def _held_to(
     baseline: Evaluation, evaluation: Evaluation, part: Part | None, limits: _Limits, strict: bool, test: TestName
 ) -> Iterator[tuple[Outcome, str]]:
-    from xqe.comparison import paired
-    from xqe.decisions import drops
+    from xqe.evaluation.comparison import paired
+    from xqe.evaluation.decisions import drops
 
     if limits.drops:
         for verdict in drops(*paired(evaluation, baseline, part), limits.drops, strict, test=test):
@@ -365,7 +366,7 @@ def _held_to(
 
 def _subject(evaluation: Evaluation, part: Part | None, several: bool) -> str:
     """The run and the group that a line is about, where it could be about another."""
-    from xqe.comparison import named
+    from xqe.evaluation.comparison import named
 
     group = " ".join(f"{field}={value}" for field, value in named(evaluation, part).items())
     about = " ".join(word for word in (evaluation.run if several else "", group) if word)

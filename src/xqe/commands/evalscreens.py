@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from xqe.comparison import QueryRow, Row
+    from xqe.evaluation.comparison import QueryRow, Row
 
 ALL = "all"
 _TESTS = {"randomization": "paired randomization test", "t": "paired t-test"}

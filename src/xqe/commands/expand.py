@@ -10,12 +10,12 @@ import typer
 from xqe.commands import options
 from xqe.commands.generating import run_stage, sampling_of
 from xqe.commands.streams import Queries
-from xqe.expand import PASSAGE_TOKENS, Strategy
-from xqe.languages import language
+from xqe.stages.expand import PASSAGE_TOKENS, Strategy
+from xqe.text.languages import language
 
 if TYPE_CHECKING:
-    from xqe.engines.base import Engine
-    from xqe.expand import Expand
+    from xqe.models.engines.base import Engine
+    from xqe.stages.expand import Expand
 
 
 @options.takes(expansion=options.Expansion, generation=options.Generation)
@@ -49,9 +49,9 @@ def stage_of(
     to: str | None = None,
 ) -> Callable[[Engine], Expand]:
     """What makes the stage for an engine; the files that the options name are read and checked now."""
-    from xqe import prompts
-    from xqe.examples import Chooser
-    from xqe.expand import Expand
+    from xqe.models import prompts
+    from xqe.models.examples import Chooser
+    from xqe.stages.expand import Expand
 
     target = language(to, "--to") if to is not None else None
     template = prompts.load(expansion.prompt, "expand") if expansion.prompt is not None else strategy.template

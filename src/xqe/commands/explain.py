@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xqe import jsonl
 from xqe.commands import options
 from xqe.commands.screens import on_screen
 from xqe.commands.searching import check_searching, numbers_of, settings_for
 from xqe.commands.streams import Queries
+from xqe.files import jsonl
 
 if TYPE_CHECKING:
     from xqe.commands.sections import Row
@@ -40,10 +40,10 @@ def explain(
     """
     check_searching(searching)
     queries = Queries(query, files)
-    from xqe.explanation import explained
-    from xqe.index import open_index
-    from xqe.search import searched
-    from xqe.weighting import weighted_query
+    from xqe.retrieval.explanation import explained
+    from xqe.retrieval.lexical import open_index
+    from xqe.retrieval.weighting import weighted_query
+    from xqe.stages.search import searched
 
     index = open_index(directory)
     numbers = numbers_of(documents, index, directory).tolist()

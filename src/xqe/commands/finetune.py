@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xqe import jsonl
 from xqe.commands import options
 from xqe.commands.finetunescreen import statistics
 from xqe.commands.finetunetrain import train
 from xqe.commands.generating import FAKE, SERVER
 from xqe.commands.subcommands import group
 from xqe.errors import XqeError
-from xqe.expand import PASSAGE_TOKENS, Strategy
-from xqe.finetune.pairs import VALIDATION, Form
-from xqe.finetune.settings import check_finite
+from xqe.files import jsonl
 from xqe.messages import say, show
+from xqe.stages.expand import PASSAGE_TOKENS, Strategy
+from xqe.training.pairs import VALIDATION, Form
+from xqe.training.settings import check_finite
 
 if TYPE_CHECKING:
-    from xqe.finetune.building import Built
-    from xqe.finetune.mixing import Source
-    from xqe.finetune.passages import Count
-    from xqe.prompts import Template
+    from xqe.models.prompts import Template
+    from xqe.training.building import Built
+    from xqe.training.mixing import Source
+    from xqe.training.passages import Count
 
 DIFFERENT_STATUS = 1
 STDIN = "-"
@@ -140,10 +140,10 @@ def data(
     No query is used that another split has too, by its id, its text or its best document, in any language. The draw
     depends on the seed and the ids alone.
     """
-    from xqe.collection import Collection
-    from xqe.finetune.building import build
-    from xqe.finetune.candidates import Plan
-    from xqe.finetune.prompting import Prompting
+    from xqe.collections.layout import Collection
+    from xqe.training.building import build
+    from xqe.training.candidates import Plan
+    from xqe.training.prompting import Prompting
 
     check_finite(validation_share, "--validation-share")
     if validation is not None:
@@ -175,7 +175,7 @@ def data(
 
 
 def _templates(strategies: Sequence[str] | None, prompt: str | None) -> list[Template]:
-    from xqe import prompts
+    from xqe.models import prompts
 
     names = options.several(strategies) or ()
     if prompt is not None:
@@ -192,8 +192,8 @@ def _source(text: str) -> Source:
     """The collection that DIR[:WEIGHT] means."""
     from fractions import Fraction
 
-    from xqe.collection import Collection
-    from xqe.finetune.mixing import Source
+    from xqe.collections.layout import Collection
+    from xqe.training.mixing import Source
 
     path, number = text, ""
     if not Path(text).expanduser().exists() and ":" in text:
@@ -220,17 +220,17 @@ def _counting(model: str | None) -> Iterator[tuple[bool, Count]]:
         return
     if model is not None and model.startswith(SERVER):
         raise XqeError(f"--model {model}: a server does not count tokens", "name the model's GGUF file or checkpoint")
-    from xqe import models
-    from xqe.finetune.base import find_base
-    from xqe.finetune.tokenizing import LlamaTokenizer, open_tokenizer
+    from xqe.models import registry
+    from xqe.training.base import find_base
+    from xqe.training.tokenizing import LlamaTokenizer, open_tokenizer
 
     if model is None:
-        model = models.default_model()
-        models.announce_default()
+        model = registry.default_model()
+        registry.announce_default()
     if Path(model).expanduser().is_dir():
         tokenizer = open_tokenizer(find_base(model))
     else:
-        resolved = models.resolve(model)
+        resolved = registry.resolve(model)
         tokenizer = LlamaTokenizer(resolved.name, str(resolved.path))
     try:
         yield tokenizer.is_chat, lambda text: len(tokenizer.tokens(text, False, False))
@@ -251,7 +251,7 @@ def _check_file(path: Path, option: str) -> None:
 
 def _write(built: Built, validation: Path | None) -> None:
     """Write the examples; those for validation to a file of their own, whole or not there, where one is named."""
-    from xqe.atomic import replace
+    from xqe.files.atomic import replace
 
     examples = built.examples
     if validation is not None:
@@ -335,9 +335,9 @@ def export(
 
     Exit status: 0; 1 if --compare finds that llama.cpp does something else with the adapter than transformers.
     """
-    from xqe import models
-    from xqe.finetune.adapters import base_named, export
-    from xqe.finetune.peftconfig import read_config
+    from xqe.models import registry
+    from xqe.training.adapters import base_named, export
+    from xqe.training.peftconfig import read_config
 
     if compare is None:
         for option, value in (("--text", text), ("--tolerance", tolerance)):
@@ -345,11 +345,11 @@ def export(
                 raise XqeError(f"{option} has no effect without --compare", "leave it out, or name a model to compare")
     if tolerance is not None:
         check_finite(tolerance, "--tolerance")
-    model = None if compare is None else models.resolve(compare)
+    model = None if compare is None else registry.resolve(compare)
     source = base or base_named(read_config(folder))
     if model is not None:
-        from xqe.finetune.base import find_base
-        from xqe.finetune.comparing import compare as compared
+        from xqe.training.base import find_base
+        from xqe.training.comparing import compare as compared
 
         find_base(source)
     texts = _texts(text or [])

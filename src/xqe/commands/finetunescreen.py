@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from xqe.commands.screens import rendered, table
 
 if TYPE_CHECKING:
-    from xqe.finetune.candidates import Left, Row
+    from xqe.training.candidates import Left, Row
 
 _TOTAL = "all"
 
 
 def statistics(rows: Sequence[Row]) -> str:
     """Tables of what became examples and of what was left out, with a line of totals, and what its columns mean."""
-    from xqe.finetune.candidates import MEANING, Left, Row
+    from xqe.training.candidates import MEANING, Left, Row
 
     total = Row(_TOTAL, "")
     for row in rows:

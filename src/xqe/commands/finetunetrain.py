@@ -11,12 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
-from xqe import jsonl
 from xqe.commands.options import Switch, several
 from xqe.errors import MissingExtraError, XqeError
-from xqe.finetune import settings as defaults
-from xqe.finetune.settings import Device, Dtype, Schedule, Settings
+from xqe.files import jsonl
 from xqe.messages import say
+from xqe.training import settings as defaults
+from xqe.training.settings import Device, Dtype, Schedule, Settings
 
 LIBRARIES = ("torch", "transformers", "peft", "accelerate", "gguf")
 _SECONDS_BETWEEN_LINES = 60
@@ -168,8 +168,8 @@ def train(
     )
     settings.check()
     _check_libraries()
-    from xqe.finetune.base import Kind, find_base
-    from xqe.finetune.pairs import read_pairs_and_validation
+    from xqe.training.base import Kind, find_base
+    from xqe.training.pairs import read_pairs_and_validation
 
     given = [*files, *(validation or [])]
     _check_files(given)
@@ -177,7 +177,7 @@ def train(
     pairs = read_pairs_and_validation(files, validation or [])
     if not quiet:
         say("loading torch and transformers")
-    from xqe.finetune import conduct
+    from xqe.training import conduct
 
     conduct.check_folder(out, resume, force)
     with _progress(quiet) as on_step:

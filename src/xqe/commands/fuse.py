@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xqe import jsonl
 from xqe.commands.runs import RunFormat, write_run
 from xqe.commands.streams import emit, report_failures
 from xqe.errors import InputError, XqeError
-from xqe.fusion import (
+from xqe.files import jsonl
+from xqe.files.records import Record
+from xqe.messages import say
+from xqe.retrieval.fusion import (
     DEFAULT_METHOD,
     DEFAULT_NORM,
     GREATEST_WEIGHT,
@@ -26,11 +28,9 @@ from xqe.fusion import (
     method_named,
     norm_named,
 )
-from xqe.messages import say
-from xqe.records import Record
 
 if TYPE_CHECKING:
-    from xqe.fuse import Run
+    from xqe.stages.fuse import Run
 
 _SUFFIXES = {".gz", ".json", ".jsonl", ".res", ".run", ".trec", ".tsv", ".txt"}  # what a run's name does without
 _TAG = "xqe"
@@ -115,9 +115,9 @@ def fuse(
             f'--tag "{tag}" is empty, contains white space, or is given without --format trec',
             "it is the last column of a TREC run",
         )
-    from xqe.fuse import Run, Settings
-    from xqe.fuse import fuse as fuse_runs
-    from xqe.trec import read_run
+    from xqe.files.trec import read_run
+    from xqe.stages.fuse import Run, Settings
+    from xqe.stages.fuse import fuse as fuse_runs
 
     _say_twice(paths)
     inputs = [Run(name, read_run(path), weight) for name, path, weight in zip(names, paths, weights, strict=True)]
@@ -212,7 +212,7 @@ def _say_twice(paths: Sequence[str]) -> None:
 
 def _counting(records: Iterable[Record], runs: Sequence[Run], counts: Counter[str]) -> Iterator[Record]:
     """Pass records on; count those that some runs lack under "", and under the name of each run that lacks it."""
-    from xqe.fuse import names_of_lacking
+    from xqe.stages.fuse import names_of_lacking
 
     for record in records:
         if lacking := names_of_lacking(record, runs):

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from xqe import jsonl
 from xqe.commands.streams import FAILED_STATUS, Queries, emit, first_of
 from xqe.errors import XqeError
+from xqe.files import jsonl
 from xqe.messages import say
 
 if TYPE_CHECKING:
     from xqe.commands.options import Generation
-    from xqe.engines.base import Engine, Sampling
-    from xqe.generation import Stage, Tally
-    from xqe.store import Store
+    from xqe.models.engines.base import Engine, Sampling
+    from xqe.models.store import Store
+    from xqe.stages.generation import Stage, Tally
 
 FAKE = "fake"
 SERVER = "openai:"
@@ -25,7 +25,7 @@ SERVER = "openai:"
 
 def sampling_of(options: Generation) -> Sampling:
     """How the options want texts drawn."""
-    from xqe.engines.base import Sampling
+    from xqe.models.engines.base import Sampling
 
     return Sampling(options.temperature, options.top_p, options.top_k, options.repeat_penalty, options.seed)
 
@@ -33,7 +33,7 @@ def sampling_of(options: Generation) -> Sampling:
 def open_engine(options: Generation) -> Engine:
     """The engine that --model names. Raises XqeError for what does not go together, before anything is loaded."""
     if options.model == FAKE:
-        from xqe.engines.fake import FakeEngine
+        from xqe.models.engines.fake import FakeEngine
 
         return FakeEngine()
     if options.model is not None and options.model.startswith(SERVER):
@@ -53,7 +53,7 @@ def _server(options: Generation, name: str) -> Engine:
         )
     if not name:
         raise XqeError(f"--model {SERVER} names no model", f"give --model {SERVER}NAME")
-    from xqe.engines.openai import OpenAIEngine, Settings
+    from xqe.models.engines.openai import OpenAIEngine, Settings
 
     settings = Settings(
         options.base_url, options.api.value, options.batch, options.timeout, options.retries, options.verbose
@@ -62,8 +62,8 @@ def _server(options: Generation, name: str) -> Engine:
 
 
 def _local(options: Generation) -> Engine:
-    from xqe import models
-    from xqe.engines.llama import settings as llama
+    from xqe.models import registry
+    from xqe.models.engines.llama import settings as llama
 
     adapters = tuple(llama.adapter(text) for text in options.lora or [])
     settings = llama.Settings(
@@ -83,12 +83,12 @@ def _local(options: Generation) -> Engine:
     settings.check()
     name = options.model
     if name is None:
-        name = models.default_model()
-        models.announce_default()
-    resolved = models.resolve(name)
-    from xqe.engines.llama.engine import LlamaEngine
+        name = registry.default_model()
+        registry.announce_default()
+    resolved = registry.resolve(name)
+    from xqe.models.engines.llama.engine import LlamaEngine
 
-    sha256 = models.sha256_of(resolved.path)
+    sha256 = registry.sha256_of(resolved.path)
     return LlamaEngine(
         resolved.name, str(resolved.path), sha256, settings, adapters, vocabulary_only=options.show_prompt
     )
@@ -104,7 +104,7 @@ def open_store(options: Generation) -> Iterator[Store | None]:
     if options.no_store or options.show_prompt or (options.model == FAKE and not is_named):
         yield None
         return
-    from xqe.store import Store, StoreError, file_of
+    from xqe.models.store import Store, StoreError, file_of
 
     try:
         store = Store(file_of(options.store))
@@ -122,14 +122,14 @@ def keeping(engine: Engine, store: Store | None) -> Engine:
     """The engine with a store before it, if there is one."""
     if store is None:
         return engine
-    from xqe.engines.stored import StoredEngine
+    from xqe.models.engines.stored import StoredEngine
 
     return StoredEngine(engine, store)
 
 
 def run_stage(queries: Queries, options: Generation, make: Callable[[Engine], Stage]) -> None:
     """Run the stage that `make` builds for the engine, or show its prompts; no model is loaded for no records."""
-    from xqe.generation import Tally, prompts_of, run
+    from xqe.stages.generation import Tally, prompts_of, run
 
     arrived = first_of(queries)
     if arrived is None:

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xqe import jsonl
 from xqe.commands import options
 from xqe.commands.generating import FAKE, keeping, open_engine
 from xqe.commands.streams import FAILED_STATUS
+from xqe.files import jsonl
 from xqe.machine import available_cores
 from xqe.messages import say
-from xqe.models import default_model
+from xqe.models.registry import default_model
 
 if TYPE_CHECKING:
-    from xqe.engines.base import Engine
-    from xqe.grid.folder import Folder
-    from xqe.grid.plan import Plan
-    from xqe.grid.settings import ModelRow
-    from xqe.store import Store
+    from xqe.experiments.grid.folder import Folder
+    from xqe.experiments.grid.plan import Plan
+    from xqe.experiments.grid.settings import ModelRow
+    from xqe.models.engines.base import Engine
+    from xqe.models.store import Store
 
 _RUNNING = options.part(
     options.Generation,
@@ -87,10 +87,10 @@ def grid(
 
     Exit status 1 if a record or a cell failed or a limit of [gate] was missed; the last line says so.
     """
-    from xqe.grid.conduct import check, conduct
-    from xqe.grid.folder import Folder
-    from xqe.grid.plan import make_plan
-    from xqe.grid.settings import read_grid
+    from xqe.experiments.grid.conduct import check, conduct
+    from xqe.experiments.grid.folder import Folder
+    from xqe.experiments.grid.plan import make_plan
+    from xqe.experiments.grid.settings import read_grid
 
     plan = make_plan(read_grid(file, os.environ.get("XQE_MODEL") or default_model()))
     if shard is not None:
@@ -130,7 +130,7 @@ def _options_for(generation: options.Generation, model: ModelRow) -> options.Gen
 @contextmanager
 def _store(generation: options.Generation, out: Path) -> Iterator[Store]:
     """The store of finished generations: a grid always has one, since a killed run goes on from it."""
-    from xqe.store import Store, StoreError, file_of
+    from xqe.models.store import Store, StoreError, file_of
 
     try:
         store = Store(file_of(generation.store))
@@ -145,7 +145,7 @@ def _store(generation: options.Generation, out: Path) -> Iterator[Store]:
 
 def _show(plan: Plan, folder: Folder, generation: options.Generation) -> None:
     """Write the plan for a person: what is shared, what is done, and how long the rest will take."""
-    from xqe.grid.generating import duration, estimate, measured
+    from xqe.experiments.grid.generating import duration, estimate, measured
 
     def opened(model: ModelRow) -> Engine:
         return open_engine(_options_for(generation, model))

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xqe import jsonl
 from xqe.commands import options
 from xqe.commands.streams import input_paths
-from xqe.documents import Format, documents, line_count
 from xqe.errors import XqeError
-from xqe.languages import LANGUAGES, language
+from xqe.files import jsonl
+from xqe.files.documents import Format, documents, line_count
 from xqe.messages import progress
+from xqe.text.languages import LANGUAGES, language
 
 if TYPE_CHECKING:
-    from xqe.index import Manifest
+    from xqe.retrieval.lexical import Manifest
 
 
 def index(
@@ -59,7 +59,7 @@ def index(
     if lang is None:
         raise XqeError("missing option --lang", f"the language of the documents: {' '.join(LANGUAGES)}")
     code = language(lang, "--lang").code
-    from xqe.index import Parameters, build, check_target
+    from xqe.retrieval.lexical import Parameters, build, check_target
 
     check_target(directory, force)
     paths = input_paths(None, files)
@@ -75,7 +75,7 @@ def _verify(directory: Path, building: bool) -> None:
     """Open the index with all files hashed, and sum it up."""
     if building:
         raise XqeError("--verify builds nothing", "leave out --lang, --input and --force")
-    from xqe.index import open_index
+    from xqe.retrieval.lexical import open_index
 
     manifest = open_index(directory, verify=True).manifest
     jsonl.write(jsonl.dumps({**_summary(directory, manifest), "verified": len(manifest.files)}))

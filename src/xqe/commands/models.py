@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xqe import jsonl
 from xqe.commands.subcommands import group
+from xqe.files import jsonl
 from xqe.messages import say
 
 if TYPE_CHECKING:
-    from xqe.models import Model, ResolvedModel
+    from xqe.models.registry import Model, ResolvedModel
 
 DAMAGED_STATUS = 1
 
@@ -35,7 +35,7 @@ Name = Annotated[
 @app.command("list")
 def list_models() -> None:
     """List the models: a table on a terminal, JSONL elsewhere."""
-    from xqe.models import MODELS, find, installed
+    from xqe.models.registry import MODELS, find, installed
 
     there = {found.name: found for found in installed()}
     known = [model.name for model in MODELS]
@@ -79,7 +79,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
 @app.command()
 def path(name: Name) -> None:
     """Print where a model lies; "tiny" is assembled first."""
-    from xqe.models import resolve
+    from xqe.models.registry import resolve
 
     jsonl.write(str(resolve(name).path))
 
@@ -95,8 +95,8 @@ def pull(
     variables of huggingface_hub count: HF_TOKEN, or the file that "hf auth login" writes, for gated models, and
     HF_ENDPOINT for a mirror.
     """
-    from xqe.download import pull as download
-    from xqe.models import find
+    from xqe.models.download import pull as download
+    from xqe.models.registry import find
 
     jsonl.write(str(download(find(name), force)))
 
@@ -113,9 +113,9 @@ def verify(
     The sha256 is compared to the one recorded at download ("against": "record"), else to the one that xqe knows
     ("table"), else to none (null).
     """
-    from xqe.gguf import DamagedError
-    from xqe.models import installed, locate
-    from xqe.models import verify as check
+    from xqe.models.gguf import DamagedError
+    from xqe.models.registry import installed, locate
+    from xqe.models.registry import verify as check
 
     found = [locate(model) for model in models] if models else installed()
     if not found:

@@ -12,9 +12,9 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from xqe.errors import XqeError
-from xqe.feedback import Method
-from xqe.languages import LANGUAGES, language
-from xqe.weighting import GREATEST_WEIGHT, Use
+from xqe.retrieval.feedback import Method
+from xqe.retrieval.weighting import GREATEST_WEIGHT, Use
+from xqe.text.languages import LANGUAGES, language
 
 G = TypeVar("G")
 

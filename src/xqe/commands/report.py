@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xqe import __version__, jsonl, measures
+from xqe import __version__
 from xqe.errors import XqeError
+from xqe.evaluation import measures
+from xqe.files import jsonl
 from xqe.messages import plural, say
 
 if TYPE_CHECKING:
-    from xqe.report.blocks import Report
+    from xqe.experiments.report.blocks import Report
 
 FORMATS = ("md", "latex", "csv", "html")
 STDOUT = "-"
@@ -74,7 +76,7 @@ def report(
     if history and len(places) > 1:
         raise XqeError("--history takes one folder", "report the shards one by one")
     if "html" in formats:
-        from xqe.report import page  # noqa: F401  (without matplotlib nothing is begun)
+        from xqe.experiments.report import page  # noqa: F401  (without matplotlib nothing is begun)
     files = _history(places[0], formats, wanted) if history else _grid(places, formats, wanted, examples)
     _write(files, target)
 
@@ -102,10 +104,10 @@ def _target(folders: list[Path], out: str | None, formats: tuple[str, ...]) -> P
 
 
 def _grid(folders: list[Path], formats: tuple[str, ...], measure: str | None, examples: int) -> Files:
-    from xqe.report import tidy
-    from xqe.report.compose import compose
-    from xqe.report.results import read
-    from xqe.report.study import Study, main_measure_of
+    from xqe.experiments.report import tidy
+    from xqe.experiments.report.compose import compose
+    from xqe.experiments.report.results import read
+    from xqe.experiments.report.study import Study, main_measure_of
 
     results = read(folders)
     if measure is not None and measure not in results.measures:
@@ -129,14 +131,14 @@ def _grid(folders: list[Path], formats: tuple[str, ...], measure: str | None, ex
 
 
 def _history(folder: Path, formats: tuple[str, ...], measure: str | None) -> Files:
-    from xqe.report.trend import compose_history, read_history, tidy
+    from xqe.experiments.report.trend import compose_history, read_history, tidy
 
     nights, skipped = read_history(folder)
     for line in skipped:
         say(line)
     yield from _texts(compose_history(nights, measure), [one for one in formats if one in _SUFFIXES], "history")
     if "csv" in formats:
-        from xqe.report.tidy import as_csv
+        from xqe.experiments.report.tidy import as_csv
 
         columns, *lines = tidy(nights)
         yield "history.csv", as_csv(columns, lines)
@@ -149,19 +151,19 @@ def _texts(made: Report, formats: list[str], stem: str) -> Files:
 
 
 def _markdown(made: Report) -> str:
-    from xqe.report.markdown import markdown
+    from xqe.experiments.report.markdown import markdown
 
     return markdown(made)
 
 
 def _latex(made: Report) -> str:
-    from xqe.report.latex import latex
+    from xqe.experiments.report.latex import latex
 
     return latex(made)
 
 
 def _html(made: Report) -> str:
-    from xqe.report.page import page
+    from xqe.experiments.report.page import page
 
     return page(made, f"Written by xqe {__version__}")
 
@@ -170,7 +172,7 @@ _WRITERS: dict[str, Callable[[Report], str]] = {"md": _markdown, "latex": _latex
 
 
 def _write(files: Files, target: Path | None) -> None:
-    from xqe.atomic import replace
+    from xqe.files.atomic import replace
 
     for name, content in files:
         if target is None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
-from xqe import jsonl
+from xqe.files import jsonl
+from xqe.files.records import Record, has_failed
 from xqe.messages import say
-from xqe.records import Record, has_failed
 
 
 class RunFormat(StrEnum):
@@ -19,7 +19,7 @@ class RunFormat(StrEnum):
 
 def write_run(records: Iterable[Record], tag: str) -> tuple[int, int]:
     """Write the lines of a TREC run; return how many queries there were, and how many of them failed."""
-    from xqe.search import run_lines
+    from xqe.stages.search import run_lines
 
     count = failures = unanswered = 0
     for record in records:

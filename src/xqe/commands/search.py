@@ -14,7 +14,7 @@ from xqe.commands.streams import Queries, emit, report_failures
 from xqe.errors import XqeError
 from xqe.machine import available_cores
 from xqe.messages import progress, say
-from xqe.search import search as search_records
+from xqe.stages.search import search as search_records
 
 
 @options.takes(searching=options.Searching)
@@ -37,7 +37,7 @@ def search(
         raise XqeError(f'--tag "{tag}" is empty or contains white space', "a TREC run separates fields by white space")
     check_searching(searching)
     queries = Queries(query, files)
-    from xqe.index import open_index
+    from xqe.retrieval.lexical import open_index
 
     index = open_index(directory)
     settings = settings_for(searching, index)

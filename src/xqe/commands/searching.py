@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xqe import jsonl
 from xqe.commands.options import Searching
 from xqe.errors import XqeError
-from xqe.feedback import Feedback, Method
-from xqe.search import Settings
-from xqe.weighting import Weighting
+from xqe.files import jsonl
+from xqe.retrieval.feedback import Feedback, Method
+from xqe.retrieval.weighting import Weighting
+from xqe.stages.search import Settings
 
 if TYPE_CHECKING:
-    from xqe.index import Index, Numbers
+    from xqe.retrieval.lexical import Index, Numbers
 
 
 def check_searching(options: Searching) -> None:
@@ -41,7 +41,7 @@ def numbers_of(ids: Sequence[str], index: Index, directory: Path) -> Numbers:
 
 def settings_for(options: Searching, index: Index) -> Settings:
     """How `index` is searched; reads the pool."""
-    from xqe.pools import read_pools
+    from xqe.retrieval.pools import read_pools
 
     return Settings(
         weighting=Weighting(options.use, options.query_weight, options.source_weight, options.passage_terms),

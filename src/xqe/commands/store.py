@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xqe import jsonl
 from xqe.commands import options
 from xqe.commands.subcommands import group
 from xqe.errors import XqeError
+from xqe.files import jsonl
 from xqe.messages import say
 
 if TYPE_CHECKING:
-    from xqe.store import Summary
+    from xqe.models.store import Summary
 
 _DAY = 86_400.0
 _HASH_DIGITS = 12  # of a sha256, enough for a person
@@ -31,7 +31,7 @@ app = group(
 @app.command()
 def info(store: options.Store = None) -> None:
     """Say what is kept of which model: a table on a terminal, one JSON object elsewhere."""
-    from xqe.store import file_of, opened
+    from xqe.models.store import file_of, opened
 
     path = file_of(store)
     with opened(path) as database:
@@ -55,7 +55,7 @@ def _show(whole: dict[str, Any], models: list[Summary]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from xqe.models import amount
+    from xqe.models.registry import amount
 
     jsonl.write(
         f"{whole['path']}: {whole['generations']} generations, {whole['tokens']} tokens, {amount(whole['size'])}"
@@ -76,7 +76,7 @@ def _show(whole: dict[str, Any], models: list[Summary]) -> None:
 @app.command()
 def export(store: options.Store = None) -> None:
     """Write every generation as JSONL, the oldest first: its prompt, the parameters, the text, and what made it."""
-    from xqe.store import file_of, opened
+    from xqe.models.store import file_of, opened
 
     with opened(file_of(store)) as database:
         for generation in database.export() if database is not None else ():
@@ -104,7 +104,7 @@ def prune(
     """
     if everything == (older_than is not None or model is not None):
         raise XqeError("which generations are to be removed?", "give --all alone, or --older-than DAYS, --model NAME")
-    from xqe.store import file_of, opened
+    from xqe.models.store import file_of, opened
 
     path = file_of(store)
     before = time.time() - older_than * _DAY if older_than is not None else None

@@ -10,11 +10,11 @@ from typing import Any
 
 import typer
 
-from xqe import jsonl
 from xqe.errors import InputError, XqeError
-from xqe.languages import language
+from xqe.files import jsonl
+from xqe.files.records import Record, check_query, has_failed
 from xqe.messages import progress, say
-from xqe.records import Record, check_query, has_failed
+from xqe.text.languages import language
 
 FAILED_STATUS = 1
 

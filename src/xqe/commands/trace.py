@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xqe import jsonl
 from xqe.commands import expand, options, translate
 from xqe.commands.generating import keeping, open_engine, open_store
 from xqe.commands.screens import on_screen
 from xqe.commands.searching import check_searching, numbers_of, settings_for
 from xqe.commands.streams import Queries, first_of, report_failures
 from xqe.errors import XqeError
-from xqe.expand import PASSAGE_TOKENS, Strategy
-from xqe.records import has_failed
+from xqe.files import jsonl
+from xqe.files.records import has_failed
+from xqe.stages.expand import PASSAGE_TOKENS, Strategy
 
 if TYPE_CHECKING:
-    from xqe.engines.base import Engine
-    from xqe.engines.recorded import RecordingEngine
-    from xqe.generation import Stage
-    from xqe.tracing import Piece
+    from xqe.models.engines.base import Engine
+    from xqe.models.engines.recorded import RecordingEngine
+    from xqe.stages.generation import Stage
+    from xqe.stages.tracing import Piece
 
 Make = Callable[["Engine"], "Stage"]
 
@@ -103,8 +103,8 @@ def trace(
         expansion_step = expand.stage_of(chosen, expansion, generation, most, to if is_direct else None)
         makes.insert(len(makes) if order is Order.TE else 0, expansion_step)
     queries = Queries(query, files, "--lang" if makes or lang is not None else "", lang)
-    from xqe.index import open_index
-    from xqe.tracing import as_record, traced
+    from xqe.retrieval.lexical import open_index
+    from xqe.stages.tracing import as_record, traced
 
     index = open_index(directory)
     known = numbers_of(relevant or [], index, directory)
@@ -157,7 +157,7 @@ def _recorder(generation: options.Generation | None) -> Iterator[RecordingEngine
     if generation is None:
         yield None
         return
-    from xqe.engines.recorded import RecordingEngine
+    from xqe.models.engines.recorded import RecordingEngine
 
     with open_store(generation) as store, open_engine(generation) as engine:
         yield RecordingEngine(keeping(engine, store))

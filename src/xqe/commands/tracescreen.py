@@ -12,10 +12,8 @@ from rich.text import Text as Styled
 from xqe.commands.screens import legible, rendered, table
 from xqe.commands.sections import ERROR, GOOD, MATCH, NOTE, QUIET, Row, counted, named, plain, section
 from xqe.errors import XqeError
-from xqe.languages import language
-from xqe.records import Record
-from xqe.snippets import Snippet
-from xqe.tracing import (
+from xqe.files.records import Record
+from xqe.stages.tracing import (
     FEEDBACK,
     QUERY,
     SEARCHED,
@@ -31,6 +29,8 @@ from xqe.tracing import (
     Text,
     TracedHit,
 )
+from xqe.text.languages import language
+from xqe.text.snippets import Snippet
 
 PROMPT_CELLS = (160, 320)  # of a long prompt, the first and the last
 WORDS = 10  # that are searched

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 from xqe.commands import options
 from xqe.commands.generating import run_stage, sampling_of
 from xqe.commands.streams import Queries
-from xqe.languages import language
+from xqe.text.languages import language
 
 if TYPE_CHECKING:
-    from xqe.engines.base import Engine
-    from xqe.translate import Translate
+    from xqe.models.engines.base import Engine
+    from xqe.stages.translate import Translate
 
 
 @options.takes(generation=options.Generation)
@@ -38,7 +38,7 @@ def translate(
 
 def stage_of(to: str, generation: options.Generation, max_tokens: int | None) -> Callable[[Engine], Translate]:
     """What makes the stage for an engine. Raises XqeError for an unknown language."""
-    from xqe.translate import Translate
+    from xqe.stages.translate import Translate
 
     target, sampling = language(to, "--to"), sampling_of(generation)
     return lambda engine: Translate(engine, target, sampling, max_tokens)

@@ -1,0 +1,10 @@
+"""Collections from elsewhere: fetched, converted to xqe's layout (`xqe.collections.layout`), built, sampled.
+
+sources      the collections that xqe knows by name: languages, size, licence, files
+fetching     files from the network: resumed, checked
+conversion   any format to a collection: duplicates, gaps and order are dealt with here, once
+formats      the table of formats; clirmatrix, msmarco, beir, miracl, trec, irdatasets read one each
+building     collections made on this machine: debian, from apt's package descriptions; grades, by BM25
+sampling     a smaller collection out of one that is there
+draws        what is chosen, by a hash of a seed and an id
+"""

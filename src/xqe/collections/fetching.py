@@ -1,0 +1,290 @@
+"""Files from the network: resumed where an earlier try stopped, checked, and put in place when they are whole.
+
+With the standard library alone, so that fetching needs no extra. A download that breaks off is tried again from where
+it stopped; one that another process left, too. Servers that know no ranges send the file from its beginning.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import re
+import shutil
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from glob import escape
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+from xqe import __version__
+from xqe.errors import XqeError
+from xqe.files.atomic import sync
+from xqe.messages import say
+from xqe.models.registry import amount, part_of
+
+_BLOCK = 1 << 18
+_TRIES = 5
+_PAUSE = 1.0  # seconds before the second try; twice as many before each further one
+_TIMEOUT = 60.0
+_PASSING = {408, 425, 429, 500, 502, 503, 504}
+_NO_RANGE = 416
+_SPARE = 100_000_000  # bytes to leave on the disk
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file to be had. path: below the folder of the source. size: in bytes, where it is known.
+    algorithm, digest: "md5" or "sha256", and what it must be; "" where nobody has published one."""
+
+    url: str
+    path: str
+    size: int | None = None
+    algorithm: str = ""
+    digest: str = ""
+    version: str = ""  # of what the server has, by its ETag or date: parts of two versions never make one file
+
+
+def fetch(downloads: Sequence[Download], folder: Path, force: bool = False) -> list[Path]:
+    """Download what is not there yet, and return where all of it is.
+
+    Says how much it is before anything is sent. Raises XqeError where the disk is too full for all that is missing,
+    where a server does not give a file, and where what arrived is not the file that was announced.
+    """
+    missing = [one for one in downloads if force or not _is_there(one, folder)]
+    asked = [one if one.size is not None and one.digest else _asked(one) for one in missing]
+    sizes = [one.size for one in asked]
+    if missing:
+        known = sum(size or 0 for size in sizes)
+        least = "at least " if None in sizes else ""
+        files = "1 file" if len(missing) == 1 else f"{len(missing)} files"
+        say(f"downloading {files}, {least}{amount(known)}, to {folder}")
+        check_room(folder, known - sum(_arrived(one, folder) for one in asked))
+    for one in asked:
+        _fetch(one, folder, force)
+    return [folder / one.path for one in downloads]
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Raise XqeError where the disk of a folder, which need not be there yet, has no room for so many bytes."""
+    at = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(at).free
+    if needed + _SPARE > free:
+        raise XqeError(
+            f"{folder}: needs {amount(needed)}, {amount(free)} are free", "make room, or give another folder"
+        )
+
+
+def _is_there(one: Download, folder: Path) -> bool:
+    path = folder / one.path
+    return path.is_file() and one.size in (None, path.stat().st_size)
+
+
+def _version(one: Download) -> str:
+    return one.digest[:16] or one.version
+
+
+def _arrived(one: Download, folder: Path) -> int:
+    target = folder / one.path
+    part = target.with_name(f"{target.name}.{_version(one)}.part")
+    return part.stat().st_size if part.exists() else 0
+
+
+# ---------------------------------------------------------------- one file
+
+
+def _fetch(one: Download, folder: Path, force: bool) -> None:
+    target = folder / one.path
+    try:
+        with part_of(target, _version(one)) as part:
+            if not force and _is_there(one, folder):  # the process that this one waited for has fetched it
+                return
+            if not _version(one) or part.tell() > (one.size or part.tell()):
+                _emptied(part)  # nothing tells that what is there is of the same file, or it is not
+            with _bar(one, part.tell()) as bar:
+                _receive(one, part, bar)
+            _check(one, part)
+            for outdated in set(target.parent.glob(f"{escape(target.name)}.*.part")) - {Path(part.name)}:
+                outdated.unlink(missing_ok=True)
+            sync(Path(part.name))
+            Path(part.name).replace(target)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise XqeError(
+            f"{error.filename or target}: {reason}", "make room or give access; what arrived is kept"
+        ) from None
+
+
+def _receive(one: Download, part: BinaryIO, bar: Any) -> None:
+    """Append to the part what is missing of the file, trying again where the connection breaks."""
+    failures = 0
+    while one.size is None or part.tell() < one.size:
+        before = part.tell()
+        try:
+            _append(one, part, bar)
+            return
+        except KeyboardInterrupt:
+            part.flush()
+            say(f"stopped; {amount(part.tell())} of {one.path} are kept, and the same command goes on from there")
+            raise
+        except _BrokenError as error:
+            if error.status == _NO_RANGE:
+                _emptied(part)
+            failures = 1 if part.tell() > before else failures + 1
+            if failures >= _TRIES:
+                raise XqeError(f"{one.url}: {error}", "run the same command later; what arrived is kept") from None
+            time.sleep(_PAUSE * 2 ** (failures - 1))
+
+
+class _BrokenError(Exception):
+    """A download that broke off, or that the server could not do at the moment. status: what it answered, if it did."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def _emptied(part: BinaryIO) -> None:
+    part.truncate(0)
+    part.seek(0)
+
+
+def _append(one: Download, part: BinaryIO, bar: Any) -> None:
+    """Ask for what is missing and append it."""
+    start = part.tell()
+    headers = {"Range": f"bytes={start}-"} if start else {}
+    with _answer(one.url, headers) as answer:
+        if start and not _continues(answer, start):
+            _emptied(part)
+            bar.reset()
+        expected = answer.headers.get("Content-Length")
+        received = 0
+        while True:
+            try:
+                block = answer.read(_BLOCK)
+            except (http.client.HTTPException, OSError) as error:
+                raise _BrokenError(f"the connection broke ({error})") from None
+            if not block:
+                break
+            part.write(block)
+            bar.update(len(block))
+            received += len(block)
+        if expected is not None and received < int(expected):
+            raise _BrokenError(f"the connection broke after {amount(part.tell())}")
+
+
+def _continues(answer: Any, start: int) -> bool:
+    match = _RANGE.fullmatch(answer.headers.get("Content-Range") or "")
+    return answer.status == 206 and match is not None and int(match[1]) == start
+
+
+def _check(one: Download, part: BinaryIO) -> None:
+    """Raise XqeError, having emptied the part, if it is not the file that it should be."""
+    part.flush()
+    if one.size is not None and part.tell() != one.size:
+        arrived = part.tell()
+        _emptied(part)
+        raise XqeError(f"{one.url}: {arrived} bytes arrived of {one.size}", "try again; the file may have changed")
+    if not one.digest:
+        return
+    with open(part.name, "rb") as whole:
+        digest = hashlib.file_digest(whole, one.algorithm).hexdigest()
+    if digest != one.digest:
+        _emptied(part)
+        raise XqeError(
+            f"{one.url}: what arrived has {one.algorithm} {digest} instead of {one.digest}",
+            "try again; a proxy may have changed it, or the source has a new version",
+        )
+
+
+class _NoBar:
+    """What takes the place of a progress bar off a terminal."""
+
+    def update(self, count: int) -> None:
+        pass
+
+    def reset(self) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def _bar(one: Download, done: int) -> Iterator[Any]:
+    """A progress bar in bytes on a terminal."""
+    if not sys.stderr.isatty():
+        yield _NoBar()
+        return
+    from tqdm import tqdm
+
+    name = Path(one.path).name
+    with tqdm(total=one.size, initial=done, desc=name, unit="B", unit_scale=True, dynamic_ncols=True) as bar:
+        yield bar
+
+
+# ---------------------------------------------------------------- requests
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects and keeps what the hub says of a file before it sends to its storage."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, str] = {}
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        self.said |= {name: headers[name] for name in ("X-Linked-Etag", "X-Linked-Size") if headers[name]}
+        request = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if request is not None:
+            request.method = req.get_method()
+        return request
+
+
+def _answer(url: str, headers: dict[str, str], method: str = "GET", redirects: _Redirects | None = None) -> Any:
+    """The server's answer. Raises XqeError for a refusal, _BrokenError for what may pass."""
+    agent = {"User-Agent": f"xqe/{__version__}", "Accept-Encoding": "identity"}
+    request = urllib.request.Request(url, headers={**agent, **headers}, method=method)
+    opener = urllib.request.build_opener(redirects or _Redirects())
+    try:
+        return opener.open(request, timeout=_TIMEOUT)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code in _PASSING or error.code == _NO_RANGE:
+            raise _BrokenError(f"the server answers {error.code}", error.code) from None
+        hint = "it may have moved; upgrade xqe, or download it by hand and use xqe data convert"
+        raise XqeError(f"{url}: the server answers {error.code} {error.reason}", hint) from None
+    except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise _BrokenError(f"no answer ({reason})") from None
+
+
+def _asked(one: Download) -> Download:
+    """What the server says of a file: its size, its sha256 if it is a hub's, its version."""
+    redirects = _Redirects()
+    for attempt in range(_TRIES):
+        try:
+            with _answer(one.url, {}, "HEAD", redirects) as answer:
+                headers = answer.headers
+            break
+        except _BrokenError as error:
+            if attempt == _TRIES - 1:
+                raise XqeError(f"{one.url}: {error}", "check the network, or run the same command later") from None
+            time.sleep(_PAUSE * 2**attempt)
+    size = redirects.said.get("X-Linked-Size") or headers.get("Content-Length") or ""
+    digest = (redirects.said.get("X-Linked-Etag") or headers.get("X-Linked-Etag") or "").strip('"')
+    found = replace(one, size=int(size) if one.size is None and size.isdigit() else one.size)
+    if not one.digest and _SHA256.fullmatch(digest):
+        found = replace(found, algorithm="sha256", digest=digest)
+    mark = (headers.get("ETag") or "").removeprefix("W/") or headers.get("Last-Modified") or ""
+    return replace(found, version=re.sub(r"\W", "", mark)[:32])

@@ -1,0 +1,139 @@
+"""MS MARCO passages, and mMARCO: the same, translated by machine.
+
+mMARCO v2:
+    data/google/collections/LANGUAGE_collection.tsv           id<TAB>text
+    data/google/queries/dev/LANGUAGE_queries.dev.small.tsv    id<TAB>text; dev.tsv has all, train/ the training queries
+    data/qrels.dev.small.tsv                                  TREC qrels, the same for every language
+MS MARCO, in one folder:
+    collection.tsv    queries.SPLIT.tsv    qrels.SPLIT.tsv
+
+The queries of dev.small are also taken from a file of all dev queries. Every file may be gz.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from xqe.collections.conversion import (
+    Material,
+    document_files,
+    existing,
+    one_language,
+    selected,
+    trec_qrels,
+    tsv_queries,
+)
+from xqe.collections.layout import ANY
+from xqe.collections.options import Options
+from xqe.errors import InputError
+
+LICENCE = "MS MARCO: for non-commercial research only; no licence is granted to the texts themselves"
+MMARCO_LICENCE = "mMARCO: Apache-2.0; of the texts it translates, MS MARCO, for non-commercial research only"
+NAMES = {
+    "ar": "arabic",
+    "de": "german",
+    "en": "english",
+    "es": "spanish",
+    "fr": "french",
+    "hi": "hindi",
+    "id": "indonesian",
+    "it": "italian",
+    "ja": "japanese",
+    "nl": "dutch",  # which ir_datasets calls dt
+    "pt": "portuguese",
+    "ru": "russian",
+    "vi": "vietnamese",
+    "zh": "chinese",
+}
+PASSAGES = 8_841_823
+
+_CODES = {name: code for code, name in NAMES.items()}
+_COLLECTION = re.compile(r"(?P<language>[a-z]+)_collection\.tsv(\.gz)?")
+_QUERIES = re.compile(r"(?P<language>[a-z]+)_queries\.(?P<split>train|dev|dev\.small)\.tsv(\.gz)?")
+_OWN_QUERIES = re.compile(r"queries\.(?P<split>.+?)\.tsv(\.gz)?")
+_QRELS = re.compile(r"qrels\.(?P<split>.+?)\.tsv(\.gz)?")
+
+
+def read_mmarco(path: Path, options: Options) -> Material:
+    """The languages under a folder, whichever is the layout of its subfolders."""
+    if not path.is_dir():
+        raise InputError(f"{path}: no such folder", "give the folder that holds collections, queries and qrels")
+    documents: dict[str, Path] = {}
+    queries: dict[str, dict[str, Path]] = {}
+    qrels: dict[str, Path] = {}
+    for file in sorted(path.rglob("*.tsv*")):
+        if match := _COLLECTION.fullmatch(file.name):
+            _put(documents, _CODES.get(match["language"]), file)
+        elif match := _QUERIES.fullmatch(file.name):
+            _put(queries.setdefault(match["split"], {}), _CODES.get(match["language"]), file)
+        elif match := _QRELS.fullmatch(file.name):
+            _put(qrels, match["split"], file)
+    if not documents:
+        raise InputError(f"{path}: no file like german_collection.tsv", "check the folder")
+    if not qrels:
+        raise InputError(f"{path}: no file like qrels.dev.small.tsv", "it belongs beside the queries, or above them")
+    if "dev.small" in qrels:
+        queries["dev.small"] = {**queries.get("dev", {}), **queries.get("dev.small", {})}
+    material = Material(
+        name="mmarco",
+        about="mMARCO: MS MARCO's queries and passages, translated by machine",
+        licence=MMARCO_LICENCE,
+        source={"name": "mmarco"},
+        parallel=True,
+        translated_by="machine",
+    )
+    chosen = selected(documents, options.languages, "documents in", path)
+    for lang, file in chosen.items():
+        material.documents[lang] = document_files([file])
+        material.counts[lang] = PASSAGES
+        material.paths.append(file)
+    for split, file in selected(qrels, options.splits, "qrels of", path).items():
+        asked = {lang: one for lang, one in sorted(queries.get(split, {}).items()) if _is_chosen(lang, options)}
+        if not asked:
+            material.notes.append(f"{split}: judged, but there were no queries")
+            continue
+        material.paths += [file, *asked.values()]
+        material.queries[split] = {lang: [tsv_queries(one)] for lang, one in asked.items()}
+        material.qrels[split] = {(ANY, lang): trec_qrels(file) for lang in chosen}
+    return material
+
+
+def _put(files: dict[str, Path], key: str | None, file: Path) -> None:
+    if key is None:
+        return
+    if key in files:
+        raise InputError(
+            f"{file}: {file.name} again, first in {files[key].parent}", "convert one translation at a time"
+        )
+    files[key] = file
+
+
+def _is_chosen(lang: str, options: Options) -> bool:
+    return options.languages is None or lang in options.languages
+
+
+def read_msmarco(path: Path, options: Options) -> Material:
+    """A folder with collection.tsv, and queries and qrels of the same splits."""
+    lang = one_language(options.languages, "MS MARCO's layout")
+    asked = options.query_language or lang
+    collection = existing(options.documents or path / "collection.tsv")
+    queries = {m["split"]: file for file in sorted(path.glob("*")) if (m := _OWN_QUERIES.fullmatch(file.name))}
+    qrels = {m["split"]: file for file in sorted(path.glob("*")) if (m := _QRELS.fullmatch(file.name))}
+    if not queries.keys() & qrels.keys():
+        raise InputError(f"{path}: no queries.SPLIT.tsv with qrels.SPLIT.tsv", "check the folder")
+    material = Material(
+        name="msmarco",
+        about="MS MARCO: passages of the web, and the queries that they answer",
+        licence=LICENCE,
+        source={"name": "msmarco"},
+        documents={lang: document_files([collection])},
+        paths=[collection],
+        notes=[f"{split}: queries without qrels" for split in sorted(queries.keys() - qrels.keys())],
+    )
+    both = {split: file for split, file in queries.items() if split in qrels}
+    for split, file in selected(both, options.splits, "queries and qrels of", path).items():
+        material.queries[split] = {asked: [tsv_queries(file)]}
+        material.qrels[split] = {(asked, lang): trec_qrels(qrels[split])}
+        material.paths += [file, qrels[split]]
+    return material

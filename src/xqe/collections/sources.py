@@ -1,0 +1,240 @@
+"""The collections that xqe knows by name: one row each, from which help, lists and downloads are derived."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from xqe.collections import clirmatrix, debian, miracl, msmarco
+from xqe.collections.fetching import Download, fetch
+from xqe.errors import XqeError
+from xqe.text.languages import LANGUAGES
+
+HUB = "https://huggingface.co"
+CLIRMATRIX = "http://www.cs.jhu.edu/~shuosun/clirmatrix/data/"
+CLIRMATRIX_INDEX = Download(
+    f"{CLIRMATRIX}downloads.json.gz", "downloads.json.gz", 5_143_717, "md5", "371cc532aca236759bd3602eb6ce2181"
+)
+MULTI8 = ("ar", "de", "en", "es", "fr", "ja", "ru", "zh")
+
+Files = Callable[[Sequence[str], Sequence[str] | None, Path], list[Download]]
+"""(languages, splits or None for all, folder) -> what to download."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A collection. how: "fetch" or "build". needs: what it takes besides. size: bytes of all that fetch downloads,
+    None where that is not known. splits: those that are there. form: its format. folder: what of the downloads is
+    converted, in the folder of all downloads."""
+
+    name: str
+    about: str
+    languages: tuple[str, ...]
+    licence: str
+    how: str
+    needs: str
+    url: str
+    splits: tuple[str, ...]
+    size: int | None = None
+    form: str = ""
+    folder: str = ""
+    files: Files | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A line of downloads.tsv. lang, split: "" where a file is for all of them."""
+
+    source: str
+    lang: str
+    kind: str
+    split: str
+    path: str
+    size: int | None
+    md5: str
+
+
+@cache
+def _rows() -> tuple[_Row, ...]:
+    lines = (files("xqe.collections") / "downloads.tsv").read_text("utf-8").splitlines()
+    table = [["" if cell == "-" else cell for cell in line.split("\t")] for line in lines if not line.startswith("#")]
+    return tuple(
+        _Row(source, lang, kind, split, path, int(size) if size else None, md5)
+        for source, lang, kind, split, path, size, md5 in table
+    )
+
+
+def _listed(source: str, base: str) -> Files:
+    """Files of downloads.tsv; a file on the hub keeps its path there, without what is the same for all."""
+
+    def found(languages: Sequence[str], splits: Sequence[str] | None, folder: Path) -> list[Download]:
+        server = os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
+        return [
+            Download(
+                f"{server}/datasets/{base}{row.path}",
+                row.path.partition("/resolve/main/")[2] or row.path,
+                row.size,
+                "md5" if row.md5 else "",
+                row.md5,
+            )
+            for row in _rows()
+            if row.source == source
+            and (not row.lang or row.lang in languages)
+            and (not row.split or splits is None or row.split in splits)
+        ]
+
+    return found
+
+
+def _total(source: str) -> int:
+    return sum(row.size or 0 for row in _rows() if row.source == source)
+
+
+def _clirmatrix(context: str) -> Files:
+    """Files of CLIRMatrix, by the list that its site publishes: {context: {key: {"url", "expected_md5"}}}."""
+
+    def found(languages: Sequence[str], splits: Sequence[str] | None, folder: Path) -> list[Download]:
+        if len(languages) < 2:
+            raise XqeError("CLIRMatrix judges pairs of two languages", "name at least two with --lang")
+        [index] = fetch([CLIRMATRIX_INDEX], folder)
+        table = json.loads(gzip.decompress(index.read_bytes()))
+        pairs = [(queries, documents) for queries in languages for documents in languages if queries != documents]
+        keys = [f"queries/{queries}_{documents}/{split}" for queries, documents in pairs for split in splits or _FOUR]
+        found = [table[context][key] for key in keys if key in table[context]]
+        found += [table["clirmatrix_docs"][f"docs/{lang}"] for lang in languages]
+        return [_published(entry) for entry in found]
+
+    return found
+
+
+def _published(entry: dict[str, Any]) -> Download:
+    url, md5 = entry["url"], entry.get("expected_md5") or ""
+    path = url.partition("/data/")[2]
+    if not path or Path(path).is_absolute() or ".." in Path(path).parts:
+        raise XqeError(f"{url}: not a file of CLIRMatrix", "its list of files has changed; upgrade xqe")
+    return Download(url, path, entry.get("size_hint"), "md5" if md5 else "", md5)
+
+
+_FOUR = ("train", "dev", "test1", "test2")
+_MIRACL = ("ar", "de", "en", "es", "fr", "hi", "id", "ja", "ru", "zh")
+_DEBIAN = ("de", "en", "es", "fr", "it", "ja", "nl", "pt", "ru", "zh")
+_DEBIAN_NEEDS = "apt-get and its network: 20 MB"
+_DEBIAN_URL = "https://www.debian.org/international/l10n/ddtp"
+
+
+@cache
+def sources() -> dict[str, Source]:
+    """Name -> source."""
+    rows = (
+        Source(
+            "debian", debian.ABOUT, _DEBIAN, debian.LICENCE, "build", _DEBIAN_NEEDS, _DEBIAN_URL, tuple(debian.SPLITS)
+        ),
+        Source(
+            "debian-graded",
+            "The same descriptions, found by short titles, graded by BM25 as CLIRMatrix is",
+            _DEBIAN,
+            debian.LICENCE,
+            "build",
+            _DEBIAN_NEEDS,
+            _DEBIAN_URL,
+            tuple(debian.SPLITS),
+        ),
+        Source(
+            "mmarco",
+            "MS MARCO's queries and passages, translated by machine (Bonifacio et al., 2021)",
+            tuple(LANGUAGES),
+            msmarco.MMARCO_LICENCE,
+            "fetch",
+            "about 4 GB a language",
+            "https://github.com/unicamp-dl/mMARCO",
+            ("dev", "dev.small"),
+            _total("mmarco"),
+            "mmarco",
+            "mmarco",
+            _listed("mmarco", "unicamp-dl/mmarco/resolve/main/"),
+        ),
+        Source(
+            "clirmatrix-multi8",
+            "Titles of Wikipedia articles against articles in seven other languages, graded (Sun and Duh, 2020)",
+            MULTI8,
+            clirmatrix.LICENCE,
+            "fetch",
+            "two languages or more",
+            "https://github.com/ssun32/CLIRMatrix",
+            _FOUR,
+            None,
+            "clirmatrix",
+            "clirmatrix/MULTI-8",
+            _clirmatrix("clirmatrix_multi8"),
+        ),
+        Source(
+            "clirmatrix-bi139",
+            "The same for every pair of languages (the part named base)",
+            tuple(LANGUAGES),
+            clirmatrix.LICENCE,
+            "fetch",
+            "two languages or more",
+            "https://github.com/ssun32/CLIRMatrix",
+            _FOUR,
+            None,
+            "clirmatrix",
+            "clirmatrix/BI-139",
+            _clirmatrix("clirmatrix_bi139_base"),
+        ),
+        Source(
+            "miracl",
+            "Questions and passages of Wikipedia in one language, judged by people (Zhang et al., 2023)",
+            _MIRACL,
+            miracl.LICENCE,
+            "fetch",
+            "0.1 to 6 GB a language",
+            "https://github.com/project-miracl/miracl",
+            ("train", "dev"),
+            _total("miracl"),
+            "miracl",
+            "miracl",
+            _listed("miracl", ""),
+        ),
+    )
+    return {row.name: row for row in rows}
+
+
+def source(name: str) -> Source:
+    """The row of a name. Raises XqeError for an unknown one."""
+    known = sources()
+    if name not in known:
+        raise XqeError(f'unknown collection "{name}"', f"xqe knows {', '.join(known)}; xqe data list says more")
+    return known[name]
+
+
+def chosen_languages(row: Source, wanted: Sequence[str] | None) -> list[str]:
+    """The languages that were asked for, or all. Raises XqeError for one that the source does not have."""
+    for lang in wanted or ():
+        if lang not in row.languages:
+            raise XqeError(f"{row.name} has nothing in {lang}", f"it has {' '.join(row.languages)}")
+    return list(wanted or row.languages)
+
+
+def data_folder() -> Path:
+    """Where downloads are kept: XQE_DATA, else $XDG_CACHE_HOME/xqe/data."""
+    if own := os.environ.get("XQE_DATA"):
+        return Path(own).expanduser()
+    cache_home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache_home).expanduser() / "xqe" / "data"
+
+
+def downloads(row: Source, languages: Sequence[str], splits: Sequence[str] | None, folder: Path) -> list[Download]:
+    """What has to be downloaded for some languages and splits of a source. May fetch a list of files first."""
+    if row.files is None:
+        raise XqeError(f"{row.name} is built, not downloaded", f"xqe data build {row.name} --out DIR")
+    for split in splits or ():
+        if split not in row.splits:
+            raise XqeError(f"{row.name} has no split {split}", f"it has {', '.join(row.splits)}")
+    return row.files(languages, splits, folder)

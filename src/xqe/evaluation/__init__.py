@@ -1,0 +1,1 @@
+"""Values, rows of values, and what may be said of their differences."""

@@ -1,0 +1,251 @@
+"""Runs side by side: averages, differences to the first run and how sure they are, in groups and query by query."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from xqe.errors import InputError
+from xqe.evaluation.decisions import Test
+from xqe.evaluation.groups import NO_VALUE, Cell, cell_fields
+from xqe.evaluation.values import Evaluation, Key, Part, Values, average
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How sure the difference of one measure to the baseline's is.
+
+    test: what p is of. p: how often chance alone makes a difference as great; p_holm: the same, adjusted for all
+    differences among the rows it stands in. interval: the 95 % confidence interval of the difference. wins, ties,
+    losses: queries with a greater, an equal and a smaller value than the baseline.
+    """
+
+    test: Test
+    p: float
+    p_holm: float
+    interval: tuple[float, float]
+    wins: int
+    ties: int
+    losses: int
+
+    @property
+    def is_significant(self) -> bool:
+        from xqe.evaluation.significance import LEVEL
+
+        return self.p_holm < LEVEL
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the result: a run, in a group of it or as a whole, on average.
+
+    group: field -> value, empty for the whole run. queries: how many are averaged, those `missing` from the
+    run among them. measures: in 0..1. difference: to the same row of the first run, None where there is none
+    or where it was averaged over other queries or language pairs; comparison: how sure it is, by measure, None
+    where that was not asked for. interval: the 95 % confidence interval of each measure, where it was asked for.
+    """
+
+    run: str
+    group: dict[str, str]
+    queries: int
+    missing: int
+    measures: Values
+    difference: Values | None
+    comparison: dict[str, Difference] | None = None
+    interval: dict[str, tuple[float, float]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What rows shall hold beside averages and differences.
+
+    test: of each difference, None for no test. intervals: of each average. margins: with two fields to group by, rows
+    for each value of one of them as well. seed: of the randomization test.
+    """
+
+    test: Test | None = None
+    intervals: bool = False
+    margins: bool = False
+    seed: int = 0
+
+
+def compare(evaluations: Sequence[Evaluation], asked: Asked | None = None) -> list[Row]:
+    """Return the rows of some runs, group by group and run by run in each; the whole runs come last.
+
+    Each run is compared with the first. A group that a run does not have gives no row for that run.
+    """
+    asked = asked or Asked()
+    first = evaluations[0]
+    rows = []
+    for group in _parts(evaluations, asked.margins):
+        for evaluation in evaluations:
+            if values := evaluation.of(group):
+                rows.append(_row(evaluation, group, values, None if evaluation is first else first, asked))
+    return _adjusted(rows)
+
+
+def _parts(evaluations: Sequence[Evaluation], margins: bool) -> list[Part | None]:
+    """What to average over: the groups, then the margins of rows and of columns, then all."""
+    groups = sorted({group for one in evaluations for group in one.groups})
+    parts: list[Part | None] = [*groups]
+    if margins:
+        parts += [(value, None) for value in sorted({group[0] for group in groups})]
+        parts += [(None, value) for value in sorted({group[1] for group in groups})]
+    return [*parts, None] if evaluations[0].fields else parts
+
+
+def _row(
+    evaluation: Evaluation, group: Part | None, values: dict[Key, Values], first: Evaluation | None, asked: Asked
+) -> Row:
+    mean = average(values.values())
+    difference = comparison = None
+    if first is not None and _over_the_same(evaluation, first, group):
+        before = average(first.of(group).values())
+        difference = {measure: mean[measure] - before[measure] for measure in mean}
+        if asked.test:
+            comparison = _comparison(*paired(evaluation, first, group), asked.test, asked.seed)
+    return Row(
+        evaluation.run,
+        named(evaluation, group),
+        len(values),
+        len(values.keys() & evaluation.missing),
+        mean,
+        difference,
+        comparison,
+        _intervals(values.values()) if asked.intervals else None,
+    )
+
+
+def named(evaluation: Evaluation, group: Part | None) -> dict[str, str]:
+    """Return field -> value of a group, without the fields in which it takes any value."""
+    pairs = zip(evaluation.fields, group or (), strict=False)
+    return {field: value for field, value in pairs if value is not None}
+
+
+def paired(
+    evaluation: Evaluation, baseline: Evaluation, group: Part | None = None
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Return measure -> values of both runs, in one order of cells and queries; both are over the same queries."""
+    mine, theirs = evaluation.of(group), baseline.of(group)
+    shared = [key for key in mine if key in theirs]
+    # a query that only one of the runs has a cell for
+    apart = [sorted(one.keys() - shared, key=lambda key: (key[1], key[0] or ())) for one in (mine, theirs)]
+    return (
+        columns(mine[key] for key in (*shared, *apart[0])),
+        columns(theirs[key] for key in (*shared, *apart[1])),
+    )
+
+
+def columns(values: Iterable[Values]) -> dict[str, list[float]]:
+    """Return measure -> the value of each query, in the order given."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for one in values:
+        for measure, value in one.items():
+            found[measure].append(value)
+    return dict(found)
+
+
+def _comparison(
+    values: dict[str, list[float]], baseline: dict[str, list[float]], test: Test, seed: int
+) -> dict[str, Difference]:
+    from xqe.evaluation import significance
+
+    found = {}
+    for measure, column in values.items():
+        one = significance.compare(column, baseline[measure], seed)
+        p = one.t_p if test == "t" else one.p
+        found[measure] = Difference(test, p, p, (one.low, one.high), one.wins, one.ties, one.losses)
+    return found
+
+
+def _intervals(values: Iterable[Values]) -> dict[str, tuple[float, float]]:
+    from xqe.evaluation.significance import interval
+
+    return {measure: interval(column) for measure, column in columns(values).items()}
+
+
+def _adjusted(rows: list[Row]) -> list[Row]:
+    """The rows with each p adjusted for all of them."""
+    tested = [(number, measure) for number, row in enumerate(rows) for measure in row.comparison or ()]
+    if not tested:
+        return rows
+    from xqe.evaluation.significance import holm
+
+    comparisons = [dict(row.comparison or {}) for row in rows]
+    adjusted = holm([comparisons[number][measure].p for number, measure in tested])
+    for (number, measure), p in zip(tested, adjusted, strict=True):
+        comparisons[number][measure] = replace(comparisons[number][measure], p_holm=p)
+    return [
+        replace(row, comparison=comparison) if comparison else row
+        for row, comparison in zip(rows, comparisons, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRow:
+    """One query of a run. group: field -> value, of the language pair too; empty where none is known.
+
+    missing: whether the run lacks it, so that its measures are 0. difference: to the first run's values of the
+    query, None where that one does not have it.
+    """
+
+    run: str
+    group: dict[str, str]
+    id: str
+    missing: bool
+    measures: Values
+    difference: Values | None
+
+
+def query_by_query(evaluations: Sequence[Evaluation]) -> Iterator[QueryRow]:
+    """Yield the queries of each run in turn, each beside the same one of the first run."""
+    first = evaluations[0]
+    before = first.of()
+    for evaluation in evaluations:
+        for (cell, query), values in evaluation.of().items():
+            other = None if evaluation is first else before.get((cell, query))
+            yield QueryRow(
+                evaluation.run,
+                _cell_named(evaluation.fields, cell),
+                query,
+                (cell, query) in evaluation.missing,
+                values,
+                None if other is None else {measure: values[measure] - other[measure] for measure in values},
+            )
+
+
+def _cell_named(fields: tuple[str, ...], cell: Cell | None) -> dict[str, str]:
+    if not cell:
+        return {}
+    pairs = zip(cell_fields(fields), cell, strict=True)
+    return {field: value for field, value in pairs if field in fields or value != NO_VALUE}
+
+
+def check_comparable(evaluation: Evaluation, baseline: Evaluation, each_group: bool = False) -> None:
+    """Raise InputError where a run and a baseline do not answer the same questions.
+
+    They do not where their averages are over other language pairs or other queries (in each group too, with
+    `each_group`), or where they answer fewer than half of the same queries: what one lacks counts as 0, so that the
+    difference would be one of the queries that were asked.
+    """
+    what = f"{evaluation.run}, {baseline.run}"
+    parts = [None, *(_parts([evaluation, baseline], False) if each_group else ())]
+    if not all(_over_the_same(evaluation, baseline, part) for part in parts):
+        raise InputError(
+            f"{what}: they cover other queries or language pairs, and are not compared", "give two runs over the same"
+        )
+    mine, theirs = evaluation.answered, baseline.answered
+    if 2 * len(mine & theirs) < min(len(mine), len(theirs)):
+        raise InputError(
+            f"{what}: they answer {len(mine)} and {len(theirs)} queries and share {len(mine & theirs)}, "
+            "and are not compared",
+            "give two runs over the same queries",
+        )
+
+
+def _over_the_same(one: Evaluation, other: Evaluation, group: Part | None) -> bool:
+    """Whether two averages can be compared: they are over the same cells and the same queries."""
+    mine, theirs = one.of(group), other.of(group)
+    same_cells = {cell for cell, _ in mine if cell is not None} == {cell for cell, _ in theirs if cell is not None}
+    return same_cells and sorted(query for _, query in mine) == sorted(query for _, query in theirs)

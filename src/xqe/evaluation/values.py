@@ -1,0 +1,255 @@
+"""Evaluation: what a run is worth under some measures, query by query and on average.
+
+ir_measures, and under it pytrec_eval, which wraps trec_eval's own code, compute the values. xqe puts the
+hits in trec_eval's order first (`ranking`), so that ties break in one way for every measure.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from math import fsum
+from typing import Any, TypeVar
+
+import ir_measures
+import numpy
+
+from xqe.errors import InputError
+from xqe.evaluation.groups import NO_VALUE, Cell, Group, cell_fields, field_value, place
+from xqe.evaluation.measures import Measure
+from xqe.files.trec import Answer, Grades, Hits
+
+Values = dict[str, float]  # measure -> value in 0..1
+Key = tuple[Cell | None, str]
+Part = tuple[str | None, ...]  # a value for each field to group by, None where any will do
+T = TypeVar("T")
+
+_QUERIES_AT_ONCE = 256  # of 1,000 hits each, some 30 MB
+
+
+def ranking(hits: Hits) -> list[str]:
+    """Return document ids, best first: by score as a 32-bit float, then by id, both descending.
+
+    This is the order of trec_eval, which holds scores in 32 bits and does not look at the ranks of a run.
+    """
+    with numpy.errstate(over="ignore"):  # a score beyond float32 is infinite, and ties with the like
+        scores = numpy.fromiter(hits.values(), numpy.float64, len(hits)).astype(numpy.float32)
+    if (scores[1:] < scores[:-1]).all():
+        return list(hits)
+    return [document for _, document in sorted(zip(scores.tolist(), hits, strict=True), reverse=True)]
+
+
+def judged(qrels: Mapping[str, Grades], rel: int = 1) -> dict[str, Grades]:
+    """Return the queries that have a document of grade `rel` or more; no measure is defined for the others."""
+    return {query: grades for query, grades in qrels.items() if any(grade >= rel for grade in grades.values())}
+
+
+def per_query(
+    qrels: Mapping[str, Grades],
+    run: Mapping[str, Hits],
+    measures: Sequence[Measure],
+    rel: int = 1,
+) -> dict[str, Values]:
+    """Return query id -> measure -> value in 0..1 for each query of the qrels that has a relevant document.
+
+    A query that the run lacks has 0 everywhere; one that only the run has is ignored. rel: the least grade
+    that is relevant to a binary measure; nDCG takes the grade as its gain.
+
+    >>> from xqe.evaluation.measures import parse_all
+    >>> per_query({"q1": {"d1": 1}}, {"q1": {"d2": 2.0, "d1": 1.0}}, parse_all(["Hit@1", "MRR"]))
+    {'q1': {'Hit@1': 0.0, 'MRR': 0.5}}
+    """
+    queries = judged(qrels, rel)
+    return dict(_judge(((query, grades, run.get(query, {})) for query, grades in queries.items()), measures, rel))
+
+
+def average(values: Iterable[Values]) -> Values:
+    """Return the arithmetic mean of each measure over queries; it does not depend on their order."""
+    columns: dict[str, list[float]] = defaultdict(list)
+    for one in values:
+        for measure, value in one.items():
+            columns[measure].append(value)
+    return {measure: fsum(column) / len(column) for measure, column in columns.items()}
+
+
+def _judge(
+    cases: Iterable[tuple[T, Grades, Hits]], measures: Sequence[Measure], rel: int
+) -> Iterator[tuple[T, Values]]:
+    """Yield the values of each case, which is a query under any key, its grades and its hits; some are read ahead."""
+    provided = {measure: _provided(measure, rel) for measure in measures}
+    distinct = list(dict.fromkeys(provided.values()))
+    rest = iter(cases)
+    while batch := list(islice(rest, _QUERIES_AT_ONCE)):
+        qrels = {str(number): _not_negative(grades) for number, (_, grades, _) in enumerate(batch)}
+        run = {str(number): _falling(ranking(hits)) for number, (_, _, hits) in enumerate(batch)}
+        found: dict[str, dict[Any, float]] = {number: {} for number in qrels}
+        for metric in ir_measures.pytrec_eval.evaluator(distinct, qrels).iter_calc(run):
+            found[metric.query_id][metric.measure] = metric.value
+        for (key, _, _), values in zip(batch, found.values(), strict=True):
+            yield key, {str(measure): _cut(measure, values[one]) for measure, one in provided.items()}
+
+
+def _not_negative(grades: Grades) -> dict[str, int]:
+    # a negative grade is as good as 0 to trec_eval, and can send pytrec_eval into an endless loop
+    return {document: max(grade, 0) for document, grade in grades.items()}
+
+
+def _falling(documents: Sequence[str]) -> dict[str, float]:
+    return dict(zip(documents, map(float, range(len(documents), 0, -1)), strict=True))
+
+
+def _provided(measure: Measure, rel: int) -> Any:
+    """The measure as ir_measures states it."""
+    provided = getattr(ir_measures, measure.family.provider)
+    if measure.family.binary:
+        provided = provided(rel=rel)
+    # ir_measures gives RR@k to another provider, with other ties: it is RR, cut afterwards
+    return provided if measure.cutoff is None or measure.family.name == "MRR" else provided @ measure.cutoff
+
+
+def _cut(measure: Measure, value: float) -> float:
+    if measure.family.name == "MRR" and measure.cutoff is not None and value < 1 / measure.cutoff:
+        return 0.0
+    return float(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A run judged query by query, from which averages, differences and tests are made.
+
+    values: cell (see groups.py) -> query id -> measure -> value, with an entry for each query expected; the
+    cell is () without fields to group by, and None for queries that no cell can be told for. missing: what
+    the run lacks, which is 0 in `values`. answers, failed, ignored: records of the run in all, those that a
+    stage before could not do, and those whose query is not in the qrels. absent: fields that no record has.
+    """
+
+    run: str
+    fields: tuple[str, ...]
+    values: dict[Cell | None, dict[str, Values]]
+    missing: frozenset[Key]
+    answers: int
+    failed: int
+    ignored: int
+    absent: tuple[str, ...]
+
+    @property
+    def groups(self) -> list[Group]:
+        return sorted({cell[: len(self.fields)] for cell in self.values if cell is not None})
+
+    @property
+    def answered(self) -> set[str]:
+        """The queries that the run has an answer to, in some cell."""
+        return {query for _, query in self.of().keys() - self.missing}
+
+    def of(self, group: Part | None = None) -> dict[Key, Values]:
+        """The values of a group, or of the whole run, by cell and query: what two runs are paired by."""
+        return {
+            (cell, query): values
+            for cell, queries in self.values.items()
+            if group is None or (cell is not None and _is_in(cell, group))
+            for query, values in queries.items()
+        }
+
+
+def _is_in(cell: Cell, group: Part) -> bool:
+    return all(wanted is None or wanted == value for wanted, value in zip(group, cell, strict=False))
+
+
+def evaluate_run(
+    run: str,
+    answers: Iterable[Answer],
+    qrels: Mapping[str, Grades],
+    measures: Sequence[Measure],
+    rel: int = 1,
+    fields: Sequence[str] = (),
+) -> Evaluation:
+    """Judge the answers of a run, named `run`, as they are read; `groups.py` says which queries are expected.
+
+    A record that failed before its cell was known is missing from the cells it may belong to. Raises
+    InputError for a query that is answered twice in a cell, a run without fields where `fields` are named,
+    and a run that shares no query with the qrels.
+    """
+    queries = judged(qrels, rel)
+    reading = _Reading(run, qrels, tuple(fields))
+    judgements: dict[Key, Values] = dict(_judge(reading.cases(answers, queries), measures, rel))
+    if not reading.shares:
+        examples = f'the run has "{reading.example}", the qrels "{next(iter(qrels))}"'
+        raise InputError(f"{run}: shares no query id with the qrels ({examples})", "use those of one collection")
+    cells = sorted({cell for cell, _ in judgements if cell is not None}) if fields else [()]
+    expected = place(queries, cells, reading.seen)
+    zero = {str(measure): 0.0 for measure in measures}
+    return Evaluation(
+        run,
+        tuple(fields),
+        {cell: {query: judgements.get((cell, query), zero) for query in owed} for cell, owed in expected.items()},
+        frozenset(
+            (cell, query) for cell, owed in expected.items() for query in owed if (cell, query) not in judgements
+        ),
+        reading.answers,
+        reading.failed,
+        reading.ignored,
+        reading.absent,
+    )
+
+
+class _Reading:
+    """One pass over the answers of a run, which leaves behind what is known when it has ended."""
+
+    def __init__(self, run: str, qrels: Mapping[str, Grades], fields: tuple[str, ...]) -> None:
+        self.run, self.qrels, self.fields = run, qrels, fields
+        self.cell_fields = cell_fields(fields)
+        self.answers = self.failed = self.ignored = 0
+        self.example = ""
+        self.seen: list[tuple[tuple[str | None, ...], str]] = []
+        self._valued: set[str] = set()
+
+    @property
+    def shares(self) -> bool:
+        return self.ignored < self.answers
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        return tuple(field for field in self.fields if field not in self._valued)
+
+    def cases(self, answers: Iterable[Answer], queries: Mapping[str, Grades]) -> Iterator[tuple[Key, Grades, Hits]]:
+        """Yield the key, grades and hits of each answer to a query that can be judged."""
+        first: dict[Key, str] = {}
+        for answer in answers:
+            self.answers += 1
+            self.failed += answer.failed
+            self.example = self.example or answer.id
+            values = self._values(answer)
+            cell = tuple(NO_VALUE if value is None else value for value in values)
+            lost = None in values and answer.failed and not answer.hits
+            if not lost:
+                if (cell, answer.id) in first:
+                    raise self._again(answer, cell, first[cell, answer.id])
+                first[cell, answer.id] = answer.where
+            if answer.id not in self.qrels:
+                self.ignored += 1
+            elif answer.id in queries:
+                self.seen.append((values if lost else cell, answer.id))
+                if not lost:
+                    yield (cell, answer.id), queries[answer.id], answer.hits
+
+    def _values(self, answer: Answer) -> tuple[str | None, ...]:
+        if not self.fields:
+            return ()
+        if answer.record is None:
+            raise InputError(
+                f"{self.run}: a run of columns has no fields to group by",
+                "give the JSONL of xqe search, or leave --by out",
+            )
+        values = tuple(field_value(answer.record, field) for field in self.cell_fields)
+        self._valued.update(field for field, value in zip(self.cell_fields, values, strict=True) if value is not None)
+        return values
+
+    def _again(self, answer: Answer, cell: Cell, before: str) -> InputError:
+        if not self.fields:
+            hint = "a run of several language pairs needs --by, for example --by source.lang,index.lang"
+            return InputError(f'{answer.where}: query "{answer.id}" again (first at {before})', hint)
+        named = " ".join(f"{field}={value}" for field, value in zip(self.cell_fields, cell, strict=True))
+        hint = "keep one of them, or add the field in which they differ to --by"
+        return InputError(f'{answer.where}: query "{answer.id}" again in {named} (first at {before})', hint)

@@ -1,0 +1,1 @@
+"""The paper's experiment: run as a grid, shown as a report."""

@@ -1,0 +1,210 @@
+"""The folder of a grid: what lies where, each file whole or not there, and one process at a time.
+
+    manifest.json                          what made the numbers
+    queries/COLLECTION/LANG.jsonl          the queries that are asked
+    texts/COLLECTION/MODEL/STAGE.jsonl     what was generated; STAGE.json says from what and how
+    indexes/COLLECTION/LANG/               an index; LANG.json beside it says of which documents
+    runs/COLLECTION/PAIR/SYSTEM.trec.gz    hits, as a TREC run
+    cells/COLLECTION/PAIR/SYSTEM.json      values, query by query
+    history.jsonl, nights/TIME.json.gz     a line for each finished run, and its values
+
+Texts and cells carry the key of all that made them (`plan`): what has the key that is wanted is not done again.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from xqe.errors import InputError, XqeError
+from xqe.experiments.grid.plan import Cell, Texts
+from xqe.files import atomic, jsonl
+from xqe.files.records import Record
+
+FORMAT = 1
+MANIFEST, HISTORY, LOCK = "manifest.json", "history.jsonl", "grid.lock"
+INDEX_MANIFEST = "xqe.json"
+
+Json = dict[str, Any]
+
+
+class FolderError(XqeError):
+    """The folder cannot be written to, so that nothing more can be done."""
+
+
+class Folder:
+    """A folder of a grid. resume: whether it may hold one already. Raises XqeError where it may not, or is not one."""
+
+    def __init__(self, path: Path, resume: bool) -> None:
+        self.path = path
+        if path.exists() and not path.is_dir():
+            raise XqeError(f"{path}: is a file", "give a folder to --out")
+        holds = {entry.name for entry in path.iterdir()} if path.exists() else set()
+        if holds and not holds & {LOCK, MANIFEST}:
+            raise XqeError(f"{path}: holds other files, so it is not the folder of a grid", "give another folder")
+        if holds and not resume:
+            raise XqeError(f"{path}: holds a grid already", "go on with it by --resume, or give another folder")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder, which the system gives back when this process ends, however it does.
+
+        Raises XqeError, naming the other one, where a process holds it. Leavings of killed runs are removed.
+        """
+        with atomic.held(self.path / LOCK, "running this grid"):
+            yield
+
+    # ------------------------------------------------------------ texts
+
+    def texts(self, texts: Texts) -> Path:
+        return self.path / f"{texts.place}.jsonl"
+
+    def has_texts(self, texts: Texts) -> bool:
+        """Whether a stage is done: with this key, and for each of its records."""
+        said, path = self.said_of(texts), self.texts(texts)
+        is_whole = path.is_file() and path.stat().st_size == said.get("bytes")
+        return said.get("key") == texts.key and not said.get("failed") and is_whole
+
+    def said_of(self, texts: Texts) -> Json:
+        return _read(self.path / f"{texts.place}.json")
+
+    def put_texts(self, texts: Texts, records: Iterable[Record], said: Json) -> None:
+        """Write the records of a stage, then what is to be said of them."""
+        lines = "".join(f"{jsonl.dumps(record)}\n" for record in records)
+        data = lines.encode("utf-8", "surrogatepass")
+        _put(self.texts(texts), data)
+        _write(self.path / f"{texts.place}.json", {"format": FORMAT, "key": texts.key, "bytes": len(data), **said})
+
+    def read_texts(self, texts: Texts) -> dict[str, Record]:
+        """The records of a stage that is done, by their ids."""
+        return {record["id"]: record for _, record in jsonl.objects(str(self.texts(texts)))}
+
+    # ------------------------------------------------------------ cells
+
+    def cell(self, cell: Cell) -> Json:
+        """What is there of a cell; empty where there is nothing, or it is of another key or could not be done."""
+        said = _read(self._cell(cell))
+        return said if said.get("key") == cell.key and said.get("error") is None else {}
+
+    def has_cell(self, cell: Cell) -> bool:
+        """Whether a cell is done: with this key, and without failures that the next run may mend."""
+        said = self.cell(cell)
+        return bool(said) and not said.get("failed") and (self.path / said["run"]).is_file()
+
+    def put_cell(self, cell: Cell, said: Mapping[str, Any]) -> None:
+        _write(self._cell(cell), {"format": FORMAT, "key": cell.key, **said})
+
+    def put_run(self, cell: Cell, lines: Iterable[str]) -> str:
+        """Write a TREC run; return its path in the folder."""
+        place = f"runs/{cell.place}.trec.gz"
+        text = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogatepass")
+        packed = gzip.compress(text, 6, mtime=0)
+        _put(self.path / place, packed)
+        return place
+
+    def remove_others(self, cells: Iterable[Cell]) -> int:
+        """Remove cells and runs that are not of this plan, as when a system left the grid; return how many cells."""
+        kept = {self._cell(cell) for cell in cells}
+        others = [path for path in (self.path / "cells").rglob("*.json") if path not in kept]
+        for path in others:
+            place = path.relative_to(self.path / "cells").with_suffix("")
+            (self.path / "runs" / f"{place}.trec.gz").unlink(missing_ok=True)
+            path.unlink()
+        return len(others)
+
+    def _cell(self, cell: Cell) -> Path:
+        return self.path / "cells" / f"{cell.place}.json"
+
+    # ------------------------------------------------------------ indexes
+
+    def index(self, collection: str, lang: str) -> Path:
+        return self.path / "indexes" / collection / lang
+
+    def indexed(self, collection: str, lang: str) -> str | None:
+        """The sha256 of the documents that an index was built of; None where there is no finished index."""
+        if not (self.index(collection, lang) / INDEX_MANIFEST).is_file():
+            return None
+        return _read(self.index(collection, lang).with_suffix(".json")).get("documents")
+
+    def put_indexed(self, collection: str, lang: str, documents: str) -> None:
+        _write(self.index(collection, lang).with_suffix(".json"), {"format": FORMAT, "documents": documents})
+
+    # ------------------------------------------------------------ the whole
+
+    def manifest(self) -> Json:
+        return _read(self.path / MANIFEST)
+
+    def put_manifest(self, said: Mapping[str, Any]) -> None:
+        _write(self.path / MANIFEST, {"format": FORMAT, **said})
+
+    def queries(self, collection: str, lang: str) -> str:
+        """Where the queries lie that are asked, in the folder."""
+        return f"queries/{collection}/{lang}.jsonl"
+
+    def put_queries(self, collection: str, lang: str, queries: Mapping[str, str]) -> None:
+        lines = (jsonl.dumps({"id": one, "query": text, "lang": lang}) + "\n" for one, text in queries.items())
+        _put(self.path / self.queries(collection, lang), "".join(lines).encode("utf-8", "surrogatepass"))
+
+    def history(self) -> list[Json]:
+        """The finished runs, oldest first; a line that a crash cut off is left out."""
+        try:
+            lines = (self.path / HISTORY).read_bytes().split(b"\n")  # and at no other end of line that Unicode has
+        except FileNotFoundError:
+            return []
+        found = []
+        for line in lines:
+            try:
+                value = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(value, dict):
+                found.append(value)
+        return found
+
+    def add_history(self, said: Mapping[str, Any]) -> None:
+        try:
+            atomic.append_line(self.path / HISTORY, jsonl.dumps(said))
+        except OSError as error:
+            raise _unwritable(self.path / HISTORY, error) from None
+
+    def put_night(self, place: str, values: Json) -> None:
+        _put(self.path / place, gzip.compress(json.dumps(values).encode(), 6, mtime=0))
+
+    def night(self, place: str) -> Json:
+        """The values of an earlier run. Raises InputError where they are gone or damaged."""
+        try:
+            values = json.loads(gzip.decompress((self.path / place).read_bytes()))
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(f"{self.path / place}: {error}", "remove its line from history.jsonl") from None
+        if not isinstance(values, dict):
+            raise InputError(f"{self.path / place}: no values of a run", "remove its line from history.jsonl")
+        return values
+
+
+def _read(path: Path) -> Json:
+    """A file of JSON; empty where there is none, or it is damaged: then it is written anew."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _write(path: Path, value: Mapping[str, Any]) -> None:
+    _put(path, f"{json.dumps(value, ensure_ascii=False)}\n".encode("utf-8", "surrogatepass"))
+
+
+def _put(path: Path, data: bytes) -> None:
+    try:
+        atomic.replace(path, data)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> FolderError:
+    reason = (error.strerror or str(error)).lower()
+    return FolderError(f"{path}: {reason}", "what was written before is whole; --resume goes on from it")

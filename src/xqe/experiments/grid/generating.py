@@ -1,0 +1,255 @@
+"""Generating the texts of a plan: each model is loaded once for all that it can do next, its stages in one stream."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+
+from xqe.errors import XqeError
+from xqe.experiments.grid.folder import Folder, FolderError
+from xqe.experiments.grid.plan import DIRECT, TRANSLATE, Plan, Texts, examples_file
+from xqe.experiments.grid.settings import BUILTIN, ModelRow
+from xqe.files.records import Record, has_failed
+from xqe.messages import say
+from xqe.models.engines.base import Engine
+from xqe.models.examples import Chooser
+from xqe.stages.expand import Expand
+from xqe.stages.generation import Stage, Tally, run_all
+from xqe.stages.translate import Translate
+from xqe.text.languages import LANGUAGES
+
+Opener = Callable[[ModelRow], AbstractContextManager[Engine]]
+
+_A_QUERY, _A_PASSAGE = 16.0, 0.6
+"""About how many tokens a query takes, and what part of its limit a passage does: for the time that is left, until
+enough is measured."""
+
+
+@dataclass(slots=True)
+class Clock:
+    """How long what is left will take, from what was generated so far; a text counts the tokens expected of it."""
+
+    left: float
+    done: float = 0.0
+    seconds: float = 0.0
+
+    def count(self, work: float, generated_part: float, seconds: float) -> None:
+        """Work that is over; only the part of it that was generated, not reused, tells how long work takes."""
+        self.left -= work
+        self.done += work * generated_part
+        self.seconds += seconds
+
+    def __str__(self) -> str:
+        if self.left <= 0 or self.done <= 0:
+            return "done" if self.left <= 0 else "time left unknown"
+        return f"{duration(self.left * self.seconds / self.done)} left"
+
+
+def duration(seconds: float) -> str:
+    """As people say it: 40 s, 12 min, 3.5 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def expected_tokens(texts: Texts, plan: Plan) -> float:
+    """About how many tokens a stage will generate."""
+    if _made(texts) == QUERY:
+        return _A_QUERY * texts.count
+    return _A_PASSAGE * plan.grid.passage_tokens * texts.count
+
+
+@dataclass(slots=True)
+class Generated:
+    """What became of the stages of a plan. unable: place -> why a stage could not be run."""
+
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    unable: dict[str, str] = field(default_factory=dict)
+
+
+def generate(
+    plan: Plan, folder: Folder, open_engine: Opener, tell: Callable[[str], None] = say, again: bool = False
+) -> Generated:
+    """Run the stages that are not done, or with `again` all of them; `tell` gets a line for each.
+
+    One that cannot be run leaves those that need it, and no others, undone.
+    """
+    result = Generated()
+    pending = [texts for texts in plan.texts if again or not folder.has_texts(texts)]
+    clock = Clock(sum(expected_tokens(texts, plan) for texts in pending))
+    total, number = len(pending), 0
+    while pending:
+        model = _ready(pending)[0].engine
+        mine = [texts for texts in pending if texts.engine == model]
+        try:
+            with open_engine(model) as engine:
+                while ready := [texts for texts in _ready(pending) if texts.engine == model]:
+                    stages = _stages(ready, plan, engine, result.unable)
+                    for texts, tally, seconds in _run(stages, plan, folder, engine):
+                        pending.remove(texts)
+                        number += 1
+                        result.tallies[texts.place] = tally
+                        made = tally.generated + tally.reused
+                        clock.count(expected_tokens(texts, plan), tally.generated / made if made else 0.0, seconds)
+                        tell(_line(texts, tally, seconds, number, total, clock))
+                    pending = _possible(pending, result.unable)
+        except FolderError:
+            raise
+        except XqeError as error:
+            left = [texts for texts in mine if texts in pending]
+            say(f"grid: {model.name}: {error}; {len(left)} stages are left out")
+            result.unable |= {texts.place: str(error) for texts in left}
+            pending = _possible(pending, result.unable)
+    return result
+
+
+def _ready(pending: Sequence[Texts]) -> list[Texts]:
+    """The stages that wait for no other one."""
+    waiting = {texts.place for texts in pending}
+    return [texts for texts in pending if texts.after is None or texts.after.place not in waiting]
+
+
+def _possible(pending: Sequence[Texts], unable: dict[str, str]) -> list[Texts]:
+    """The stages that can still be run; those that need one that could not be are added to `unable`."""
+    left = []
+    for texts in pending:  # those that are needed stand before those that need them
+        if texts.after is not None and texts.after.place in unable:
+            unable[texts.place] = unable[texts.after.place]
+        elif texts.place not in unable:
+            left.append(texts)
+    return left
+
+
+def _stages(ready: Sequence[Texts], plan: Plan, engine: Engine, unable: dict[str, str]) -> list[tuple[Texts, Stage]]:
+    """What makes each of these texts; those that nothing can make are added to `unable`."""
+    stages = []
+    for texts in ready:
+        try:
+            stages.append((texts, stage_of(texts, plan, engine)))
+        except XqeError as error:
+            say(f"grid: {texts.place}: {error}")
+            unable[texts.place] = str(error)
+    return stages
+
+
+def _line(texts: Texts, tally: Tally, seconds: float, number: int, total: int, clock: Clock) -> str:
+    failed = f", {tally.failed} failed" if tally.failed else ""
+    return (
+        f"grid: {number}/{total} {texts.collection} {texts.model.name} {texts.name}: {tally.records} records, "
+        f"{tally.generated} generated, {tally.reused} reused{failed}, {duration(seconds)}; {clock}"
+    )
+
+
+def _run(
+    stages: Sequence[tuple[Texts, Stage]], plan: Plan, folder: Folder, engine: Engine
+) -> Iterator[tuple[Texts, Tally, float]]:
+    """Run stages as one stream; each is written, and yielded with its seconds, when its last record is done."""
+    stream = run_all(((stage, record) for texts, stage in stages for record in inputs(texts, plan, folder)), engine)
+    started = time.monotonic()
+    for texts, stage in stages:
+        tally = Tally()
+        done: list[Record] = []
+        while len(done) < len(texts.ids):
+            made_by, record, completions = next(stream)
+            if made_by is stage:  # not so after Ctrl-C, when what is finished comes out of its order
+                tally.count(record, completions)
+                done.append(record)
+        seconds, started = time.monotonic() - started, time.monotonic()
+        here = sum(has_failed(record) and record["error"]["step"] == stage.name for record in done)
+        folder.put_texts(texts, done, {**_said(texts, tally, seconds), "failed_here": here})
+        yield texts, tally, seconds
+    for _ in stream:  # it ends here, and so lets go of the engine
+        raise AssertionError("more records than were given")
+
+
+def stage_of(texts: Texts, plan: Plan, engine: Engine) -> Stage:
+    """The stage that makes the texts on an engine."""
+    grid = plan.grid
+    target = LANGUAGES[texts.target] if texts.target is not None else None
+    if texts.kind == TRANSLATE and target is not None:
+        return Translate(engine, target, grid.sampling)
+    assert texts.strategy is not None
+    spoken = texts.target if texts.order == "te" and texts.target else texts.source
+    template = texts.strategy.template
+    choose = None
+    if template.shows_examples(engine.is_chat):
+        path = None
+        if grid.examples != BUILTIN and texts.kind != DIRECT:
+            path = str(examples_file(plan.asked[texts.collection], spoken))
+        shots = template.shots if grid.shots is None else grid.shots
+        choose = Chooser(path, shots, grid.sampling.seed)
+    direct = target if texts.kind == DIRECT else None
+    return Expand(engine, template, choose, texts.samples, grid.sampling, grid.passage_tokens, direct)
+
+
+def inputs(texts: Texts, plan: Plan, folder: Folder) -> list[Record]:
+    """The records that a stage works on."""
+    if texts.after is not None:
+        done = folder.read_texts(texts.after)
+        return [done[one] for one in texts.ids]
+    queries = plan.asked[texts.collection].queries[texts.source]
+    return [{"id": one, "query": queries[one], "lang": texts.source} for one in texts.ids]
+
+
+def _said(texts: Texts, tally: Tally, seconds: float) -> dict[str, object]:
+    return {
+        "stage": texts.name,
+        "kind": texts.kind,
+        "model": texts.model.name,
+        "source": texts.source,
+        "target": texts.target,
+        "strategy": texts.strategy,
+        "order": texts.order,
+        "records": tally.records,
+        "failed": tally.failed,
+        "generated": tally.generated,
+        "reused": tally.reused,
+        "tokens": tally.tokens,
+        "seconds": round(seconds, 3),
+    }
+
+
+# ---------------------------------------------------------------- an estimate
+
+
+_SAMPLE = 16
+QUERY, PASSAGE = "query", "passage"
+
+Rates = dict[tuple[str, str], float]
+"""Seconds a text, by the model, whatever its adapters, and what is made: a query or a passage."""
+
+
+def measured(plan: Plan, folder: Folder, open_engine: Opener) -> Rates:
+    """Return how long texts take, from a few that are generated now, of each model that has something to do.
+
+    They are thrown away, and do not come from the store: then they would tell nothing.
+    """
+    found: Rates = {}
+    pending = [texts for texts in plan.texts if not folder.has_texts(texts)]
+    for model in dict.fromkeys(texts.engine for texts in pending):
+        mine = [texts for texts in plan.texts if texts.engine == model]
+        samples = {_made(texts): texts for texts in mine if texts.kind != TRANSLATE or texts.after is None}
+        with open_engine(model) as engine:
+            for what, texts in samples.items():
+                stage = stage_of(texts, plan, engine)
+                queries = inputs(replace(texts, after=None), plan, folder)[:_SAMPLE]
+                list(run_all(((stage, record) for record in queries[:1]), engine))  # what is done once, it does now
+                started = time.monotonic()
+                count = sum(
+                    len(completions) for _, _, completions in run_all(((stage, one) for one in queries), engine)
+                )
+                found[model.name, what] = (time.monotonic() - started) / max(count, 1)
+    return found
+
+
+def _made(texts: Texts) -> str:
+    return QUERY if texts.kind == TRANSLATE and texts.after is None else PASSAGE
+
+
+def estimate(plan: Plan, folder: Folder, rates: Rates) -> float | None:
+    """Seconds that the undone texts of a plan will take; None where it is not known of some."""
+    pending = [texts for texts in plan.texts if not folder.has_texts(texts)]
+    each = [(texts.count, rates.get((texts.engine.name, _made(texts)))) for texts in pending]
+    return None if any(rate is None for _, rate in each) else sum(count * (rate or 0.0) for count, rate in each)

@@ -1,0 +1,221 @@
+"""The indexes of a plan, and its cells: each is searched with its texts, and judged."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from xqe.errors import InputError, XqeError
+from xqe.evaluation.values import average, per_query, ranking
+from xqe.experiments.grid.folder import Folder, FolderError
+from xqe.experiments.grid.generating import duration
+from xqe.experiments.grid.plan import Asked, Cell, Plan
+from xqe.files.documents import documents
+from xqe.files.records import Record, has_failed
+from xqe.messages import say
+from xqe.retrieval.weighting import Weighting
+from xqe.stages.search import Settings, run_lines, search
+
+if TYPE_CHECKING:
+    from xqe.retrieval.lexical import Index
+
+Json = dict[str, Any]
+
+
+def check_indexes(plan: Plan, folder: Folder, rebuild: bool) -> list[tuple[str, str]]:
+    """Return (collection, language) of the indexes that have to be built.
+
+    Raises InputError for one that was built of other documents, unless it is to be built again.
+    """
+    missing = []
+    for collection, lang in dict.fromkeys((cell.collection, cell.target) for cell in plan.cells):
+        asked = plan.asked[collection]
+        built_of = folder.indexed(collection, lang)
+        if built_of is None or rebuild:
+            missing.append((collection, lang))
+        elif built_of != asked.documents_sha256(lang):
+            raise InputError(
+                f"{folder.index(collection, lang)}: the documents of {asked.row.path} have changed since it was built",
+                "build it again with --reindex",
+            )
+    return missing
+
+
+def build_indexes(plan: Plan, folder: Folder, rebuild: bool, tell: Callable[[str], None] = say) -> None:
+    """Build what is missing, and check that what is judged is in the indexes.
+
+    Raises InputError for qrels that name no document of an index: all values would be 0.
+    """
+    from xqe.retrieval.lexical import build, open_index
+
+    missing = check_indexes(plan, folder, rebuild)
+    for number, (collection, lang) in enumerate(missing, 1):
+        asked = plan.asked[collection]
+        started = time.monotonic()
+        manifest = build(
+            folder.index(collection, lang),
+            lang,
+            documents([str(asked.collection.documents(lang))]),
+            replace=True,
+            keep_texts=False,
+        )
+        folder.put_indexed(collection, lang, asked.documents_sha256(lang))
+        seconds = duration(time.monotonic() - started)
+        tell(f"grid: index {number}/{len(missing)} {collection} {lang}: {manifest.documents} documents, {seconds}")
+    for collection, lang in dict.fromkeys((cell.collection, cell.target) for cell in plan.cells):
+        asked = plan.asked[collection]
+        try:
+            index = open_index(folder.index(collection, lang))
+        except InputError as error:
+            raise InputError(error.message, "build the indexes of the grid again with --reindex") from None
+        for pair in asked.pairs:
+            if pair[1] == lang:
+                _check_judged(asked, pair, index, plan.grid.rel)
+
+
+def _check_judged(asked: Asked, pair: tuple[str, str], index: Index, rel: int) -> None:
+    relevant = [one for grades in asked.qrels[pair].values() for one, grade in grades.items() if grade >= rel]
+    lacking = int((index.numbers(relevant) < 0).sum())
+    where = f"{asked.row.where}: {asked.collection.qrels(asked.row.split, *pair)}"
+    if lacking == len(relevant):
+        raise InputError(f"{where}: none of its relevant documents are in the collection", "check the document ids")
+    if lacking:
+        say(f"{where}: {lacking} of {len(relevant)} relevant documents are not in the collection, and cannot be found")
+
+
+def evaluate_cells(
+    plan: Plan,
+    folder: Folder,
+    unable: dict[str, str],
+    threads: int,
+    tell: Callable[[str], None] = say,
+    again: bool = False,
+) -> Counter[str]:
+    """Search and judge the cells that are not done, or with `again` all; return how many were, were there, and failed.
+
+    A cell that fails says why, and the others go on.
+    """
+    counts: Counter[str] = Counter(done=0, reused=0, failed=0)
+    pending: dict[tuple[str, str], list[Cell]] = {}
+    for cell in plan.cells:
+        if not again and folder.has_cell(cell):
+            counts["reused"] += 1
+        else:
+            pending.setdefault((cell.collection, cell.target), []).append(cell)
+    started = time.monotonic()
+    total = sum(map(len, pending.values()))
+    for (collection, lang), cells in pending.items():
+        for cell, index in zip(cells, _opened(folder, collection, lang, cells), strict=True):
+            try:
+                if isinstance(index, XqeError):
+                    raise index
+                said = _evaluated(cell, plan, folder, index, unable, threads)
+            except FolderError:
+                raise
+            except XqeError as error:
+                said = {**_described(cell, plan), **_EMPTY, "error": str(error)}
+                say(f"grid: {cell.place}: {error}")
+            folder.put_cell(cell, said)
+            counts["failed" if said["error"] else "done"] += 1
+        over = counts["done"] + counts["failed"]
+        spent = time.monotonic() - started
+        left = f"; {duration(spent / over * (total - over))} left" if over < total else ""
+        tell(f"grid: searched {collection} {lang}: {over}/{total} cells, {duration(spent)}{left}")
+    return counts
+
+
+_EMPTY: Json = {
+    "queries": [],
+    "values": {},
+    "measures": {},
+    "missing": 0,
+    "failed": 0,
+    "failures": {},
+    "first": [],
+    "relevant": [],
+    "seconds": 0.0,
+    "run": None,
+}
+
+
+def _opened(folder: Folder, collection: str, lang: str, cells: Sequence[Cell]) -> Iterator[Index | XqeError]:
+    """The open index for each of the cells, or why it cannot be opened."""
+    from xqe.retrieval.lexical import open_index
+
+    index: Index | XqeError
+    try:
+        index = open_index(folder.index(collection, lang))
+    except XqeError as error:
+        index = error
+    for _ in cells:
+        yield index
+
+
+def _described(cell: Cell, plan: Plan) -> Json:
+    """The fields of a cell that say what it is."""
+    asked = plan.asked[cell.collection]
+    texts = cell.texts
+    with_passages = texts is not None and texts.strategy is not None
+    weight: str | float | None = None
+    if with_passages and cell.use == "query+doc":
+        weight = "auto" if cell.query_weight is None else cell.query_weight
+    return {
+        "collection": cell.collection,
+        "split": asked.row.split,
+        "source": cell.source,
+        "target": cell.target,
+        "system": cell.system,
+        "kind": cell.kind,
+        "model": texts.model.name if texts else None,
+        "strategy": texts.strategy if texts else None,
+        "order": texts.order if texts else None,
+        "use": str(cell.use),
+        "query_weight": weight,
+        "samples": texts.samples if texts and with_passages else None,
+        "documents": asked.collection.document_count(cell.target),
+        "pool": asked.collection.is_pool,
+        "texts": f"{texts.place}.jsonl" if texts else None,
+    }
+
+
+def _evaluated(cell: Cell, plan: Plan, folder: Folder, index: Index, unable: dict[str, str], threads: int) -> Json:
+    started = time.monotonic()
+    grid, asked = plan.grid, plan.asked[cell.collection]
+    if cell.texts is not None and cell.texts.place in unable:
+        raise XqeError(f"{cell.texts.name}: {unable[cell.texts.place]}")
+    settings = Settings(Weighting(cell.use, cell.query_weight), grid.depth)
+    found = list(search(_records(cell, asked, folder), index, settings, threads, lambda: cell.place))
+    run = {record["id"]: {hit["id"]: hit["score"] for hit in record["hits"]} for record in found}
+    values = per_query(asked.qrels[cell.pair], run, grid.measures, grid.rel)
+    queries = [one for one in cell.ids if one in values]
+    names = list(map(str, grid.measures))
+    ranked = {one: ranking(run.get(one, {})) for one in queries}
+    return {
+        **_described(cell, plan),
+        "queries": queries,
+        "values": {name: [round(values[one][name], 6) for one in queries] for name in names},
+        "measures": average(values[one] for one in queries),
+        "missing": sum(one not in run for one in queries),
+        "failed": sum(map(has_failed, found)),
+        "failures": {r["id"]: f"{r['error']['step']}: {r['error']['message']}" for r in found if has_failed(r)},
+        "first": [ranked[one][0] if ranked[one] else None for one in queries],
+        "relevant": [_first_relevant(ranked[one], asked.qrels[cell.pair][one], grid.rel) for one in queries],
+        "run": folder.put_run(cell, (line for record in found for line in run_lines(record, cell.system))),
+        "seconds": round(time.monotonic() - started, 3),
+        "error": None,
+    }
+
+
+def _records(cell: Cell, asked: Asked, folder: Folder) -> Iterable[Record]:
+    """What a cell is searched with."""
+    if cell.texts is not None:
+        done = folder.read_texts(cell.texts)
+        return [done[one] for one in cell.ids]
+    lang = cell.target if cell.kind == "human" else cell.source
+    return [{"id": one, "query": asked.queries[lang][one], "lang": lang} for one in cell.ids]
+
+
+def _first_relevant(documents: Sequence[str], grades: dict[str, int], rel: int) -> int | None:
+    return next((rank for rank, one in enumerate(documents, 1) if grades.get(one, 0) >= rel), None)

@@ -1,0 +1,360 @@
+"""What a grid file says, checked: the paper's Table 1 as TOML.
+
+Every key is optional but [[collections]] with its path. What is wrong is told by file and key, before anything starts.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from xqe.errors import InputError, XqeError
+from xqe.evaluation import measures as measure_names
+from xqe.evaluation.measures import Measure
+from xqe.models.engines.base import Sampling
+from xqe.models.examples import Chooser
+from xqe.retrieval.weighting import GREATEST_WEIGHT, Use
+from xqe.stages.expand import PASSAGE_TOKENS, Strategy
+from xqe.text.languages import language
+
+BASELINES = ("original", "translation", "human", "source-expansion", "direct")
+"""The untranslated query; the translated query alone; the query as people wrote it in the documents' language;
+passages in the query's language; passages in the documents' language without a translation step."""
+ORDERS = {"te": "T+E", "et": "E+T"}
+BUILTIN, TRAIN = "builtin", "train"
+FAKE, SERVER = "fake", "openai:"
+DEFAULT_DEPTH = 1000
+MAX = sys.float_info.max
+_NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_+-]*")
+
+Json = dict[str, Any]
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """A model of the grid. name: in results. model: as --model takes it. lora: adapters, for the expansion only."""
+
+    name: str
+    model: str
+    lora: tuple[str, ...] = ()
+    base_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionRow:
+    """A collection of the grid. pairs: None for all that are judged of two languages. queries: how many are drawn for
+    a pair, None for all."""
+
+    path: Path
+    where: str
+    split: str
+    pairs: tuple[Pair, ...] | None
+    languages: tuple[str, ...] | None
+    queries: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """When a run is a failure. fail_under, max_drop: "MRR=0.30". systems: those that are looked at, None for all."""
+
+    fail_under: tuple[str, ...] = ()
+    max_drop: tuple[str, ...] = ()
+    systems: tuple[str, ...] | None = None
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """All that a grid file says. raw: as it was written."""
+
+    file: Path
+    name: str
+    models: tuple[ModelRow, ...]
+    collections: tuple[CollectionRow, ...]
+    strategies: tuple[Strategy, ...]
+    orders: tuple[str, ...]
+    uses: tuple[Use, ...]
+    baselines: tuple[str, ...]
+    query_weights: tuple[float | None, ...]
+    samples: tuple[int, ...]
+    measures: tuple[Measure, ...]
+    rel: int
+    depth: int
+    sampling: Sampling
+    passage_tokens: int
+    examples: str
+    shots: int | None
+    gate: Gate
+    raw: Json = field(repr=False)
+
+
+def read_grid(path: Path, default_model: str = "tiny") -> Grid:
+    """Return what a grid file says; where it names no model, it is the default one.
+
+    Raises InputError that names the file and the key of the first mistake.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}".lower(), "give a grid file") from None
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: {error}", "see docs/cli.md, xqe grid") from None
+    return _grid(path, raw, default_model)
+
+
+def _grid(path: Path, raw: Json, default_model: str) -> Grid:
+    top = _Table(str(path), raw)
+    sampling = Sampling(
+        top.number("temperature", 0.0, 0.0),
+        top.optional_number("top_p", 0.0, 1.0),
+        top.optional_whole("top_k"),
+        top.optional_number("repeat_penalty", 1.0),
+        top.whole("seed", 0, 0, 2**31 - 1),
+    )
+    grid = Grid(
+        file=path,
+        name=top.text("name", path.stem) or path.stem,
+        models=_models(path, top.tables("models") or [{"model": default_model}]),
+        collections=_collections(path, top.tables("collections")),
+        strategies=tuple(Strategy(s) for s in top.choices("strategies", [str(s) for s in Strategy])),
+        orders=tuple(top.choices("orders", list(ORDERS))),
+        uses=tuple(Use(u) for u in top.choices("uses", [str(Use.DOC), str(Use.QUERY_DOC)])),
+        baselines=tuple(top.choices("baselines", list(BASELINES), may_be_empty=True)),
+        query_weights=tuple(_weight(top, value) for value in top.list_of("query_weights", ["auto"])),
+        samples=tuple(_samples(top, value) for value in top.list_of("samples", [1])),
+        measures=_measures(top),
+        rel=top.whole("rel", 1, 1),
+        depth=top.whole("depth", DEFAULT_DEPTH, 1),
+        sampling=sampling,
+        passage_tokens=top.whole("passage_tokens", PASSAGE_TOKENS, 1),
+        examples=top.choice("examples", BUILTIN, [BUILTIN, TRAIN]),
+        shots=top.optional_whole("shots", 0),
+        gate=_gate(path, top),
+        raw=raw,
+    )
+    top.done()
+    if max(grid.samples, default=1) > 1 and sampling.temperature == 0:
+        raise InputError(f"{path}: samples: at temperature 0 all of them would be the same", "add temperature = 0.7")
+    if grid.examples == BUILTIN and grid.shots is not None:
+        with told_at(f"{path}: shots"):
+            Chooser(None, grid.shots)
+    if grid.examples == TRAIN and grid.shots == 0:
+        raise InputError(f'{path}: examples = "{TRAIN}" has no effect with shots = 0', "leave one out")
+    for collection in grid.collections:
+        if grid.examples == TRAIN and collection.split == TRAIN:
+            raise InputError(
+                f'{collection.where}.split: "{TRAIN}" is evaluated, and examples = "{TRAIN}" would show the answers',
+                'evaluate another split, or take examples = "builtin"',
+            )
+    return grid
+
+
+def _models(path: Path, rows: Sequence[Json]) -> tuple[ModelRow, ...]:
+    models: dict[str, ModelRow] = {}
+    for number, row in enumerate(rows, 1):
+        table = _Table(f"{path}: models[{number}]", row)
+        model = table.text("model")
+        lora = tuple(table.texts("lora", []))
+        default = re.sub(r"[^A-Za-z0-9_+-]+", "-", Path(model.removeprefix("openai:")).stem).strip("-")
+        name = table.text("name", f"{default}+{Path(lora[0]).stem}" if lora else default)
+        url = table.text("base_url", "") or None
+        table.done()
+        _check_row(f"{path}: models[{number}]", model, lora, url)
+        _check_name(f"{path}: models[{number}]", name)
+        if name in models:
+            raise InputError(f'{path}: models[{number}]: the name "{name}" again', "give each model a name of its own")
+        models[name] = ModelRow(name, _beside(path, model), tuple(_beside(path, one) for one in lora), url)
+    return tuple(models.values())
+
+
+def _check_row(where: str, model: str, lora: Sequence[str], url: str | None) -> None:
+    """Raise InputError for what does not go together in a row."""
+    is_served = model.startswith(SERVER)
+    if lora and (is_served or model == FAKE):
+        raise InputError(f"{where}: lora has no effect on {model}", "leave it out, or give it to the server")
+    if url is not None and not is_served:
+        raise InputError(f"{where}: base_url without a model of a server", f'write model = "{SERVER}NAME"')
+    if is_served and not re.match(r"https?://[^/]", url or ""):
+        said = f"base_url = {url!r} is no address" if url else "base_url is missing"
+        raise InputError(f"{where}: {said}", 'such as base_url = "http://localhost:8080/v1"')
+
+
+def _beside(grid: Path, name: str) -> str:
+    """A file that is named as if from the grid file's folder, and is there, by its path; all else as it is."""
+    there = grid.parent / Path(name).expanduser()
+    return str(there) if there.is_file() else name
+
+
+def _collections(path: Path, rows: Sequence[Json]) -> tuple[CollectionRow, ...]:
+    if not rows:
+        raise InputError(f"{path}: no [[collections]]", 'add [[collections]] with path = "DIR"')
+    found = []
+    for number, row in enumerate(rows, 1):
+        where = f"{path}: collections[{number}]"
+        table = _Table(where, row)
+        pairs = table.texts("pairs", [])
+        languages = table.texts("languages", [])
+        if pairs and languages:
+            raise InputError(f"{where}: both pairs and languages", "languages means all their pairs; give one of them")
+        one = CollectionRow(
+            path.parent / Path(table.text("path")).expanduser(),
+            where,
+            table.text("split", "test"),
+            tuple(_pair(where, pair) for pair in pairs) or None,
+            tuple(language(code, f"{where}.languages").code for code in languages) or None,
+            table.optional_whole("queries", 1),
+        )
+        table.done()
+        found.append(one)
+    return tuple(found)
+
+
+def _pair(where: str, text: str) -> Pair:
+    source, dash, target = text.partition("-")
+    if not dash:
+        raise InputError(f'{where}.pairs: "{text}" is no pair', 'language of queries, language of documents: "de-en"')
+    return language(source, f"{where}.pairs").code, language(target, f"{where}.pairs").code
+
+
+def _gate(path: Path, top: _Table) -> Gate:
+    raw = top.take("gate", {})
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: gate is not a table", "write [gate]")
+    table = _Table(f"{path}: gate", raw)
+    gate = Gate(
+        tuple(table.texts("fail_under", [])),
+        tuple(table.texts("max_drop", [])),
+        tuple(table.texts("systems", [])) or None,
+        table.flag("strict"),
+    )
+    table.done()
+    return gate
+
+
+def _measures(top: _Table) -> tuple[Measure, ...]:
+    texts = top.texts("measures", list(map(str, measure_names.DEFAULT)))
+    return measure_names.parse_all(texts, f"{top.where}: measures")
+
+
+def _weight(top: _Table, value: Any) -> float | None:
+    if value == "auto":
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= GREATEST_WEIGHT:
+        raise InputError(f"{top.where}: query_weights: {value!r} is no weight", 'give "auto" or a number above 0')
+    return float(value)
+
+
+def _samples(top: _Table, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InputError(f"{top.where}: samples: {value!r} is no number of passages", "give whole numbers from 1")
+    return value
+
+
+def _check_name(where: str, name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise InputError(f'{where}: the name "{name}" cannot be part of a file name', "use letters, digits, - _ +")
+
+
+class _Table:
+    """A table of the file, from which each key is taken once; `done` complains of what nobody took."""
+
+    def __init__(self, where: str, raw: Mapping[str, Any]) -> None:
+        self.where = where
+        self._rest = dict(raw)
+        self._known: list[str] = []
+
+    def take(self, key: str, default: Any = None) -> Any:
+        self._known.append(key)
+        return self._rest.pop(key, default)
+
+    def done(self) -> None:
+        for key in self._rest:
+            raise InputError(f'{self.where}: unknown key "{key}"', f"known are {', '.join(sorted(self._known))}")
+
+    def text(self, key: str, default: str | None = None) -> str:
+        value = self.take(key, default)
+        if value is None:
+            raise InputError(f"{self.where}: {key} is missing", f'add {key} = "..."')
+        return str(self._typed(key, value, str, "a string"))
+
+    def texts(self, key: str, default: list[str]) -> list[str]:
+        values = self.list_of(key, default)
+        return [str(self._typed(key, value, str, "a list of strings")) for value in values]
+
+    def list_of(self, key: str, default: list[Any], may_be_empty: bool = False) -> list[Any]:
+        value = self.take(key, default)
+        values = value if isinstance(value, list) else [value]
+        if not values and default and not may_be_empty:
+            raise InputError(f"{self.where}: {key} is empty", "leave it out for all, or name at least one")
+        if any(one in values[:place] for place, one in enumerate(values)):
+            raise InputError(f"{self.where}: {key} names one thing twice", "name each once")
+        return values
+
+    def choices(self, key: str, known: list[str], may_be_empty: bool = False) -> list[str]:
+        return [self._one_of(key, value, known) for value in self.list_of(key, known, may_be_empty)]
+
+    def choice(self, key: str, default: str, known: list[str]) -> str:
+        return self._one_of(key, self.text(key, default), known)
+
+    def flag(self, key: str) -> bool:
+        return bool(self._typed(key, self.take(key, False), bool, "true or false"))
+
+    def whole(self, key: str, default: int, least: int, most: int | None = None) -> int:
+        value = self._typed(key, self.take(key, default), int, "a whole number")
+        if isinstance(value, bool) or value < least or (most is not None and value > most):
+            span = f"from {least}" + (f" to {most}" if most is not None else "")
+            raise InputError(f"{self.where}: {key} = {value}", f"give a whole number {span}")
+        return int(value)
+
+    def optional_whole(self, key: str, least: int = 0) -> int | None:
+        if key in self._rest:
+            return self.whole(key, 0, least)
+        self._known.append(key)
+        return None
+
+    def number(self, key: str, default: float, least: float, most: float = MAX) -> float:
+        value = self._typed(key, self.take(key, default), (int, float), "a number")
+        if isinstance(value, bool) or not least <= value <= most:
+            span = f"from {least:g}" + (f" to {most:g}" if most < MAX else "")
+            raise InputError(f"{self.where}: {key} = {value}", f"give a number {span}")
+        return float(value)
+
+    def optional_number(self, key: str, least: float, most: float = MAX) -> float | None:
+        if key in self._rest:
+            return self.number(key, 0.0, least, most)
+        self._known.append(key)
+        return None
+
+    def tables(self, key: str) -> list[Json]:
+        value = self.take(key, [])
+        if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+            raise InputError(f"{self.where}: {key} is not a list of tables", f"write [[{key}]]")
+        return value
+
+    def _typed(self, key: str, value: Any, kind: type | tuple[type, ...], named: str) -> Any:
+        if not isinstance(value, kind):
+            raise InputError(f"{self.where}: {key} = {value!r} is not {named}", "see docs/cli.md, xqe grid")
+        return value
+
+    def _one_of(self, key: str, value: Any, known: list[str]) -> str:
+        if value not in known:
+            raise InputError(f"{self.where}: unknown {key} {value!r}", f"known are {', '.join(known)}")
+        return str(value)
+
+
+@contextmanager
+def told_at(where: str) -> Iterator[None]:
+    """An error is told with the row of the file that it belongs to."""
+    try:
+        yield
+    except XqeError as error:
+        raise InputError(f"{where}: {error.message}", error.hint) from None

@@ -1,0 +1,237 @@
+"""Pictures as SVG to stand inside a page. Only this module imports matplotlib.
+
+Magnitudes are in cividis and changes in a red-blue map, both of which the colour-blind can read; every number is
+written as well, and series differ by hatching and markers, so that a print in grey says the same.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any
+
+import numpy
+
+from xqe.errors import MissingExtraError
+from xqe.experiments.report.blocks import Bars, HeatMap, Panel, Trend, anchor, signed
+
+try:
+    # it tells of its caches, of fonts and where they lie, which is nothing to a reader of reports
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    import matplotlib
+
+    matplotlib.use("svg")
+    import matplotlib.pyplot as plot
+    from matplotlib.figure import Figure
+except ModuleNotFoundError as error:
+    if error.name != "matplotlib":
+        raise
+    raise MissingExtraError("a report in html needs matplotlib for its pictures", "report") from None
+
+_SETTINGS: Any = {
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "xqe",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9,
+    "hatch.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+_HATCHES = ("", "///", "...", "xxx", "\\\\\\", "ooo")
+_MARKERS = "osD^vPX*<>"
+_LINES = 8  # of a trend, that stand out
+_INK, _QUIET = "#1a1a1a", "#b8b8b8"
+
+
+def svg(block: HeatMap | Bars | Trend) -> str:
+    """Return a picture as an <svg> element without a reference to anything outside it."""
+    with plot.rc_context(_SETTINGS):
+        figure = _DRAWERS[type(block)](block)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", bbox_inches="tight", pad_inches=0.05, metadata={"Date": None})
+        plot.close(figure)
+    return _inline(text.getvalue(), anchor(block.key), block.title, _TELLERS[type(block)](block))
+
+
+def _heat_map(block: HeatMap) -> Figure:
+    numbers = numpy.array([[numpy.nan if one is None else one for one in row] for row in block.values])
+    height, width = numbers.shape
+    figure, axes = plot.subplots(figsize=(1.0 + (0.72 if block.diverging else 0.62) * width, 0.9 + 0.42 * height))
+    colours = matplotlib.colormaps["RdBu" if block.diverging else "cividis"]
+    greatest = float(numpy.nanmax(numpy.abs(numbers))) or 1.0
+    low, high = (
+        (-greatest, greatest) if block.diverging else (float(numpy.nanmin(numbers)), float(numpy.nanmax(numbers)))
+    )
+    axes.imshow(numpy.ma.masked_invalid(numbers), cmap=colours, vmin=low, vmax=max(high, low + 1e-9), aspect="auto")
+    for row in range(height):
+        for column in range(width):
+            _write_cell(axes, block, numbers, colours, (low, high), row, column)
+    axes.set_xticks(range(width), block.columns)
+    axes.set_yticks(range(height), block.rows)
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    axes.tick_params(length=0)
+    axes.set_xlabel("language of documents")
+    axes.set_ylabel("language of queries")
+    axes.spines[:].set_visible(False)
+    for line, split, size in ((axes.axhline, block.row_split, height), (axes.axvline, block.column_split, width)):
+        if 0 < split < size:
+            line(split - 0.5, color="white", linewidth=4)
+            line(split - 0.5, color=_INK, linewidth=1.2)
+    return figure
+
+
+def _write_cell(
+    axes: Any, block: HeatMap, numbers: Any, colours: Any, span: tuple[float, float], row: int, column: int
+) -> None:
+    number = float(numbers[row, column])
+    if number != number:
+        axes.text(column, row, "–", ha="center", va="center", color=_INK)
+        return
+    low, high = span
+    red, green, blue, _ = colours((number - low) / (high - low) if high > low else 0.5)
+    dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+    stars = block.stars[row][column] if block.stars else ""
+    text = f"{signed(number, 1)}{stars}" if block.diverging else f"{number:.1f}"
+    axes.text(column, row, text, ha="center", va="center", color="white" if dark else _INK, fontsize=8.5)
+
+
+def _bars(block: Bars) -> Figure:
+    groups = max(len(panel.groups) for panel in block.panels)
+    rows = groups * (len(block.series) + 1)
+    figure, axes = plot.subplots(
+        len(block.panels), 1, figsize=(6.2, len(block.panels) * (0.5 + 0.155 * rows)), squeeze=False, sharex=True
+    )
+    values = [abs(one) for panel in block.panels for row in panel.values for one in row if one is not None]
+    greatest = max(values, default=0.0)
+    for place, panel in enumerate(block.panels):
+        _bar_panel(axes[place][0], panel, block.series, greatest or 1.0)
+    if not greatest:  # an axis that is drawn around zeros alone has no room for what is written beside them
+        axes[0][0].set_xlim(-1, 1)
+    axes[-1][0].set_xlabel(block.unit)
+    axes[0][0].legend(
+        ncols=len(block.series), loc="lower left", bbox_to_anchor=(0, 1.06), frameon=False, handlelength=1.6, fontsize=8
+    )
+    figure.tight_layout(h_pad=1.0)
+    return figure
+
+
+def _bar_panel(axes: Any, panel: Panel, series: Sequence[str], reach: float) -> None:
+    """Draw a panel. reach: the length of the longest bar of all panels, which share their axis."""
+    colours = matplotlib.colormaps["cividis"](numpy.linspace(0.15, 0.9, len(series)))
+    step = len(series) + 1
+    for number, name in enumerate(series):
+        there = [
+            (group * step + number, value)
+            for group, row in enumerate(panel.values)
+            if (value := row[number]) is not None
+        ]
+        places, values = [place for place, _ in there], [value for _, value in there]
+        axes.barh(
+            places, values, height=0.9, color=colours[number], edgecolor=_INK, linewidth=0.5, label=name,
+            hatch=_HATCHES[number % len(_HATCHES)],
+        )  # fmt: skip
+        for place, value in there:
+            side = 1 if value >= 0 else -1
+            axes.text(
+                value + side * 0.012 * reach, place, signed(value, 1), va="center",
+                ha="left" if side > 0 else "right", fontsize=7,
+            )  # fmt: skip
+    axes.axvline(0, color=_INK, linewidth=0.8)
+    axes.set_yticks([group * step + (len(series) - 1) / 2 for group in range(len(panel.groups))], panel.groups)
+    axes.tick_params(axis="y", length=0)
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.set_title(panel.title, loc="left", fontsize=9)
+
+
+def _trend(block: Trend) -> Figure:
+    figure, axes = plot.subplots(figsize=(8.2, 3.9))
+    places = range(len(block.times))
+    chosen = block.lines[:_LINES]
+    for _, numbers in block.lines[_LINES:]:
+        axes.plot(places, _gaps(numbers), color=_QUIET, linewidth=0.7, zorder=1)
+    colours = matplotlib.colormaps["cividis"](numpy.linspace(0.0, 0.85, max(len(chosen), 1)))
+    for number, (name, numbers) in enumerate(chosen):
+        axes.plot(
+            places, _gaps(numbers), color=colours[number], linewidth=1.6, marker=_MARKERS[number % len(_MARKERS)],
+            markersize=4.5, label=name, zorder=2,
+        )  # fmt: skip
+    for number, (place, _) in enumerate(block.changes, 1):
+        axes.axvline(place - 0.5, color=_INK, linewidth=0.8, linestyle=(0, (4, 3)))
+        axes.annotate(str(number), (place - 0.5, 1.0), xycoords=("data", "axes fraction"), ha="center", va="bottom",
+                      fontsize=8)  # fmt: skip
+    for place in block.failed:
+        axes.annotate("✕", (place, 0.0), xycoords=("data", "axes fraction"), ha="center", va="bottom", color="#a40000")
+    shown = _ticks(len(block.times))
+    axes.set_xticks(shown, [block.times[place] for place in shown], rotation=30, ha="right")
+    axes.set_ylabel(block.unit)
+    axes.margins(x=0.02)
+    axes.grid(axis="y", color="#e4e4e4", linewidth=0.6)
+    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.32), ncols=2, frameon=False, fontsize=8)
+    return figure
+
+
+def _gaps(numbers: Sequence[float | None]) -> list[float]:
+    return [float("nan") if number is None else number for number in numbers]
+
+
+def _ticks(number: int) -> list[int]:
+    step = max(1, -(-number // 10))
+    return list(range(0, number, step))
+
+
+# Pictures in words, for who cannot see them.
+
+
+def _told_map(block: HeatMap) -> str:
+    cells = [
+        (number, f"{row} to {column}")
+        for row, numbers in zip(block.rows, block.values, strict=True)
+        for column, number in zip(block.columns, numbers, strict=True)
+        if number is not None
+    ]
+    low, high = min(cells), max(cells)
+    parts = "; ".join(f"{name} {number:.2f}" for name, number in block.quadrants)
+    return f"Lowest {low[1]} with {low[0]:.2f}, highest {high[1]} with {high[0]:.2f}. Means: {parts}."
+
+
+def _told_bars(block: Bars) -> str:
+    def of_group(row: Sequence[float | None]) -> str:
+        there = ((name, value) for name, value in zip(block.series, row, strict=True) if value is not None)
+        return ", ".join(f"{name} {signed(value, 1)}" for name, value in there)
+
+    said = []
+    for panel in block.panels:
+        groups = (f"{group} {of_group(row)}" for group, row in zip(panel.groups, panel.values, strict=True))
+        said.append(f"{panel.title}: {'; '.join(groups)}.")
+    return " ".join(said)
+
+
+def _told_trend(block: Trend) -> str:
+    return f"{len(block.lines)} systems over {len(block.times)} nights; the table below has the numbers."
+
+
+def _inline(text: str, key: str, title: str, told: str) -> str:
+    """The <svg> element of a file: ids are made the page's own, and name spaces, which HTML knows, are left out."""
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href")
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{key}-\1"', text)
+    text = re.sub(r'(href="|url\()#', rf"\g<1>#{key}-", text)
+    size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
+    assert size is not None  # matplotlib writes one
+    head = (
+        f'<svg viewBox="0 0 {size[1]} {size[2]}" width="{float(size[1]) * 4 / 3:.0f}" role="img" '
+        f'aria-labelledby="{key}-title {key}-desc">'
+        f'<title id="{key}-title">{escape(title)}</title><desc id="{key}-desc">{escape(told)}</desc>'
+    )
+    return re.sub(r"\n\s*", "\n", re.sub(r"<svg[^>]*>", lambda _: head, text, count=1))
+
+
+_DRAWERS: dict[type, Callable[[Any], Figure]] = {HeatMap: _heat_map, Bars: _bars, Trend: _trend}
+_TELLERS: dict[type, Callable[[Any], str]] = {HeatMap: _told_map, Bars: _told_bars, Trend: _told_trend}

@@ -1,0 +1,75 @@
+"""What things are called in a report: the paper's words for its parameters, and its figures' order of languages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from xqe.experiments.report.results import DIRECT, EXPANSION, HUMAN, ORIGINAL, SOURCE_EXPANSION, TRANSLATION, System
+from xqe.text.languages import LANGUAGES
+
+STRATEGIES = {"zeroshot": "Zero-shot", "cot": "CoT", "rar": "RaR", "fewshot": "Few-shot"}
+ORDERS = {"te": "T + E", "et": "E + T"}
+USES = {"doc": "Doc only", "query+doc": "Q + doc", "query": "Query"}
+KINDS = {
+    ORIGINAL: "Original query",
+    TRANSLATION: "Translated query alone",
+    HUMAN: "Query as people wrote it",
+    SOURCE_EXPANSION: "Expanded, not translated",
+    DIRECT: "Generated directly",
+    EXPANSION: "Translated and expanded",
+}
+# The quadrants of figures 3, 4 and 7 to 9: European languages in Latin script, and the others.
+EUROPEAN = ("de", "en", "es", "fr", "it", "nl", "pt")
+
+
+def strategy(system: System) -> str:
+    return STRATEGIES.get(system.strategy or "", system.strategy or "")
+
+
+def order(system: System) -> str:
+    return ORDERS.get(system.order or "", system.order or "")
+
+
+def use(system: System) -> str:
+    """How the texts were used, with the query's weight where the grid has several, and the samples above one."""
+    said = [USES.get(system.use, system.use)]
+    if system.query_weight is not None and system.varies:
+        said.append(f"weight {system.query_weight}")
+    if (system.samples or 1) > 1:
+        said.append(f"{system.samples} samples")
+    return ", ".join(said)
+
+
+def setting(system: System) -> tuple[str, str, str]:
+    """(method, order, used), the first columns of tables 5, 9 and 12."""
+    if system.kind in (ORIGINAL, HUMAN, TRANSLATION):
+        return KINDS[system.kind], "", ""
+    if system.kind == EXPANSION:
+        return strategy(system), order(system), use(system)
+    return strategy(system), {SOURCE_EXPANSION: "E only", DIRECT: "direct"}[system.kind], use(system)
+
+
+def full(system: System) -> str:
+    """A system in words: "tiny, Few-shot, E + T, Q + doc"."""
+    return ", ".join(part for part in (system.model, *setting(system)) if part)
+
+
+def languages(codes: Iterable[str]) -> list[str]:
+    """Codes in the order of figures: European languages first, then by code."""
+    return sorted(set(codes), key=lambda code: (code not in EUROPEAN, code))
+
+
+def language(code: str) -> str:
+    row = LANGUAGES.get(code)
+    return code if row is None else row.name
+
+
+def is_latin(code: str) -> bool | None:
+    row = LANGUAGES.get(code)
+    return None if row is None else row.is_latin
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names in a sentence: "a, b and c"."""
+    some = list(names)
+    return some[0] if len(some) == 1 else f"{', '.join(some[:-1])} and {some[-1]}" if some else "none"

@@ -1,0 +1,176 @@
+"""A report as Markdown: tables in the GitHub form, pictures as tables of their numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from xqe.experiments.report.blocks import (
+    BEST,
+    NOTHING,
+    WORST,
+    Bars,
+    Case,
+    Cases,
+    HeatMap,
+    Paragraph,
+    Report,
+    Row,
+    Table,
+    Trend,
+    Value,
+    signed,
+)
+from xqe.experiments.report.published import PAPER
+from xqe.experiments.report.sparkline import sparkline
+
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|#~])")
+
+
+def markdown(report: Report) -> str:
+    """Return the whole report as one text."""
+    return "\n".join(_lines(report)).rstrip() + "\n"
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield f"# {escaped(report.title)}"
+    yield ""
+    for text in report.lead:
+        yield from (escaped(text), "")
+    for section in report.sections:
+        yield from (f"## {escaped(section.title)}", "")
+        for block in section.blocks:
+            if lines := list(WRITERS[type(block)](block)):
+                yield from (*lines, "")
+    yield f"The paper: [arXiv 2511.19325]({PAPER})."
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def _table(table: Table) -> Iterator[str]:
+    yield f"### {escaped(table.title)}"
+    yield ""
+    names = flat_columns(table)
+    yield _line([*table.heads, *names])
+    yield _line(["---"] * len(table.heads) + ["---:"] * len(names), plain=True)
+    for row in table.rows:
+        yield _line([*map(escaped, row.heads), *map(value, row.values)], plain=True)
+    yield from _notes(table.notes)
+
+
+def flat_columns(table: Table) -> list[str]:
+    """The columns with the name of their group before them, where they have one and it is needed."""
+    names: list[str] = []
+    for group, width in table.groups:
+        part = table.columns[len(names) : len(names) + width]
+        names += [one if group == "measured" else f"{group}: {one}" for one in part]
+    return names + list(table.columns[len(names) :])
+
+
+def value(one: Value) -> str:
+    text = escaped(one.text)
+    if one.mark == BEST:
+        return f"**{text}** ▲"
+    return f"_{text}_ ▼" if one.mark == WORST else text
+
+
+def _line(cells: Sequence[str], plain: bool = False) -> str:
+    return f"| {' | '.join(cells if plain else map(escaped, cells))} |"
+
+
+def _notes(notes: Sequence[str]) -> Iterator[str]:
+    if notes:
+        yield ""
+        yield "<sub>" + " ".join(map(escaped, notes)) + "</sub>"
+
+
+def _heat_map(heat_map: HeatMap) -> Iterator[str]:
+    yield f"### {escaped(heat_map.title)}"
+    yield ""
+    yield _line(["queries \\ documents", *heat_map.columns])
+    yield _line(["---", *["---:"] * len(heat_map.columns)], plain=True)
+    for place, code in enumerate(heat_map.rows):
+        stars = heat_map.stars[place] if heat_map.stars else ("",) * len(heat_map.columns)
+        cells = [
+            shown(number, heat_map.diverging) + escaped(star)
+            for number, star in zip(heat_map.values[place], stars, strict=True)
+        ]
+        yield _line([code, *cells], plain=True)
+    yield from _notes([quadrant_note(heat_map), *heat_map.notes])
+
+
+def shown(number: float | None, has_sign: bool) -> str:
+    if number is None:
+        return NOTHING
+    return signed(number) if has_sign else f"{number:.2f}"
+
+
+def quadrant_note(heat_map: HeatMap) -> str:
+    parts = (f"{name} {shown(number, heat_map.diverging)}" for name, number in heat_map.quadrants)
+    return f"Means of the quadrants: {'; '.join(parts)}."
+
+
+def _bars(bars: Bars) -> Iterator[str]:
+    yield f"### {escaped(bars.title)}"
+    for panel in bars.panels:
+        yield ""
+        yield _line([panel.title, *bars.series])
+        yield _line(["---", *["---:"] * len(bars.series)], plain=True)
+        for group, numbers in zip(panel.groups, panel.values, strict=True):
+            yield _line([escaped(group), *(shown(number, True) for number in numbers)], plain=True)
+    yield from _notes([f"In {bars.unit}.", *bars.notes])
+
+
+def _trend(trend: Trend) -> Iterator[str]:
+    yield from _table(as_table(trend))
+
+
+def as_table(trend: Trend) -> Table:
+    """The lines of a trend as rows, each with its course in blocks and its ends."""
+    rows = []
+    for name, numbers in trend.lines:
+        there = [number for number in numbers if number is not None]
+        ends = (f"{there[0]:.2f}", f"{there[-1]:.2f}", signed(there[-1] - there[0]))
+        span = (f"{min(there):.2f}", f"{max(there):.2f}")
+        rows.append(Row((name, sparkline(numbers)), tuple(map(Value, (*ends, *span)))))
+    columns = ("first", "last", "change", "least", "greatest")
+    return Table(f"{trend.key}-numbers", trend.title, ("system", "trend"), columns, tuple(rows), notes=trend.notes)
+
+
+def _cases(cases: Cases) -> Iterator[str]:
+    """Those of the best system; the page has all."""
+    if not cases.best:
+        return
+    yield f"<details><summary>{escaped(cases.title)}: {escaped(cases.said)}</summary>"
+    yield ""
+    for name, some in (("Won", cases.won), ("Lost", cases.lost)):
+        for case in some:
+            yield from _case(name, case)
+    yield "</details>"
+
+
+def _case(name: str, case: Case) -> Iterator[str]:
+    yield f"- {name}: **{escaped(case.head)}**"
+    for label, text, _ in case.texts:
+        yield f"  - {escaped(label)}: {escaped(text)}"
+    facts = (f"{what} {before} → {after}" for what, before, after in case.facts)
+    yield f"  - {escaped('; '.join(facts))}"
+    yield ""
+
+
+def _paragraph(paragraph: Paragraph) -> Iterator[str]:
+    yield escaped(paragraph.text)
+
+
+WRITERS: dict[type, Callable[[Any], Iterator[str]]] = {
+    Table: _table,
+    HeatMap: _heat_map,
+    Bars: _bars,
+    Trend: _trend,
+    Cases: _cases,
+    Paragraph: _paragraph,
+}

@@ -1,0 +1,367 @@
+"""The results of a grid as its folders hold them: read, checked, and merged where a grid was run in shards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from xqe.errors import InputError
+from xqe.files import jsonl
+from xqe.files.records import Record, check_query
+
+FORMAT = 1
+MANIFEST, HISTORY, CELLS, QUERIES = "manifest.json", "history.jsonl", "cells", "queries"
+
+ORIGINAL, TRANSLATION, HUMAN = "original", "translation", "human"
+SOURCE_EXPANSION, DIRECT, EXPANSION = "source-expansion", "direct", "expansion"
+KINDS = (ORIGINAL, TRANSLATION, HUMAN, SOURCE_EXPANSION, DIRECT, EXPANSION)
+GENERATED = (SOURCE_EXPANSION, DIRECT, EXPANSION)  # those that have passages
+# as they stand in the paper's tables
+_STRATEGIES = ("zeroshot", "cot", "rar", "fewshot")
+_ORDERS = (None, "te", "et")
+_USES = ("query", "doc", "query+doc")
+
+Json = dict[str, Any]
+Pair = tuple[str, str]
+_AGAIN = "run the grid again with --resume, or copy all of its folder"
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """What was searched with. name: unique in a language pair; model to samples: None where they do not apply.
+
+    varies: whether the grid has several query weights, so that this one's is worth telling.
+    """
+
+    name: str
+    kind: str
+    model: str | None
+    strategy: str | None
+    order: str | None
+    use: str
+    query_weight: str | None
+    samples: int | None
+    varies: bool = False
+
+    @property
+    def variant(self) -> tuple[str | None, str, str | None, int | None]:
+        """All but model and strategy: order, use, query weight, samples."""
+        return self.order, self.use, self.query_weight, self.samples
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A cell: one system on one language pair of a collection.
+
+    queries: ids, in one order for all that a cell has of each query: `values` (measure -> 0..1), `first` (best hit),
+    `ranks` (of the first relevant document, from 1). failures: query id -> reason. texts: a file, from `folder`.
+    error: why the cell could not be done; then there are no queries.
+    """
+
+    collection: str
+    pair: Pair
+    system: System
+    queries: tuple[str, ...]
+    values: Mapping[str, tuple[float, ...]]
+    first: tuple[str | None, ...]
+    ranks: tuple[int | None, ...]
+    failures: Mapping[str, str]
+    documents: int
+    pool: bool
+    missing: int
+    seconds: float
+    texts: str | None
+    error: str | None
+    folder: Path
+
+    @property
+    def is_done(self) -> bool:
+        return self.error is None and bool(self.queries)
+
+    def place(self) -> str:
+        return f"{self.collection} {self.pair[0]}-{self.pair[1]} {self.system.name}"
+
+
+@dataclass(frozen=True)
+class Results:
+    """A grid, of one folder or of several that are shards of it.
+
+    manifests: one a folder. results: cells that were done; broken: those that were not.
+    """
+
+    folders: tuple[Path, ...]
+    manifests: tuple[Json, ...]
+    results: tuple[Result, ...]
+    broken: tuple[Result, ...]
+    _cells: dict[tuple[str, Pair, str], Result] = field(default_factory=dict)
+    _queries: dict[tuple[str, Pair], tuple[str, ...]] = field(default_factory=dict)
+    _questions: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    _texts: dict[Path, dict[str, Record]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return str(self.manifests[0].get("name") or self.folders[0].name)
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        return tuple(self.manifests[0]["measures"])
+
+    @property
+    def collections(self) -> dict[str, Json]:
+        """What is said of each collection that has results."""
+        said = _merged(self.manifests, "collections")
+        return {name: said.get(name, {}) for name in dict.fromkeys(one.collection for one in self.results)}
+
+    @property
+    def models(self) -> dict[str, Json]:
+        return _merged(self.manifests, "models")
+
+    @property
+    def generation(self) -> list[tuple[str, Json]]:
+        """What each model generated, a row for each folder."""
+        return [
+            (model, said) for manifest in self.manifests for model, said in (manifest.get("generation") or {}).items()
+        ]
+
+    def systems(self, collection: str) -> list[System]:
+        found = dict.fromkeys(one.system for one in self.results if one.collection == collection)
+        return sorted(found, key=self._order)
+
+    def _order(self, system: System) -> tuple[Any, ...]:
+        return (
+            _place((None, *self.models), system.model),
+            KINDS.index(system.kind),
+            _place(_STRATEGIES, system.strategy),
+            system.strategy or "",
+            _place(_ORDERS, system.order),
+            _place(_USES, system.use),
+            system.query_weight or "",
+            system.samples or 0,
+            system.name,
+        )
+
+    def cell(self, collection: str, pair: Pair, system: System) -> Result | None:
+        return self._cells.get((collection, pair, system.name))
+
+    def pairs(self, collection: str) -> list[Pair]:
+        return sorted({one.pair for one in self.results if one.collection == collection})
+
+    def queries(self, collection: str, pair: Pair) -> tuple[str, ...]:
+        """The ids that every cell of a pair was judged on, in the order of their values."""
+        return self._queries[collection, pair]
+
+    def question(self, collection: str, lang: str) -> dict[str, str]:
+        """The texts of the queries asked in a language, by id; empty where the folder has none."""
+        if (collection, lang) not in self._questions:
+            asked: dict[str, str] = {}
+            for folder in self.folders:
+                path = folder / QUERIES / collection / f"{lang}.jsonl"
+                if path.is_file():
+                    records = (check_query(raw, where) for where, raw in jsonl.objects(str(path)))
+                    asked |= {record["id"]: record["query"] for record in records}
+            self._questions[collection, lang] = asked
+        return self._questions[collection, lang]
+
+    def text(self, result: Result, query: str) -> Record:
+        """The record that a query of a cell was searched with; empty where it was searched with as it was asked."""
+        if result.texts is None:
+            return {}
+        path = result.folder / result.texts
+        if path not in self._texts:
+            self._texts[path] = {record["id"]: record for record in self.records(result)}
+        return self._texts[path].get(query, {})
+
+    def records(self, result: Result) -> Iterator[Record]:
+        """The records that a cell was searched with, in their order."""
+        path = None if result.texts is None else result.folder / result.texts
+        if path is not None and path.is_file():
+            for where, raw in jsonl.objects(str(path)):
+                yield check_query(raw, where)
+
+
+def _place(known: Sequence[str | None], value: str | None) -> int:
+    """Where a value stands among those that are known, which is before all others."""
+    return known.index(value) if value in known else len(known)
+
+
+def read(folders: Sequence[Path]) -> Results:
+    """Read the folders of a grid and merge them.
+
+    Raises InputError for a folder that is not a grid's, is damaged, or holds no finished cell, for folders of
+    different measures or settings, for a cell that two folders give different values, and for cells of one language
+    pair that were judged on different queries.
+    """
+    manifests = [_manifest(folder) for folder in folders]
+    for folder, manifest in zip(folders[1:], manifests[1:], strict=True):
+        _check_same(folders[0], manifests[0], folder, manifest)
+    cells: dict[tuple[str, Pair, str], Result] = {}
+    for folder, manifest in zip(folders, manifests, strict=True):
+        for one in _cells(folder, manifest["measures"]):
+            key = (one.collection, one.pair, one.system.name)
+            before = cells.get(key)
+            if before is not None and before.is_done and one.is_done and before.values != one.values:
+                raise InputError(
+                    f"{one.folder}: {one.place()} has other values than in {before.folder}",
+                    "leave out the older of the two",
+                )
+            if before is None or not before.is_done:
+                cells[key] = one
+    weights = {one.system.query_weight for one in cells.values()} - {None}
+    if len(weights) > 1:
+        cells = {key: replace(one, system=replace(one.system, varies=True)) for key, one in cells.items()}
+    results = _aligned([one for one in cells.values() if one.is_done])
+    if not results:
+        named = ", ".join(map(str, folders))
+        raise InputError(f"{named}: no finished cell", "run xqe grid to its end, or see why its cells failed")
+    return Results(
+        tuple(folders),
+        tuple(manifests),
+        tuple(results),
+        tuple(one for one in cells.values() if not one.is_done),
+        {(one.collection, one.pair, one.system.name): one for one in results},
+        {(one.collection, one.pair): one.queries for one in results},
+    )
+
+
+def _manifest(folder: Path) -> Json:
+    path = folder / MANIFEST
+    if not path.is_file():
+        what = f"holds no {MANIFEST}" if folder.is_dir() else "no such folder"
+        raise InputError(f"{folder}: {what}", "give the folder that xqe grid wrote to (--out)")
+    said = _json(path)
+    if said.get("format") != FORMAT:
+        raise InputError(f"{path}: not a grid of format {FORMAT}", _AGAIN)
+    if not isinstance(said.get("measures"), list) or not said["measures"]:
+        raise InputError(f"{path}: damaged, no measures", _AGAIN)
+    return said
+
+
+def _check_same(first: Path, one: Json, second: Path, other: Json) -> None:
+    for key in ("name", "measures", "rel", "depth", "seed", "settings"):
+        if one.get(key) != other.get(key):
+            raise InputError(
+                f"{second}: {key} {_short(other.get(key))}, but {_short(one.get(key))} in {first}",
+                "report grids of different settings one by one",
+            )
+    for what in ("collections", "models"):
+        for name, said in (other.get(what) or {}).items():
+            before = (one.get(what) or {}).get(name, said)
+            if before.get("sha256") != said.get("sha256"):
+                raise InputError(
+                    f'{second}: {what[:-1]} "{name}" is another one than in {first} (its sha256 differs)',
+                    "report the grids one by one",
+                )
+
+
+def _short(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _cells(folder: Path, measures: Sequence[str]) -> Iterator[Result]:
+    for path in sorted((folder / CELLS).glob("*/*/*.json")):
+        yield _cell(folder, path, measures)
+
+
+def _cell(folder: Path, path: Path, measures: Sequence[str]) -> Result:
+    said = _json(path)
+    if said.get("format") != FORMAT:
+        raise InputError(f"{path}: not a cell of format {FORMAT}", _AGAIN)
+    try:
+        system = System(
+            said["system"],
+            said["kind"],
+            said.get("model"),
+            said.get("strategy"),
+            said.get("order"),
+            said.get("use") or "query",
+            None if said.get("query_weight") is None else _weight(said["query_weight"]),
+            said.get("samples"),
+        )
+        queries = tuple(said["queries"])
+        values = {name: tuple(map(float, said["values"][name])) for name in measures} if queries else {}
+        first = tuple(said.get("first") or (None,) * len(queries))
+        ranks = tuple(said.get("relevant") or (None,) * len(queries))
+        result = Result(
+            said["collection"],
+            (said["source"], said["target"]),
+            system,
+            queries,
+            values,
+            first,
+            ranks,
+            dict(said.get("failures") or {}),
+            int(said.get("documents") or 0),
+            bool(said.get("pool")),
+            int(said.get("missing") or 0),
+            float(said.get("seconds") or 0.0),
+            said.get("texts"),
+            said.get("error"),
+            folder,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: damaged ({type(error).__name__}: {error})", _AGAIN) from None
+    if system.kind not in KINDS:
+        raise InputError(f'{path}: unknown kind "{system.kind}"', f"xqe knows {', '.join(KINDS)}")
+    if not all(0 <= value <= 1 for column in values.values() for value in column):
+        raise InputError(f"{path}: damaged, a value that is not from 0 to 1", _AGAIN)
+    lengths = {len(queries), len(first), len(ranks), *map(len, values.values())}
+    if len(lengths) > 1 or len(set(queries)) < len(queries):
+        raise InputError(f"{path}: damaged, its lists do not fit its queries", _AGAIN)
+    return result
+
+
+def _weight(value: Any) -> str:
+    return value if isinstance(value, str) else f"{float(value):g}"
+
+
+def _aligned(results: Iterable[Result]) -> list[Result]:
+    """The results with the queries of each language pair in one order."""
+    order: dict[tuple[str, Pair], tuple[str, ...]] = {}
+    aligned = []
+    for one in results:
+        wanted = order.setdefault((one.collection, one.pair), one.queries)
+        if one.queries != wanted:
+            one = _reordered(one, wanted)
+        aligned.append(one)
+    return aligned
+
+
+def _reordered(one: Result, wanted: tuple[str, ...]) -> Result:
+    place = {query: number for number, query in enumerate(one.queries)}
+    if place.keys() != set(wanted):
+        raise InputError(
+            f"{one.folder}: {one.place()} was judged on {len(place)} queries that are not the {len(wanted)} of the "
+            "other cells of its pair",
+            "run the grid again with --resume: averages over different queries cannot be compared",
+        )
+    numbers = [place[query] for query in wanted]
+    return replace(
+        one,
+        queries=wanted,
+        values={name: tuple(column[n] for n in numbers) for name, column in one.values.items()},
+        first=tuple(one.first[n] for n in numbers),
+        ranks=tuple(one.ranks[n] for n in numbers),
+    )
+
+
+def _json(path: Path) -> Json:
+    try:
+        value = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: {(error.strerror or str(error)).lower()}", "check the path") from None
+    except ValueError:
+        raise InputError(f"{path}: damaged, not JSON", _AGAIN) from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: damaged, not a JSON object", _AGAIN)
+    return value
+
+
+def _merged(manifests: Iterable[Json], key: str) -> dict[str, Json]:
+    merged: dict[str, Json] = {}
+    for manifest in manifests:
+        for name, said in (manifest.get(key) or {}).items():
+            merged.setdefault(name, said)
+    return merged

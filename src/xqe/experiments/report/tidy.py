@@ -1,0 +1,125 @@
+"""A report as CSV: tidy files, a row for each cell, value, difference and failure, for a reader's own analysis."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from xqe.experiments.report.results import Result, Results
+from xqe.experiments.report.study import BASELINES, Study
+
+LARGE = 1 << 22  # bytes from which on a file is packed
+
+Line = Sequence[Any]
+
+
+def files(results: Results, studies: Sequence[Study]) -> Iterator[tuple[str, bytes]]:
+    """Yield (name, content) of each file; a large one is packed, and its name ends in .gz."""
+    for name, (columns, lines) in _tables(results, studies).items():
+        content = as_csv(columns, lines())
+        if len(content) > LARGE:
+            yield f"{name}.csv.gz", gzip.compress(content, 6, mtime=0)
+        else:
+            yield f"{name}.csv", content
+
+
+def _tables(results: Results, studies: Sequence[Study]) -> dict[str, tuple[Line, Callable[[], Iterable[Line]]]]:
+    identity = ("collection", "source", "target", "system")
+    return {
+        "cells": (
+            (
+                *identity,
+                *(
+                    "kind",
+                    "model",
+                    "strategy",
+                    "order",
+                    "use",
+                    "query_weight",
+                    "samples",
+                    "documents",
+                    "pool",
+                    "queries",
+                ),
+                *("missing", "failed", "seconds", *results.measures, "error"),
+            ),
+            lambda: (_cell(one, results.measures) for one in (*results.results, *results.broken)),
+        ),
+        "queries": (
+            (*identity, "query", *results.measures, "rank", "first", "failure"),
+            lambda: (line for one in results.results for line in _queries(one, results.measures)),
+        ),
+        "differences": (
+            (
+                *(
+                    "collection",
+                    "system",
+                    "baseline",
+                    "measure",
+                    "value",
+                    "baseline_value",
+                    "difference",
+                    "low",
+                    "high",
+                ),
+                *("p", "p_holm", "wins", "ties", "losses", "units", "pairs", "judgements"),
+            ),
+            lambda: (line for study in studies for line in _differences(study)),
+        ),
+        "failures": (
+            (*identity, "query", "failure"),
+            lambda: (
+                (*_identity(one), query, reason) for one in results.results for query, reason in one.failures.items()
+            ),
+        ),
+    }
+
+
+def _identity(one: Result) -> tuple[str, ...]:
+    return one.collection, *one.pair, one.system.name
+
+
+def _cell(one: Result, measures: Sequence[str]) -> Line:
+    system = one.system
+    means = (sum(one.values[name]) / len(one.queries) if one.queries else None for name in measures)
+    return (
+        *_identity(one),
+        *(system.kind, system.model, system.strategy, system.order, system.use, system.query_weight, system.samples),
+        *(one.documents, int(one.pool), len(one.queries), one.missing, len(one.failures), one.seconds),
+        *means,
+        one.error,
+    )
+
+
+def _queries(one: Result, measures: Sequence[str]) -> Iterator[Line]:
+    for place, query in enumerate(one.queries):
+        yield (
+            *_identity(one),
+            query,
+            *(one.values[name][place] for name in measures),
+            one.ranks[place],
+            one.first[place],
+            one.failures.get(query),
+        )
+
+
+def _differences(study: Study) -> Iterator[Line]:
+    for baseline in BASELINES:
+        for measure in study.measures:
+            for system, one in study.against(baseline, measure).items():
+                yield (
+                    *(study.collection, system, baseline, measure, one.value, one.baseline, one.difference),
+                    *(one.low, one.high, one.p, one.holm, one.wins, one.ties, one.losses, one.units),
+                    *(len(study.frame.pairs), study.frame.judgements),
+                )
+
+
+def as_csv(columns: Line, lines: Iterable[Line]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(lines)
+    return text.getvalue().encode("utf-8", "backslashreplace")

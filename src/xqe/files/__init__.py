@@ -1,0 +1,1 @@
+"""How things lie on disk and in pipes: records, documents, JSONL, TREC files, whole files or none."""

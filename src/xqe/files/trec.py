@@ -1,0 +1,239 @@
+"""Runs and qrels: reading the formats that the field exchanges them in, and xqe's own records with hits.
+
+| what          | how a line looks                                                             |
+| ------------- | ---------------------------------------------------------------------------- |
+| xqe run       | {"id": "q1", "hits": [{"id": "d7", "score": 12.5}, ...], ...}                |
+| TREC run      | query Q0 document rank score tag                                             |
+| MS MARCO run  | query document rank                                                          |
+| TREC qrels    | query 0 document relevance                                                   |
+| BEIR qrels    | query document relevance, under the header "query-id corpus-id score"        |
+
+Columns are separated by tabs or spaces; every file may be gz. Errors are InputErrors, "file:line: what; next step".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, groupby
+from typing import Any
+
+from xqe.errors import InputError
+from xqe.files import jsonl
+from xqe.files.records import Record, has_failed
+
+Grades = Mapping[str, int]  # document id -> grade
+Hits = Mapping[str, float]  # document id -> score
+Qrels = dict[str, dict[str, int]]
+Line = tuple[str, str]
+
+GREATEST_GRADE = 10_000  # trec_eval allots memory by the grade, and a greater one is a document id in the wrong column
+
+_BEIR_HEADER = ["query-id", "corpus-id", "score"]
+_QRELS_SHAPE = 'TREC qrels have 4 columns, "query 0 document relevance"; BEIR qrels 3, under "query-id corpus-id score"'
+_RUN_SHAPE = 'a TREC run has 6 columns, "query Q0 document rank score tag", an MS MARCO run 3, "query document rank"'
+_RECORD_SHAPE = 'each line of a run needs {"id", "hits"}'
+_HIT_SHAPE = 'each hit needs {"id", "score"}'
+_AS_RUN = "give it as an argument: xqe eval --qrels QRELS RUN"
+_AS_QRELS = "give it to --qrels, and the run as an argument"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a run holds for one query.
+
+    hits: document id -> score, a greater one is better. where: "file:line", the first one in a TREC run.
+    record: the record that the hits came in; None in a TREC or MS MARCO run. ranks_only: whether the run has ranks
+    and no scores (MS MARCO); its scores are the ranks, negative.
+    """
+
+    id: str
+    hits: Hits
+    where: str
+    record: Record | None = None
+    ranks_only: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether a stage before the evaluation could not do this query."""
+        return self.record is not None and has_failed(self.record)
+
+
+def file_name(path: str) -> str:
+    """What messages and results call a file; "-" is standard input."""
+    return "<stdin>" if path == jsonl.STDIN else path
+
+
+def read_qrels(path: str) -> Qrels:
+    """Return the judgements of a TREC or BEIR qrels file: query id -> document id -> grade.
+
+    The same judgement twice counts once; two different ones of a document raise, as every malformed line does.
+    """
+    source = jsonl.lines(path)
+    where, head = next(source, ("", ""))
+    if not head:
+        raise InputError(f"{file_name(path)}: empty qrels", _QRELS_SHAPE)
+    columns = head.split()
+    if head.startswith("{"):
+        raise InputError(f"{where}: a JSON record, so a run and not qrels", _AS_RUN)
+    if len(columns) == 6:
+        raise InputError(f"{where}: 6 columns, so a TREC run and not qrels", _AS_RUN)
+    if is_beir_header(columns):
+        qrels = _grades(source, count=3, document=1, grade=2)
+    elif len(columns) == 3:
+        raise InputError(f"{where}: 3 columns without a header", f"{_QRELS_SHAPE}; an MS MARCO run is no qrels")
+    else:
+        qrels = _grades(chain([(where, head)], source), count=4, document=2, grade=3)
+    if not qrels:
+        raise InputError(f"{file_name(path)}: qrels with a header and no judgements", _QRELS_SHAPE)
+    return qrels
+
+
+def _grades(source: Iterable[Line], count: int, document: int, grade: int) -> Qrels:
+    qrels: Qrels = {}
+    for where, text in source:
+        columns = text.split()
+        if len(columns) != count:
+            raise InputError(f"{where}: {_columns(len(columns))} where {count} are needed", _QRELS_SHAPE)
+        try:
+            value = int(columns[grade])
+        except ValueError:
+            raise InputError(f'{where}: relevance "{columns[grade]}" is not an integer', _QRELS_SHAPE) from None
+        if value > GREATEST_GRADE:
+            raise InputError(f"{where}: relevance {value} is above {GREATEST_GRADE}", _QRELS_SHAPE)
+        judged = columns[document]
+        before = qrels.setdefault(columns[0], {}).setdefault(judged, value)
+        if before != value:
+            raise InputError(
+                f'{where}: document "{judged}" of query "{columns[0]}" is judged {value} here and {before} before',
+                "keep one of the two lines",
+            )
+    return qrels
+
+
+def read_run(path: str) -> Iterator[Answer]:
+    """Yield the answers of a run in its order, in whichever format its first line shows.
+
+    In a run of columns, the lines of a query must follow each other: a query that comes back is one that was
+    answered twice, as when the runs of two language pairs are joined. Records may repeat an id, since their
+    other fields can tell them apart.
+    """
+    source = jsonl.lines(path)
+    where, head = next(source, ("", ""))
+    if not head:
+        raise InputError(f"{file_name(path)}: empty run", f"{_RUN_SHAPE}; xqe search writes records with hits")
+    whole = chain([(where, head)], source)
+    if head[0] in "{[":
+        return (_answer(text, where) for where, text in whole)
+    columns = head.split()
+    if len(columns) == 4:
+        raise InputError(f"{where}: 4 columns, so qrels and not a run", _AS_QRELS)
+    if is_beir_header(columns):
+        raise InputError(f"{where}: the header of BEIR qrels, so not a run", _AS_QRELS)
+    layout = next((layout for layout in _RUN_LAYOUTS if layout.count == len(columns)), None)
+    if layout is None:
+        raise InputError(f"{where}: {_columns(len(columns))}", _RUN_SHAPE)
+    return _answers(whole, layout)
+
+
+@dataclass(frozen=True, slots=True)
+class _RunLayout:
+    """A run of `count` columns: where its document and what orders it stand, and how that is read as a score.
+
+    ranks_only: whether what orders it is a rank.
+    """
+
+    count: int
+    document: int
+    order: int
+    score: Callable[[str], float]
+    fault: str
+    ranks_only: bool = False
+
+
+_RUN_LAYOUTS = (
+    _RunLayout(6, document=2, order=4, score=float, fault='score "{}" is not a number'),
+    # a rank is a score that falls, so both kinds of runs are put in order by the same rule
+    _RunLayout(
+        3, document=1, order=2, score=lambda rank: -int(rank), fault='rank "{}" is not an integer', ranks_only=True
+    ),
+)
+
+
+def _answers(source: Iterator[Line], layout: _RunLayout) -> Iterator[Answer]:
+    began: dict[str, str] = {}
+    for query, rows in groupby(_rows(source, layout.count), key=lambda row: row[1][0]):
+        hits: dict[str, float] = {}
+        for where, columns in rows:
+            if not hits:
+                if query in began:
+                    raise InputError(
+                        f'{where}: query "{query}" again, after other queries (first at {began[query]})',
+                        "sort the lines of one run by query, and keep two runs in two files",
+                    )
+                began[query] = where
+            document = columns[layout.document]
+            try:
+                score = layout.score(columns[layout.order])
+            except ValueError:
+                score = float("nan")
+            if score != score:
+                raise InputError(f"{where}: {layout.fault.format(columns[layout.order])}", _RUN_SHAPE)
+            if document in hits:
+                raise _twice(where, document, query)
+            hits[document] = score
+        yield Answer(query, hits, began[query], ranks_only=layout.ranks_only)
+
+
+def _rows(source: Iterable[Line], count: int) -> Iterator[tuple[str, list[str]]]:
+    for where, text in source:
+        columns = text.split()
+        if len(columns) != count:
+            raise InputError(f"{where}: {_columns(len(columns))} where the lines before have {count}", _RUN_SHAPE)
+        yield where, columns
+
+
+def _answer(text: str, where: str) -> Answer:
+    record = jsonl.value(text, where)
+    if not isinstance(record, dict):
+        raise InputError(f"{where}: not a JSON object", _RECORD_SHAPE)
+    if "id" not in record:
+        raise InputError(f'{where}: missing "id"', _RECORD_SHAPE)
+    query = _text(record["id"])
+    if query is None:
+        raise InputError(f'{where}: "id" is not a string', 'for example "id": "q1"')
+    found = record.get("hits", [] if has_failed(record) else None)
+    if found is None:
+        raise InputError(f'{where}: query "{query}" has no "hits"', "search first: xqe search DIR")
+    if not isinstance(found, list):
+        raise InputError(f'{where}: "hits" is not a list', _HIT_SHAPE)
+    hits: dict[str, float] = {}
+    for number, hit in enumerate(found, 1):
+        document = _text(hit.get("id")) if isinstance(hit, dict) else None
+        if document is None:
+            raise InputError(f'{where}: hit {number} has no "id"', _HIT_SHAPE)
+        score = hit.get("score")
+        if type(score) not in (float, int) or score != score:
+            raise InputError(f'{where}: the score of hit {number} ("{document}") is not a number', _HIT_SHAPE)
+        if document in hits:
+            raise _twice(where, document, query)
+        hits[document] = score
+    return Answer(query, hits, where, record)
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, str) and value:
+        return value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _twice(where: str, document: str, query: str) -> InputError:
+    return InputError(f'{where}: document "{document}" twice for query "{query}"', "keep its best score only")
+
+
+def is_beir_header(columns: list[str]) -> bool:
+    return [column.lower().replace("_", "-") for column in columns] == _BEIR_HEADER
+
+
+def _columns(count: int) -> str:
+    return "1 column" if count == 1 else f"{count} columns"

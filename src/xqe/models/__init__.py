@@ -1,0 +1,1 @@
+"""What generates: which models there are, their files, the engines that run them, the store, prompts and examples."""

@@ -1,0 +1,187 @@
+"""Downloads models from the hub with huggingface_hub, whose variables and token file count here too.
+
+hf_hub_download forgets an interrupted download: its two steps are here, the metadata and http_get, with a part of the
+file that is kept from one process to the next. http_get is not documented, so the extra names a major release.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from glob import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from xqe import __version__
+from xqe.errors import MissingExtraError, ModelError
+from xqe.messages import say
+from xqe.models.gguf import DamagedError, check_gguf
+from xqe.models.registry import Model, amount, assemble, file_errors, is_sha256, part_of, put_in_place
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfFileMetadata
+
+_REFUSED, _NOT_FOUND = (401, 403), 404
+
+
+def pull(model: Model, force: bool = False) -> Path:
+    """Download a model, going on with what an earlier try left; return its path.
+
+    force: download although the file is there. Raises ModelError where the hub does not give the file, or what arrived
+    is not what was announced; MissingExtraError without huggingface_hub.
+    """
+    if model.chunks:
+        return assemble(model, force)
+    target = model.path
+    if target.is_file() and not force:
+        say(f"{model.name} is there already; --force downloads it again")
+        return target
+    _prepare_library()
+    with file_errors(target), _hub_errors(model):
+        headers = _headers()
+        found = _metadata(model, headers)
+        sha256 = _agreed_sha256(model, found)
+        with part_of(target, _version(found)) as part:
+            if target.is_file() and not force:  # the process that this one waited for was faster
+                return target
+            _fetch(model, part, found, headers)
+            digest = _check(model, part, sha256)
+            for outdated in set(target.parent.glob(f"{escape(target.name)}.*.part")) - {Path(part.name)}:
+                outdated.unlink(missing_ok=True)
+            put_in_place(part, target, digest)
+    checked = "sha256 checked" if sha256 else "structure checked (the hub gave no sha256)"
+    say(f"{model.name}: {amount(target.stat().st_size)}, {checked}")
+    return target
+
+
+def _prepare_library() -> None:
+    """Import huggingface_hub, without what it would say and send unasked."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of its outdated variables
+            import huggingface_hub.file_download  # noqa: F401
+    except ModuleNotFoundError:
+        raise MissingExtraError("downloading a model needs huggingface_hub", "hub") from None
+    except ValueError as error:
+        raise ModelError(f"huggingface_hub does not start: {error}", "check the HF_ variables") from None
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+
+
+@contextmanager
+def _hub_errors(model: Model) -> Iterator[None]:
+    """Turn what huggingface_hub raises into one line that says what to do."""
+    import httpx2
+    from huggingface_hub import errors
+
+    place = f"{model.repository}/{model.file}"
+    refused = ModelError(
+        f"{place}: the hub refuses the download",
+        f"accept the licence at {model.page} and set HF_TOKEN to a token of that account",
+    )
+    not_found = ModelError(
+        f"{place}: not found on the hub", "check the repository and the file; a private one needs HF_TOKEN"
+    )
+    try:
+        yield
+    except errors.GatedRepoError:
+        raise refused from None
+    except (errors.RepositoryNotFoundError, errors.RemoteEntryNotFoundError, errors.HFValidationError):
+        raise not_found from None
+    except errors.HfHubHTTPError as error:
+        status = error.response.status_code
+        if status in _REFUSED and not error.response.history:  # by the hub, not by the storage that it sends to
+            raise refused from None
+        if status == _NOT_FOUND:
+            raise not_found from None
+        raise ModelError(f"{place}: the hub answers {status}", "run the same command later") from None
+    except (httpx2.HTTPError, httpx2.InvalidURL, errors.OfflineModeIsEnabled) as error:
+        raise ModelError(
+            f"{place}: no answer from the hub ({error})", "check the network and HF_ENDPOINT; what arrived is kept"
+        ) from None
+
+
+def _headers() -> dict[str, str]:
+    from huggingface_hub import get_token
+
+    headers = {"user-agent": f"xqe/{__version__}", "accept-encoding": "identity"}  # compressed answers have no ranges
+    token = get_token()
+    if token is None:
+        return headers
+    if not (token.isascii() and token.isprintable()):  # the HTTP library would quote it in its error
+        raise ModelError("the token for the hub holds characters that no token has", "check HF_TOKEN")
+    return headers | {"authorization": f"Bearer {token}"}
+
+
+def _metadata(model: Model, headers: dict[str, str]) -> HfFileMetadata:
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    return get_hf_file_metadata(hf_hub_url(model.repository, model.file), headers=headers)
+
+
+def _agreed_sha256(model: Model, found: HfFileMetadata) -> str | None:
+    """What the file's sha256 must be, by the table or else by the hub, which must not contradict the table."""
+    told = found.etag if is_sha256(found.etag) else None
+    for what, known, said in (("sha256", model.sha256, told), ("size", model.size, found.size)):
+        if None not in (known, said) and known != said:
+            raise ModelError(
+                f"{model.name}: on the hub its {what} is {said}, and xqe knows {known}",
+                f"upgrade xqe, or take the file as it is with: xqe models pull hf:{model.repository}/{model.file}",
+            )
+    return model.sha256 or told
+
+
+def _version(found: HfFileMetadata) -> str:
+    return re.sub(r"\W", "", found.etag or "")[:16]
+
+
+def _fetch(model: Model, part: BinaryIO, found: HfFileMetadata, headers: dict[str, str]) -> None:
+    """Append to the part what is missing of the file."""
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.file_download import http_get
+
+    if not found.etag or part.tell() > (found.size or part.tell()):
+        part.truncate(0)
+        part.seek(0)
+    missing = (found.size or 0) - part.tell()
+    room = shutil.disk_usage(Path(part.name).parent).free
+    if missing > room:
+        raise ModelError(
+            f"{part.name}: needs {amount(missing)} more, {amount(room)} are free",
+            "make room, or set XQE_MODELS to a folder on another disk",
+        )
+    say(f"downloading {model.name} ({amount(found.size)}); licence: {model.licence.name}, {model.licence.url}")
+    if part.tell() == found.size:
+        return
+    url = hf_hub_url(model.repository, model.file, revision=found.commit_hash)
+    try:
+        http_get(url, part, resume_size=part.tell(), headers=headers, displayed_filename=model.name)
+    except KeyboardInterrupt:
+        say(f"stopped; the first {amount(part.tell())} are kept, and the same command goes on from there")
+        raise
+
+
+def _check(model: Model, part: BinaryIO, sha256: str | None) -> str:
+    """Return the sha256 of the part if it is the whole file, and empty it if not."""
+    part.flush()
+    with open(part.name, "rb") as whole:
+        digest = hashlib.file_digest(whole, "sha256").hexdigest()
+    if sha256 not in (None, digest):
+        part.truncate(0)
+        raise ModelError(
+            f"{model.name}: what arrived has sha256 {digest} instead of {sha256}",
+            "try again; a proxy may have changed it",
+        )
+    try:
+        check_gguf(Path(part.name))
+    except DamagedError:
+        part.truncate(0)
+        raise ModelError(
+            f"{model.name}: what arrived is not a whole GGUF file", "a proxy or a login page may answer for the hub"
+        ) from None
+    return digest

@@ -1,0 +1,78 @@
+"""An engine without a model, for trying out pipelines: fast, repeatable, and able to fail on demand.
+
+`--model fake` answers every prompt with its subject (the query or passage it is about) and eight hexadecimal digits
+that depend on the whole prompt, and on the seed when the temperature is above 0: "mercure 3f9a01bc". A subject that
+contains one of these words gets something else:
+
+    fake:error    the generation fails
+    fake:empty    the model answers nothing
+    fake:length   the answer stops at the limit of tokens (finish is "length")
+    fake:slow     the answer takes half a second
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+from xqe.models.engines.base import Completion, Engine, Feed, Job, Request, Sampling, deferred_interrupt
+from xqe.models.prompts import Chat, Prompt
+
+T = TypeVar("T")
+
+READ_AHEAD = 64
+SLOW_SECONDS = 0.5
+
+
+class FakeEngine(Engine):
+    """Answers from the prompt alone; takes chat prompts, or completions with `is_chat=False`."""
+
+    def __init__(self, name: str = "fake", is_chat: bool = True) -> None:
+        self.name = name
+        self.is_chat = is_chat
+
+    def rendered(self, prompt: Prompt) -> str:
+        return f"<system>{prompt.system}\n<user>{prompt.user}\n<model>" if isinstance(prompt, Chat) else prompt.text
+
+    def generate(self, jobs: Iterable[Job[T]]) -> Iterator[Job[T]]:
+        feed = Feed(jobs, READ_AHEAD)
+        try:
+            with deferred_interrupt() as interrupt:
+                while not feed.is_empty:
+                    for ticket in feed.arrivals(0.1):
+                        ticket.done(self._answer(ticket.request))
+                        if interrupt.requested:
+                            yield from feed.finished_out_of_order()
+                            raise KeyboardInterrupt
+                        yield from feed.finished()
+                    yield from feed.finished()
+                    if interrupt.requested:
+                        raise KeyboardInterrupt
+            feed.check()
+        finally:
+            feed.close()
+
+    def identity(self) -> dict[str, Any]:
+        return {"model": self.name}
+
+    def parameters(self, sampling: Sampling) -> dict[str, Any]:
+        return {"temperature": sampling.temperature}
+
+    def close(self) -> None:
+        """There is nothing to free."""
+
+    def _answer(self, request: Request) -> Completion:
+        subject = request.subject
+        if "fake:error" in subject:
+            return Completion("", "error", 0, "the fake engine was asked to fail")
+        if "fake:empty" in subject:
+            return Completion("", "stop", 1)
+        if "fake:slow" in subject:
+            time.sleep(SLOW_SECONDS)
+        seed = request.seed if request.sampling.temperature > 0 else 0
+        digest = hashlib.blake2b(f"{seed}\0{self.rendered(request.prompt)}".encode("utf-8", "replace"), digest_size=4)
+        words = [*subject.split(), digest.hexdigest()][: request.max_tokens]
+        finish = "length" if "fake:length" in subject or len(words) == request.max_tokens else "stop"
+        return Completion(" ".join(words), finish, len(words))

@@ -1,0 +1,116 @@
+"""A text that is being generated: its tokens so far, when it ends, and what becomes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from xqe.models.engines.base import Completion, Ticket
+from xqe.models.engines.llama.binding import Tokens, Vocabulary
+from xqe.models.engines.llama.drawing import Picker
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was decoded, in tokens: of all prompts, of these really decoded (the rest was shared), and generated."""
+
+    prompt: int = 0
+    prompt_decoded: int = 0
+    generated: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Pending:
+    """A tokenized request, from its arrival to its completion.
+
+    picker: None where the likeliest token is taken, whatever came before. generated, text: what there is so far.
+    """
+
+    ticket: Ticket
+    prompt: Tokens
+    stop: tuple[bytes, ...]
+    picker: Picker | None = None
+    generated: list[int] = field(default_factory=list)
+    text: bytearray = field(default_factory=bytearray)
+
+    @property
+    def most_cells(self) -> int:
+        return len(self.prompt) + self.ticket.request.max_tokens
+
+    @property
+    def last_position(self) -> int:
+        """The position of the token that was generated last."""
+        return len(self.prompt) + len(self.generated) - 1
+
+    def accept(self, token: int, vocabulary: Vocabulary) -> bool:
+        """Add a token; True if the text is complete with it, and its ticket done."""
+        self.generated.append(token)
+        if vocabulary.is_end(token):
+            return self._done(len(self.text), "stop")
+        piece = vocabulary.piece(token)
+        self.text += piece
+        end = stop_position(self.text, len(piece), self.stop)
+        if end is not None:
+            return self._done(end, "stop")
+        if len(self.generated) >= self.ticket.request.max_tokens:
+            return self._done(len(self.text), "length")
+        return False
+
+    def fail(self, message: str) -> None:
+        self.ticket.failed(message, len(self.generated))
+
+    def _done(self, end: int, finish: str) -> bool:
+        self.ticket.done(Completion(whole_characters(bytes(self.text[:end])), finish, len(self.generated)))
+        return True
+
+
+class Decoder(Protocol):
+    """What decodes pending texts: many together (`scheduler`) or one after the other (`sequential`)."""
+
+    counts: Counts
+
+    @property
+    def is_idle(self) -> bool:
+        """True if nothing waits and nothing is under way."""
+
+    def add(self, pending: Pending) -> None:
+        """Queue a text; one that can never fit fails at once."""
+
+    def step(self, input_ended: bool) -> None:
+        """Go on by one decoded batch. input_ended: no more texts will come than those that wait."""
+
+    def close(self) -> None:
+        """Free the context."""
+
+
+def does_not_fit(pending: Pending, limit: int, whose: str) -> str:
+    """Why a text has no place, where `limit` is what the context, the model or the memory (`whose`) allows."""
+    return (
+        f"the prompt has {len(pending.prompt)} tokens and up to {pending.ticket.request.max_tokens} may follow, "
+        f"but {whose} {limit}"
+    )
+
+
+def stop_position(text: bytearray, added: int, stop: tuple[bytes, ...]) -> int | None:
+    """Where the first stop string begins that ends in the last `added` bytes; none counts before the text begins."""
+    found: int | None = None
+    start = len(text) - len(text.lstrip())
+    for string in stop:
+        position = text.find(string, max(start, len(text) - added - len(string) + 1))
+        if position >= 0 and (found is None or position < found):
+            found = position
+    return found
+
+
+def whole_characters(text: bytes) -> str:
+    """Decode UTF-8, without a character whose last bytes were never generated."""
+    end = len(text)
+    for back in range(1, min(4, end) + 1):
+        lead = text[end - back]
+        if lead & 0xC0 == 0x80:
+            continue
+        length = 1 if lead < 0x80 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+        if length > back:
+            end -= back
+        break
+    return text[:end].decode("utf-8", "replace")

@@ -1,0 +1,415 @@
+"""Continuous batching with shared prefixes: which tokens are decoded in which call.
+
+Every sequence has cells of its own, in order of position, and keeps what it decoded after its text is complete. A
+prompt begins with what its sequence has of it already; where another sequence has more, that one's cells are copied
+first. Prefixes are found, not declared. Of several waiting prompts with a beginning that no sequence
+has yet, the first is decoded and the others wait for it.
+
+What a text becomes does not depend on what is decoded beside it, as far as llama.cpp's CPU kernels allow. They have
+one way for rows in fours and another for what is left, one for a few rows and another for more, one for many rows of a
+sequence and another for few, and their last bits differ; a difference in the last bit is enough for another token some
+words later. So every call has a `Shape`: it is filled up with rows that are thrown away.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby, islice
+
+import numpy as np
+
+from xqe.errors import ModelError
+from xqe.messages import say
+from xqe.models.engines.llama.binding import ABORTED, CELL_PADDING, N_UBATCH, Context, Tokens, Vocabulary, common
+from xqe.models.engines.llama.library import log
+from xqe.models.engines.llama.pending import Counts, Pending, does_not_fit
+
+LEAST_SHARED = 16  # tokens; a shorter common beginning is worth neither a copy nor a wait
+LONG = 2048  # cells of a sequence
+MAX_FAILURES = 3
+
+_NOTHING: Tokens = np.empty(0, dtype=np.int32)
+
+OpenContext = Callable[[int, int, bool], Context]
+"""(cells, sequences, all texts are greedy) -> Context."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the calls are like. rows: their number of rows, and of logits, is a multiple of this. least: and not
+    less. piece: the most rows of one sequence in one call."""
+
+    rows: int
+    least: int
+    piece: int
+
+    def filled(self, number: int) -> int:
+        """The rows of a call that needs `number`."""
+        return max(self.least, _padded(number, self.rows))
+
+
+CPU_SHAPE = Shape(rows=4, least=8, piece=60)  # from 64 rows on, attention goes another way
+GPU_SHAPE = Shape(rows=1, least=1, piece=N_UBATCH)
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """A sequence: what its cells hold, and the text that is being generated in it, if any.
+
+    cached: tokens whose cells are there, from position 0, without those that were generated. decoded: cells in use.
+    """
+
+    sequence: int
+    pending: Pending | None = None
+    input: Tokens = field(default_factory=lambda: _NOTHING)  # the prompt, and what was generated before a restart
+    cached: Tokens = field(default_factory=lambda: _NOTHING)
+    decoded: int = 0
+
+    @property
+    def is_reading(self) -> bool:
+        return self.pending is not None and self.decoded < len(self.input)
+
+
+class Scheduler:
+    """Decodes pending texts, at most `batch` at a time.
+
+    open_context: makes the context once the first prompts are known. cells: tokens for all sequences together, or
+    None to choose it from the prompts (and anew when later prompts need more), up to `most_cells`, which the memory
+    allows. trained_on: the longest sequence the model knows. share_prefixes: False for recurrent models, whose state
+    can be neither cut back nor filled up. shape: of the calls.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        open_context: OpenContext,
+        batch: int,
+        cells: int | None,
+        most_cells: int,
+        trained_on: int,
+        share_prefixes: bool,
+        shape: Shape = CPU_SHAPE,
+    ) -> None:
+        self._vocabulary = vocabulary
+        self._open_context = open_context
+        self._batch = batch
+        self._fixed_cells = cells
+        self._most_cells = cells or most_cells
+        self._trained_on = trained_on
+        self._shares = share_prefixes
+        self._asked = shape if share_prefixes else GPU_SHAPE
+        self._shape = self._asked  # another where there is room for fewer sequences
+        self._context: Context | None = None
+        self._cells_each = 0
+        self._waiting: deque[Pending] = deque()
+        self._slots: list[Slot] = []
+        self._failures = 0
+        self._draining = False
+        self.counts = Counts()
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._waiting and not self._active()
+
+    def _active(self) -> list[Slot]:
+        return [slot for slot in self._slots if slot.pending is not None]
+
+    def add(self, pending: Pending) -> None:
+        """Queue a text; one that can never fit fails at once."""
+        for limit, whose in (
+            (self._trained_on, "the model was trained on"),
+            (self._most_cells, "the context (--ctx) has" if self._fixed_cells else "the memory has room for"),
+        ):
+            if pending.most_cells > limit:
+                pending.fail(does_not_fit(pending, limit, whose))
+                return
+        self.counts.prompt += len(pending.prompt)
+        self._waiting.append(pending)
+
+    def close(self) -> None:
+        self._slots.clear()
+        if self._context is not None:
+            self._context.close()
+            self._context = None
+
+    def step(self, input_ended: bool) -> None:
+        """Admit what can be admitted, read its prompts, and decode a token for every text that is under way.
+
+        input_ended: no more texts will come than those waiting, so no sequences are needed for others.
+        """
+        context = self._prepare_context(input_ended)
+        if context is None:
+            return
+        free = sum(slot.pending is None for slot in self._slots)
+        if self._waiting and not self._draining and free >= max(1, min(self._batch, len(self._slots)) // 8):
+            self._admit(context)
+        status = self._read(context) or self._generate(context)
+        if status:
+            self._start_anew(context, status)
+        else:
+            self._failures = 0
+
+    # -- the context -------------------------------------------------------------------------------------------
+
+    def _prepare_context(self, input_ended: bool) -> Context | None:
+        """The context, made anew where the waiting prompts need another; None if there is nothing to decode."""
+        active = self._active()
+        if self._context is not None and self._waiting and not self._suits():
+            self._draining = True
+        if not self._waiting or active or (self._context is not None and not self._draining):
+            return self._context
+        if self._context is not None:
+            self._context.close()
+            self._context = None
+        self._draining = False
+        self._open(input_ended)
+        return self._context
+
+    def _suits(self) -> bool:
+        """False if the next prompt is too long for the sequences, or if they are few only because they are long, or
+        if the context picks tokens itself and this text needs more than that."""
+        assert self._context is not None
+        if self._needed(self._waiting[0]) > self._cells_each:
+            return False
+        if self._context.picks and self._waiting[0].picker is not None:
+            return False
+        few = len(self._slots) < min(self._batch, len(self._waiting))
+        return not few or self._places(_padded(self._longest(), CELL_PADDING)) <= len(self._slots)
+
+    def _open(self, input_ended: bool) -> None:
+        """Make a context for prompts like those waiting; a smaller one where memory has less than it seemed."""
+        longest = self._longest()
+        greedy = all(pending.picker is None for pending in self._waiting)
+        while True:
+            each = _padded(longest, CELL_PADDING)
+            if not input_ended:  # others may be longer
+                each = max(each, min(_padded(longest * 5 // 4, CELL_PADDING), self._most_cells // self._batch))
+            places = self._places(each)
+            if input_ended:
+                places = min(places, self._asked.filled(len(self._waiting)))
+                if each > LONG:  # sequences only to fill up calls would take much memory, and time to lay out
+                    places = min(places, len(self._waiting))
+            try:
+                self._context = self._open_context(places * each, places, greedy)
+            except ModelError:
+                if self._fixed_cells or places == 1:
+                    raise
+                self._most_cells = places * each // 2
+                continue
+            self._cells_each = each
+            self._shape = self._asked if places >= self._asked.least else GPU_SHAPE
+            self._slots = [Slot(sequence) for sequence in range(places)]
+            return
+
+    def _needed(self, pending: Pending) -> int:
+        return pending.most_cells + self._asked.least
+
+    def _longest(self) -> int:
+        return max(self._needed(pending) for pending in list(self._waiting)[: 4 * self._batch])
+
+    def _places(self, each: int) -> int:
+        """How many sequences of `each` cells there may be: a multiple of the rows of a call, where there is room."""
+        places = max(1, min(self._asked.filled(self._batch), self._most_cells // each))
+        return places if places < self._asked.least else places // self._asked.rows * self._asked.rows
+
+    # -- admission ---------------------------------------------------------------------------------------------
+
+    def _admit(self, context: Context) -> None:
+        """Give free sequences to waiting prompts, in their order but for those that wait for a beginning.
+
+        The free sequences are brought together and the prompts sorted by what is left to decode of them, so that
+        prompts with as much to decode are neighbours: those are decoded in one call.
+        """
+        active = self._compact(context)
+        free = self._slots[active:]
+        room = min(len(free), self._batch - active)
+        chosen: list[tuple[int, Pending, Tokens]] = []
+        deferred: list[Pending] = []
+        while self._waiting and len(chosen) < room and len(deferred) < self._batch:
+            pending = self._waiting.popleft()
+            if self._needed(pending) > self._cells_each:
+                deferred.append(pending)
+                break
+            tokens = _input(pending)
+            shared = self._best_source(tokens)[1]
+            if self._shares and any(common(other, tokens) >= shared + LEAST_SHARED for _, _, other in chosen):
+                deferred.append(pending)
+            else:
+                chosen.append((self._piece_length(len(tokens) - shared), pending, tokens))
+        self._waiting.extendleft(reversed(deferred))
+        chosen.sort(key=lambda choice: choice[0])
+        for slot, (_, pending, tokens) in zip(free, chosen, strict=False):
+            self._place(context, slot, tokens)
+            slot.pending, slot.input = pending, tokens
+
+    def _best_source(self, tokens: Tokens) -> tuple[Slot | None, int]:
+        """The sequence that has most of a prompt's beginning, and how much; at least one token is left to decode."""
+        best: Slot | None = None
+        most = 0
+        for slot in self._slots if self._shares else ():
+            shared = min(common(slot.cached, tokens), len(tokens) - 1)
+            if shared > most:
+                best, most = slot, shared
+        return best, most
+
+    def _place(self, context: Context, slot: Slot, tokens: Tokens) -> None:
+        """Cut a free sequence back to what it has of a prompt's beginning, or let it have what another has."""
+        source, shared = self._best_source(tokens)
+        kept = min(common(slot.cached, tokens), len(tokens) - 1) if self._shares else 0
+        if source is not None and shared >= kept + LEAST_SHARED:
+            context.copy_sequence(source.sequence, slot.sequence)
+            kept = shared
+        context.clear_sequence(slot.sequence, kept)
+        slot.cached = tokens[:kept]
+        slot.decoded = kept
+
+    def _compact(self, context: Context) -> int:
+        """Move texts down into free sequences until there is no gap below them; return how many there are."""
+        active = self._active()
+        if self._shares:
+            free = (slot for slot in self._slots[: len(active)] if slot.pending is None)
+            for slot in [slot for slot in active if slot.sequence >= len(active)]:
+                target = next(free)
+                context.copy_sequence(slot.sequence, target.sequence)
+                target.pending, target.input = slot.pending, slot.input
+                target.cached, target.decoded = slot.cached, slot.decoded
+                self._end(context, slot)
+        return len(active)
+
+    # -- decoding ----------------------------------------------------------------------------------------------
+
+    def _read(self, context: Context) -> int:
+        """Decode the prompts of new sequences and pick their first tokens; return the first bad status, else 0."""
+        while reading := [slot for slot in self._slots if slot.is_reading]:
+            for slots, length in self._calls(reading):
+                status = self._read_pieces(context, slots, length)
+                if status:
+                    return status
+        return 0
+
+    def _calls(self, reading: Sequence[Slot]) -> Iterator[tuple[list[Slot], int]]:
+        """The sequences whose next pieces are of equal length, filled up, and go into one call together."""
+
+        def length(slot: Slot) -> int:
+            return self._piece_length(len(slot.input) - slot.decoded)
+
+        for size, slots in groupby(sorted(reading, key=lambda slot: (length(slot), slot.sequence)), length):
+            together = list(slots)
+            most = N_UBATCH // size
+            for start in range(0, len(together), most):
+                yield together[start : start + most], size
+
+    def _piece_length(self, left: int) -> int:
+        """The rows of a prompt's next piece, filled up, where `left` tokens of it are to be decoded."""
+        return min(self._shape.piece, self._shape.filled(left))
+
+    def _read_pieces(self, context: Context, slots: Sequence[Slot], length: int) -> int:
+        """Decode one piece of `length` rows of each sequence; where a prompt ends with it, pick its first token."""
+        ended: list[tuple[Slot, int]] = []  # and the batch's entry with the prompt's last token
+        filled_up: list[Slot] = []
+        for number, slot in enumerate(slots):
+            real = min(length, len(slot.input) - slot.decoded)
+            start = number * length
+            rows = slice(start, start + length)
+            piece = slot.input[slot.decoded : slot.decoded + real]
+            context.token[rows] = np.concatenate([piece, np.full(length - real, piece[-1])])
+            context.position[rows] = np.arange(slot.decoded, slot.decoded + length, dtype=np.int32)
+            context.sequence[rows] = slot.sequence
+            slot.decoded += real
+            slot.cached = slot.input[: slot.decoded]
+            self.counts.prompt_decoded += real
+            if real < length:
+                filled_up.append(slot)
+            if not slot.is_reading:
+                ended.append((slot, start + real - 1))
+        count = len(slots) * length
+        entries = self._with_fillers([entry for _, entry in ended], count)
+        context.wants_logits[:count] = 0
+        context.wants_logits[entries] = 1
+        status = context.decode(count)
+        if status:
+            return status
+        for slot in filled_up:
+            context.clear_sequence(slot.sequence, slot.decoded)
+        context.take_logits(len(entries))
+        for slot, entry in ended:
+            self._pick(context, slot, entries.index(entry), entry)
+        return 0
+
+    def _with_fillers(self, entries: list[int], count: int) -> list[int]:
+        """Entries of a batch of `count`, and so many others that the number of logits is right; sorted."""
+        missing = self._shape.filled(len(entries)) - len(entries) if entries else 0
+        others = (entry for entry in range(count) if entry not in entries)
+        return sorted([*entries, *islice(others, missing)])
+
+    def _generate(self, context: Context) -> int:
+        """Decode the latest token of every text and pick the next; return llama_decode's status."""
+        active = self._active()
+        if not active:
+            return 0
+        slots = active
+        if self._shares:
+            if not self._waiting or self._draining:  # otherwise the gaps will soon be filled
+                self._compact(context)
+            last = max(slot.sequence for slot in self._active())
+            slots = self._slots[: self._shape.filled(last + 1)]
+        count = len(slots)
+        context.token[:count] = [slot.pending.generated[-1] if slot.pending else 0 for slot in slots]
+        context.position[:count] = [slot.decoded for slot in slots]
+        context.sequence[:count] = [slot.sequence for slot in slots]
+        context.wants_logits[:count] = 1
+        status = context.decode(count)
+        if status:
+            return status
+        context.take_logits(count)
+        for row, slot in enumerate(slots):
+            if slot.pending is None:
+                context.clear_sequence(slot.sequence, slot.decoded)
+            else:
+                slot.decoded += 1
+                self._pick(context, slot, row, row)
+        return 0
+
+    def _pick(self, context: Context, slot: Slot, row: int, entry: int) -> None:
+        """Pick a text's next token from a row of logits, those of a batch's entry; end the text if it is complete."""
+        pending = slot.pending
+        assert pending is not None
+        picker = pending.picker
+        token = context.likeliest(row, entry) if picker is None else picker.pick(context.row(row), pending.generated)
+        self.counts.generated += 1
+        if pending.accept(token, self._vocabulary):
+            self._end(context, slot)
+
+    def _end(self, context: Context, slot: Slot) -> None:
+        """Free a sequence; what it has of the prompt stays, for others to begin from."""
+        slot.pending = None
+        slot.cached = slot.cached if self._shares else _NOTHING
+        slot.decoded = len(slot.cached)
+        context.clear_sequence(slot.sequence, slot.decoded)
+
+    def _start_anew(self, context: Context, status: int) -> None:
+        """llama_decode failed: clear the cache and queue every active text again with what it has so far."""
+        if status != ABORTED:
+            self._failures += 1
+            say(f"llama.cpp could not decode a batch (status {status}: {log.reason()}); its texts are started again")
+        unfinished = [slot.pending for slot in self._slots if slot.pending is not None]
+        context.clear()
+        self._slots = [Slot(sequence) for sequence in range(len(self._slots))]
+        if self._failures >= MAX_FAILURES:
+            self._failures = 0
+            for pending in unfinished:
+                pending.fail(f"llama.cpp could not decode the batch (status {status}: {log.reason()})")
+        else:
+            self._waiting.extendleft(reversed(unfinished))
+
+
+def _padded(number: int, to: int) -> int:
+    return -(-number // to) * to
+
+
+def _input(pending: Pending) -> Tokens:
+    if not pending.generated:
+        return pending.prompt
+    return np.concatenate([pending.prompt, np.asarray(pending.generated, dtype=np.int32)])

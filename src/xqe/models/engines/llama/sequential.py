@@ -1,0 +1,115 @@
+"""Decoding one text at a time, so that its bits depend on nothing but itself.
+
+A prompt is decoded in chunks that begin at multiples of CHUNK and are batches of their own, so that the cache of a
+chunk is the same whether it was decoded for this prompt or for an earlier one with the same beginning: what the
+earlier one left is kept up to the first chunk that differs. Cells are filled in order of position, so that sums run
+in the same order, too.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+
+from xqe.models.engines.llama.binding import ABORTED, CELL_PADDING, Context, Tokens, Vocabulary, common
+from xqe.models.engines.llama.library import log
+from xqe.models.engines.llama.pending import Counts, Pending, does_not_fit
+
+CHUNK = 64
+_NOTHING: Tokens = np.empty(0, dtype=np.int32)
+
+OpenContext = Callable[[int, int, bool], Context]
+"""(cells, sequences, whether the context may pick tokens itself) -> Context."""
+
+
+class Sequential:
+    """Decodes pending texts in the order in which they came.
+
+    open_context: makes the context. cells: its size, None to fit the prompts. most_cells: the longest sequence that
+    the model and the memory allow. share_prefixes: False for recurrent models, whose state cannot be cut back.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        open_context: OpenContext,
+        cells: int | None,
+        most_cells: int,
+        share_prefixes: bool,
+    ) -> None:
+        self._vocabulary = vocabulary
+        self._open_context = open_context
+        self._fixed_cells = cells
+        self._most_cells = min(most_cells, cells or most_cells)
+        self._share_prefixes = share_prefixes
+        self._context: Context | None = None
+        self._waiting: deque[Pending] = deque()
+        self._cached = _NOTHING  # what the whole chunks in the cache were decoded from
+        self.counts = Counts()
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._waiting
+
+    def add(self, pending: Pending) -> None:
+        if pending.most_cells > self._most_cells:
+            pending.fail(does_not_fit(pending, self._most_cells, "there is room for"))
+            return
+        self.counts.prompt += len(pending.prompt)
+        self._waiting.append(pending)
+
+    def step(self, input_ended: bool) -> None:
+        """Generate the first of the waiting texts."""
+        pending = self._waiting.popleft()
+        context = self._context_for(pending)
+        status = self._read(context, pending.prompt)
+        while status == 0:
+            context.take_logits(1)
+            picker = pending.picker
+            token = context.likeliest(0, 0) if picker is None else picker.pick(context.row(0), pending.generated)
+            self.counts.generated += 1
+            if pending.accept(token, self._vocabulary):
+                return
+            status = self._decode(context, np.asarray([token], dtype=np.int32), pending.last_position, True)
+        self._cached = _NOTHING
+        context.clear()
+        if status != ABORTED:  # what is given up is not a failure of this text
+            pending.fail(f"llama.cpp could not decode the text (status {status}: {log.reason()})")
+
+    def close(self) -> None:
+        if self._context is not None:
+            self._context.close()
+            self._context = None
+
+    def _context_for(self, pending: Pending) -> Context:
+        """The context, made anew where this text is longer than all before it."""
+        if self._context is None or self._context.cells < pending.most_cells:
+            self.close()
+            self._cached = _NOTHING
+            cells = -(-pending.most_cells // CELL_PADDING) * CELL_PADDING
+            self._context = self._open_context(self._fixed_cells or cells, 1, False)
+        return self._context
+
+    def _read(self, context: Context, prompt: Tokens) -> int:
+        """Decode a prompt from the first chunk on that is not in the cache; return llama_decode's status."""
+        last = (len(prompt) - 1) // CHUNK * CHUNK  # the chunk of the last token is always decoded: its logits count
+        kept = min(common(self._cached, prompt) // CHUNK * CHUNK, last) if self._share_prefixes else 0
+        context.clear_sequence(0, kept)
+        status = 0
+        for start in range(kept, len(prompt), CHUNK):
+            if status == 0:
+                status = self._decode(context, prompt[start : start + CHUNK], start, start == last)
+        self._cached = prompt[: len(prompt) // CHUNK * CHUNK]
+        self.counts.prompt_decoded += len(prompt) - kept
+        return status
+
+    def _decode(self, context: Context, tokens: Tokens, start: int, wants_logits: bool) -> int:
+        count = len(tokens)
+        context.token[:count] = tokens
+        context.position[:count] = np.arange(start, start + count, dtype=np.int32)
+        context.sequence[:count] = 0
+        context.wants_logits[:count] = 0
+        context.wants_logits[count - 1] = wants_logits
+        return context.decode(count)

@@ -1,0 +1,109 @@
+"""An engine that asks a store before it generates, and keeps there what it has generated."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
+
+from xqe.errors import XqeError
+from xqe.models.engines.base import Completion, Engine, Job, Request
+from xqe.models.engines.wrapper import Wrapper
+from xqe.models.prompts import Text
+from xqe.models.store import Asked, Generation, Store
+
+T = TypeVar("T")
+
+
+class StoredEngine(Wrapper):
+    """Wraps an engine, which generates only what the store does not have and what is not under way already.
+
+    Texts are stored at the moment they are finished, whatever else their job waits for; failures and empty texts are
+    not. Closing it closes the engine, not the store.
+    """
+
+    def __init__(self, engine: Engine, store: Store) -> None:
+        super().__init__(engine)
+        self._store = store
+
+    def generate(self, jobs: Iterable[Job[T]]) -> Iterator[Job[T]]:
+        return self._engine.generate(map(_Desk(self._engine, self._store).receive, jobs))
+
+
+class _Desk:
+    """Receives the jobs of one run, answers what can be answered, and notes who waits for what.
+
+    Jobs are received in the thread that reads them and completed in others. For each key under way there is a list of
+    the positions that wait for it. It is removed only after the text is in the store, so that a request finds the one
+    or the other; and whoever removes it fills all that was in it, so that nobody waits for ever.
+    """
+
+    def __init__(self, engine: Engine, store: Store) -> None:
+        self._engine = engine
+        self._store = store
+        self._lock = threading.Lock()
+        self._under_way: dict[bytes, list[tuple[Job[Any], int]]] = {}
+
+    def receive(self, job: Job[T]) -> Job[T]:
+        """Fill and claim what the engine need not generate, and see to it that the rest is stored."""
+        owned: dict[int, Asked] = {}
+        for position in job.open():
+            asked = self._asked(job.requests[position])
+            if asked is None or self._waits(job, position, asked):
+                continue
+            found = self._store.get(asked.key)
+            if found is not None:
+                text = Completion(found.text, found.finish, found.tokens, reused=True, made_by=found.made_by)
+                job.fill(position, text)
+                continue
+            with self._lock:
+                self._under_way[asked.key] = []
+            owned[position] = asked
+        job.on_completion = partial(self._complete, owned)
+        return job
+
+    def _asked(self, request: Request) -> Asked | None:
+        """What the text depends on; None for a prompt that cannot be rendered, which the engine has to say."""
+        prompt, sampling = request.prompt, request.sampling
+        try:
+            rendered = self._engine.rendered(prompt)
+        except XqeError:
+            return None
+        return Asked(
+            identity=self._engine.identity(),
+            parameters=self._engine.parameters(sampling),
+            max_tokens=request.max_tokens,
+            prompt=rendered,
+            stop=prompt.stop if isinstance(prompt, Text) else None,
+            seed=request.seed if sampling.temperature > 0 else None,
+        )
+
+    def _waits(self, job: Job[Any], position: int, asked: Asked) -> bool:
+        """Claim a position if its text is under way."""
+        with self._lock:
+            waiting = self._under_way.get(asked.key)
+            if waiting is None:
+                return False
+            job.claimed.add(position)
+            waiting.append((job, position))
+            return True
+
+    def _complete(self, owned: dict[int, Asked], position: int, completion: Completion) -> None:
+        """Store what the engine has generated, and pass it on to all who wait for it."""
+        asked = owned.pop(position, None)
+        if asked is None:  # it has come from here
+            return
+        made_by = completion.made_by or self._engine.making()
+        if completion.has_failed:
+            passed_on = replace(completion, tokens=0)
+        else:
+            passed_on = replace(completion, reused=True, made_by=made_by)
+            if completion.text.strip():
+                kept = Generation(completion.text, completion.finish, completion.tokens, self._engine.name, made_by)
+                self._store.put(asked, kept)
+        with self._lock:
+            waiting = self._under_way.pop(asked.key)
+        for job, place in waiting:
+            job.fill(place, passed_on)

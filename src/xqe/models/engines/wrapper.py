@@ -1,0 +1,38 @@
+"""An engine around another: it answers for the other in everything but how texts are generated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xqe.models.engines.base import Engine, Sampling
+from xqe.models.prompts import Prompt
+
+
+class Wrapper(Engine):
+    """Wraps an engine; a subclass says what `generate` does. Closing it closes the engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.name = engine.name
+        self.is_chat = engine.is_chat
+
+    def rendered(self, prompt: Prompt) -> str:
+        return self._engine.rendered(prompt)
+
+    def show(self, prompt: Prompt) -> str:
+        return self._engine.show(prompt)
+
+    def identity(self) -> dict[str, Any]:
+        return self._engine.identity()
+
+    def parameters(self, sampling: Sampling) -> dict[str, Any]:
+        return self._engine.parameters(sampling)
+
+    def making(self) -> dict[str, Any]:
+        return self._engine.making()
+
+    def provenance(self) -> dict[str, Any]:
+        return self._engine.provenance()
+
+    def close(self) -> None:
+        self._engine.close()

@@ -1,0 +1,25 @@
+"""The index: documents in, a folder on disk, BM25 hits out.
+
+    DIR/xqe.json    the manifest: what the index holds, how it was made, and the sha256 of every file
+    DIR/data-N/     tantivy's files, and beside them what exact scores are computed from; each build has a new number
+    DIR/xqe.lock    locked while an index is being built
+
+tantivy is given terms, never text: `xqe.text.analysis` makes them, and tantivy's whitespace tokenizer takes them apart
+again. So documents and queries are analysed by the same code, in languages that tantivy knows nothing of. It finds
+the candidates; their scores are computed exactly, from the lengths and term counts that the index keeps (`bm25`).
+
+    builder                      documents to a folder
+    opened                       a folder to hits, explanations, term vectors and texts
+    candidates                   the only importer of tantivy
+    vectors, names               term counts of documents; terms and document ids by number
+    bm25                         the formula, and how much of tantivy's own ranking has to be looked at
+    manifest, files              what is on disk, and that it is whole
+"""
+
+from xqe.retrieval.lexical.bm25 import Parameters
+from xqe.retrieval.lexical.builder import build, check_target
+from xqe.retrieval.lexical.manifest import Manifest
+from xqe.retrieval.lexical.names import Numbers
+from xqe.retrieval.lexical.opened import Hit, Index, open_index
+
+__all__ = ["Hit", "Index", "Manifest", "Numbers", "Parameters", "build", "check_target", "open_index"]

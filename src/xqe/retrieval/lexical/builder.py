@@ -1,0 +1,244 @@
+"""Building an index: a stream of documents to a folder that is whole or not there."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from array import array
+from bisect import bisect
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy
+
+from xqe import __version__
+from xqe.errors import InputError, XqeError
+from xqe.files.documents import Placed
+from xqe.retrieval.lexical.bm25 import DEFAULT, NATIVE, Padding, Parameters, excess
+from xqe.retrieval.lexical.candidates import VERSION, CandidatesWriter
+from xqe.retrieval.lexical.files import Writers
+from xqe.retrieval.lexical.manifest import FORMAT, LOCK, MANIFEST, OURS, Manifest, described, read_manifest
+from xqe.retrieval.lexical.manifest import write_manifest as put_manifest
+from xqe.retrieval.lexical.names import NONE, NamesWriter, Numbering
+from xqe.retrieval.lexical.vectors import Vectors, VectorsWriter
+from xqe.text.analysis import PROBES, Analyzer, analyzer
+from xqe.text.fingerprints import fingerprints
+from xqe.text.workers import Batch, analysed
+
+DOCUMENTS = "documents"
+_SAMPLE = 20_000  # documents whose lengths tell how much padding other parameters need
+
+
+def check_target(directory: Path, replace: bool) -> None:
+    """Raise XqeError unless an index may be built there: a new or empty folder, or with `replace` an index's."""
+    try:
+        names = {entry.name for entry in directory.iterdir()}
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        raise XqeError(f"{directory}: is a file, or within one", "give a folder") from None
+    except OSError as error:
+        raise XqeError(f"{directory}: {(error.strerror or str(error)).lower()}", "check its permissions") from None
+    if alien := sorted(name for name in names if not OURS.fullmatch(name)):
+        raise XqeError(f'{directory}: holds "{alien[0]}", so it is not the folder of an index', "give another folder")
+    if MANIFEST in names and not replace:
+        raise XqeError(f"{directory}: holds an index already", "replace it with --force, or give another folder")
+    if names and not names & {MANIFEST, LOCK}:
+        raise XqeError(f"{directory}: not the folder of an index", "give another folder")
+
+
+def build(
+    directory: Path,
+    code: str,
+    documents: Iterable[Placed],
+    replace: bool = False,
+    parameters: Parameters = DEFAULT,
+    keep_texts: bool = True,
+) -> Manifest:
+    """Build the index of `documents`, in language `code`, in `directory` and return its manifest.
+
+    `replace` allows it to take the place of an index that is there, which answers until the new one is whole.
+    `keep_texts`: documents can be shown, at about two thirds of their size on disk. Memory does not grow with the
+    documents but for some 30 bytes each, and some 30 for each distinct term. Raises XqeError for a folder that holds
+    anything else or that another process builds in, and InputError for an id that comes twice or for no documents.
+    """
+    check_target(directory, replace)
+    analyze = analyzer(code)
+    try:
+        with _locked(directory):
+            check_target(directory, replace)  # another build may have ended since
+            batches = analysed(documents, analyze.code)
+            return _replace_data(directory, analyze, batches, parameters, keep_texts)
+    except OSError as error:
+        raise XqeError(
+            f"{directory}: cannot write the index ({error.strerror or error})", "check its permissions and the disk"
+        ) from None
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold the folder's lock, which the system takes back when this process ends, however it does."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise XqeError(
+                f"{directory}: another process is building an index there", "wait for it, or give another folder"
+            ) from None
+        yield
+
+
+def _replace_data(
+    directory: Path, analyze: Analyzer, batches: Iterable[Batch], parameters: Parameters, keep_texts: bool
+) -> Manifest:
+    """Build into a new data folder, let the manifest name it, and remove all others.
+
+    No name is used twice: a searcher that has read the old manifest finds the old files or none.
+    """
+    current = _named_data(directory)
+    others = {folder.name for folder in directory.glob("data-*")} - {current}
+    _remove_data(directory, others)  # left by builds that were killed
+    data = directory / f"data-{1 + max((_number(name) for name in (*others, current)), default=0)}"
+    data.mkdir()
+    try:
+        manifest = _build_data(data, analyze, batches, parameters, keep_texts)
+        put_manifest(directory, manifest)
+    except BaseException:
+        if _named_data(directory) != data.name:  # an interrupt may come when the new manifest is there already
+            _remove_data(directory, {data.name})
+        raise
+    _remove_data(directory, {current})
+    return manifest
+
+
+def _number(data: str) -> int:
+    return int(data.removeprefix("data-") or 0)
+
+
+def _named_data(directory: Path) -> str:
+    """The data folder that the manifest names; "" if there is none, or the manifest is past reading."""
+    try:
+        return read_manifest(directory).data
+    except InputError:
+        return ""
+
+
+def _remove_data(directory: Path, names: set[str]) -> None:
+    """Remove data folders. What cannot be, as on NFS while files are open, is left to later builds."""
+    for name in names - {""}:
+        shutil.rmtree(directory / name, ignore_errors=True)
+
+
+def _build_data(
+    data: Path, analyze: Analyzer, batches: Iterable[Batch], parameters: Parameters, keep_texts: bool
+) -> Manifest:
+    pad, batches = _pad_for(parameters, batches)
+    empty = terms = 0
+    with Writers() as files:
+        candidates = CandidatesWriter(data)
+        vectors = VectorsWriter(data, files)
+        ids = _Ids(data, files)
+        for batch in batches:
+            ids.append(batch.documents)
+            vectors.append(batch.counts)
+            texts = (document.searched for _, document in batch.documents) if keep_texts else None
+            candidates.append(batch.bodies, texts, pad)
+            empty += int((batch.counts.lengths == 0).sum())
+            terms += int(batch.counts.lengths.sum())
+        documents = len(ids)
+        if not documents:
+            raise InputError("no documents to index", "give JSONL or TSV documents with --input, or on standard input")
+        ids.finish()
+        vectors.finish()
+        padding = Padding.fitted(parameters, documents, terms, pad)
+        candidates.finish(padding.fillers)
+    return Manifest(
+        format=FORMAT,
+        xqe=__version__,
+        tantivy=VERSION,
+        language=analyze.code,
+        analyzer=analyze.identity,
+        k1=parameters.k1,
+        b=parameters.b,
+        documents=documents,
+        empty=empty,
+        terms=terms,
+        distinct=vectors.terms,
+        average_length=terms / documents,
+        texts=keep_texts,
+        pad=padding.pad,
+        fillers=list(padding.fillers),
+        excess=excess(parameters, Vectors(data).lengths, terms / documents, padding),
+        probes=[[probe, analyze.terms(probe)] for probe in PROBES],
+        data=data.name,
+        files=described(data),
+    )
+
+
+def _pad_for(parameters: Parameters, batches: Iterable[Batch]) -> tuple[int, Iterable[Batch]]:
+    """How much each document is padded, judged by the first ones, and all batches."""
+    if parameters == NATIVE:
+        return 0, batches
+    rest = iter(batches)
+    head: list[Batch] = []
+    seen = terms = 0
+    for batch in rest:
+        head.append(batch)
+        seen += len(batch.documents)
+        terms += int(batch.counts.lengths.sum())
+        if seen >= _SAMPLE:
+            break
+    return Padding.pad_for(parameters, terms / (seen or 1)), _chained(head, rest)
+
+
+def _chained(head: list[Batch], rest: Iterator[Batch]) -> Iterator[Batch]:
+    while head:
+        yield head.pop(0)
+    yield from rest
+
+
+class _Ids:
+    """The ids of the documents so far. A second document of an id raises InputError that names both lines."""
+
+    def __init__(self, folder: Path, files: Writers) -> None:
+        self._writer = NamesWriter(folder, DOCUMENTS, files)
+        self._numbering = Numbering()
+        self._lines = array("Q")
+        self._files: list[tuple[int, str]] = []  # the first document from each file
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def append(self, documents: list[Placed]) -> None:
+        first = len(self._lines)
+        for number, (where, _) in enumerate(documents, first):
+            file, _, line = where.rpartition(":")
+            if not self._files or self._files[-1][1] != file:
+                self._files.append((number, file))
+            self._lines.append(int(line))
+        keys = fingerprints(document.id for _, document in documents)
+        self._check(documents, keys, first)
+        self._numbering.add(keys, numpy.arange(first, first + len(keys)))
+        self._writer.append(document.id for _, document in documents)
+
+    def _check(self, documents: list[Placed], keys: numpy.ndarray, first: int) -> None:
+        earlier = self._numbering.find(keys)
+        _, firsts, groups = numpy.unique(keys, return_index=True, return_inverse=True)
+        within = firsts[groups]
+        earlier = numpy.where(earlier == NONE, within + first, earlier)
+        again = numpy.flatnonzero(earlier != numpy.arange(first, first + len(keys)))
+        if len(again):
+            where, document = documents[again[0]]
+            raise InputError(
+                f'{where}: id "{document.id}" again, first at {self._place(int(earlier[again[0]]))}',
+                "give each document an id of its own",
+            )
+
+    def _place(self, number: int) -> str:
+        file = self._files[bisect(self._files, number, key=lambda entry: entry[0]) - 1][1]
+        return f"{file}:{self._lines[number]}"
+
+    def finish(self) -> None:
+        self._writer.finish(self._numbering)

@@ -1,0 +1,160 @@
+"""What a record is searched with: a weight for each term of its query, its passages and its source.
+
+    query_weight x its count in the query
+    + its weight in the passages
+    + source_weight x query_weight x its count in the query as it was before it was translated
+
+With a query weight that is a number, the weight of a term in the passages is its count in all of them, divided by
+their number: --use query+doc with weight 1 is the paper's, the query and its passage joined once. Several passages
+count as their mean, which leaves the share of the query independent of how many there are.
+
+With the automatic weight the passages are searched by their stems (`xqe.text.analysis`), without what stands beside
+these, and each counts once in a passage that holds it, since what a model repeats is rarely what matters. That halves
+the terms of a long query and loses nothing. The query gets a share of all weight that depends on how far the passages
+keep to it:
+
+    coverage = idf-weighted share of the query's stems that occur in the passages (their mean)
+    share    = GREATEST_SHARE - (GREATEST_SHARE - LEAST_SHARE) x coverage
+
+A passage that has none of the query's words is likely to be about something else. That is not so of passages that were
+written in another language than the query's: there the query has LEAST_SHARE. docs/performance.md has the figures.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from xqe.errors import InputError
+from xqe.files.records import Record, has_failed, passages_lang
+from xqe.text.analysis import is_added
+
+if TYPE_CHECKING:
+    from xqe.retrieval.lexical import Index
+
+LEAST_SHARE, GREATEST_SHARE = 0.6, 0.9
+"""Of the query in all weight, with passages that keep to it and with passages that do not."""
+
+GREATEST_WEIGHT = 1e6
+"""Of a query or source; scores are float32."""
+
+
+class Use(StrEnum):
+    """Which text of a record is searched for."""
+
+    QUERY = "query"
+    DOC = "doc"
+    QUERY_DOC = "query+doc"
+
+
+@dataclass(frozen=True, slots=True)
+class Weighting:
+    """query_weight: None is automatic. passage_terms: how many terms of the passages are kept, those of the greatest
+    weight x idf; None is all."""
+
+    use: Use = Use.QUERY_DOC
+    query_weight: float | None = None
+    source_weight: float = 0.0
+    passage_terms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """The weight of each term that a record is searched with, and the query weight that was applied.
+
+    parts: what of it comes from the "query", the "passages" and the "source"; for each term they sum to its weight.
+    """
+
+    weights: Mapping[str, float]
+    query_weight: float
+    parts: Mapping[str, Mapping[str, float]]
+
+
+def weighted_query(record: Record, index: Index, weighting: Weighting, where: str) -> Query:
+    """Return what a record is searched with; `where` names it in errors.
+
+    Raises InputError if only passages are to be used and there are none, unless an earlier stage failed on the
+    record: then its query is used, since a query without an answer would count as 0.
+    """
+    passages = record.get("passages", []) if weighting.use is not Use.QUERY else []
+    if weighting.use is Use.DOC and not passages and not has_failed(record):
+        raise InputError(f'{where}: no "passages" to search with', "write them with xqe expand, or give --use query")
+    terms_of = index.analyzer.terms
+    query = Counter(terms_of(record["query"]) if weighting.use is not Use.DOC or not passages else [])
+    automatic = weighting.query_weight is None
+    expanded = [terms_of(passage) for passage in passages]
+    if automatic and query:
+        expanded = [_distinct_stems(terms) for terms in expanded]
+    expansion = _mean_counts(expanded)
+    if weighting.passage_terms is not None:
+        expansion = _heaviest(expansion, index, weighting.passage_terms)
+    query_weight = weighting.query_weight
+    if query_weight is None:
+        share = None if passages_lang(record) == record.get("lang", "") else LEAST_SHARE
+        query_weight = auto_weight(query, expansion, index, share)
+
+    source = Counter(terms_of(_untranslated(record, where)) if weighting.source_weight > 0 else [])
+    parts = {
+        "passages": expansion,
+        "query": {term: query_weight * count for term, count in query.items()},
+        "source": {
+            term: weighting.source_weight * (query_weight if query else 1.0) * count for term, count in source.items()
+        },
+    }
+    weights: defaultdict[str, float] = defaultdict(float)
+    for part in parts.values():
+        for term, weight in part.items():
+            weights[term] += weight
+    return Query(weights, query_weight, parts)
+
+
+def _distinct_stems(terms: Iterable[str]) -> list[str]:
+    return [term for term in dict.fromkeys(terms) if not is_added(term)]
+
+
+def _mean_counts(passages: list[list[str]]) -> dict[str, float]:
+    weights: defaultdict[str, float] = defaultdict(float)
+    for terms in passages:
+        for term in terms:
+            weights[term] += 1 / len(passages)
+    return weights
+
+
+def auto_weight(
+    query: Mapping[str, int], expansion: Mapping[str, float], index: Index, share: float | None = None
+) -> float:
+    """How often a query must be repeated to have its share of all weight; never less than once.
+
+    share: None is the one that depends on how far the passages keep to the query (see above).
+    """
+    if not query or not expansion:
+        return 1.0
+    if share is None:
+        share = GREATEST_SHARE - (GREATEST_SHARE - LEAST_SHARE) * _coverage(query, expansion, index)
+    return max(1.0, share / (1 - share) * sum(expansion.values()) / sum(query.values()))
+
+
+def _coverage(query: Mapping[str, int], expansion: Mapping[str, float], index: Index) -> float:
+    stems = [term for term in query if not is_added(term)]
+    idfs = index.idfs(stems)
+    total = sum(idfs)
+    held = sum(idf * min(1.0, expansion.get(term, 0.0)) for term, idf in zip(stems, idfs, strict=True))
+    return held / total if total else 0.0
+
+
+def _heaviest(weights: Mapping[str, float], index: Index, most: int) -> dict[str, float]:
+    terms = list(weights)
+    idf = dict(zip(terms, index.idfs(terms), strict=True))
+    kept = sorted(terms, key=lambda term: (-weights[term] * idf[term], term))[:most]
+    return {term: weights[term] for term in kept}
+
+
+def _untranslated(record: Record, where: str) -> str:
+    """The query as it first arrived; "" if it is the query still."""
+    text = record.get("source", {}).get("query", "")
+    if not isinstance(text, str):
+        raise InputError(f'{where}: "query" of "source" is not a string', "it is the query as it first arrived")
+    return text if text != record["query"] else ""

@@ -1,0 +1,116 @@
+"""The expansion stage: passages that could answer the query, in its language or directly in another one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from xqe.errors import XqeError
+from xqe.files.records import Record, advanced
+from xqe.models import prompts
+from xqe.models.engines.base import Completion, Engine, Request, Sampling
+from xqe.models.examples import Chooser
+from xqe.models.prompts import TARGET, Template
+from xqe.stages.generation import clean, one_line, provenance, request
+from xqe.text.languages import Language, language
+
+PASSAGE_TOKENS = 192
+
+
+class Strategy(StrEnum):
+    """The paper's prompting strategies (section 3.4, appendix A); the prompt of each is prompts/expand-NAME.toml."""
+
+    ZEROSHOT = "zeroshot"
+    COT = "cot"
+    RAR = "rar"
+    FEWSHOT = "fewshot"
+
+    @property
+    def template(self) -> Template:
+        return prompts.builtin(f"expand-{self.value}")
+
+
+class Expand:
+    """Adds `samples` passages to each record, in place of any it has.
+
+    template: the prompt; its name goes into the step as the strategy. choose: the worked examples to
+    show where the prompt shows any (None: the built-in ones). target: the language of the passages, None for that of
+    each query; a query that is in it already has the prompt that it has without. Raises XqeError for what could have
+    no effect.
+    """
+
+    name = "expand"
+
+    def __init__(
+        self,
+        engine: Engine,
+        template: Template,
+        choose: Chooser | None = None,
+        samples: int = 1,
+        sampling: Sampling | None = None,
+        max_tokens: int = PASSAGE_TOKENS,
+        target: Language | None = None,
+    ) -> None:
+        self._engine = engine
+        self._template = template
+        self._target = target
+        self._across = template.across() if target is not None else template
+        self._samples = samples
+        self._sampling = sampling or Sampling()
+        self._max_tokens = max_tokens
+        self._strategy = template.name.removeprefix("expand-")
+        self._choose: Chooser | None = None
+        if samples > 1 and self._sampling.temperature == 0:
+            raise XqeError(
+                f"--samples {samples} at temperature 0 would write the same passage {samples} times",
+                "add --temperature 0.7",
+            )
+        used = (template, self._across)
+        if any(prompt.shows_examples(engine.is_chat) for prompt in used):
+            self._choose = choose or Chooser(None, template.shots, self._sampling.seed)
+            self._choose.require(frozenset().union(*(prompt.example_fields(engine.is_chat) for prompt in used)))
+        elif choose is not None:
+            raise XqeError(
+                f"--examples and --shots have no effect: the prompt {self._strategy} shows a chat model no examples",
+                "use --strategy fewshot, or leave them out",
+            )
+
+    def requests(self, record: Record) -> list[Request]:
+        spoken = language(record.get("lang", ""))
+        query = one_line(record["query"])
+        if not query:
+            raise XqeError("the query is empty")
+        written = self._target or spoken
+        template, is_chat = self._template_for(record), self._engine.is_chat
+        shown = self._choose(spoken, written) if self._choose and template.shows_examples(is_chat) else []
+        prompt = template.render(is_chat, {"query": query, "language": spoken.name, TARGET: written.name}, shown)
+        return [
+            request(prompt, query, self._max_tokens, self._sampling, record, number) for number in range(self._samples)
+        ]
+
+    def result(self, record: Record, completions: Sequence[Completion]) -> Record:
+        step = {
+            "step": self.name,
+            "strategy": self._strategy,
+            **({"to": self._target.code} if self._target else {}),
+            **self._examples_of(record),
+            **provenance(self._engine, self._sampling, self._max_tokens, completions),
+        }
+        passages = [clean(completion.text) for completion in completions]
+        written = self._target.code if self._target and self._is_direct(record) else None
+        return advanced(record, step, passages=passages, passages_lang=written)
+
+    def _examples_of(self, record: Record) -> dict[str, int]:
+        """What the step says of the examples that were shown: how many, and the seed if it chose among more."""
+        choose = self._choose
+        if choose is None or not self._template_for(record).shows_examples(self._engine.is_chat):
+            return {}
+        is_drawn = 0 < choose.shots < len(choose.candidates(language(record["lang"]), self._target))
+        return {"shots": choose.shots, **({"seed": choose.seed} if is_drawn else {})}
+
+    def _is_direct(self, record: Record) -> bool:
+        """True if the passages are to be in another language than the record's query."""
+        return self._target is not None and self._target != language(record["lang"])
+
+    def _template_for(self, record: Record) -> Template:
+        return self._across if self._is_direct(record) else self._template

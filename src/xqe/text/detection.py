@@ -1,0 +1,79 @@
+"""Which script and which language a text is in.
+
+The script is Unicode's. The language is py3langid's guess: naive Bayes over byte n-grams, 139 languages (Lui and
+Baldwin, 2012, in Barbaresi's retrained fork).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
+
+from xqe.text.languages import LANGUAGES, Language
+
+if TYPE_CHECKING:
+    from py3langid.langid import LanguageIdentifier
+
+# By the first word of a character's Unicode name, which for a letter is that of its script.
+SCRIPTS: dict[str, frozenset[str]] = {
+    "Arab": frozenset({"ARABIC"}),
+    "Cyrl": frozenset({"CYRILLIC"}),
+    "Deva": frozenset({"DEVANAGARI"}),
+    "Hans": frozenset({"CJK", "IDEOGRAPHIC"}),
+    "Jpan": frozenset({"CJK", "IDEOGRAPHIC", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"}),
+    "Latn": frozenset({"LATIN"}),
+}
+"""ISO 15924 code to the letters of that script."""
+
+# Measured in docs/inspect.md: of 2,700 one-line queries, 87 % are told at this confidence, and 99.8 % of them rightly.
+SURE = 0.7
+SURE_OF_OTHERS = 0.8  # that it is none of xqe's languages; no text of theirs was mistaken for one
+FEWEST_HAN = 10  # characters; a shorter text without kana may be Chinese or Japanese
+
+_NO_SCRIPT = ""
+
+
+@lru_cache(maxsize=1 << 16)
+def _script_name(character: str) -> str:
+    """The script of a letter as its name has it, "" for what is no letter."""
+    if not unicodedata.category(character).startswith("L"):
+        return _NO_SCRIPT
+    return unicodedata.name(character, _NO_SCRIPT).split(" ")[0].split("-")[0]
+
+
+def script_share(text: str, language: Language) -> float | None:
+    """Return the share of the letters of `text` that are of the script of `language`; None where it has no letter."""
+    names = [name for name in map(_script_name, unicodedata.normalize("NFKC", text)) if name]
+    expected = SCRIPTS[language.script]
+    return sum(name in expected for name in names) / len(names) if names else None
+
+
+def _is_only_han(scripts: Counter[str]) -> bool:
+    return 0 < scripts["CJK"] < FEWEST_HAN and scripts["CJK"] == scripts.total() - scripts[_NO_SCRIPT]
+
+
+@cache
+def _identifier() -> LanguageIdentifier:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+
+def language_of(text: str) -> str | None:
+    """Return the ISO 639 code of the language of `text`, None where that is not certain enough.
+
+    A language other than xqe's is named only if it is certain among all; else the choice is among xqe's, which
+    is more often right for short texts.
+    """
+    scripts = Counter(map(_script_name, text))
+    if scripts.total() == scripts[_NO_SCRIPT] or _is_only_han(scripts):
+        return None
+    ranked = _identifier().rank(text)
+    best, confidence = ranked[0]
+    if best not in LANGUAGES and confidence >= SURE_OF_OTHERS:
+        return str(best)
+    own = [(code, share) for code, share in ranked if code in LANGUAGES]
+    code, share = own[0]
+    return str(code) if share >= SURE * sum(share for _, share in own) > 0 else None

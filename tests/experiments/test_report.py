@@ -1,0 +1,745 @@
+"""The report of a grid: what it reads, what it averages and compares, and what it says of it."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from report_grid import SMALL, Shape, cell_path, make, make_history, read, write
+
+from xqe.errors import InputError, XqeError
+from xqe.experiments.report import (
+    labels,
+    latex,
+    maps,
+    markdown,
+    published,
+    quality,
+    queries,
+    results,
+    story,
+    tables,
+    tidy,
+    trend,
+)
+from xqe.experiments.report.averages import Difference, Frame, common
+from xqe.experiments.report.blocks import BEST, WORST, Row, Table, Value, marked
+from xqe.experiments.report.compose import compose
+from xqe.experiments.report.results import Results, System
+from xqe.experiments.report.sparkline import sparkline
+from xqe.experiments.report.study import Study
+from xqe.stages import inspection
+
+TWO = Shape(("de", "en", "ja"), ("tiny", "gemma-3-4b"), ("zeroshot", "fewshot"), ("debian", "clirmatrix"), 12)
+WHOLE = ("de-en", "de-ja", "en-de", "en-ja", "ja-de")  # the pairs that every system of the made-up grid has
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(tmp_path_factory.mktemp("two"), TWO)
+
+
+@pytest.fixture
+def own(small: Path, tmp_path: Path) -> Path:
+    """A copy to damage."""
+    return Path(shutil.copytree(small, tmp_path / "grid"))
+
+
+def study(folder: Path, collection: str = "debian", measure: str = "MRR") -> Study:
+    return Study(results.read([folder]), collection, measure)
+
+
+def every(of: Study) -> dict[tuple[str, str, str], Difference]:
+    """All differences: (baseline, measure, system) -> difference."""
+    return {
+        (kind, measure, name): one
+        for kind in ("original", "translation", "human")
+        for measure in of.measures
+        for name, one in of.against(kind, measure).items()
+    }
+
+
+def system(of: Study, name: str) -> System:
+    return next(one for one in of.systems if one.name == name)
+
+
+def row(table: Table | None, *heads: str) -> dict[str, Value]:
+    """The first row with these heads, by the names of the columns; of columns of one name, the first."""
+    assert table is not None
+    found = next(one for one in table.rows if one.heads[: len(heads)] == heads)
+    named: dict[str, Value] = {}
+    for name, value in zip(table.columns, found.values, strict=True):
+        named.setdefault(name, value)
+    return named
+
+
+# ---------------------------------------------------------------- averages
+
+
+def test_an_average_is_the_mean_of_the_pairs_means_over_the_pairs_that_all_systems_have(small: Path) -> None:
+    of = study(small)
+    means = [read(cell_path(small, pair, "tiny.fewshot.te.doc"))["measures"]["MRR"] for pair in WHOLE]
+    assert of.average(system(of, "tiny.fewshot.te.doc"), "MRR") == pytest.approx(sum(means) / len(means), abs=1e-12)
+    assert ["-".join(pair) for pair in of.frame.pairs] == list(WHOLE)
+    assert any("ja-en lacks a system" in note for note in of.common.notes)
+
+
+def test_pairs_count_alike_however_many_queries_they_have(own: Path) -> None:
+    for path in (own / "cells/debian/de-en").glob("*.json"):
+        cell = read(path)
+        cell |= {name: cell[name][:4] for name in ("queries", "first", "relevant")}
+        cell["values"] = {name: column[:4] for name, column in cell["values"].items()}
+        cell["failures"] = {}
+        write(path, cell)
+    of = study(own)
+    name = "tiny.zeroshot.te.doc"
+    columns = [read(cell_path(own, pair, name))["values"]["MRR"] for pair in WHOLE]
+    expected = sum(sum(column) / len(column) for column in columns) / len(columns)
+    assert of.average(system(of, name), "MRR") == pytest.approx(expected, abs=1e-12)
+    one = of.against("original", "MRR")[name]
+    assert one.value - one.baseline == pytest.approx(one.difference, abs=1e-12)
+    # the units of the test have the average as their mean, though a query is in some of the pairs only
+    assert sum(of.frame._by_unit(of.frame.column(system(of, name), "MRR"))) / 16 == pytest.approx(expected)  # type: ignore[arg-type]
+
+
+def test_a_query_asked_in_several_pairs_is_one_unit_of_the_test(small: Path) -> None:
+    of = study(small)
+    one = of.against("translation", "MRR")["tiny.fewshot.te.doc"]
+    assert one.units == 16
+    assert one.wins + one.ties + one.losses == 16 * len(WHOLE) == of.frame.judgements
+
+
+def test_the_p_is_that_of_the_shared_test_over_mean_values_of_queries(small: Path) -> None:
+    from xqe.evaluation.significance import compare
+
+    of = study(small)
+
+    def by_query(name: str) -> list[float]:
+        cells = [read(cell_path(small, pair, name)) for pair in WHOLE]
+        values = [dict(zip(cell["queries"], cell["values"]["MRR"], strict=True)) for cell in cells]
+        return [sum(one[query] for one in values) / len(values) for query in sorted(values[0])]
+
+    expected = compare(by_query("tiny.fewshot.te.doc"), by_query("tiny.translation"))
+    found = of.against("translation", "MRR")["tiny.fewshot.te.doc"]
+    assert found.difference == pytest.approx(expected.difference)
+    assert found.p == pytest.approx(expected.p, rel=0.2, abs=1e-4)  # sums in another order may be drawn otherwise
+    assert found.low == pytest.approx(expected.low) and found.high == pytest.approx(expected.high)
+
+
+def test_corrected_ps_are_never_below_the_ps_of_their_family(small: Path) -> None:
+    differences = every(study(small)).values()
+    assert all(one.p <= one.holm <= 1 for one in differences)
+    assert any(one.p < one.holm for one in differences)
+
+
+def test_a_system_that_lacks_most_pairs_is_left_out_and_named(own: Path) -> None:
+    for pair in ("de-en", "de-ja", "en-de", "en-ja"):
+        cell_path(own, pair, "human").unlink()
+    of = study(own)
+    assert of.human() is None
+    assert [one.name for one in of.common.left_out] == ["human"]
+    assert len(of.frame.pairs) == len(WHOLE)
+    assert any("human" in note for note in of.common.notes)
+
+
+def test_pairs_of_one_language_are_no_part_of_averages(own: Path) -> None:
+    before = common(results.read([own]), "debian").pairs
+    cell = read(cell_path(own, "de-en", "original"))
+    write(cell_path(own, "de-de", "original"), cell | {"target": "de"})
+    assert common(results.read([own]), "debian").pairs == before
+
+
+# ---------------------------------------------------------------- tables
+
+
+def test_table_4_averages_the_settings_of_a_model_and_strategy(two: Path) -> None:
+    of = study(two, "clirmatrix")
+    found = row(tables.models_by_strategies(of), "gemma-3-4b", "Few-shot")
+    settings = [f"gemma-3-4b.fewshot.{order}.{use}" for order in ("te", "et") for use in ("doc", "query+doc")]
+    means = [of.average(system(of, name), "MRR") or 0 for name in settings]
+    assert found["MRR"].number == pytest.approx(sum(means) / 4)
+    original = of.average(system(of, "original"), "MRR") or 0
+    assert found["to original"].number == pytest.approx(sum(means) / 4 - original)
+    assert found["to original"].note.startswith("p ")
+
+
+def test_published_numbers_stand_beside_the_papers_models_only(two: Path) -> None:
+    table = tables.models_by_strategies(study(two, "clirmatrix"))
+    assert table is not None
+    assert [name for name, _ in table.groups] == ["measured", "MRR, change", "paper, CLIRMatrix"]
+    gemma = next(one for one in table.rows if one.heads == ("gemma-3-4b", "Zero-shot"))
+    assert [value.text for value in gemma.values[-3:]] == ["76.98", "11.68", "51.03"]  # Table 4 of the paper
+    tiny = next(one for one in table.rows if one.heads == ("tiny", "Zero-shot"))
+    assert [value.text for value in tiny.values[-3:]] == ["", "", ""]
+
+
+def test_another_collection_is_named_as_such_and_other_models_get_context(two: Path) -> None:
+    of = study(two, "debian")
+    assert (of.paper, of.is_paper) == ("mMARCO", False)
+    table = tables.settings(of, "gemma-3-4b")
+    assert table is not None and ("paper, on mMARCO", 3) in table.groups
+    assert any("another collection than debian" in note for note in table.notes)
+    other = tables.settings(of, "tiny")
+    assert other is not None and len(other.groups) == 2
+    assert any(note.startswith("For context only, other models and another collection") for note in other.notes)
+
+
+def test_the_settings_of_a_model_are_those_of_the_paper_with_all_baselines(two: Path) -> None:
+    table = tables.settings(study(two, "clirmatrix"), "gemma-3-4b")
+    assert table is not None and "Table 9" in table.title
+    heads = [one.heads for one in table.rows]
+    assert heads[:3] == [
+        (name, "", "") for name in ("Original query", "Query as people wrote it", "Translated query alone")
+    ]
+    assert heads[3] == ("Zero-shot", "E only", "Doc only")
+    assert ("Few-shot", "direct", "Q + doc") in heads
+    assert heads[-4:] == [("Few-shot", o, u) for o in ("T + E", "E + T") for u in ("Doc only", "Q + doc")]
+    assert [value.text for value in table.rows[-1].values[-3:]] == ["75.29", "11.58", "48.91"]  # Table 9 of the paper
+    best = max(table.rows[3:], key=lambda one: one.values[3].number or 0.0)
+    assert best.values[3].mark == BEST and table.columns[3] == "MRR"
+
+
+def test_the_best_and_the_worst_are_marked_among_systems_not_baselines() -> None:
+    rows = [Row(("original",), (Value("0.00", 0.0),), "baseline")]
+    rows += [
+        Row((name,), (Value("", number),)) for name, number in (("a", 0.5), ("b", 0.7), ("c", 0.2), ("d", 0.70001))
+    ]
+    assert [one.values[0].mark for one in marked(rows, [0])] == ["", "", BEST, WORST, BEST]
+    assert [one.values[0].mark for one in marked(rows[:2], [0])] == ["", ""]
+
+
+def test_fine_tuned_models_are_differences_to_their_base(own: Path) -> None:
+    manifest = read(own / "manifest.json")
+    manifest["models"]["tuned"] = manifest["models"]["tiny"] | {"lora": ["adapter.gguf"]}
+    write(own / "manifest.json", manifest)
+    for path in list((own / "cells").rglob("tiny.*.te.*.json")):
+        cell = read(path)
+        name = cell["system"].replace("tiny", "tuned")
+        values = {one: [min(1.0, value + 0.1) for value in column] for one, column in cell["values"].items()}
+        write(path.with_name(f"{name}.json"), cell | {"system": name, "model": "tuned", "values": values})
+    of = study(own)
+    assert of.base("tuned") == "tiny"
+    assert of.translation("tuned") == system(of, "tiny.translation")  # the base translates
+    found = row(tables.finetuned(of), "tuned", "tiny", "Few-shot")
+    rises = []
+    for use in ("doc", "query+doc"):
+        for pair in WHOLE:
+            column = read(cell_path(own, pair, f"tiny.fewshot.te.{use}"))["values"]["MRR"]
+            rises.append(sum(min(1.0, value + 0.1) - value for value in column) / len(column))
+    assert found["MRR"].number == pytest.approx(sum(rises) / len(rises))
+    assert tables.finetuned(study(make(own.parent / "plain"))) is None
+
+
+def test_languages_are_averaged_as_query_and_as_document_language(two: Path) -> None:
+    of = study(two, "clirmatrix")
+    table = tables.by_language(of, "gemma-3-4b")
+    assert table is not None and "Table 10" in table.title
+    pairs = [pair for pair in of.frame.pairs if pair[1] == "ja"]
+    means = [
+        read(cell_path(two, "-".join(pair), one.name, "clirmatrix"))["measures"]["Hit@10"]
+        for pair in pairs
+        for one in of.expansions("gemma-3-4b")
+    ]
+    japanese = next(one for one in table.rows if one.heads == ("Japanese",))
+    width = table.groups[0][1]
+    assert japanese.values[width].number == pytest.approx(sum(means) / len(means))
+    assert japanese.values[-1].number == len(pairs) * 12
+
+
+# ---------------------------------------------------------------- published
+
+
+def test_the_papers_tables_are_whole() -> None:
+    from importlib.resources import files
+
+    names = sorted(path.name for path in (files("xqe.experiments.report") / "paper").iterdir())
+    assert [name[:7] for name in names] == [f"table{number:02}" for number in range(4, 15)]
+    assert published.spread("CLIRMatrix", "Hit@10") == (69.40, 86.69)
+    assert published.spread("mMARCO", "MRR") == (17.23, 21.56)
+    assert published.original("mMARCO", "Hit@10") == published.original("mMARCO", "Recall@10") == 38.55
+    assert published.by_language("gemma-3-12b", "CLIRMatrix", "ar", "document", "nDCG@10") == 53.07
+    assert published.by_language("aya-expanse-8b", "mMARCO", "hi", "query", "Recall@5") == 23.19
+    assert published.finetuned("cot", "CM En & Es", "CLIRMatrix", "MRR") == 3.84
+
+
+@pytest.mark.parametrize(
+    ("name", "paper"),
+    [
+        ("gemma-3-4b", "Gemma 3 4B"),
+        ("gemma-3-4b-it-q4_0.gguf", "Gemma 3 4B"),
+        ("openai:aya-expanse-8b", "Aya Expanse 8B"),
+        ("models/gemma-3-12b-it.gguf", "Gemma 3 12B"),
+        ("gemma-3-270m", None),
+        ("gemma-4-12b", None),
+        ("tiny-aya", None),
+        ("gemma-3-4bx", None),
+    ],
+)
+def test_the_papers_models_are_known_by_name(name: str, paper: str | None) -> None:
+    assert published.model(name) == paper
+
+
+def test_the_nearer_of_the_papers_collections_is_told_by_the_number_of_relevant_documents() -> None:
+    assert published.collection("clirmatrix-multi8", single=True) == ("CLIRMatrix", True)
+    assert published.collection("mMARCO dev", single=False) == ("mMARCO", True)
+    assert published.collection("debian", single=True) == ("mMARCO", False)
+    assert published.collection("neuclir", single=False) == ("CLIRMatrix", False)
+
+
+# ---------------------------------------------------------------- languages, lengths, scripts
+
+
+def test_a_map_has_european_languages_first_and_the_means_of_its_quadrants(small: Path) -> None:
+    assert labels.languages(["ru", "zh", "en", "ar", "de"]) == ["de", "en", "ar", "ru", "zh"]
+    one, other, change = maps.heat_maps(study(small), "tiny")
+    assert one.rows == one.columns == ("de", "en", "ja")
+    assert (one.row_split, one.column_split, one.diverging, change.diverging) == (2, 2, False, True)
+    assert one.values[0][0] is None
+    means = dict(one.quadrants)
+    assert means["European queries, European documents"] == pytest.approx((one.values[0][1] + one.values[1][0]) / 2)  # type: ignore[operator]
+    assert means["other queries, European documents"] == pytest.approx((one.values[2][0] + one.values[2][1]) / 2)  # type: ignore[operator]
+    assert any("tiny, Zero-shot, E + T, Doc only" in note for note in one.notes)  # the cell that is broken
+    assert other.title.startswith("MRR")
+
+
+def test_quadrants_without_pairs_are_left_out() -> None:
+    assert maps.quadrants({("de", "en"): 2.0, ("en", "de"): 4.0}) == (("European queries, European documents", 3.0),)
+
+
+def test_the_map_of_changes_is_the_difference_to_the_translated_query(small: Path) -> None:
+    change = maps.heat_maps(study(small), "tiny")[-1]
+    names = [path.stem for path in (small / "cells/debian/de-en").glob("tiny.*.[te][te].*.json")]
+    names = [name for name in names if name != "tiny.zeroshot.et.doc"]
+    mean = sum(read(cell_path(small, "de-en", name))["measures"]["MRR"] for name in names) / len(names)
+    before = read(cell_path(small, "de-en", "tiny.translation"))["measures"]["MRR"]
+    assert len(names) == 7
+    assert change.values[0][1] == pytest.approx(100 * (mean - before))
+
+
+def test_words_are_counted_between_spaces_or_by_the_segmenter() -> None:
+    assert maps.word_count("was ist ein l'été", "de") == 4
+    assert maps.word_count("山の音楽を検索", "ja") == 3  # without particles, as it is indexed
+    assert maps.word_count("tlh wa' cha'", "tlh") == 3
+
+
+def test_queries_are_grouped_by_their_length(small: Path) -> None:
+    of = study(small)
+    table = maps.by_length(of)
+    assert table is not None and [name for name, _ in table.groups] == ["under 5 words", "5 words and more"]
+    asked = {code: of.results.question("debian", code) for code in ("de", "en", "ja")}
+    short = [(pair, query) for pair, query in of.frame.queries if maps.word_count(asked[pair[0]][query], pair[0]) < 5]
+    judged = table.rows[-1]
+    assert judged.values[0].number == len(short)
+    assert judged.values[2].number == of.frame.judgements - len(short)
+
+
+def test_scripts_are_grouped_by_pair(small: Path) -> None:
+    of = study(small)
+    table = maps.by_script(of)
+    assert table is not None and [name for name, _ in table.groups] == [
+        "Latin to Latin",
+        "Latin to other",
+        "other to Latin",
+    ]
+    frame = Frame(of.results, "debian", [("de", "ja"), ("en", "ja")])
+    column = frame.column(system(of, "original"), "MRR")
+    assert column is not None
+    assert table.rows[0].values[2].number == pytest.approx(frame.average(column))
+
+
+# ---------------------------------------------------------------- queries, quality, words
+
+
+def test_the_most_won_and_lost_queries_are_shown_with_their_texts(small: Path) -> None:
+    of = study(small)
+    found = next(one for one in queries.cases(of, 3) if one.key.endswith("tiny.fewshot.te.query+doc"))
+    gains = {}
+    for pair in (*WHOLE, "ja-en"):
+        cell, before = (
+            read(cell_path(small, pair, f"tiny.{name}")) for name in ("fewshot.te.query+doc", "translation")
+        )
+        for place, query in enumerate(cell["queries"]):
+            gains[f"{pair} {query}"] = cell["values"]["MRR"][place] - before["values"]["MRR"][place]
+    best = max(gains.values())
+    assert gains[found.won[0].head.split(":")[0]] == best
+    assert len({one.head.split()[0] for one in found.won}) == 3  # of three pairs
+    texts = [label for label, _, _ in found.won[0].texts]
+    assert texts[0].startswith("query (") and "translated" in texts and "passage" in texts
+    assert found.won[0].facts[0][0] == "rank of the first relevant document"
+    won = sum(gain > 0 for gain in gains.values())
+    assert found.said.startswith(f"{won} won, ")
+    assert [one.best for one in queries.cases(of, 1)].count(True) == 1
+
+
+def test_long_texts_are_cut() -> None:
+    assert queries._short("a" * 600) == "a" * 500 + " … (600 characters)"
+
+
+@settings(deadline=None)
+@given(some.lists(some.tuples(some.integers(-9, 9), some.integers(-9, 9)), min_size=20, max_size=60))
+def test_a_correlation_in_one_stratum_is_spearmans(points: list[tuple[int, int]]) -> None:
+    from scipy import stats
+
+    if len({x for x, _ in points}) == 1 or len({y for _, y in points}) == 1:
+        assert quality.correlation([("s", x, y) for x, y in points]) is None
+        return
+    found = quality.correlation([("s", x, y) for x, y in points])
+    assert found is not None
+    expected = stats.spearmanr(*zip(*points, strict=True))
+    assert found[0] == pytest.approx(expected.statistic, abs=1e-9)
+    if abs(found[0]) < 0.5:
+        assert found[1] == pytest.approx(expected.pvalue, abs=0.02)
+
+
+def test_differences_between_strata_do_not_count() -> None:
+    draw = Random(3)
+    points = [(str(level), level + draw.random(), level + draw.random()) for level in range(10) for _ in range(40)]
+    within = quality.correlation(points)
+    across = quality.correlation([("all", x, y) for _, x, y in points])
+    assert within is not None and across is not None
+    assert abs(within[0]) < 0.15 and across[0] > 0.9
+
+
+def test_too_few_points_have_no_correlation() -> None:
+    assert quality.correlation([("s", float(n), float(n)) for n in range(19)]) is None
+
+
+def test_intrinsic_checks_are_set_against_gains(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check that is the rank of the passage's own result goes with the gain; one that never speaks is only named."""
+    of = study(small)
+    ranks = {}
+    for pair in WHOLE:
+        for system_ in of.systems:
+            cell = of.results.cell("debian", tuple(pair.split("-")), system_)  # type: ignore[arg-type]
+            if cell is not None and cell.texts is not None and system_.use == "query+doc":
+                ranks[cell.texts] = dict(zip(cell.queries, cell.values["MRR"], strict=True))
+    checks = [one for one in inspection.MEASURES if one.name in ("words", "empty")]
+    monkeypatch.setattr(quality, "MEASURES", tuple(checks))
+    asked = []
+
+    def records(result: Any) -> Any:
+        asked.append(result.texts)
+        return ({"id": query, "value": ranks[result.texts][query]} for query in result.queries)
+
+    monkeypatch.setattr(of.results.__class__, "records", lambda _, result: records(result))
+    monkeypatch.setattr(
+        quality,
+        "inspected",
+        lambda records: ({**one, "inspection": {"words": one["value"], "empty": 0.0}} for one in records),
+    )
+    table = quality.correlations(of, "tiny")
+    assert table is not None
+    assert [one.heads for one in table.rows] == [("words",)]
+    assert len(asked) == len(set(asked)) == 2 * 3 * len(WHOLE)  # strategies, two orders and direct
+    for place in (1, 5):
+        found = table.rows[0].values[place]
+        assert found.number is not None and found.number > 0.3 and found.text.endswith("***")
+        assert table.rows[0].values[place + 2].number == 3 * len(WHOLE) * 16
+    assert any(note == "Never found: empty." for note in table.notes)
+
+
+def test_the_first_words_say_what_was_run_found_and_failed(two: Path) -> None:
+    read_ = results.read([two])
+    studies = [Study(read_, name, "MRR") for name in read_.collections]
+    first, *found, failed = story.lead(read_, studies)
+    assert "36 systems with 2 models (tiny and gemma-3-4b)" in first
+    assert "clirmatrix (a pool of 4,000 documents a language: judged documents" in first
+    assert "debian (the whole collection, 33,075 documents a language; 6 language pairs of 3 languages" in first
+    assert all("gemma-3-4b, Few-shot, " in one and "significant)" in one for one in found)
+    best = studies[0].best(one for one in studies[0].systems if one.kind in results.GENERATED)
+    assert best is not None and f"{100 * (studies[0].average(best, 'MRR') or 0):.2f}" in found[0]
+    assert failed.startswith("What failed: 2 cells could not be done and ")
+
+
+def test_a_grid_that_has_not_finished_is_said_to_be_so(own: Path) -> None:
+    assert "has not finished" not in story.lead(results.read([own]), [])[0]
+    _change(own / "manifest.json", finished=None)
+    assert story.lead(results.read([own]), [])[0].endswith("what follows is what is there so far.")
+
+
+def test_a_query_weight_is_told_in_the_rows_where_it_varies(own: Path) -> None:
+    for path in (own / "cells").rglob("*.query+doc.json"):
+        _change(path, query_weight="auto")
+    table = tables.settings(study(own), "tiny")
+    assert table is not None and row(table, "Few-shot", "T + E", "Q + doc")
+    assert any("the query weighs auto" in note for note in table.notes)
+    for path in list((own / "cells").rglob("*.query+doc.json")):
+        cell = read(path)
+        name = f"{cell['system']}.w1"
+        write(path.with_name(f"{name}.json"), cell | {"system": name, "query_weight": 1.0})
+    table = tables.settings(study(own), "tiny")
+    assert row(table, "Few-shot", "T + E", "Q + doc, weight auto") == row(
+        table, "Few-shot", "T + E", "Q + doc, weight 1"
+    )
+    assert row(tables.models_by_strategies(study(own)), "tiny", "Few-shot")
+
+
+def test_a_failed_generation_counts_once_however_many_cells_it_touches(small: Path) -> None:
+    table = story.failures(results.read([small]))
+    assert table is not None
+    lines = {(one.values[0].text, one.values[1].text): one.values for one in table.rows}
+    # de q3 into two languages, for translation then expansion once each, and for two strategies before translation
+    assert lines["translate", "the model answered nothing"][2].number == 2 + 2 * 2
+    assert lines["translate", "the model answered nothing"][3].number == 2 + 2 * 2 * 2 * 2
+    assert ("cell", "xqe search: the index is of another format") in lines
+
+
+def test_a_report_without_failures_says_so(tmp_path: Path) -> None:
+    folder = make(tmp_path, Shape(("en", "ru"), ("gemma-3-4b",), ("zeroshot",), ("debian",), 4))
+    assert story.lead(results.read([folder]), [])[-1] == "Nothing failed."
+    assert story.failures(results.read([folder])) is None
+
+
+# ---------------------------------------------------------------- what is read
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda folder: (folder / "manifest.json").unlink(), "holds no manifest.json; give the folder"),
+        (lambda folder: (folder / "manifest.json").write_text("{"), "manifest.json: damaged, not JSON"),
+        (lambda folder: (folder / "manifest.json").write_text("[]"), "damaged, not a JSON object"),
+        (lambda folder: _change(folder / "manifest.json", format=2), "manifest.json: not a grid of format 1"),
+        (lambda folder: _change(folder / "manifest.json", measures=[]), "damaged, no measures"),
+        (lambda folder: _change(cell_path(folder, "de-en", "human"), format=3), "human.json: not a cell of format 1"),
+        (lambda folder: _change(cell_path(folder, "de-en", "human"), kind="magic"), 'unknown kind "magic"'),
+        (lambda folder: _change(cell_path(folder, "de-en", "human"), values={}), "human.json: damaged (KeyError"),
+        (lambda folder: _change(cell_path(folder, "de-en", "human"), first=["d"]), "do not fit its queries"),
+        (lambda folder: _spoil(cell_path(folder, "de-en", "human")), "human.json: damaged, a value that is not from 0"),
+        (lambda folder: shutil.rmtree(folder / "cells"), "no finished cell"),
+    ],
+)
+def test_a_damaged_folder_is_one_line(own: Path, damage: Callable[[Path], object], said: str) -> None:
+    damage(own)
+    with pytest.raises(InputError) as error:
+        results.read([own])
+    assert said in str(error.value)
+
+
+def _spoil(path: Path) -> None:
+    cell = read(path)
+    cell["values"]["MRR"][0] = float("nan")
+    write(path, cell)
+
+
+def _change(path: Path, **changes: Any) -> None:
+    write(path, read(path) | changes)
+
+
+def test_cells_of_a_pair_must_have_been_judged_on_the_same_queries(own: Path) -> None:
+    path = cell_path(own, "en-de", "human")
+    _change(path, queries=[f"other{number}" for number in range(16)])
+    with pytest.raises(InputError, match="not the 16 of the other cells"):
+        results.read([own])
+
+
+def test_the_order_of_queries_in_a_cell_does_not_matter(own: Path) -> None:
+    before = every(study(own))
+    for path in (own / "cells").rglob("tiny.fewshot.*.json"):
+        cell = read(path)
+        order = list(range(len(cell["queries"])))
+        Random(path.name).shuffle(order)
+        cell |= {name: [cell[name][place] for place in order] for name in ("queries", "first", "relevant")}
+        cell["values"] = {name: [column[place] for place in order] for name, column in cell["values"].items()}
+        write(path, cell)
+    after = every(study(own))
+    assert {key: one.wins for key, one in after.items()} == {key: one.wins for key, one in before.items()}
+
+
+def test_shards_give_what_the_whole_gives(small: Path, tmp_path: Path) -> None:
+    for number in (0, 1):
+        shard = tmp_path / f"shard{number}"
+        shutil.copytree(small, shard)
+        for place, pair in enumerate(sorted((shard / "cells/debian").iterdir())):
+            if place % 2 != number:
+                shutil.rmtree(pair)
+    merged = results.read([tmp_path / "shard0", tmp_path / "shard1"])
+    assert every(Study(merged, "debian", "MRR")) == every(study(small))
+    assert len(merged.generation) == 2
+
+
+def test_a_cell_that_two_shards_give_other_values_is_an_error(small: Path, own: Path) -> None:
+    assert len(results.read([small, own]).results) == len(results.read([small]).results)
+    cell = read(cell_path(own, "de-en", "original"))
+    cell["values"]["MRR"][0] = 0.123
+    write(cell_path(own, "de-en", "original"), cell)
+    with pytest.raises(InputError, match="debian de-en original has other values than in"):
+        results.read([small, own])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"measures": ["MRR"]}, "measures MRR, but Hit@10"),
+        ({"rel": 2}, "rel 2, but 1"),
+        ({"collections": {"debian": {"sha256": "other"}}}, 'collection "debian" is another one'),
+        ({"models": {"tiny": {"sha256": "other"}}}, 'model "tiny" is another one'),
+    ],
+)
+def test_grids_of_different_settings_are_not_mixed(small: Path, own: Path, changes: dict[str, Any], said: str) -> None:
+    _change(own / "manifest.json", **changes)
+    with pytest.raises(InputError) as error:
+        results.read([small, own])
+    assert said in str(error.value)
+
+
+def test_a_cell_that_failed_in_one_shard_is_taken_from_the_other(small: Path, own: Path) -> None:
+    done = read(cell_path(own, "de-en", "tiny.zeroshot.et.doc"))
+    write(cell_path(own, "ja-en", "tiny.zeroshot.et.doc"), done | {"source": "ja", "target": "en"})
+    assert len(results.read([small]).broken) == 1
+    assert not results.read([small, own]).broken
+
+
+# ---------------------------------------------------------------- how it is written
+
+
+@pytest.fixture(scope="module")
+def report(two: Path) -> tuple[Results, list[Study], Any]:
+    read_ = results.read([two])
+    studies = [Study(read_, name, "MRR") for name in read_.collections]
+    return read_, studies, compose(read_, studies, 2)
+
+
+def test_markdown_tables_are_whole(report: tuple[Results, list[Study], Any]) -> None:
+    text = markdown.markdown(report[2])
+    width = 0
+    for line in text.splitlines():
+        if not line.startswith("|"):
+            width = 0
+            continue
+        cells = len(line.replace("\\|", "").strip("|").split("|"))
+        assert width in (0, cells), line
+        width = cells
+    assert text.count("<details>") == text.count("</details>") == 2  # the best system of each collection
+    assert "** ▲" in text and "_ ▼" in text
+
+
+def test_markdown_shows_texts_as_they_are() -> None:
+    assert markdown.escaped("a|b *c* <script> `x`\n# y") == r"a\|b \*c\* \<script\> \`x\` \# y"
+
+
+def test_latex_has_as_many_cells_in_each_row_as_columns(report: tuple[Results, list[Study], Any]) -> None:
+    text = latex.latex(report[2])
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") > 10
+    for part in text.split(r"\begin{tabular}{")[1:]:
+        columns = part.split("}")[0].replace("|", "")
+        body = part.split(r"\bottomrule")[0]
+        for line in body.splitlines():
+            if line.endswith(r" \\") and "multicolumn" not in line:
+                assert line.replace(r"\&", "").count("&") == len(columns) - 1, line
+    assert r"\begin{document}" in text and text.rstrip().endswith(r"\end{document}")
+
+
+def test_latex_escapes_what_it_would_read() -> None:
+    assert latex.escaped("50% of a_b & {c} $x$ #1 ~^\\") == (
+        r"50\% of a\_b \& \{c\} \$x\$ \#1 \textasciitilde{}\textasciicircum{}\textbackslash{}"
+    )
+    assert latex.escaped("日") == "?"
+
+
+def test_tidy_files_hold_every_cell_value_and_difference(two: Path, report: tuple[Results, list[Study], Any]) -> None:
+    files = dict(tidy.files(report[0], report[1]))
+    assert list(files) == ["cells.csv", "queries.csv", "differences.csv", "failures.csv"]
+    cells = list(csv.DictReader(io.StringIO(files["cells.csv"].decode())))
+    assert len(cells) == len(list((two / "cells").rglob("*.json")))
+    human = next(one for one in cells if (one["collection"], one["source"], one["system"]) == ("debian", "de", "human"))
+    assert float(human["MRR"]) == pytest.approx(
+        read(cell_path(two, f"de-{human['target']}", "human"))["measures"]["MRR"]
+    )
+    assert [one["error"] for one in cells if one["error"]] == ["xqe search: the index is of another format"] * 2
+    values = list(csv.DictReader(io.StringIO(files["queries.csv"].decode())))
+    assert len(values) == 12 * (len(cells) - 2)
+    differences = list(csv.DictReader(io.StringIO(files["differences.csv"].decode())))
+    assert len(differences) == sum(len(every(one)) for one in report[1])
+
+
+def test_a_large_tidy_file_is_packed(report: tuple[Results, list[Study], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = dict(tidy.files(report[0], report[1]))["queries.csv"]
+    monkeypatch.setattr(tidy, "LARGE", 100_000)
+    assert gzip.decompress(dict(tidy.files(report[0], report[1]))["queries.csv.gz"]) == plain
+
+
+# ---------------------------------------------------------------- history
+
+
+def test_the_trend_has_a_line_a_system_and_says_what_changed(tmp_path: Path) -> None:
+    make_history(tmp_path)
+    nights, skipped = trend.read_history(tmp_path)
+    assert (len(nights), skipped) == (12, [])
+    text = markdown.markdown(trend.compose_history(nights, None))
+    assert "2026-11-06 19:00: model tiny: its file has changed." in text
+    assert "2026-11-04 19:00: xqe 0.1.0 to 0.1.1." in text
+    assert "| original | ▄▄▄▄▄" in text
+    assert "12 runs from 2026-11-01 19:00 to 2026-11-12 19:00; 1 of them did not pass, the last passed" in text
+    assert len(list(trend.tidy(nights))) == 1 + 12 * 2 * len(nights[0]["measures"])
+
+
+def test_a_broken_last_line_is_skipped_and_said(tmp_path: Path) -> None:
+    path = make_history(tmp_path)
+    path.write_bytes(path.read_bytes()[:-300])
+    nights, skipped = trend.read_history(tmp_path)
+    assert len(nights) == 11
+    assert skipped == [f"{path}:12: skipped a broken line, as a run leaves that was killed while writing it"]
+
+
+def test_a_system_that_comes_later_has_gaps(tmp_path: Path) -> None:
+    make_history(tmp_path)
+    nights, _ = trend.read_history(tmp_path)
+    del nights[0]["measures"]["human"]
+    made = trend.compose_history(nights, "Hit@10")
+    lines = dict(made.sections[0].blocks[0].lines)  # type: ignore[union-attr]
+    assert lines["human"][0] is None and lines["human"][1] == pytest.approx(
+        100 * nights[1]["measures"]["human"]["Hit@10"]
+    )
+
+
+def test_a_change_of_judgements_is_told(tmp_path: Path) -> None:
+    make_history(tmp_path)
+    nights, _ = trend.read_history(tmp_path)
+    nights[-1]["queries"] = 50
+    assert "judgements 96 to 50" in markdown.markdown(trend.compose_history(nights, None))
+
+
+def test_no_history_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no history.jsonl, and is no grid's folder"):
+        trend.read_history(tmp_path)
+    (tmp_path / "history.jsonl").write_text("\n{\n")
+    with pytest.raises(InputError, match="no finished run"):
+        trend.read_history(tmp_path)
+    make_history(tmp_path)
+    with pytest.raises(XqeError, match=r"no MAP; it has MRR, Hit@10"):
+        trend.compose_history(trend.read_history(tmp_path)[0], "MAP")
+
+
+def test_a_change_that_rounds_to_nothing_has_no_minus(tmp_path: Path) -> None:
+    make_history(tmp_path)
+    nights, _ = trend.read_history(tmp_path)
+    for night, value in zip(nights, [0.50001] * 11 + [0.5], strict=True):
+        night["measures"] = {"tiny": {"MRR": value}}
+    made = trend.compose_history(nights, None)
+    assert "+0.00 points to the run before" in made.lead[0]
+    assert "| 50.00 | 50.00 | +0.00 |" in markdown.markdown(made)
+    assert r"tiny & 50.00 & 50.00 & +0.00 \\" in latex.latex(made)
+
+
+def test_sparklines() -> None:
+    assert sparkline([1, 2, 3, 4, 5, 6, 7, 8]) == "▁▂▃▄▅▆▇█"
+    assert sparkline([5, None, 5]) == "▄·▄"
+    assert sparkline([]) == ""
+
+
+assert SMALL.queries == 16  # what the numbers above count on

@@ -1,0 +1,452 @@
+"""xqe models pull, as a process of its own, against a local server that answers as the hub does."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import command
+from test_gguf import gguf
+
+import xqe
+
+PLACE = "owner/repo/little.gguf"
+TOKEN = "hf_secretsecretsecret"
+COMMIT = "0123456789" * 4
+KEPT = 10 << 20  # huggingface_hub writes blocks of this size, and keeps whole blocks only
+LITTLE, LARGE = gguf(), gguf(values=1_000_000)
+DONE = {"little.gguf", "little.gguf.sha256"}
+
+
+def sha(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+class Hub:
+    """A server for one file, as the hub or as the storage that it sends to.
+
+    cuts: bytes at which the next GETs end, before whole answers. stalled: while it is clear, an answer that was cut
+    keeps its connection. refusal: a status and headers in place of the file. requests: method, path, headers of each.
+    """
+
+    def __init__(self, content: bytes, storage: Hub | None = None) -> None:
+        self.content, self.storage, self.ranges = content, storage, True
+        self.headers = {
+            "X-Repo-Commit": COMMIT,
+            "X-Linked-Size": str(len(content)),
+            "X-Linked-Etag": f'"{sha(content)}"',
+        }
+        self.cuts: deque[int] = deque()
+        self.stalled = threading.Event()
+        self.stalled.set()
+        self.refusal: tuple[int, dict[str, str]] | None = None
+        self.requests: list[tuple[str, str, dict[str, str]]] = []
+        hub = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_HEAD(self) -> None:
+                hub.answer(self)
+
+            def do_GET(self) -> None:
+                hub.answer(self)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_: Any) -> None:
+                pass  # a client that goes away is part of the tests
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self.requests.append((request.command, request.path, headers))
+        if self.refusal is not None:
+            status, said = self.refusal
+            return send(request, status, {"Content-Length": "0", **said})
+        if self.storage is not None:
+            location = {
+                "Location": f"http://localhost:{self.storage.server.server_port}/blob?signature=s",
+                "Content-Length": "0",
+            }
+            return send(request, 302, location | self.headers)
+        return self.serve(request)
+
+    def serve(self, request: BaseHTTPRequestHandler) -> None:
+        size, start, asked = len(self.content), 0, request.headers.get("Range")
+        if asked and self.ranges:
+            start = int(asked.removeprefix("bytes=").removesuffix("-"))
+        headers = {"ETag": '"of-the-storage"', "Accept-Ranges": "bytes", "Content-Length": str(size - start)}
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
+        end = self.cuts.popleft() if self.cuts and request.command == "GET" else size
+        body = self.content[start:end] if request.command == "GET" else b""
+        send(request, 206 if start else 200, headers | self.headers, body)
+        if end < size:
+            self.stalled.wait(20)
+            request.close_connection = True
+
+    def sent(self, method: str, header: str) -> list[str | None]:
+        """The values of a header in the requests with a method."""
+        return [headers.get(header) for asked, _, headers in self.requests if asked == method]
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def send(request: BaseHTTPRequestHandler, status: int, headers: dict[str, str], body: bytes = b"") -> None:
+    request.send_response(status)
+    for name, value in headers.items():
+        request.send_header(name, value)
+    request.end_headers()
+    request.wfile.write(body)
+    request.wfile.flush()
+
+
+@pytest.fixture(autouse=True)
+def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Own folders, and no variables of the user's."""
+    for name in list(os.environ):
+        if name.startswith(("XQE_", "HF_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setenv("XQE_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("PYTHONPATH", str(Path(xqe.__file__).parent.parent))
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Hub]]:
+    """Start a server for a file, and make it the hub."""
+    hubs: list[Hub] = []
+
+    def start(content: bytes = LITTLE, storage: Hub | None = None) -> Hub:
+        hubs.append(Hub(content, storage))
+        monkeypatch.setenv("HF_ENDPOINT", hubs[-1].url)
+        return hubs[-1]
+
+    yield start
+    for hub in hubs:
+        hub.close()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Where the file is to lie."""
+    return tmp_path / "models" / PLACE
+
+
+def pull(name: str = PLACE, *options: str) -> tuple[int, str, str]:
+    """The status, standard output and standard error of a pull; too many tries are an error of the test."""
+    done = subprocess.run(command("models", "pull", name, *options), capture_output=True, text=True, timeout=20)
+    assert "Traceback" not in done.stderr and all(line.startswith("xqe: ") for line in done.stderr.splitlines())
+    return done.returncode, done.stdout, done.stderr
+
+
+def start(**options: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command("models", "pull", PLACE), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+def part_of(place: Path, content: bytes) -> Path:
+    return place.with_name(f"{place.name}.{sha(content)[:16]}.part")
+
+
+def put_part(place: Path, content: bytes, whole: bytes = LITTLE) -> Path:
+    part = part_of(place, whole)
+    part.parent.mkdir(parents=True)
+    part.write_bytes(content)
+    return part
+
+
+def beside(place: Path) -> set[str]:
+    """The files in the model's folder."""
+    return {path.name for path in place.parent.iterdir()} if place.parent.exists() else set()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, "timed out"
+        time.sleep(0.01)
+
+
+# A file that arrives
+
+
+def test_a_fresh_download_is_put_in_place_and_its_hash_recorded(
+    serve: Callable[..., Hub], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for noisy in ("HF_DEBUG=1", "HF_HUB_ENABLE_HF_TRANSFER=1", "HF_HUB_DISABLE_PROGRESS_BARS=0"):
+        monkeypatch.setenv(*noisy.split("="))
+    hub = serve()
+    status, out, err = pull(f"hf:{PLACE}")
+    assert (status, out) == (0, f"{place}\n")
+    assert place.read_bytes() == LITTLE
+    assert place.with_name("little.gguf.sha256").read_text() == f"{sha(LITTLE)}  little.gguf\n"
+    assert beside(place) == DONE
+    begun, ended = err.splitlines()  # and no progress bar
+    assert "licence" in begun and "161 kB, sha256 checked" in ended
+    assert [(method, path) for method, path, _ in hub.requests] == [
+        ("HEAD", "/owner/repo/resolve/main/little.gguf"),
+        ("GET", f"/owner/repo/resolve/{COMMIT}/little.gguf"),
+    ]
+
+
+def test_a_second_pull_asks_nobody_and_force_asks_again(serve: Callable[..., Hub]) -> None:
+    hub = serve()
+    assert pull()[0] == 0
+    assert "is there already" in pull()[2]
+    assert len(hub.requests) == 2
+    assert pull(PLACE, "--force")[0] == 0
+    assert len(hub.requests) == 4
+
+
+def test_a_bar_is_drawn_on_a_terminal(serve: Callable[..., Hub]) -> None:
+    serve()
+    leader, follower = pty.openpty()
+    termios.tcsetwinsize(follower, (24, 80))
+    with subprocess.Popen(command("models", "pull", PLACE), stdout=subprocess.PIPE, stderr=follower) as process:
+        os.close(follower)
+        shown = b""
+        with suppress(OSError):  # Linux's way to say that the other end is closed
+            while block := os.read(leader, 4096):
+                shown += block
+        os.close(leader)
+    assert process.returncode == 0
+    assert b"little.gguf: 100%" in shown
+
+
+def test_a_cut_connection_is_resumed_and_the_token_stays_with_the_hub(
+    serve: Callable[..., Hub], place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = serve(LARGE)
+    storage.headers = {"X-Linked-Etag": f'"{"0" * 64}"'}  # which only the hub may say
+    storage.cuts.append(KEPT + 1000)
+    hub = serve(LARGE, storage)
+    (tmp_path / "hf").mkdir()
+    (tmp_path / "hf" / "token").write_text(f"{TOKEN}\n")
+    status, out, err = pull()
+    assert status == 0
+    assert place.read_bytes() == LARGE
+    assert hub.sent("HEAD", "authorization") == [f"Bearer {TOKEN}"]
+    assert hub.sent("GET", "authorization") == [f"Bearer {TOKEN}"] * 2  # each try gets a new address of the storage
+    assert storage.sent("GET", "authorization") == [None, None]
+    assert storage.sent("GET", "range") == [None, f"bytes={KEPT}-"]
+    assert TOKEN not in out + err and "signature" not in out + err
+
+
+# A file that arrives in parts
+
+
+def test_ctrl_c_keeps_the_part_for_the_next_pull(serve: Callable[..., Hub], place: Path) -> None:
+    hub = serve(LARGE)
+    hub.cuts.append(KEPT + 1000)
+    hub.stalled.clear()
+    part = part_of(place, LARGE)
+    with start() as process:
+        try:
+            wait_for(lambda: part.exists() and part.stat().st_size >= KEPT)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
+            hub.stalled.set()
+    assert (process.returncode, out) == (130, "")
+    assert err.splitlines()[1:] == ["xqe: stopped; the first 10.5 MB are kept, and the same command goes on from there"]
+    assert beside(place) == {part.name}
+    assert pull()[0] == 0
+    assert hub.sent("GET", "range") == [None, f"bytes={KEPT}-"]
+    assert place.read_bytes() == LARGE
+    assert beside(place) == DONE
+
+
+def test_of_two_pulls_at_once_one_waits_and_finds_the_file(serve: Callable[..., Hub], place: Path) -> None:
+    hub = serve(LARGE)
+    hub.cuts.append(KEPT + 1000)
+    hub.stalled.clear()
+    with start() as first:
+        wait_for(lambda: len(hub.requests) == 2)
+        with start() as second:
+            assert second.stderr is not None
+            assert "waiting for the process" in second.stderr.readline()
+            hub.stalled.set()
+            assert second.communicate(timeout=20)[0] == f"{place}\n"
+        assert first.communicate(timeout=20)[0] == f"{place}\n"
+    assert hub.sent("GET", "range") == [None, f"bytes={KEPT}-"]  # of the first pull, which was cut
+    assert place.read_bytes() == LARGE
+    assert beside(place) == DONE
+
+
+@pytest.mark.parametrize(
+    ("part", "ranges"),
+    [(LITTLE, []), (LITTLE[:1000], ["bytes=1000-"]), (LITTLE + b"more", [None])],
+    ids=["complete", "begun", "too long"],
+)
+def test_what_becomes_of_a_part(serve: Callable[..., Hub], place: Path, part: bytes, ranges: list[str | None]) -> None:
+    hub = serve()
+    put_part(place, part)
+    assert pull()[0] == 0
+    assert hub.sent("GET", "range") == ranges
+    assert place.read_bytes() == LITTLE
+
+
+def test_a_server_without_ranges_starts_over(serve: Callable[..., Hub], place: Path) -> None:
+    serve().ranges = False
+    put_part(place, b"x" * 1000)
+    assert pull()[0] == 0
+    assert place.read_bytes() == LITTLE
+
+
+def test_a_part_of_another_version_is_not_used(serve: Callable[..., Hub], place: Path) -> None:
+    hub = serve()
+    put_part(place, b"x" * 1000, whole=LARGE)
+    assert pull()[0] == 0
+    assert hub.sent("GET", "range") == [None]
+    assert beside(place) == DONE
+
+
+# What is not put in place
+
+
+def test_a_file_with_the_wrong_sha256(serve: Callable[..., Hub], place: Path) -> None:
+    hub = serve()
+    hub.content = LITTLE[:-1] + bytes([LITTLE[-1] ^ 1])
+    status, out, err = pull()
+    assert (status, out) == (2, "")
+    assert f"what arrived has sha256 {sha(hub.content)} instead of {sha(LITTLE)}" in err.splitlines()[1]
+    assert beside(place) == set()
+
+
+def test_a_web_page_in_place_of_the_file(serve: Callable[..., Hub], place: Path) -> None:
+    hub = serve(b"<html>please log in</html>")
+    hub.headers = {}
+    status, _, err = pull()
+    assert status == 2 and "what arrived is not a whole GGUF file" in err
+    assert beside(place) == set()
+
+
+def test_a_hub_that_gives_no_sha256_is_held_to_the_structure(serve: Callable[..., Hub], place: Path) -> None:
+    serve().headers = {}
+    status, _, err = pull()
+    assert status == 0 and "structure checked (the hub gave no sha256)" in err
+    assert place.with_name("little.gguf.sha256").read_text().split()[0] == sha(LITTLE)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("gemma-4-12b", f"its sha256 is {sha(LITTLE)}, and xqe knows 93567e57"),
+        ("gemma-3-12b", f"its size is {len(LITTLE)}, and xqe knows 8074473920"),
+    ],
+)
+def test_a_file_other_than_the_known_one_is_not_downloaded(serve: Callable[..., Hub], name: str, message: str) -> None:
+    hub = serve()
+    status, _, err = pull(name)
+    assert status == 2 and message in err and "xqe models pull hf:google/" in err
+    assert hub.sent("GET", "range") == []
+
+
+def test_a_file_larger_than_the_disk(serve: Callable[..., Hub], place: Path) -> None:
+    hub = serve()
+    hub.headers["X-Linked-Size"] = str(1 << 60)
+    status, _, err = pull()
+    assert status == 2 and "more, " in err and " are free; make room" in err
+    assert hub.sent("GET", "range") == [] and beside(place) == set()
+
+
+# What the hub does not give
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, "GatedRepo"), (403, None)])
+def test_a_gated_repository_says_what_to_do(
+    serve: Callable[..., Hub], monkeypatch: pytest.MonkeyPatch, status: int, code: str | None
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    serve().refusal = (status, {"X-Error-Code": code} if code else {})
+    left, _, err = pull("gemma-3-4b")
+    page = "https://huggingface.co/google/gemma-3-4b-it-qat-q4_0-gguf"
+    assert left == 2 and err.count("\n") == 1
+    assert err.endswith(f"accept the licence at {page} and set HF_TOKEN to a token of that account\n")
+    assert TOKEN not in err
+
+
+@pytest.mark.parametrize(("status", "code"), [(404, "EntryNotFound"), (401, "RepoNotFound"), (404, None)])
+def test_what_is_not_on_the_hub(serve: Callable[..., Hub], place: Path, status: int, code: str | None) -> None:
+    serve().refusal = (status, {"X-Error-Code": code} if code else {})
+    left, _, err = pull()
+    assert left == 2
+    assert err.startswith(f"xqe: {PLACE}: not found on the hub; check") and err.count("\n") == 1
+    assert beside(place) == set()
+
+
+def test_a_hub_that_is_out_of_order(serve: Callable[..., Hub]) -> None:
+    serve().refusal = (503, {})
+    assert pull() == (2, "", f"xqe: {PLACE}: the hub answers 503; run the same command later\n")
+
+
+def test_a_storage_that_refuses_is_no_question_of_the_licence(serve: Callable[..., Hub]) -> None:
+    storage = serve()
+    storage.refusal = (403, {})
+    serve(storage=storage)
+    assert pull()[2].endswith(f"{PLACE}: the hub answers 403; run the same command later\n")
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "huggingface.co"])
+def test_no_answer_is_one_line(monkeypatch: pytest.MonkeyPatch, place: Path, endpoint: str) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
+    status, out, err = pull()
+    assert (status, out) == (2, "")
+    assert err.startswith(f"xqe: {PLACE}: no answer from the hub (") and err.count("\n") == 1
+    assert beside(place) == set()
+
+
+def test_variables_that_the_library_cannot_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_ETAG_TIMEOUT", "soon")
+    status, _, err = pull()
+    assert status == 2 and "huggingface_hub does not start" in err and err.endswith("; check the HF_ variables\n")
+
+
+@pytest.mark.parametrize("tail", ["\x01", "é"])
+def test_a_token_that_cannot_be_one_is_not_printed(
+    serve: Callable[..., Hub], monkeypatch: pytest.MonkeyPatch, tail: str
+) -> None:
+    hub = serve()
+    monkeypatch.setenv("HF_TOKEN", TOKEN + tail)
+    status, _, err = pull()
+    assert status == 2 and "check HF_TOKEN" in err and TOKEN not in err
+    assert not hub.requests
+
+
+def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "huggingface_hub.py").write_text("raise ModuleNotFoundError(\"No module named 'huggingface_hub'\")")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]]))
+    expected = 'xqe: downloading a model needs huggingface_hub; install it with: pip install "xqe[hub]"\n'
+    assert pull() == (2, "", expected)
+
+
+def test_other_commands_do_not_load_the_library() -> None:
+    program = "import sys, xqe.cli, xqe.models.download; sys.exit('huggingface_hub' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0

@@ -1,0 +1,470 @@
+"""xqe trace: what the pipe of commands does, with what was asked, answered, searched and found at each stage."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import re
+import shlex
+import signal
+import struct
+import subprocess
+import termios
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+from conftest import FIXTURES, command, jsonl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xqe import cli
+from xqe.commands import screens
+from xqe.models.engines.recorded import RecordingEngine
+from xqe.retrieval.feedback import Feedback, Method
+from xqe.retrieval.lexical import open_index
+from xqe.retrieval.weighting import Weighting
+from xqe.stages.expand import Expand, Strategy
+from xqe.stages.generation import Stage
+from xqe.stages.search import Settings
+from xqe.stages.tracing import Found, Step, traced
+from xqe.stages.translate import Translate
+from xqe.text.analysis import analyzer, is_added
+from xqe.text.languages import language
+
+ASKED = "what is the mercury symbol"
+RECORD: dict[str, Any] = {
+    "id": "chem",
+    "query": "chemical symbol of mercury",
+    "lang": "en",
+    "source": {"query": "symbole du mercure Hg", "lang": "fr"},
+    "passages": ["Mercury is a liquid metal; its symbol Hg comes from Greek.", "A planet near the sun."],
+    "steps": [{"step": "translate", "from": "fr", "to": "en", "model": "some"}],
+    "mine": [1],
+}
+
+
+@pytest.fixture(scope="module")
+def english(tmp_path_factory: pytest.TempPathFactory) -> str:
+    directory = str(tmp_path_factory.mktemp("trace") / "english")
+    assert cli.run(["index", directory, "--lang", "en", "-i", str(FIXTURES / "documents" / "en.jsonl")]) == 0
+    return directory
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    path = tmp_path / "records.jsonl"
+    path.write_text(jsonl(RECORD))
+    return str(path)
+
+
+def output(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> list[dict[str, Any]]:
+    capsys.readouterr()
+    assert cli.run(list(arguments)) == status
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def trace(capsys: pytest.CaptureFixture[str], directory: str, *arguments: str, status: int = 0) -> dict[str, Any]:
+    [record] = output(capsys, "trace", "--index", directory, *arguments, status=status)
+    return record
+
+
+# ---------------------------------------------------------------- the same as the pipe
+
+TRANSLATE = ("translate", "--to", "en")
+EXPAND = ("expand", "--strategy", "rar", "-n", "2")
+FAKE = ("--model", "fake")
+DRAWN = (*FAKE, "--temperature", "1", "--seed", "7")
+
+
+@pytest.mark.parametrize(
+    ("steps", "options"),
+    [
+        ((TRANSLATE, EXPAND), ("--order", "te")),
+        ((EXPAND, TRANSLATE), ("--order", "et")),
+        ((TRANSLATE,), ()),
+        ((EXPAND,), ()),
+    ],
+    ids=["te", "et", "t", "e"],
+)
+def test_the_record_is_that_of_the_pipe(
+    english: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    steps: tuple[tuple[str, ...], ...],
+    options: tuple[str, ...],
+) -> None:
+    searching = ("--source-weight", "0.5", "--feedback", "rm3", "--feedback-docs", "2", "--k1", "1.1", "-k", "3")
+    path = tmp_path / "queries.jsonl"
+    path.write_text(jsonl({"id": "q1", "query": ASKED, "lang": "fr", "mine": 1}))
+    given_options = [option for name, *rest in steps for option in rest]
+    traced_record = trace(capsys, english, "-i", str(path), *given_options, *options, *searching, *DRAWN)
+    for step in steps:
+        path.write_text(jsonl(*output(capsys, *step, "-i", str(path), *DRAWN)))
+    [record] = output(capsys, "search", english, "-i", str(path), *searching)
+    shown = traced_record.pop("trace")
+    assert [step["step"] for step in shown["steps"]] == [name for name, *_ in steps]
+    assert {**traced_record, "hits": [{"id": hit["id"], "score": hit["score"]} for hit in traced_record["hits"]]} == (
+        record
+    )
+
+
+def test_records_are_traced_one_by_one_without_generation(
+    english: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_text(jsonl(RECORD, {"id": "q2", "query": "rose"}))
+    first, second = output(capsys, "trace", "--index", english, "-i", str(path), "-k", "2")
+    assert first["mine"] == [1]
+    assert first["trace"]["steps"] == second["trace"]["steps"] == []
+    assert (first["passages"], len(first["hits"])) == (RECORD["passages"], 2)
+
+
+# ---------------------------------------------------------------- generation
+
+
+def test_prompts_outputs_and_texts(english: str, capsys: pytest.CaptureFixture[str]) -> None:
+    prompts = []
+    assert cli.run([*TRANSLATE, ASKED, "--from", "fr", *FAKE, "--show-prompt"]) == 0
+    prompts.append(capsys.readouterr().out.rstrip("\n"))
+    record = trace(capsys, english, ASKED, "--lang", "fr", "--to", "en", "-s", "cot", *FAKE)
+    assert cli.run(["expand", record["query"], "--lang", "en", "-s", "cot", *FAKE, "--show-prompt"]) == 0
+    prompts.append(capsys.readouterr().out.rstrip("\n"))
+    first, second = record["trace"]["steps"]
+    assert [step["texts"][0]["prompt"] for step in (first, second)] == prompts
+    assert [(step["texts"][0]["field"], step["texts"][0]["text"]) for step in (first, second)] == [
+        ("query", record["query"]),
+        ("passage", record["passages"][0]),
+    ]
+    assert first["texts"][0]["raw"] == record["query"]
+    assert (first["texts"][0]["finish"], first["texts"][0]["tokens"]) == ("stop", len(record["query"].split()))
+
+
+def test_e_then_t_shows_the_translation_of_the_query_and_of_every_passage(
+    english: str, source: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = trace(capsys, english, "-i", source, "--to", "de", *FAKE)
+    [step] = record["trace"]["steps"]
+    assert [text["field"] for text in step["texts"]] == ["query", "passage", "passage"]
+    assert [text["text"] for text in step["texts"]] == [record["query"], *record["passages"]]
+
+
+def test_what_comes_from_the_store_says_so(english: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = (ASKED, "--lang", "en", "-s", "rar", *FAKE, "--store", str(tmp_path / "store.sqlite"))
+    for reused in (False, True):
+        [step] = trace(capsys, english, *options)["trace"]["steps"]
+        assert [text["reused"] for text in step["texts"]] == [reused]
+
+
+def test_a_failed_step_is_the_last_and_the_search_is_made_with_what_there_is(
+    english: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    query = "chemical symbol fake:error"
+    record = trace(capsys, english, query, "--lang", "fr", "--to", "en", "-s", "rar", *FAKE, status=1)
+    [step] = record["trace"]["steps"]
+    assert step["error"] == "the fake engine was asked to fail"
+    assert "fake:error" in step["texts"][0]["prompt"]
+    assert record["error"] == {"step": "translate", "message": step["error"]}
+    assert (record["query"], record["hits"][0]["id"]) == (query, "chem1")
+
+
+def test_an_answer_that_is_empty_is_shown(english: str, capsys: pytest.CaptureFixture[str]) -> None:
+    record = trace(capsys, english, "mercury fake:empty", "--lang", "en", "-s", "rar", *FAKE, status=1)
+    [step] = record["trace"]["steps"]
+    assert (step["error"], step["texts"][0]["raw"]) == ("the model answered nothing", "")
+
+
+def test_nothing_to_translate_is_a_step_without_texts(english: str, capsys: pytest.CaptureFixture[str]) -> None:
+    record = trace(capsys, english, ASKED, "--lang", "en", "--to", "en", *FAKE)
+    assert [step["texts"] for step in record["trace"]["steps"]] == [[]]
+    assert "steps" not in record
+
+
+def test_a_real_model(english: str, tiny: Any) -> None:
+    engine = RecordingEngine(tiny)
+    stages: list[Stage] = [
+        Translate(engine, language("en"), max_tokens=4),
+        Expand(engine, Strategy.RAR.template, max_tokens=4),
+    ]
+    record = {"id": "q1", "query": "planète la plus proche du soleil", "lang": "fr"}
+    pieces = list(
+        traced(record, stages, engine, open_index(Path(english)), Settings(), numpy.empty(0, numpy.int64), "here")
+    )
+    steps = [piece for piece in pieces if isinstance(piece, Step)]
+    for step, written in zip(steps, (record["query"], steps[0].record["query"]), strict=True):
+        [text] = step.texts
+        assert text.prompt is not None
+        assert text.prompt.startswith("<bos>")
+        assert written in text.prompt
+        assert 0 < text.tokens <= 4
+        assert text.text == text.raw.strip()
+        assert step.seconds > 0
+    assert steps[1].texts[0].text == pieces[-1].record["passages"][0]
+
+
+# ---------------------------------------------------------------- terms
+
+
+WEIGHTS = st.one_of(st.none(), st.floats(0.125, 20, width=16))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    query_weight=WEIGHTS,
+    source_weight=st.sampled_from([0.0, 0.5]),
+    passage_terms=st.sampled_from([None, 3]),
+    feedback=st.sampled_from([None, Feedback(Method.RM3), Feedback(Method.ROCCHIO, 3, 5, 0.4)]),
+)
+def test_what_the_terms_have_from_where_sums_to_their_weights(
+    english: str,
+    query_weight: float | None,
+    source_weight: float,
+    passage_terms: int | None,
+    feedback: Feedback | None,
+) -> None:
+    index = open_index(Path(english))
+    weighting = Weighting(query_weight=query_weight, source_weight=source_weight, passage_terms=passage_terms)
+    how = Settings(weighting, k=5, feedback=feedback)
+    [_, found] = traced(RECORD, [], None, index, how, numpy.empty(0, numpy.int64), "here")
+    assert isinstance(found, Found)
+    for term in found.terms:
+        assert sum(term.parts.values()) == pytest.approx(term.weight)
+    assert found.terms == sorted(found.terms, key=lambda term: (-term.weight, -term.idf, term.term))
+    parts = {part: {t.term for t in found.terms if part in t.parts} for part in ("query", "passages", "source")}
+    terms_of = analyzer("en").terms
+    assert parts["query"] == set(terms_of(RECORD["query"]))
+    assert parts["source"] == (set(terms_of("symbole du mercure Hg")) if source_weight else set())
+    of_passages = {
+        term for term in terms_of(" ".join(RECORD["passages"])) if query_weight is not None or not is_added(term)
+    }
+    assert parts["passages"] == of_passages if passage_terms is None else len(parts["passages"]) == passage_terms
+    if query_weight is not None:  # mercury and symbol are once in the query and once in one of two passages
+        both = [term.parts for term in found.terms if {"query", "passages"} <= {*term.parts}]
+        assert [part["query"] / part["passages"] for part in both] == pytest.approx([2 * query_weight] * len(both))
+    assert any("feedback" in term.parts for term in found.terms) == (feedback is not None)
+    for hit in found.hits:
+        assert sum(term.score for term in hit.terms) == pytest.approx(hit.score, rel=1e-6)
+        assert [term.score for term in hit.terms] == sorted((term.score for term in hit.terms), reverse=True)
+
+
+def test_terms_say_in_how_many_documents_they_are(english: str, capsys: pytest.CaptureFixture[str]) -> None:
+    terms_of = analyzer("en").terms
+    record = trace(capsys, english, "mercury gazpacho")
+    lines = (FIXTURES / "documents" / "en.jsonl").read_text("utf-8").splitlines()
+    texts = [json.loads(line)["text"] for line in lines]
+    df = {term["term"]: term["df"] for term in record["trace"]["terms"]}
+    assert df == {term: sum(term in terms_of(text) for text in texts) for term in terms_of("mercury gazpacho")}
+    assert {term["term"]: term["word"] for term in record["trace"]["terms"]} == {
+        **dict.fromkeys(terms_of("mercury"), "mercury"),
+        **dict.fromkeys(terms_of("gazpacho"), "gazpacho"),
+    }
+    assert all(term["idf"] == 0 for term in record["trace"]["terms"] if not term["df"])
+
+
+# ---------------------------------------------------------------- relevant documents
+
+
+def test_ranks_at_each_stage_are_those_of_searches(
+    english: str, source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    feedback = ("--feedback", "rocchio")
+    names = ["chem1", "astro1", "astro2"]
+    options = [option for name in names for option in ("--relevant", name)]
+    record = trace(capsys, english, "-i", source, *options, *feedback)
+    searches = {
+        "source": output(capsys, "search", english, "symbole du mercure Hg"),
+        "query": output(capsys, "search", english, RECORD["query"]),
+        "searched": output(capsys, "search", english, "-i", source),
+        "feedback": output(capsys, "search", english, "-i", source, *feedback),
+    }
+    assert [document["document"] for document in record["trace"]["relevant"]] == names
+    for document in record["trace"]["relevant"]:
+        assert [standing["stage"] for standing in document["standings"]] == list(searches)
+        for standing in document["standings"]:
+            ranks = {hit["id"]: rank for rank, hit in enumerate(searches[standing["stage"]][0]["hits"], 1)}
+            scores = {hit["id"]: hit["score"] for hit in searches[standing["stage"]][0]["hits"]}
+            assert standing["rank"] == ranks.get(document["document"])
+            assert standing["score"] == pytest.approx(scores.get(document["document"], 0.0), rel=1e-6)
+            assert sum(term["score"] for term in standing["terms"]) == pytest.approx(standing["score"], rel=1e-6)
+    pool = tmp_path / "pool"
+    pool.write_text("chem1\nastro2\n")
+    pooled = trace(capsys, english, "-i", source, *options, "--pool", str(pool))
+    ranks = {hit["id"]: rank for rank, hit in enumerate(pooled["hits"], 1)}
+    for document in pooled["trace"]["relevant"]:
+        assert document["standings"][-1]["rank"] == ranks.get(document["document"])
+        assert document["in_pool"] == (document["document"] != "astro1")
+    assert pooled["trace"]["documents"] == 2
+
+
+def test_what_the_first_hit_has_more_is_the_difference_of_the_scores(
+    english: str, source: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = trace(capsys, english, "-i", source, "--relevant", "astro1", "--relevant", "chem1")
+    other, first = record["trace"]["relevant"]
+    assert first["behind"] is None
+    assert first["ahead"] == []
+    assert other["behind"] == record["hits"][0]["id"] == "chem1"
+    more = {term["term"]: term["score"] for term in other["ahead"]}
+    theirs = {term["term"]: term["score"] for term in record["hits"][0]["terms"]}
+    own = {term["term"]: term["score"] for term in other["standings"][-1]["terms"]}
+    difference = {term: theirs.get(term, 0.0) - own.get(term, 0.0) for term in {*theirs, *own}}
+    assert more == pytest.approx({term: value for term, value in difference.items() if value > 0})
+    assert set(other["standings"][-1]["missing"]) == {t["term"] for t in record["trace"]["terms"]} - set(own)
+
+
+def test_a_query_that_was_not_translated_or_expanded_has_one_stage(
+    english: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = trace(capsys, english, "mercury", "--relevant", "astro1")
+    assert [standing["stage"] for standing in record["trace"]["relevant"][0]["standings"]] == ["query"]
+
+
+# ---------------------------------------------------------------- what is odd
+
+
+@pytest.mark.parametrize(
+    ("arguments", "note"),
+    [
+        (("mercury", "--lang", "fr"), "the query is in French, the documents are in English"),
+        (("the of",), "nothing is left to search with"),
+        (("gazpacho",), "no document has any of the terms"),
+        (("mercury",), None),
+        (("mercury", "--lang", "EN-gb"), None),
+    ],
+)
+def test_notes(english: str, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], note: str | None) -> None:
+    notes = trace(capsys, english, *arguments)["trace"]["notes"]
+    assert notes == [] if note is None else notes[0].startswith(note)
+
+
+def test_without_texts_there_are_no_snippets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    documents = tmp_path / "documents.jsonl"
+    documents.write_text(jsonl({"id": "d1", "text": "mercury"}))
+    directory = str(tmp_path / "bare")
+    assert cli.run(["index", directory, "--lang", "en", "-i", str(documents), "--no-texts"]) == 0
+    record = trace(capsys, directory, "mercury")
+    assert record["hits"][0]["snippet"] is None
+    assert record["trace"]["notes"] == ["the index was built without texts, so there are no snippets"]
+    assert cli.run(["trace", "--index", directory, "mercury", "--format", "text"]) == 0
+    assert "without texts" in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--relevant nobody", 'holds no document "nobody"; an id is written as in the documents'),
+        ("--to en", 'QUERY: missing "lang"; add it, or name the language of all with --lang'),
+        ("--to xx --lang fr", '--to: unknown language "xx"'),
+        ("--samples 2", "--samples has no effect, since nothing is expanded; add --strategy NAME"),
+        ("--to en --lang fr --shots 2", "--shots has no effect, since nothing is expanded"),
+        ("--to en --lang fr --order te", "--order has no effect, since nothing is put in order"),
+        ("--model tiny", "--model has no effect, since nothing is generated; add --to LANG or --strategy NAME"),
+        ("--max-tokens 5", "--max-tokens has no effect, since nothing is generated"),
+        ("--feedback-weight 0.5", "--feedback-weight without --feedback"),
+        ("--use doc", 'QUERY: no "passages" to search with'),
+        ("--index nowhere", "nowhere"),
+    ],
+)
+def test_errors_are_one_line_with_status_2(
+    english: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, options: str, message: str
+) -> None:
+    monkeypatch.setenv("XQE_MODEL", str(Path(english) / "no-model.gguf"))  # so that loading one would be seen
+    capsys.readouterr()
+    assert cli.run(["trace", ASKED, "--index", english, *shlex.split(options)]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert message in shown.err
+    assert shown.err.count("\n") == 1
+
+
+def test_ctrl_c_ends_it_with_status_130(english: str, tmp_path: Path) -> None:
+    path = tmp_path / "queries.jsonl"
+    slow = [{"id": f"q{number}", "query": "fake:slow", "lang": "en"} for number in range(40)]
+    path.write_text(jsonl({"id": "q", "query": "mercury", "lang": "en"}, *slow))
+    process = subprocess.Popen(
+        command("trace", "--index", english, "-i", str(path), "--strategy", "rar", *FAKE),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["id"] == "q"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == b""
+    assert len(out.splitlines()) < 40
+
+
+# ---------------------------------------------------------------- the screen
+
+
+def width(line: str) -> int:
+    return sum(1 + (unicodedata.east_asian_width(character) in "WF") for character in line)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_the_screen_keeps_to_its_width(
+    english: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setattr(screens, "_UNFOLDED", columns)
+    path = tmp_path / "records.jsonl"
+    record = {**RECORD, "query": "mercury [bold] \x1b[31m水銀の元素記号は何ですか" + "長" * 50, "lang": "ja"}
+    path.write_text(jsonl(record))
+    options = ("--to", "en", *FAKE, "--relevant", "chem1", "--relevant", "earth1", "--feedback", "rm3")
+    capsys.readouterr()
+    assert cli.run(["trace", "--index", english, "-i", str(path), *options, "--format", "text", "-k", "3"]) == 0
+    shown = capsys.readouterr().out
+    assert max(map(width, shown.splitlines())) <= columns
+    assert "\x1b" not in shown
+    assert "[bold]" in shown
+    headings = [line.split()[0] for line in shown.splitlines() if line and not line.startswith((" ", "prompt"))]
+    order = ["query", "translate", "search", "hits", "relevant", "relevant"]
+    assert [heading for heading in headings if heading in order] == ["query", "translate", "query", *order[2:]]
+
+
+def test_long_prompts_are_shortened_unless_told(english: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = " ".join(f"word{number}" for number in range(400))
+    options = ("trace", "--index", english, words, "--lang", "en", "-s", "rar", *FAKE, "--format", "text")
+    shown = []
+    for full in ((), ("--full",)):
+        capsys.readouterr()
+        assert cli.run([*options, *full]) == 0
+        text = capsys.readouterr().out
+        shown.append(text[text.index("prompt") : text.index("\npassage ")])
+    assert "word200" not in shown[0]
+    left_out = re.search(r"… ([0-9,]+) characters", shown[0])
+    assert left_out is not None
+    assert int(left_out[1].replace(",", "")) == pytest.approx(len(shown[1]) - len(shown[0]), abs=60)
+    assert "word200" in shown[1]
+
+
+def test_a_terminal_is_shown_text_in_its_width_with_matches_in_bold(english: str) -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 72, 0, 0))
+    kept = {key: value for key, value in os.environ.items() if key not in {"NO_COLOR", "FORCE_COLOR", "COLUMNS"}}
+    subprocess.run(
+        command("trace", "--index", english, "mercury", "-k", "2", "--relevant", "astro1"),
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        env={**kept, "TERM": "xterm-256color"},
+        check=True,
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while block := os.read(ours, 1 << 16):
+            shown += block
+    except OSError:  # Linux ends the reading of a closed terminal so
+        pass
+    os.close(ours)
+    text = shown.decode()
+    assert "\x1b[1mMercury\x1b[0m is the smallest planet" in text
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    assert max(len(line) for line in plain.splitlines()) <= 72
