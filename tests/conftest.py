@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -93,6 +94,21 @@ def _bytes(stdin: str | bytes) -> bytes:
 def _text(output: str) -> str:
     """What must be UTF-8, as it is checked to be."""
     return output.encode("utf-8", "surrogateescape").decode("utf-8")
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    """A command that runs beside the test, with a pipe at each of its streams."""
+    return subprocess.Popen(
+        command(*arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def summary(done: subprocess.CompletedProcess[str] | str) -> str:
+    """The one line of stderr that sums a run up, without its speed, which has to be there."""
+    (line,) = (done if isinstance(done, str) else done.stderr).splitlines()
+    found = re.fullmatch(r"xqe: (.+), \d+ tokens/s", line)
+    assert found is not None, line
+    return found[1]
 
 
 def jsonl(*records: Any) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run, jsonl, records
+from conftest import Run, jsonl, records, start
 
 QUERIES: list[dict[str, Any]] = [
     {"id": "q7", "query": "nom du mercure", "lang": "fr", "user": 12},
@@ -224,8 +224,6 @@ def test_records_that_cannot_be_done_make_no_request(xqe: Run, tmp_path: Path) -
 
 
 def test_the_first_request_leaves_before_standard_input_closes() -> None:
-    from test_server import start
-
     with start("batch", "export", *TO, "--quiet") as process:
         assert process.stdin is not None and process.stdout is not None
         for number in range(3):

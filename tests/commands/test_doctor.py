@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, Run
+from gguf_files import gguf
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
-from test_gguf import gguf
 from typer.main import get_command
 
 import xqe as package

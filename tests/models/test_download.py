@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from conftest import command
-from test_gguf import gguf
+from gguf_files import gguf
 
 import xqe
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_gguf import gguf
+from gguf_files import gguf
 
 import xqe
 from xqe.cli import run

@@ -21,8 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from conftest import Run, command, jsonl, records
-from test_generation import summary
+from conftest import Run, command, jsonl, records, summary
 
 from xqe.models import registry
 from xqe.models import store as module

@@ -10,7 +10,7 @@ import pytest
 from conftest import Run, jsonl, records
 from hypothesis import given
 from hypothesis import strategies as st
-from test_prompts import PAPER_SYSTEM, PAPER_SYSTEM_FEWSHOT, PAPER_USER
+from paper_prompts import PAPER_SYSTEM, PAPER_SYSTEM_FEWSHOT, PAPER_USER
 
 from xqe import cli
 from xqe.errors import InputError, XqeError

@@ -6,23 +6,14 @@ import gzip
 import json
 import os
 import pty
-import re
 import signal
 import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Run, command, jsonl, records
+from conftest import Run, command, jsonl, records, summary
 
 QUERY = {"id": "q7", "query": "nom d'origine du mercure", "lang": "fr", "mine": {"deep": [1, 2.5, None, "é"]}}
-
-
-def summary(done: subprocess.CompletedProcess[str] | str) -> str:
-    """The one line of stderr that sums a run up, without its speed, which has to be there."""
-    (line,) = (done if isinstance(done, str) else done.stderr).splitlines()
-    found = re.fullmatch(r"xqe: (.+), \d+ tokens/s", line)
-    assert found is not None, line
-    return found[1]
 
 
 def test_translate_then_expand_makes_the_record_of_the_documentation(xqe: Run) -> None:

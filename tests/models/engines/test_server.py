@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run, command, jsonl, records
+from conftest import Run, command, jsonl, records, start
 
 from xqe.errors import ModelError
 from xqe.models.engines import openai
@@ -492,12 +492,6 @@ def test_records_that_fail_stay_in_their_place(xqe: Run, server: Server) -> None
     assert [i for i, record in enumerate(out) if "error" in record] == [1, 4]
     assert out[1]["error"] == {"step": "translate", "message": f"{server.url}: answers 400: too long"}
     assert done.returncode == 1
-
-
-def start(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command(*arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
 
 
 def test_a_slow_producer_gets_each_answer_before_its_next_question(server: Server) -> None:
