@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from xqe import cli
 from xqe.commands import screens
 from xqe.files.records import Document
-from xqe.retrieval.explanation import explained
+from xqe.retrieval.bm25 import BM25
 from xqe.retrieval.lexical import Parameters, build, open_index
+from xqe.retrieval.weighting import Query
 from xqe.text.analysis import analyzer
 
 RECORD = {
@@ -62,7 +63,8 @@ def test_an_explanation_sums_to_the_score_and_ranks_among_all(
         documents = [(f"t:{n}", Document(f"d{n}", " ".join(text))) for n, text in enumerate(texts)]
         build(Path(directory) / "index", "en", documents)
         index = open_index(Path(directory) / "index")
-        found = [explained(index, weights, number, Parameters(k1, b)) for number in range(len(texts))]
+        retriever, query = BM25(index, parameters=Parameters(k1, b)), Query(weights, 1.0, {"query": weights})
+        found = [retriever.explained(query, number) for number in range(len(texts))]
         hits = index.search(weights, len(texts), parameters=Parameters(k1, b))
     expected = {**dict.fromkeys(collection, 0.0), **bm25(collection, weights, k1, b)}
     assert {row["document"]: row["score"] for row in found} == pytest.approx(expected, rel=1e-6)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ from conftest import ROOT
 
 from xqe.files.documents import Placed
 from xqe.files.records import Document
-from xqe.retrieval.feedback import Feedback, Method, expanded
+from xqe.retrieval.bm25 import BM25
+from xqe.retrieval.feedback import Feedback, Method
 from xqe.retrieval.lexical import Index, Parameters, builder, open_index
+from xqe.retrieval.weighting import Query
 from xqe.text.counting import TermCounter
 from xqe.text.workers import Batch
 
@@ -39,6 +41,11 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
         documents = [(f"t:{n}", Document(name, text)) for n, (name, text) in enumerate(texts, 1)]
         builder.build(path, "en", documents, parameters=Parameters(1.2, 0.75))
     return open_index(path)
+
+
+def expanded(weights: Mapping[str, float], index: Index, feedback: Feedback) -> dict[str, float]:
+    """What feedback makes of a query's weights."""
+    return dict(BM25(index, feedback=feedback).fed(Query(weights, 1.0, {"query": weights}), None).weights)
 
 
 def assert_run(index: Index, weights: dict[str, float], run: list[list[Any]]) -> None:

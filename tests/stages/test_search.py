@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 
 from xqe.errors import InputError
 from xqe.files.records import Document, Record
+from xqe.retrieval.bm25 import BM25
 from xqe.retrieval.lexical import Index, build, open_index
-from xqe.stages.search import Settings, run_lines, search
+from xqe.stages.search import run_lines, search
 
 DOCUMENTS = {
     "d1": "The planet Mercury is nearest to the sun",
@@ -146,7 +147,7 @@ def test_an_answer_does_not_wait_for_the_next_query(directory: Path) -> None:
 
 def test_order_is_kept_with_many_threads(index: Index) -> None:
     records = [{"id": str(number), "query": "metal harbour"} for number in range(300)]
-    one, many = (list(search(iter(records), index, Settings(), threads, lambda: "")) for threads in (1, 8))
+    one, many = (list(search(iter(records), BM25(index), threads, lambda: "")) for threads in (1, 8))
     assert [record["id"] for record in many] == [record["id"] for record in records]
     assert one == many
 
@@ -156,7 +157,7 @@ def test_an_error_while_reading_comes_after_the_records_before_it(index: Index) 
         yield {"id": "q1", "query": "metal"}
         raise InputError("queries.jsonl:2: broken JSON")
 
-    answers = search(records(), index, Settings(), 2, lambda: "")
+    answers = search(records(), BM25(index), 2, lambda: "")
     assert next(answers)["id"] == "q1"
     with pytest.raises(InputError, match="broken"):
         next(answers)

@@ -16,7 +16,6 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
-import numpy
 import pytest
 from conftest import FIXTURES, command, jsonl
 from hypothesis import given, settings
@@ -25,12 +24,12 @@ from hypothesis import strategies as st
 from xqe import cli
 from xqe.commands import screens
 from xqe.models.engines.recorded import RecordingEngine
+from xqe.retrieval.bm25 import BM25
 from xqe.retrieval.feedback import Feedback, Method
 from xqe.retrieval.lexical import open_index
 from xqe.retrieval.weighting import Weighting
 from xqe.stages.expand import Expand, Strategy
 from xqe.stages.generation import Stage
-from xqe.stages.search import Settings
 from xqe.stages.tracing import Found, Step, traced
 from xqe.stages.translate import Translate
 from xqe.text.analysis import analyzer, is_added
@@ -191,9 +190,7 @@ def test_a_real_model(english: str, tiny: Any) -> None:
         Expand(engine, Strategy.RAR.template, max_tokens=4),
     ]
     record = {"id": "q1", "query": "planète la plus proche du soleil", "lang": "fr"}
-    pieces = list(
-        traced(record, stages, engine, open_index(Path(english)), Settings(), numpy.empty(0, numpy.int64), "here")
-    )
+    pieces = list(traced(record, stages, engine, BM25(open_index(Path(english))), [], "here"))
     steps = [piece for piece in pieces if isinstance(piece, Step)]
     for step, written in zip(steps, (record["query"], steps[0].record["query"]), strict=True):
         [text] = step.texts
@@ -228,8 +225,7 @@ def test_what_the_terms_have_from_where_sums_to_their_weights(
 ) -> None:
     index = open_index(Path(english))
     weighting = Weighting(query_weight=query_weight, source_weight=source_weight, passage_terms=passage_terms)
-    how = Settings(weighting, k=5, feedback=feedback)
-    [_, found] = traced(RECORD, [], None, index, how, numpy.empty(0, numpy.int64), "here")
+    [_, found] = traced(RECORD, [], None, BM25(index, weighting, feedback=feedback), [], "here", k=5)
     assert isinstance(found, Found)
     for term in found.terms:
         assert sum(term.parts.values()) == pytest.approx(term.weight)

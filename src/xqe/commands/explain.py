@@ -10,7 +10,7 @@ import typer
 
 from xqe.commands import options
 from xqe.commands.screens import on_screen
-from xqe.commands.searching import check_searching, numbers_of, settings_for
+from xqe.commands.searching import check_searching, numbers_of, open_retriever
 from xqe.commands.streams import Queries
 from xqe.files import jsonl
 
@@ -40,24 +40,13 @@ def explain(
     """
     check_searching(searching)
     queries = Queries(query, files)
-    from xqe.retrieval.explanation import explained
-    from xqe.retrieval.lexical import open_index
-    from xqe.retrieval.weighting import weighted_query
-    from xqe.stages.search import searched
-
-    index = open_index(directory)
-    numbers = numbers_of(documents, index, directory).tolist()
-    settings = settings_for(searching, index)
+    retriever = open_retriever(searching, directory)
+    numbers = numbers_of(documents, retriever.documents, directory)
     shown = on_screen(form)
     for record in queries:
-        weights = weighted_query(record, index, settings.weighting, queries.place).weights
-        weights = searched(record, weights, index, settings)[0]
+        searched = retriever.fed(retriever.query(record, queries.place), pool=None)
         for number in numbers:
-            row = {
-                "id": record["id"],
-                "query": record["query"],
-                **explained(index, weights, number, settings.parameters),
-            }
+            row = {"id": record["id"], "query": record["query"], **retriever.explained(searched, number)}
             if shown:
                 jsonl.write(f"{_text(row)}\n")
             else:

@@ -9,7 +9,7 @@ import typer
 
 from xqe.commands import options
 from xqe.commands.runs import RunFormat, write_run
-from xqe.commands.searching import check_searching, settings_for
+from xqe.commands.searching import check_searching, open_retriever, pools_of
 from xqe.commands.streams import Queries, emit, report_failures
 from xqe.errors import XqeError
 from xqe.machine import available_cores
@@ -37,15 +37,14 @@ def search(
         raise XqeError(f'--tag "{tag}" is empty or contains white space', "a TREC run separates fields by white space")
     check_searching(searching)
     queries = Queries(query, files)
-    from xqe.retrieval.lexical import open_index
-
-    index = open_index(directory)
-    settings = settings_for(searching, index)
-    found = search_records(queries, index, settings, threads or available_cores(), lambda: queries.place)
+    retriever = open_retriever(searching, directory)
+    pools = pools_of(searching, retriever.documents)
+    threads = threads or available_cores()
+    found = search_records(queries, retriever, threads, lambda: queries.place, searching.k, pools)
     if form is RunFormat.TREC:
         count, failures = write_run(progress(found, queries.total, "search"), tag)
     else:
         count, failures = emit(found, "search", queries.total)
-    if settings.pools is not None and settings.pools.lacking:
-        say(f"{len(settings.pools.lacking)} of {count} queries have no pool in {searching.pool}, and so no hits")
+    if pools is not None and pools.lacking:
+        say(f"{len(pools.lacking)} of {count} queries have no pool in {searching.pool}, and so no hits")
     report_failures(count, failures)

@@ -1,4 +1,4 @@
-"""From options to how an index is searched, the same for every command that searches."""
+"""From options to what searches an index, the same for every command that searches."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from xqe.commands.options import Searching
 from xqe.errors import XqeError
 from xqe.files import jsonl
-from xqe.retrieval.feedback import Feedback, Method
-from xqe.retrieval.weighting import Weighting
-from xqe.stages.search import Settings
+from xqe.retrieval.feedback import Method
 
 if TYPE_CHECKING:
-    from xqe.retrieval.lexical import Index, Numbers
+    from xqe.retrieval.bm25 import BM25
+    from xqe.retrieval.lexical import Documents
+    from xqe.retrieval.pools import Pools
 
 
 def check_searching(options: Searching) -> None:
@@ -30,25 +30,36 @@ def check_searching(options: Searching) -> None:
         )
 
 
-def numbers_of(ids: Sequence[str], index: Index, directory: Path) -> Numbers:
+def open_retriever(options: Searching, directory: Path) -> BM25:
+    """Open the index in a folder, to be searched as the options say."""
+    from xqe.retrieval.bm25 import BM25
+    from xqe.retrieval.feedback import Feedback
+    from xqe.retrieval.lexical import open_index
+    from xqe.retrieval.weighting import Weighting
+
+    index = open_index(directory)
+    feedback = None
+    if options.feedback is not None:
+        feedback = Feedback(options.feedback, options.feedback_docs, options.feedback_terms, options.feedback_weight)
+    return BM25(
+        index,
+        Weighting(options.use, options.query_weight, options.source_weight, options.passage_terms),
+        index.manifest.parameters.changed(options.k1, options.b),
+        feedback,
+    )
+
+
+def pools_of(options: Searching, documents: Documents) -> Pools | None:
+    """The pools of --pool, None for none."""
+    from xqe.retrieval.pools import read_pools
+
+    return read_pools(options.pool, documents) if options.pool is not None else None
+
+
+def numbers_of(ids: Sequence[str], documents: Documents, directory: Path) -> list[int]:
     """The numbers of documents that a command was given. Raises XqeError for one that the index does not hold."""
-    numbers = index.numbers(ids)
-    for name, number in zip(ids, numbers.tolist(), strict=True):
+    numbers: list[int] = documents.numbers(ids).tolist()
+    for name, number in zip(ids, numbers, strict=True):
         if number < 0:
             raise XqeError(f'{directory}: holds no document "{name}"', "an id is written as in the documents")
     return numbers
-
-
-def settings_for(options: Searching, index: Index) -> Settings:
-    """How `index` is searched; reads the pool."""
-    from xqe.retrieval.pools import read_pools
-
-    return Settings(
-        weighting=Weighting(options.use, options.query_weight, options.source_weight, options.passage_terms),
-        k=options.k,
-        parameters=index.manifest.parameters.changed(options.k1, options.b),
-        feedback=Feedback(options.feedback, options.feedback_docs, options.feedback_terms, options.feedback_weight)
-        if options.feedback is not None
-        else None,
-        pools=read_pools(options.pool, index) if options.pool is not None else None,
-    )

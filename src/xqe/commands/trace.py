@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +14,7 @@ import typer
 from xqe.commands import expand, options, translate
 from xqe.commands.generating import keeping, open_engine, open_store
 from xqe.commands.screens import on_screen
-from xqe.commands.searching import check_searching, numbers_of, settings_for
+from xqe.commands.searching import check_searching, numbers_of, open_retriever, pools_of
 from xqe.commands.streams import Queries, first_of, report_failures
 from xqe.errors import XqeError
 from xqe.files import jsonl
@@ -103,12 +103,11 @@ def trace(
         expansion_step = expand.stage_of(chosen, expansion, generation, most, to if is_direct else None)
         makes.insert(len(makes) if order is Order.TE else 0, expansion_step)
     queries = Queries(query, files, "--lang" if makes or lang is not None else "", lang)
-    from xqe.retrieval.lexical import open_index
     from xqe.stages.tracing import as_record, traced
 
-    index = open_index(directory)
-    known = numbers_of(relevant or [], index, directory)
-    settings = settings_for(replace(searching, k=k), index)
+    retriever = open_retriever(searching, directory)
+    known = numbers_of(relevant or [], retriever.documents, directory)
+    pools = pools_of(searching, retriever.documents)
     arrived = first_of(queries)
     if arrived is None:
         return
@@ -118,7 +117,7 @@ def trace(
         stages = [make(engine) for make in makes if engine is not None]
         for record in arrived:
             pieces: list[Piece] = []
-            for piece in traced(record, stages, engine, index, settings, known, queries.place):
+            for piece in traced(record, stages, engine, retriever, known, queries.place, k, pools):
                 pieces.append(piece)
                 if shown:
                     _show(piece, full)

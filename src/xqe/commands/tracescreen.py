@@ -13,22 +13,8 @@ from xqe.commands.screens import legible, rendered, table
 from xqe.commands.sections import ERROR, GOOD, MATCH, NOTE, QUIET, Row, counted, named, plain, section
 from xqe.errors import XqeError
 from xqe.files.records import Record
-from xqe.stages.tracing import (
-    FEEDBACK,
-    QUERY,
-    SEARCHED,
-    SOURCE,
-    Found,
-    Given,
-    Piece,
-    Relevant,
-    Scored,
-    Standing,
-    Step,
-    Term,
-    Text,
-    TracedHit,
-)
+from xqe.retrieval.retriever import FEEDBACK, QUERY, SEARCHED, SOURCE, Scored, Term
+from xqe.stages.tracing import Found, Given, Piece, Relevant, Standing, Step, Text, TracedHit
 from xqe.text.languages import language
 from xqe.text.snippets import Snippet
 

@@ -22,10 +22,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from xqe.retrieval.retriever import FEEDBACK
+from xqe.retrieval.weighting import Query
 from xqe.text.analysis import is_added
 
 if TYPE_CHECKING:
-    from xqe.retrieval.lexical import Index, Numbers, Parameters
+    from xqe.retrieval.lexical import Index
 
 Weights = Mapping[str, float]
 
@@ -56,28 +58,22 @@ class Feedback:
         return _METHODS[self.method][1] if self.weight is None else self.weight
 
 
-def expanded(
-    weights: Weights,
-    index: Index,
-    feedback: Feedback,
-    pool: Numbers | None = None,
-    parameters: Parameters | None = None,
-) -> dict[str, float]:
-    """Return the terms of a query with those of its first hits. A query that finds nothing stays as it is."""
-    numbers, scores = index.best(weights, feedback.documents, pool, parameters)
-    if not len(numbers):
-        return dict(weights)
-    vectors = [index.term_counts(number) for number in numbers.tolist()]
+def fed(query: Query, hits: Sequence[int], scores: Sequence[float], index: Index, feedback: Feedback) -> Query:
+    """Return a query with the terms of its first hits, `hits` by number with their `scores`; without hits, as it is."""
+    if not hits:
+        return query
+    vectors = [index.term_counts(number) for number in hits]
     allowed = _allowed({term for vector in vectors for term in vector}, index, feedback.method is Method.RM3)
     kept = [{term: float(count) for term, count in vector.items() if term in allowed} for vector in vectors]
     model, _ = _METHODS[feedback.method]
-    return model(weights, kept, scores.tolist(), feedback.terms, feedback.applied_weight)
-
-
-def left(weights: Weights, feedback: Feedback) -> dict[str, float]:
-    """What a query has of its own in what `expanded` makes of it."""
-    model, _ = _METHODS[feedback.method]
-    return model(weights, [], [], feedback.terms, feedback.applied_weight)
+    weights = model(query.weights, kept, scores, feedback.terms, feedback.applied_weight)
+    own = model(query.weights, [], [], feedback.terms, feedback.applied_weight)
+    parts = {
+        part: {term: own.get(term, 0.0) * weight / query.weights[term] for term, weight in its.items() if weight > 0}
+        for part, its in query.parts.items()
+    }
+    added = {term: more for term, weight in weights.items() if (more := weight - own.get(term, 0.0)) > 0}
+    return Query(weights, query.query_weight, {**parts, FEEDBACK: added})
 
 
 def rm3(

@@ -23,7 +23,7 @@ from xqe.files import jsonl, trec
 from xqe.messages import say
 
 if TYPE_CHECKING:
-    from xqe.retrieval.lexical import Index, Numbers
+    from xqe.retrieval.lexical import Documents, Numbers
 
 _PLACES: dict[int, tuple[int | None, int]] = {1: (None, 0), 2: (0, 1), 3: (0, 1), 4: (0, 2), 6: (0, 2)}
 """Of the query and the document in a line of so many columns."""
@@ -47,20 +47,20 @@ class Pools:
         return self._own.get(query, self._own[""])
 
 
-def read_pools(path: str, index: Index) -> Pools:
+def read_pools(path: str, documents: Documents) -> Pools:
     """Read a file of pools. Documents that the index does not hold are counted in one line on standard error.
 
     Raises InputError for a malformed line, and XqeError if the index holds none of the documents.
     """
     members: dict[str, list[str]] = {}
-    for query, documents in _members(path):
-        members.setdefault(query, []).extend(documents)
+    for query, ids in _members(path):
+        members.setdefault(query, []).extend(ids)
     name = trec.file_name(path)
-    pools: dict[str, Numbers] = {"": index.pool([])[0]}
+    pools: dict[str, Numbers] = {"": documents.pool([])[0]}
     total = missing = 0
-    for query, documents in members.items():
-        pools[query], absent = index.pool(documents)
-        total += len(documents)
+    for query, ids in members.items():
+        pools[query], absent = documents.pool(ids)
+        total += len(ids)
         missing += absent
     if total == missing:
         raise XqeError(

@@ -65,7 +65,8 @@ class Weighting:
 class Query:
     """The weight of each term that a record is searched with, and the query weight that was applied.
 
-    parts: what of it comes from the "query", the "passages" and the "source"; for each term they sum to its weight.
+    parts: what of it comes from the "query", the "passages" and the "source", and from "feedback" once that is added;
+    for each term they sum to its weight.
     """
 
     weights: Mapping[str, float]

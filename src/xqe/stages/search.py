@@ -1,105 +1,72 @@
-"""Searching: each record gains the hits for what it is searched with; and how hits are written as a run."""
+"""Searching: each record gains the hits that a retriever finds for it; and how hits are written as a run."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from xqe.files.records import Record
-from xqe.retrieval.feedback import Feedback, expanded
 from xqe.retrieval.pools import Pools
-from xqe.retrieval.weighting import Query, Weighting, weighted_query
 
 if TYPE_CHECKING:
-    from xqe.retrieval.lexical import Index, Numbers, Parameters
+    from xqe.retrieval.retriever import Retriever
 
+Q = TypeVar("Q")
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How records are searched. k: most hits for a record. parameters: None is the index's own."""
-
-    weighting: Weighting = field(default_factory=Weighting)
-    k: int = 1000
-    parameters: Parameters | None = None
-    feedback: Feedback | None = None
-    pools: Pools | None = None
-
-    def described(self, index: Index, query: Query) -> dict[str, Any]:
-        """What "index" of a record says of its search."""
-        parameters = self.parameters or index.manifest.parameters
-        said: dict[str, Any] = {
-            "name": index.name,
-            "lang": index.manifest.language,
-            "use": str(self.weighting.use),
-            "query_weight": query.query_weight,
-            "source_weight": self.weighting.source_weight,
-            "k": self.k,
-            "k1": parameters.k1,
-            "b": parameters.b,
-        }
-        if self.weighting.passage_terms is not None:
-            said["passage_terms"] = self.weighting.passage_terms
-        if self.feedback is not None:
-            said["feedback"] = {
-                "method": str(self.feedback.method),
-                "documents": self.feedback.documents,
-                "terms": self.feedback.terms,
-                "weight": self.feedback.applied_weight,
-            }
-        if self.pools is not None:
-            said["pool"] = True
-        return said
+DEPTH = 1000
+"""Most hits for a record, unless told."""
 
 
 def search(
-    records: Iterable[Record], index: Index, settings: Settings, threads: int, place: Callable[[], str]
+    records: Iterable[Record],
+    retriever: Retriever[Q],
+    threads: int,
+    place: Callable[[], str],
+    k: int = DEPTH,
+    pools: Pools | None = None,
 ) -> Iterator[Record]:
     """Yield each record with "index" and "hits", in order, each as soon as it and those before it are done.
 
-    `place` says where the record that was read last came from. Texts are analysed as records arrive, and `threads`
-    searches run at a time, outside the interpreter's lock.
+    `place` says where the record that was read last came from. k: most hits for a record. Queries are made as records
+    arrive, and `threads` searches run at a time, outside the interpreter's lock.
     """
 
-    def query_of(record: Record) -> Query:
-        return weighted_query(record, index, settings.weighting, place())
+    def query_of(record: Record) -> Q:
+        return retriever.query(record, place())
 
-    def found(record: Record, query: Query) -> Record:
-        numbers, scores = index.best(*searched(record, query.weights, index, settings))
-        return answered(record, query, zip(index.ids(numbers), scores.tolist(), strict=True), index, settings)
+    def found(record: Record, query: Q) -> Record:
+        pool = pools.of(record["id"]) if pools is not None else None
+        numbers, scores = retriever.best(retriever.fed(query, pool), k, pool)
+        hits = zip(retriever.documents.ids(numbers), scores.tolist(), strict=True)
+        return answered(record, retriever, query, hits, k, pools)
 
     yield from _in_order(records, query_of, found, threads)
 
 
 def answered(
-    record: Record, query: Query, hits: Iterable[tuple[str, float]], index: Index, settings: Settings
+    record: Record,
+    retriever: Retriever[Q],
+    query: Q,
+    hits: Iterable[tuple[str, float]],
+    k: int,
+    pools: Pools | None,
 ) -> Record:
     """A record with "index" and "hits": ids and scores, best first."""
     return {
         **record,
-        "index": settings.described(index, query),
+        "index": {**retriever.described(query, k), **({"pool": True} if pools is not None else {})},
         "hits": [{"id": name, "score": score} for name, score in hits],
     }
 
 
-def searched(
-    record: Record, weights: Mapping[str, float], index: Index, settings: Settings
-) -> tuple[Mapping[str, float], int, Numbers | None, Parameters | None]:
-    """What `Index.search` is given for a record: weights with feedback, k, the record's pool, parameters."""
-    pool = settings.pools.of(record["id"]) if settings.pools is not None else None
-    if settings.feedback is not None:
-        weights = expanded(weights, index, settings.feedback, pool, settings.parameters)
-    return weights, settings.k, pool, settings.parameters
-
-
 def _in_order(
     records: Iterable[Record],
-    prepare: Callable[[Record], Query],
-    work: Callable[[Record, Query], Record],
+    prepare: Callable[[Record], Q],
+    work: Callable[[Record, Q], Record],
     threads: int,
 ) -> Iterator[Record]:
     """Read and prepare in one thread, work in `threads`, and yield in this one: an answer never waits for input."""

@@ -9,27 +9,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from xqe.errors import XqeError
 from xqe.files.records import Record, has_failed, passages_lang
 from xqe.models.engines.base import Completion, Request
 from xqe.models.engines.recorded import RecordingEngine
-from xqe.retrieval.feedback import left
-from xqe.retrieval.weighting import Query, Use, Weighting, weighted_query
+from xqe.retrieval.retriever import Retriever, Scored, Term
 from xqe.stages.generation import Stage, clean, run
-from xqe.stages.search import Settings, answered, searched
+from xqe.stages.search import DEPTH, answered
 from xqe.text.languages import language
-from xqe.text.snippets import Snippet, snippet
 
 if TYPE_CHECKING:
-    from xqe.retrieval.lexical import Index, Numbers
-    from xqe.retrieval.lexical.opened import Contribution
+    from xqe.retrieval.lexical import Numbers
+    from xqe.retrieval.pools import Pools
+    from xqe.text.snippets import Snippet
 
-SOURCE, QUERY, SEARCHED, FEEDBACK = "source", "query", "searched", "feedback"
-"""What a relevant document's rank is looked up for: the query as it first arrived, as it is now, with all that it is
-searched with, and with the terms of its first hits. Those that are no different from the one before are left out."""
+Q = TypeVar("Q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,31 +75,6 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
-    """A term that was searched.
-
-    word: the first word of the query, its source or passages that has this term, or one that has its stem; the term
-    itself if feedback found it. parts: what of its weight comes from where ("query", "passages", "source",
-    "feedback"); they sum to the weight. df: in how many documents it is. idf: 0 where that is none.
-    """
-
-    term: str
-    word: str
-    weight: float
-    df: int
-    idf: float
-    parts: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """What a term adds to a document's score."""
-
-    term: str
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
 class TracedHit:
     """A hit. snippet: None where the index keeps no texts. terms: all that occur, which sum to the score."""
 
@@ -115,10 +86,9 @@ class TracedHit:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a document does with one of `SOURCE`, `QUERY`, `SEARCHED`, `FEEDBACK`.
+    """How a document does with a query in one of its states (see `retriever`).
 
-    rank: among all documents that may be found, None if no term occurs in it. terms: those that occur. missing: those
-    that do not, the greatest weight x idf first.
+    rank: among all documents that may be found, None if it is not. score, terms, missing: see `Explanation`.
     """
 
     stage: str
@@ -161,15 +131,16 @@ def traced(
     record: Record,
     stages: Sequence[Stage],
     engine: RecordingEngine | None,
-    index: Index,
-    settings: Settings,
-    relevant: Numbers,
+    retriever: Retriever[Q],
+    relevant: Sequence[int],
     where: str,
+    k: int = DEPTH,
+    pools: Pools | None = None,
 ) -> Iterator[Piece]:
     """Run the stages on one record and search with what comes of it, telling each piece as it is there.
 
     engine: what the stages generate with; None where there are none. relevant: the numbers of documents to look up.
-    A stage that fails is the last one, and the search is made with the state before it.
+    k, pools: as for `search`. A stage that fails is the last one, and the search is made with the state before it.
     """
     yield Given(record)
     for stage in stages:
@@ -178,7 +149,7 @@ def traced(
         step = _step(stage, record, engine)
         yield step
         record = step.record
-    yield _found(record, index, settings, relevant, where)
+    yield _found(record, retriever, relevant, where, k, pools)
 
 
 def as_record(pieces: Sequence[Piece]) -> dict[str, Any]:
@@ -270,173 +241,58 @@ def _text(field: str, request: Request, completion: Completion, text: str, engin
 # ---------------------------------------------------------------- search
 
 
-def _found(record: Record, index: Index, settings: Settings, relevant: Numbers, where: str) -> Found:
-    query = weighted_query(record, index, settings.weighting, where)
-    weights, k, pool, parameters = searched(record, query.weights, index, settings)
-    numbers, scores = index.best(weights, k, pool, parameters)
-    ids = index.ids(numbers)
-    hits = [
-        _hit(name, number, score, weights, index, settings)
-        for name, number, score in zip(ids, numbers.tolist(), scores.tolist(), strict=True)
-    ]
-    record = answered(record, query, ((hit.id, hit.score) for hit in hits), index, settings)
-    words = _words(record, index)
-    terms = _terms(query, weights, index, settings, words)
-    looked_up = _Lookup(index, settings, pool, _stages(record, query, weights, index, where))
-    first = (hits[0].id, int(numbers[0])) if hits else None
+def _found(
+    record: Record, retriever: Retriever[Q], relevant: Sequence[int], where: str, k: int, pools: Pools | None
+) -> Found:
+    query = retriever.query(record, where)
+    pool = pools.of(record["id"]) if pools is not None else None
+    searched = retriever.fed(query, pool)
+    numbers, scores = retriever.best(searched, k, pool)
+    hits = [_hit(retriever, searched, *pair) for pair in zip(numbers.tolist(), scores.tolist(), strict=True)]
+    account = retriever.account(record, query, searched, where, pool, bool(hits))
+    first = int(numbers[0]) if hits else None
+    looked_up = _Lookup(retriever, pool, account.states, first)
     return Found(
-        record,
-        len(index) if pool is None else len(pool),
-        terms,
+        answered(record, retriever, query, ((hit.id, hit.score) for hit in hits), k, pools),
+        len(retriever.documents) if pool is None else len(pool),
+        account.terms,
         hits,
-        [looked_up.relevant(number, first) for number in relevant.tolist()],
-        list(_notes(record, index, terms, pool, bool(hits))),
-        words,
+        list(map(looked_up.relevant, relevant)),
+        account.notes,
+        account.words,
     )
 
 
-def _hit(
-    name: str, number: int, score: float, weights: Mapping[str, float], index: Index, settings: Settings
-) -> TracedHit:
-    terms = _scored(index.explain(weights, number, settings.parameters))
-    text = index.text(number)
-    shown = None
-    if text is not None:
-        shown = snippet(text, {term.term: term.score for term in terms}, index.analyzer.terms)
-    return TracedHit(name, score, shown, terms)
-
-
-def _scored(contributions: Sequence[Contribution]) -> list[Scored]:
-    return [Scored(part.term, part.score) for part in contributions if part.tf]
-
-
-_PARTS = ("query", "passages", "source")
-
-
-def _words(record: Record, index: Index) -> dict[str, str]:
-    """For each term the word that it stands for: a word has several terms, and words of one stem are one.
-
-    A term that several words have stands for the first of them; those whose stem no document has come last.
-    """
-    texts = [record["query"], _source(record), *record.get("passages", [])]
-    analysed = [word for text in texts for word in index.analyzer.explain(text) if word.terms]
-    found = index.document_frequencies([word.stem for word in analysed])
-    word_of_stem: dict[str, str] = {}
-    words: dict[str, str] = {}
-    for word, _ in sorted(zip(analysed, found, strict=True), key=lambda pair: pair[1] == 0):
-        first = word_of_stem.setdefault(word.stem, word.word)
-        for term in word.terms:
-            words.setdefault(term, first)
-    return words
-
-
-def _source(record: Record) -> str:
-    """The query as it first arrived."""
-    source = record.get("source", {}).get("query", record["query"])
-    return source if isinstance(source, str) else str(record["query"])
-
-
-def _terms(
-    query: Query, weights: Mapping[str, float], index: Index, settings: Settings, words: Mapping[str, str]
-) -> list[Term]:
-    """The terms of positive weight, the heaviest first, and of equal ones the rarest."""
-    own = query.weights
-    if settings.feedback is not None and weights != query.weights:
-        own = left(query.weights, settings.feedback)
-    names = [term for term, weight in weights.items() if weight > 0]
-    terms = []
-    for name, df, idf in zip(names, index.document_frequencies(names), index.idfs(names), strict=True):
-        kept = own.get(name, 0.0)
-        parts = {
-            part: kept * query.parts[part][name] / query.weights[name]
-            for part in _PARTS
-            if query.parts[part].get(name, 0.0) > 0
-        }
-        if (added := weights[name] - kept) > 0:
-            parts[FEEDBACK] = added
-        terms.append(Term(name, words.get(name, name), weights[name], df, idf, parts))
-    return sorted(terms, key=lambda term: (-term.weight, -term.idf, term.term))
-
-
-def _stages(
-    record: Record, query: Query, weights: Mapping[str, float], index: Index, where: str
-) -> list[tuple[str, Mapping[str, float]]]:
-    """What ranks are looked up for, without what is no different from the one before."""
-    alone = Weighting(use=Use.QUERY)
-    stages = [
-        (QUERY, weighted_query(record, index, alone, where).weights),
-        (SEARCHED, query.weights),
-        (FEEDBACK, weights),
-    ]
-    source = _source(record)
-    if source != record["query"]:
-        stages.insert(0, (SOURCE, weighted_query({**record, "query": source}, index, alone, where).weights))
-    return stages[:1] + [after for before, after in pairwise(stages) if after[1] != before[1]]
+def _hit(retriever: Retriever[Q], query: Q, number: int, score: float) -> TracedHit:
+    why = retriever.explain(query, number)
+    return TracedHit(retriever.documents.id(number), score, retriever.snippet(number, why), why.terms)
 
 
 @dataclass(frozen=True, slots=True)
-class _Lookup:
-    """Looks documents up for what was searched at each of the stages."""
+class _Lookup(Generic[Q]):
+    """Looks documents up for a query in each of its states. first: the first hit."""
 
-    index: Index
-    settings: Settings
+    retriever: Retriever[Q]
     pool: Numbers | None
-    stages: list[tuple[str, Mapping[str, float]]]
+    states: list[tuple[str, Q]]
+    first: int | None
 
-    def relevant(self, number: int, first: tuple[str, int] | None) -> Relevant:
-        """first: the id and number of the first hit."""
-        standings = [self._standing(stage, weights, number) for stage, weights in self.stages]
-        in_pool = self.pool is None or number in self.pool
+    def relevant(self, number: int) -> Relevant:
+        standings = [self._standing(*state, number) for state in self.states]
         behind, ahead = None, []
-        if first is not None and first[1] != number:
-            behind, ahead = first[0], self._ahead(standings[-1], first[1])
-        return Relevant(self.index.id(number), in_pool, standings, behind, ahead)
+        if self.first is not None and self.first != number:
+            behind, ahead = self.retriever.documents.id(self.first), self._ahead(standings[-1], self.first)
+        in_pool = self.pool is None or number in self.pool
+        return Relevant(self.retriever.documents.id(number), in_pool, standings, behind, ahead)
 
-    def _standing(self, stage: str, weights: Mapping[str, float], number: int) -> Standing:
-        import numpy
-
-        parts = self.index.explain(weights, number, self.settings.parameters)
-        return Standing(
-            stage,
-            self._rank(weights, number),
-            float(numpy.float32(sum(part.score for part in parts))),
-            _scored(parts),
-            [part.term for part in parts if not part.tf],
-        )
-
-    def _rank(self, weights: Mapping[str, float], number: int) -> int | None:
-        if self.pool is None:
-            return self.index.rank(weights, number, self.settings.parameters)
-        numbers, _ = self.index.best(weights, len(self.pool), self.pool, self.settings.parameters)
-        return next((rank for rank, found in enumerate(numbers.tolist(), 1) if found == number), None)
+    def _standing(self, state: str, query: Q, number: int) -> Standing:
+        why = self.retriever.explain(query, number)
+        rank = self.retriever.rank(query, number, self.pool)
+        return Standing(state, rank, why.score, why.terms, why.missing)
 
     def _ahead(self, standing: Standing, first: int) -> list[Scored]:
         """What the terms of the first hit add more than they do to this document, the most first."""
         own = {term.term: term.score for term in standing.terms}
-        theirs = _scored(self.index.explain(self.stages[-1][1], first, self.settings.parameters))
+        theirs = self.retriever.explain(self.states[-1][1], first).terms
         more = [Scored(term.term, term.score - own.get(term.term, 0.0)) for term in theirs]
         return sorted((term for term in more if term.score > 0), key=lambda term: (-term.score, term.term))
-
-
-def _notes(record: Record, index: Index, terms: Sequence[Term], pool: Numbers | None, has_hits: bool) -> Iterator[str]:
-    """What is odd about the search, a line each."""
-    indexed = _language(index.manifest.language)
-    spoken = _language(record.get("lang", index.manifest.language))
-    if spoken != indexed:
-        yield f"the query is in {spoken}, the documents are in {indexed}: only names and loan words can match"
-    if pool is not None and not len(pool):
-        yield "the pool has no documents for this query"
-    elif not terms:
-        yield "nothing is left to search with: the query has no terms but stop words"
-    elif not has_hits:
-        yield "no document has any of the terms"
-    if has_hits and not index.manifest.texts:
-        yield "the index was built without texts, so there are no snippets"
-
-
-def _language(code: str) -> str:
-    """The name of a language, or its code if xqe does not know it."""
-    try:
-        return language(code).name
-    except XqeError:
-        return code

@@ -132,7 +132,7 @@ def test_a_pool_changes_neither_scores_nor_order(tmp_path: Path, texts: list[str
     index = indexed(tmp_path / "ix", "zh", texts, Parameters())
     everywhere = index.search(QUERIES[3], N)
     for members in (range(1, N, 3), range(2000, 2010), range(0)):
-        pool, missing = index.pool([f"d{number}" for number in members])
+        pool, missing = index.documents.pool([f"d{number}" for number in members])
         inside = {f"d{number}" for number in members}
         assert missing == 0
         assert index.search(QUERIES[3], 40, pool) == [hit for hit in everywhere if hit.id in inside][:40]
@@ -142,7 +142,7 @@ def test_a_large_pool_is_searched_through_candidates(
     tmp_path: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = indexed(tmp_path / "ix", "zh", texts, Parameters())
-    pool, _ = index.pool([f"d{number}" for number in range(1, N, 2)])
+    pool, _ = index.documents.pool([f"d{number}" for number in range(1, N, 2)])
     scored = [index.search(weights, 25, pool) for weights in QUERIES]
     monkeypatch.setattr("xqe.retrieval.lexical.opened._SMALL_POOL", 0)
     assert [index.search(weights, 25, pool) for weights in QUERIES] == scored
@@ -152,7 +152,7 @@ def test_a_query_of_very_many_terms_is_looked_up_in_every_document(
     tmp_path: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = indexed(tmp_path / "ix", "zh", texts, Parameters())
-    pool, _ = index.pool([f"d{number}" for number in range(1, N, 2)])
+    pool, _ = index.documents.pool([f"d{number}" for number in range(1, N, 2)])
     found = [index.search(QUERIES[3], 25), index.search(QUERIES[3], 25, pool)]
     monkeypatch.setattr("xqe.retrieval.lexical.opened._MANY_TERMS", 5)
     assert [index.search(QUERIES[3], 25), index.search(QUERIES[3], 25, pool)] == found
@@ -161,7 +161,7 @@ def test_a_query_of_very_many_terms_is_looked_up_in_every_document(
 def test_ranks_count_all_documents_in_the_order_of_hits(tmp_path: Path, texts: list[str]) -> None:
     index = indexed(tmp_path / "ix", "zh", texts, Parameters())
     hits = index.search(QUERIES[0], N)
-    numbers = index.numbers([hit.id for hit in hits]).tolist()
+    numbers = index.documents.numbers([hit.id for hit in hits]).tolist()
     for rank in (1, 2, 57, len(hits)):
         assert index.rank(QUERIES[0], numbers[rank - 1]) == rank
     without = next(number for number in range(N) if number not in set(numbers))

@@ -246,7 +246,7 @@ def test_odd_ids_and_odd_texts_come_back(tmp_path: Path) -> None:
     for term in ("ship", "harbour"):
         assert {hit.id for hit in index.search({term: 1.0}, 100)} == set(IDS)
     assert index.manifest.distinct == 6  # both with a form and a beginning
-    texts = [index.text(int(number)) for number in index.numbers(IDS)]
+    texts = [index.documents.text(int(number)) for number in index.documents.numbers(IDS)]
     assert texts == [f"ship{separator}harbour" for separator in SEPARATORS]
 
 

@@ -348,7 +348,7 @@ def test_an_index_that_is_open_answers_while_it_is_replaced(tmp_path: Path) -> N
     index = open_index(tmp_path / "ix")
     put(tmp_path / "ix", "new")
     assert ids(index) == ["old"]
-    assert index.text(0) == "harbour"
+    assert index.documents.text(0) == "harbour"
     assert ids(open_index(tmp_path / "ix")) == ["new"]
 
 

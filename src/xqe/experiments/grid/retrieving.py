@@ -15,11 +15,12 @@ from xqe.experiments.grid.plan import Asked, Cell, Plan
 from xqe.files.documents import documents
 from xqe.files.records import Record, has_failed
 from xqe.messages import say
+from xqe.retrieval.bm25 import BM25
 from xqe.retrieval.weighting import Weighting
-from xqe.stages.search import Settings, run_lines, search
+from xqe.stages.search import run_lines, search
 
 if TYPE_CHECKING:
-    from xqe.retrieval.lexical import Index
+    from xqe.retrieval.lexical import Documents, Index
 
 Json = dict[str, Any]
 
@@ -72,12 +73,12 @@ def build_indexes(plan: Plan, folder: Folder, rebuild: bool, tell: Callable[[str
             raise InputError(error.message, "build the indexes of the grid again with --reindex") from None
         for pair in asked.pairs:
             if pair[1] == lang:
-                _check_judged(asked, pair, index, plan.grid.rel)
+                _check_judged(asked, pair, index.documents, plan.grid.rel)
 
 
-def _check_judged(asked: Asked, pair: tuple[str, str], index: Index, rel: int) -> None:
+def _check_judged(asked: Asked, pair: tuple[str, str], documents: Documents, rel: int) -> None:
     relevant = [one for grades in asked.qrels[pair].values() for one, grade in grades.items() if grade >= rel]
-    lacking = int((index.numbers(relevant) < 0).sum())
+    lacking = int((documents.numbers(relevant) < 0).sum())
     where = f"{asked.row.where}: {asked.collection.qrels(asked.row.split, *pair)}"
     if lacking == len(relevant):
         raise InputError(f"{where}: none of its relevant documents are in the collection", "check the document ids")
@@ -185,8 +186,8 @@ def _evaluated(cell: Cell, plan: Plan, folder: Folder, index: Index, unable: dic
     grid, asked = plan.grid, plan.asked[cell.collection]
     if cell.texts is not None and cell.texts.place in unable:
         raise XqeError(f"{cell.texts.name}: {unable[cell.texts.place]}")
-    settings = Settings(Weighting(cell.use, cell.query_weight), grid.depth)
-    found = list(search(_records(cell, asked, folder), index, settings, threads, lambda: cell.place))
+    retriever = BM25(index, Weighting(cell.use, cell.query_weight))
+    found = list(search(_records(cell, asked, folder), retriever, threads, lambda: cell.place, grid.depth))
     run = {record["id"]: {hit["id"]: hit["score"] for hit in record["hits"]} for record in found}
     values = per_query(asked.qrels[cell.pair], run, grid.measures, grid.rel)
     queries = [one for one in cell.ids if one in values]

@@ -1,4 +1,4 @@
-"""An open index: hits for weighted terms, why a document scores what it scores, its terms, its text."""
+"""An open index: hits for weighted terms, why a document scores what it scores, and its terms."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from xqe.errors import InputError
 from xqe.retrieval.lexical.bm25 import TANTIVY_K1, Floats, Parameters, excess, idf
 from xqe.retrieval.lexical.builder import DOCUMENTS
 from xqe.retrieval.lexical.candidates import Candidates
+from xqe.retrieval.lexical.documents import Documents
 from xqe.retrieval.lexical.manifest import Manifest, check_files, fitting_analyzer, read_manifest
 from xqe.retrieval.lexical.names import NONE, Names, Numbers
 from xqe.retrieval.lexical.vectors import Vectors
@@ -91,53 +92,36 @@ def _opened(directory: Path, manifest: Manifest, verify: bool) -> Index:
     tantivy_files = [name for name in manifest.files if not name.startswith((f"{DOCUMENTS}.", "vectors.", "terms."))]
     try:
         candidates = Candidates(data, tantivy_files)
-        return Index(directory.resolve().name, manifest, analyze, candidates, Vectors(data), Names(data, DOCUMENTS))
+        documents = Documents(Names(data, DOCUMENTS), candidates.text if manifest.texts else None)
+        return Index(directory.resolve().name, manifest, analyze, candidates, Vectors(data), documents)
     except FileNotFoundError as error:
         raise InputError(f"{directory}: {error.filename} is gone", "it was replaced; try again") from None
 
 
 class Index:
-    """An open index. Its methods may be called from several threads; `analyzer` is for one at a time.
-
-    Documents have numbers, from 0 in the order in which they were indexed; `ids` and `number` go between.
-    """
+    """An open index. Its methods may be called from several threads; `analyzer` is for one at a time."""
 
     def __init__(
-        self, name: str, manifest: Manifest, analyze: Analyzer, candidates: Candidates, vectors: Vectors, ids: Names
+        self,
+        name: str,
+        manifest: Manifest,
+        analyze: Analyzer,
+        candidates: Candidates,
+        vectors: Vectors,
+        documents: Documents,
     ) -> None:
         self.name = name
         self.manifest = manifest
         self.analyzer = analyze
         self.vectors = vectors
+        self.documents = documents
         self._candidates = candidates
-        self._ids = ids
         self._local = threading.local()
         self._excess = {manifest.parameters: manifest.excess}
 
-    # ------------------------------------------------------------ documents
-
     def __len__(self) -> int:
-        return len(self._ids)
-
-    def ids(self, numbers: Numbers) -> list[str]:
-        return self._ids.texts(numbers)
-
-    def id(self, number: int) -> str:
-        return self.ids(numpy.array([number]))[0]
-
-    def numbers(self, ids: Sequence[str]) -> Numbers:
-        """The number of each id, -1 for one that no document has."""
-        return self._ids.numbers(ids)
-
-    def pool(self, ids: Sequence[str]) -> tuple[Numbers, int]:
-        """The numbers of documents, sorted, as `search` takes them, and how many of the ids no document has."""
-        numbers = self.numbers(ids)
-        known = numbers != NONE
-        return numpy.unique(numbers[known]), int((~known).sum())
-
-    def text(self, number: int) -> str | None:
-        """The text of a document, its title first; None where the index keeps none."""
-        return self._candidates.text(number) if self.manifest.texts else None
+        """How many documents there are."""
+        return len(self.documents)
 
     # ------------------------------------------------------------ hits
 
@@ -155,7 +139,7 @@ class Index:
         of the collection. `parameters`: others than the index was built with, which takes longer.
         """
         numbers, scores = self.best(weights, k, pool, parameters)
-        return [Hit(*hit) for hit in zip(self.ids(numbers), scores.tolist(), strict=True)]
+        return [Hit(*hit) for hit in zip(self.documents.ids(numbers), scores.tolist(), strict=True)]
 
     def best(
         self,
@@ -207,7 +191,7 @@ class Index:
         numbers, scores = numbers[order], scores[order]
         tied = _tied(scores)
         if len(tied):
-            ids, values = self.ids(numbers[tied]), scores[tied].tolist()
+            ids, values = self.documents.ids(numbers[tied]), scores[tied].tolist()
             # falling values stay where they are, so that each group of equal ones is put in order in its place
             ranked = sorted(range(len(tied)), key=lambda at: (values[at], ids[at]), reverse=True)
             numbers[tied] = numbers[tied[ranked]]
@@ -303,8 +287,8 @@ class Index:
         if not own > 0:
             return None
         equal = numpy.flatnonzero(scores == own)
-        name = self.id(number)
-        before = sum(other > name for other in self.ids(equal))
+        name = self.documents.id(number)
+        before = sum(other > name for other in self.documents.ids(equal))
         return int((scores > own).sum()) + before + 1
 
     # ------------------------------------------------------------ terms of documents

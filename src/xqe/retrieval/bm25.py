@@ -1,0 +1,215 @@
+"""The retriever that searches for words: weighted terms of a record's query, passages and source, ranked by BM25."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from xqe.errors import XqeError
+from xqe.retrieval.feedback import Feedback, fed
+from xqe.retrieval.retriever import (
+    FEEDBACK,
+    QUERY,
+    SEARCHED,
+    SOURCE,
+    Account,
+    Explanation,
+    Retriever,
+    Scored,
+    Term,
+)
+from xqe.retrieval.weighting import Query, Use, Weighting, weighted_query
+from xqe.text.languages import language
+from xqe.text.snippets import Snippet, snippet
+
+if TYPE_CHECKING:
+    from xqe.files.records import Record
+    from xqe.retrieval.lexical import Index, Numbers, Parameters
+    from xqe.retrieval.retriever import Scores
+
+_QUERY_ALONE = Weighting(use=Use.QUERY)
+_PARTS = ("query", "passages", "source", FEEDBACK)
+
+
+class BM25(Retriever[Query]):
+    """Searches an index. weighting: of the texts of a record. parameters: None is the index's own. feedback: None for
+    none."""
+
+    def __init__(
+        self,
+        index: Index,
+        weighting: Weighting | None = None,
+        parameters: Parameters | None = None,
+        feedback: Feedback | None = None,
+    ) -> None:
+        self.documents = index.documents
+        self._index = index
+        self._weighting = weighting or Weighting()
+        self._parameters = parameters or index.manifest.parameters
+        self._feedback = feedback
+
+    def query(self, record: Record, where: str) -> Query:
+        return weighted_query(record, self._index, self._weighting, where)
+
+    def fed(self, query: Query, pool: Numbers | None) -> Query:
+        if self._feedback is None:
+            return query
+        numbers, scores = self._index.best(query.weights, self._feedback.documents, pool, self._parameters)
+        return fed(query, numbers.tolist(), scores.tolist(), self._index, self._feedback)
+
+    def best(self, query: Query, k: int, pool: Numbers | None) -> tuple[Numbers, Scores]:
+        return self._index.best(query.weights, k, pool, self._parameters)
+
+    def rank(self, query: Query, number: int, pool: Numbers | None) -> int | None:
+        if pool is None:
+            return self._index.rank(query.weights, number, self._parameters)
+        numbers, _ = self.best(query, len(pool), pool)
+        return next((rank for rank, found in enumerate(numbers.tolist(), 1) if found == number), None)
+
+    def explain(self, query: Query, number: int) -> Explanation:
+        import numpy
+
+        parts = self._index.explain(query.weights, number, self._parameters)
+        return Explanation(
+            float(numpy.float32(sum(part.score for part in parts))),
+            [Scored(part.term, part.score) for part in parts if part.tf],
+            [part.term for part in parts if not part.tf],
+        )
+
+    def explained(self, query: Query, number: int) -> dict[str, Any]:
+        """Return the score of a document with all that makes it.
+
+        document, score, rank, documents; length, average_length (terms), k1, b, K; terms: {"term", "weight", "tf",
+        "df", "idf", "score"} of those that occur, the greatest score first; missing: the same without tf and score of
+        those that do not.
+        """
+        index, parameters = self._index, self._parameters
+        terms = [part._asdict() for part in index.explain(query.weights, number, parameters)]
+        return {
+            "document": self.documents.id(number),
+            "score": self.explain(query, number).score,
+            "rank": self.rank(query, number, None),
+            "documents": len(self.documents),
+            "length": int(index.vectors.lengths[number]),
+            "average_length": index.manifest.average_length,
+            "k1": parameters.k1,
+            "b": parameters.b,
+            "K": index.norm(number, parameters),
+            "terms": [term for term in terms if term["tf"]],
+            "missing": [
+                {name: value for name, value in term.items() if name not in ("tf", "score")}
+                for term in terms
+                if not term["tf"]
+            ],
+        }
+
+    def snippet(self, number: int, explanation: Explanation) -> Snippet | None:
+        text = self.documents.text(number)
+        if text is None:
+            return None
+        return snippet(text, {term.term: term.score for term in explanation.terms}, self._index.analyzer.terms)
+
+    def described(self, query: Query, k: int) -> dict[str, Any]:
+        weighting, feedback = self._weighting, self._feedback
+        said: dict[str, Any] = {
+            "name": self._index.name,
+            "lang": self._index.manifest.language,
+            "use": str(weighting.use),
+            "query_weight": query.query_weight,
+            "source_weight": weighting.source_weight,
+            "k": k,
+            "k1": self._parameters.k1,
+            "b": self._parameters.b,
+        }
+        if weighting.passage_terms is not None:
+            said["passage_terms"] = weighting.passage_terms
+        if feedback is not None:
+            said["feedback"] = {
+                "method": str(feedback.method),
+                "documents": feedback.documents,
+                "terms": feedback.terms,
+                "weight": feedback.applied_weight,
+            }
+        return said
+
+    def account(
+        self, record: Record, query: Query, fed: Query, where: str, pool: Numbers | None, has_hits: bool
+    ) -> Account[Query]:
+        words = _words(record, self._index)
+        terms = self._terms(fed, words)
+        notes = self._notes(record, pool, bool(terms), has_hits)
+        return Account(self._states(record, query, fed, where), terms, words, list(notes))
+
+    def _states(self, record: Record, query: Query, fed: Query, where: str) -> list[tuple[str, Query]]:
+        source = _source(record)
+        before = [(SOURCE, {**record, "query": source})] if source != record["query"] else []
+        states = [
+            *((state, weighted_query(each, self._index, _QUERY_ALONE, where)) for state, each in before),
+            (QUERY, weighted_query(record, self._index, _QUERY_ALONE, where)),
+            (SEARCHED, query),
+            (FEEDBACK, fed),
+        ]
+        return states[:1] + [after for one, after in pairwise(states) if after[1].weights != one[1].weights]
+
+    def _terms(self, query: Query, words: Mapping[str, str]) -> list[Term]:
+        """The terms of positive weight, the heaviest first, and of equal ones the rarest."""
+        names = [term for term, weight in query.weights.items() if weight > 0]
+        found = zip(names, self._index.document_frequencies(names), self._index.idfs(names), strict=True)
+        terms = [
+            Term(
+                name,
+                words.get(name, name),
+                query.weights[name],
+                df,
+                idf,
+                {part: weight for part in _PARTS if (weight := query.parts.get(part, {}).get(name, 0.0)) > 0},
+            )
+            for name, df, idf in found
+        ]
+        return sorted(terms, key=lambda term: (-term.weight, -term.idf, term.term))
+
+    def _notes(self, record: Record, pool: Numbers | None, has_terms: bool, has_hits: bool) -> Iterator[str]:
+        indexed = _language(self._index.manifest.language)
+        spoken = _language(record.get("lang", self._index.manifest.language))
+        if spoken != indexed:
+            yield f"the query is in {spoken}, the documents are in {indexed}: only names and loan words can match"
+        if pool is not None and not len(pool):
+            yield "the pool has no documents for this query"
+        elif not has_terms:
+            yield "nothing is left to search with: the query has no terms but stop words"
+        elif not has_hits:
+            yield "no document has any of the terms"
+        if has_hits and not self.documents.has_texts:
+            yield "the index was built without texts, so there are no snippets"
+
+
+def _words(record: Record, index: Index) -> dict[str, str]:
+    """For each term the word that it stands for: a word has several terms, and words of one stem are one.
+
+    A term that several words have stands for the first of them; those whose stem no document has come last.
+    """
+    texts = [record["query"], _source(record), *record.get("passages", [])]
+    analysed = [word for text in texts for word in index.analyzer.explain(text) if word.terms]
+    found = index.document_frequencies([word.stem for word in analysed])
+    word_of_stem: dict[str, str] = {}
+    words: dict[str, str] = {}
+    for word, _ in sorted(zip(analysed, found, strict=True), key=lambda pair: pair[1] == 0):
+        first = word_of_stem.setdefault(word.stem, word.word)
+        for term in word.terms:
+            words.setdefault(term, first)
+    return words
+
+
+def _source(record: Record) -> str:
+    """The query as it first arrived."""
+    source = record.get("source", {}).get("query", record["query"])
+    return source if isinstance(source, str) else str(record["query"])
+
+
+def _language(code: str) -> str:
+    """The name of a language, or its code if xqe does not know it."""
+    try:
+        return language(code).name
+    except XqeError:
+        return code

@@ -1,0 +1,127 @@
+"""What a retriever is: it finds the documents of an index that answer a record best, and says why.
+
+    query      what a record is searched with: read from the record, in the order of the records, by one thread
+    fed        the same with what its first hits add to it, where the retriever has feedback
+    best       the numbers and scores of the best documents for a query
+    rank       where a document stands for a query, however low
+    explain    why a document has its score
+    account    what a query is made of, for a person: `Account`
+
+All but `query` and `account` may be called from any number of threads. BM25 (`bm25`) is the only one so far.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
+
+    from xqe.files.records import Record
+    from xqe.retrieval.lexical import Documents, Numbers
+    from xqe.text.snippets import Snippet
+
+    Scores = NDArray[numpy.float32]
+
+Q = TypeVar("Q")
+
+SOURCE, QUERY, SEARCHED, FEEDBACK = "source", "query", "searched", "feedback"
+"""The states of a query: as it first arrived, as it is now, with all that it is searched with, and with what its
+first hits add."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What a term adds to a document's score."""
+
+    term: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a document has its score. terms: those that occur, the greatest share first. missing: those that do not, the
+    one that would matter most first."""
+
+    score: float
+    terms: list[Scored]
+    missing: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A term that is searched for.
+
+    word: the first word of the query, its source or passages that has this term, or one that has its stem; the term
+    itself if feedback found it. parts: what of its weight comes from where ("query", "passages", "source",
+    "feedback"); they sum to the weight. df: in how many documents it is. idf: 0 where that is none.
+    """
+
+    term: str
+    word: str
+    weight: float
+    df: int
+    idf: float
+    parts: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Account(Generic[Q]):
+    """What a record is searched with. states: the query in each of the states above, without those that are no
+    different from the one before. terms: the heaviest first. words: for each term of the query, its source and
+    passages the word that it stands for (see `Term`). notes: what is odd about the search, a line each."""
+
+    states: list[tuple[str, Q]]
+    terms: list[Term]
+    words: Mapping[str, str]
+    notes: list[str]
+
+
+class Retriever(ABC, Generic[Q]):
+    """Finds documents of one index, all in one way. Q: what a record is searched with."""
+
+    documents: Documents
+
+    @abstractmethod
+    def query(self, record: Record, where: str) -> Q:
+        """Return what a record is searched with. Raises InputError, which says `where`, for one that lacks it."""
+
+    @abstractmethod
+    def fed(self, query: Q, pool: Numbers | None) -> Q:
+        """Return the query with what its first hits in the pool add to it; the query itself where nothing does."""
+
+    @abstractmethod
+    def best(self, query: Q, k: int, pool: Numbers | None) -> tuple[Numbers, Scores]:
+        """Return the numbers and scores of the `k` best documents, by score and then by id, both falling.
+
+        pool: the numbers of the only documents that may be found, sorted; None is all.
+        """
+
+    @abstractmethod
+    def rank(self, query: Q, number: int, pool: Numbers | None) -> int | None:
+        """Return the rank of a document, from 1, among all that may be found; None if the query does not find it."""
+
+    @abstractmethod
+    def explain(self, query: Q, number: int) -> Explanation:
+        """Return why a document has its score."""
+
+    @abstractmethod
+    def explained(self, query: Q, number: int) -> dict[str, Any]:
+        """Return the same with all that makes it, as JSON values: "document", "score", "rank", "documents" (of the
+        index) and what is this retriever's own."""
+
+    @abstractmethod
+    def snippet(self, number: int, explanation: Explanation) -> Snippet | None:
+        """Return the part of a document's text that its score comes from; None where the index keeps no texts."""
+
+    @abstractmethod
+    def described(self, query: Q, k: int) -> dict[str, Any]:
+        """Return what "index" of a record says of its search for `k` documents."""
+
+    @abstractmethod
+    def account(self, record: Record, query: Q, fed: Q, where: str, pool: Numbers | None, has_hits: bool) -> Account[Q]:
+        """Return what a record's search was made of. query, fed: what the methods of these names gave for it."""
