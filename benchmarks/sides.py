@@ -149,7 +149,7 @@ class Engine:
         return prepared(case, self._engine, folder, queries, max_tokens)
 
     def run(self, work: Work) -> Outcome:
-        from xqe.models.engines.base import Job
+        from xqe.models.engines.jobs import Job
 
         self._watch.reset()
         start = time.perf_counter()

@@ -25,8 +25,9 @@ from conftest import Run, command, jsonl, records, summary
 
 from xqe.models import registry
 from xqe.models import store as module
-from xqe.models.engines.base import Completion, Feed, Job, Request, Sampling, Ticket
+from xqe.models.engines.base import Completion, Request, Sampling
 from xqe.models.engines.fake import FakeEngine
+from xqe.models.engines.jobs import Feed, Job, Ticket
 from xqe.models.engines.stored import StoredEngine
 from xqe.models.prompts import Chat, Text
 from xqe.models.store import Asked, Database, Generation, Store

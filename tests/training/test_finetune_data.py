@@ -199,7 +199,7 @@ def test_a_budget_of_tokens_of_a_real_model(tiny_tokens: Callable[[str], int]) -
 
 @pytest.fixture(scope="module")
 def tiny_tokens(tiny_path: Path) -> Iterator[Callable[[str], int]]:
-    from xqe.models.engines.llama.binding import Model
+    from xqe.models.engines.llama.model import Model
 
     model = Model(str(tiny_path), vocabulary_only=True)
     yield lambda text: len(model.vocabulary.tokenize(text, False, False))

@@ -37,9 +37,9 @@ from peft.utils.other import get_pattern_key
 from xqe import cli
 from xqe.errors import InputError, XqeError
 from xqe.files.atomic import sha256
-from xqe.models.engines.llama import binding
-from xqe.models.engines.llama import settings as llama_settings
+from xqe.models.engines.llama import adapters as lora_adapters
 from xqe.models.engines.llama.engine import LlamaEngine
+from xqe.models.engines.llama.model import Model
 from xqe.models.gguf import check_gguf, read_metadata
 from xqe.training import adapters, comparing, peftconfig
 from xqe.training.adapters import export, reordered
@@ -124,7 +124,7 @@ def compared(model: random_models.Made, folder: Path, adapter: Path) -> comparin
 
 
 def ours(model: random_models.Made, adapter: Path | None) -> list[NDArray[np.float32]]:
-    with closing(binding.Model(str(model.file), gpu_layers=0)) as loaded:
+    with closing(Model(str(model.file), gpu_layers=0)) as loaded:
         used = [(loaded.adapter(str(adapter)), 1.0)] if adapter else []
         return list(comparing.llama_logits(loaded, SEQUENCES, used, threads=1))
 
@@ -425,13 +425,13 @@ def test_a_gguf_file_as_base_is_noted_and_another_one_told(
         "xqe.base_sha256": digest,
         "xqe.training": "abc",
     }
-    used = llama_settings.adapter(f"{exported.path}:0.5")
+    used = lora_adapters.adapter(f"{exported.path}:0.5")
     assert (used.sha256, used.scale) == (exported.sha256, 0.5)
     for other, is_told in ((digest, False), ("", False), ("f" * 64, True), ("f" * 64, False)):
         LlamaEngine("mine", str(model.file), other, adapters=(used,), vocabulary_only=True).close()
         told = capsys.readouterr().err
         assert (f"trained on llama (sha256 {digest[:12]}), and mine is another file" in told) == is_told
-    unknown = llama_settings.adapter(str(export(original, tmp_path / "unknown.gguf").path))
+    unknown = lora_adapters.adapter(str(export(original, tmp_path / "unknown.gguf").path))
     LlamaEngine("mine", str(model.file), "f" * 64, adapters=(unknown,), vocabulary_only=True).close()
     assert capsys.readouterr().err == ""
 
@@ -669,7 +669,7 @@ def test_lora_names_the_command_for_a_folder_of_peft(lora: Path, tmp_path: Path)
         ),
     ):
         with pytest.raises(XqeError, match=re.escape(reason)):
-            llama_settings.adapter(str(path))
+            lora_adapters.adapter(str(path))
 
 
 def test_every_setting_of_peft_that_makes_another_forward_pass_has_a_name() -> None:
@@ -765,7 +765,7 @@ def test_an_adapter_of_a_real_model_is_exported_and_used(xqe: Run, tiny_path: Pa
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["pairs"] == 18 * 7
     assert out.stat().st_size < 4_000_000
-    with closing(binding.Model(str(tiny_path), gpu_layers=0)) as model:
+    with closing(Model(str(tiny_path), gpu_layers=0)) as model:
         tokens = [[int(token) for token in model.vocabulary.tokenize("The capital of France is", True, False)]]
         plain, none, whole = (
             next(comparing.llama_logits(model, tokens, adapters))

@@ -25,8 +25,8 @@ from random_models import AUTO, COMMON, KINDS, WINDOW, make
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from xqe.errors import XqeError
-from xqe.models.engines.llama import binding
 from xqe.models.engines.llama.chat import Turn
+from xqe.models.engines.llama.model import Model
 from xqe.models.engines.llama.settings import Settings as LlamaSettings
 from xqe.models.gguf import check_gguf, read_metadata
 from xqe.training import conduct, training
@@ -194,7 +194,7 @@ def test_the_embedded_model_is_trained_from_its_gguf_file(xqe: Run, tiny_path: P
     done = xqe("finetune", "train", pairs, "--model", str(tiny_path), "--out", str(out), *options)
     assert done.returncode == 0, done.stderr
     losses = log_of(out, "loss")
-    with closing(binding.Model(str(tiny_path), LlamaSettings(cache_type="f32"), gpu_layers=0)) as model:
+    with closing(Model(str(tiny_path), LlamaSettings(cache_type="f32"), gpu_layers=0)) as model:
         start = len(model.vocabulary.tokenize(prompt, True, False))
         ids = [int(token) for token in model.vocabulary.tokenize(prompt + passage, True, False)]
         [logits] = llama_logits(model, [ids])

@@ -63,9 +63,10 @@ def _server(options: Generation, name: str) -> Engine:
 
 def _local(options: Generation) -> Engine:
     from xqe.models import registry
+    from xqe.models.engines.llama import adapters as lora
     from xqe.models.engines.llama import settings as llama
 
-    adapters = tuple(llama.adapter(text) for text in options.lora or [])
+    adapters = tuple(lora.adapter(text) for text in options.lora or [])
     settings = llama.Settings(
         batch=options.batch,
         context=options.ctx,

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from xqe.errors import InputError, MissingExtraError, XqeError
 from xqe.files.atomic import replaced, sha256
 from xqe.messages import plural
-from xqe.models.engines.llama.settings import BASE_SHA256
+from xqe.models.engines.llama.adapters import BASE_SHA256
 from xqe.models.gguf import DamagedError, check_gguf, read_metadata
 from xqe.models.registry import sha256_of
 from xqe.training.architectures import MATRICES, OUTPUT, Dimensions, base_at

@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 from xqe.errors import InputError, ModelError, XqeError
 from xqe.machine import available_cores
 from xqe.models import examples
-from xqe.models.engines.llama import binding
-from xqe.models.engines.llama.settings import Settings, adapter, check_architecture
+from xqe.models.engines.llama.adapters import adapter, check_architecture
+from xqe.models.engines.llama.cached import CELL_PADDING, CachedContext
+from xqe.models.engines.llama.model import Model
+from xqe.models.engines.llama.settings import Settings
 from xqe.training.base import find_base
 from xqe.training.library import peft, quiet, torch
 from xqe.training.tokenizing import first_line
@@ -107,7 +109,7 @@ def compare(
     """
     used = adapter(str(adapter_file))
     check_architecture((used,), model, model)
-    with closing(binding.Model(model, _EXACT, gpu_layers=0)) as loaded:
+    with closing(Model(model, _EXACT, gpu_layers=0)) as loaded:
         sequences = [tokens for text in texts or builtin_texts() if (tokens := _tokens(loaded, text))]
         if not sequences:
             raise InputError("none of the texts to compare on has a token", "give others with --text")
@@ -132,7 +134,7 @@ def agreement(
     return sums.comparison()
 
 
-def _tokens(model: binding.Model, text: str) -> list[int]:
+def _tokens(model: Model, text: str) -> list[int]:
     tokens = model.vocabulary.tokenize(text, add_special=True, parse_special=False)
     return [int(token) for token in tokens[:TOKENS]]
 
@@ -170,22 +172,22 @@ def reference_logits(model: Any, sequences: Sequences) -> Iterator[tuple[Logits,
 
 
 def llama_logits(
-    model: binding.Model,
+    model: Model,
     sequences: Sequences,
     adapters: Sequence[tuple[Any, float]] = (),
     threads: int | None = None,
 ) -> Iterator[Logits]:
     """The logits after every token of each sequence, shape (tokens, vocabulary), with a cache of 32-bit floats."""
-    longest = -(-max(map(len, sequences)) // binding.CELL_PADDING) * binding.CELL_PADDING
+    longest = -(-max(map(len, sequences)) // CELL_PADDING) * CELL_PADDING
     # as many sequences as tokens that want logits together; only the first is used, and has its part of the cells
-    context = binding.Context(model, longest * _AT_ONCE, _AT_ONCE, threads or available_cores(), _EXACT, adapters)
+    context = CachedContext(model, longest * _AT_ONCE, _AT_ONCE, threads or available_cores(), _EXACT, adapters)
     with closing(context):
         for sequence in sequences:
             context.clear()
             yield np.concatenate([_decoded(context, sequence, start) for start in range(0, len(sequence), _AT_ONCE)])
 
 
-def _decoded(context: binding.Context, sequence: Sequence[int], start: int) -> Logits:
+def _decoded(context: CachedContext, sequence: Sequence[int], start: int) -> Logits:
     """The logits of the tokens from `start` on that are decoded together."""
     tokens = sequence[start : start + _AT_ONCE]
     count = len(tokens)

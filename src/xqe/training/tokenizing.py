@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from xqe.errors import InputError, XqeError
-from xqe.models.engines.llama.binding import Model
 from xqe.models.engines.llama.chat import ChatTemplate, Turn, with_system
+from xqe.models.engines.llama.model import Model
 from xqe.training.base import Base, Kind
 from xqe.training.pairs import Pair
 

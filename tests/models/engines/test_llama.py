@@ -21,12 +21,16 @@ from hypothesis import strategies as st
 
 from xqe.errors import ModelError, XqeError
 from xqe.machine import available_cores
-from xqe.models.engines.base import Completion, Job, Request, Sampling, Ticket
-from xqe.models.engines.llama import binding, library, scheduler, sizing
+from xqe.models.engines.base import Completion, Request, Sampling
+from xqe.models.engines.jobs import Job, Ticket
+from xqe.models.engines.llama import library, loading, scheduler, sizing
+from xqe.models.engines.llama.adapters import adapter
+from xqe.models.engines.llama.cached import CachedContext, cell_bytes
 from xqe.models.engines.llama.drawing import Parameters, Picker
 from xqe.models.engines.llama.engine import PRETRAINED_PENALTY, LlamaEngine
+from xqe.models.engines.llama.model import Model
 from xqe.models.engines.llama.pending import Counts, Pending, stop_position, whole_characters
-from xqe.models.engines.llama.settings import Settings, adapter
+from xqe.models.engines.llama.settings import Settings
 from xqe.models.prompts import Chat, Text
 
 PREFIXES = {
@@ -55,17 +59,17 @@ def complete(engine: LlamaEngine, requests: Sequence[Request]) -> list[Completio
 
 
 @pytest.fixture(scope="module")
-def model(tiny_path: Path) -> Iterator[binding.Model]:
-    model = binding.Model(str(tiny_path))
+def model(tiny_path: Path) -> Iterator[Model]:
+    model = Model(str(tiny_path))
     yield model
     model.close()
 
 
-def scheduled(model: binding.Model, requests: Sequence[Request], batch: int, **more: Any) -> list[Pending]:
+def scheduled(model: Model, requests: Sequence[Request], batch: int, **more: Any) -> list[Pending]:
     """Run requests through a scheduler of their own; returns them with the tokens that were generated."""
 
-    def open_context(cells: int, sequences: int, _greedy: bool) -> binding.Context:
-        return binding.Context(model, cells, sequences, available_cores())
+    def open_context(cells: int, sequences: int, _greedy: bool) -> CachedContext:
+        return CachedContext(model, cells, sequences, available_cores())
 
     options = {"cells": None, "most_cells": 1 << 20, "trained_on": model.context_size, "share_prefixes": True, **more}
     schedule = scheduler.Scheduler(model.vocabulary, open_context, batch, **options)
@@ -88,17 +92,17 @@ def text_of(pending: Pending) -> str:
 
 
 @pytest.fixture(scope="module")
-def plain(model: binding.Model) -> Iterator[binding.Context]:
+def plain(model: Model) -> Iterator[CachedContext]:
     """A context in which one whole text is decoded at once: no scheduler, nothing shared.
 
     It is for 32 sequences of 256 tokens, of which one is used, because a call has as many outputs as that.
     """
-    context = binding.Context(model, 32 * 256, 32, available_cores())
+    context = CachedContext(model, 32 * 256, 32, available_cores())
     yield context
     context.close()
 
 
-def plain_logits(plain: binding.Context, tokens: Sequence[int], last: int) -> Any:
+def plain_logits(plain: CachedContext, tokens: Sequence[int], last: int) -> Any:
     """The logits after each of the last `last` tokens, one row each."""
     if not last:
         return []
@@ -112,7 +116,7 @@ def plain_logits(plain: binding.Context, tokens: Sequence[int], last: int) -> An
     return plain.logits(last).copy()
 
 
-def assert_likeliest(plain: binding.Context, done: Sequence[Pending]) -> None:
+def assert_likeliest(plain: CachedContext, done: Sequence[Pending]) -> None:
     """Every generated token must be the one that a plain pass over the text before it finds likeliest.
 
     Decoding together changes the order of float sums, so a token may lose to its equal by that noise (0.33 at most
@@ -131,7 +135,7 @@ def softmax(logits: Any) -> Any:
     return exponents / exponents.sum()
 
 
-def test_logits_are_those_of_llama_cpp_pythons_own_class(plain: binding.Context, tiny_path: Path) -> None:
+def test_logits_are_those_of_llama_cpp_pythons_own_class(plain: CachedContext, tiny_path: Path) -> None:
     from llama_cpp import Llama
 
     reference = Llama(str(tiny_path), n_ctx=64, logits_all=True, flash_attn=True, verbose=False)
@@ -145,14 +149,14 @@ def test_logits_are_those_of_llama_cpp_pythons_own_class(plain: binding.Context,
 
 
 def test_every_token_of_a_batch_is_the_one_that_a_plain_pass_finds_likeliest(
-    model: binding.Model, plain: binding.Context
+    model: Model, plain: CachedContext
 ) -> None:
     done = scheduled(model, requests_of(18, max_tokens=8), batch=6)
     assert sum(len(pending.generated) for pending in done) > 50
     assert_likeliest(plain, done)
 
 
-def test_a_shared_prefix_is_decoded_once(model: binding.Model) -> None:
+def test_a_shared_prefix_is_decoded_once(model: Model) -> None:
     counts: list[Counts] = []
 
     class Counted(scheduler.Scheduler):
@@ -213,13 +217,13 @@ def test_a_prompt_that_cannot_fit_is_its_own_error_and_the_others_are_done(tiny_
     assert "512" in completions[2].error
 
 
-def test_the_context_grows_when_later_prompts_are_longer(model: binding.Model) -> None:
+def test_the_context_grows_when_later_prompts_are_longer(model: Model) -> None:
     sizes: list[int] = []
     short, long = requests_of(3, 4), [Request(Text("word " * n, ("\n",)), "long", 4) for n in (900, 1500)]
     engine_requests = [*short, *long, *requests_of(3, 4)]
 
-    class Watched(binding.Context):
-        def __init__(self, model: binding.Model, cells: int, sequences: int, threads: int) -> None:
+    class Watched(CachedContext):
+        def __init__(self, model: Model, cells: int, sequences: int, threads: int) -> None:
             super().__init__(model, cells, sequences, threads)
             sizes.append(self.cells // sequences)
 
@@ -243,21 +247,21 @@ def test_the_context_grows_when_later_prompts_are_longer(model: binding.Model) -
 
 @pytest.mark.parametrize("status", [1, 2, -3])
 def test_a_failed_decode_is_tried_anew_and_loses_nothing(
-    model: binding.Model, plain: binding.Context, monkeypatch: pytest.MonkeyPatch, status: int
+    model: Model, plain: CachedContext, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    decode, calls = binding.Context.decode, iter(range(10**6))
+    decode, calls = CachedContext.decode, iter(range(10**6))
 
-    def failing(self: binding.Context, count: int) -> int:
+    def failing(self: CachedContext, count: int) -> int:
         return status if self is not plain and next(calls) in (3, 9, 10) else decode(self, count)
 
-    monkeypatch.setattr(binding.Context, "decode", failing)
+    monkeypatch.setattr(CachedContext, "decode", failing)
     done = scheduled(model, requests_of(6, max_tokens=8), batch=4)
     assert all(pending.ticket.job.results()[0].finish != "error" for pending in done)
     assert_likeliest(plain, done)
 
 
-def test_a_decode_that_always_fails_is_the_records_error(model: binding.Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(binding.Context, "decode", lambda self, count: -3)
+def test_a_decode_that_always_fails_is_the_records_error(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CachedContext, "decode", lambda self, count: -3)
     done = scheduled(model, requests_of(5), batch=2)
     for pending in done:
         assert pending.ticket.job.results()[0].finish == "error"
@@ -329,7 +333,7 @@ def test_in_another_order_the_texts_are_the_same(tiny: LlamaEngine) -> None:
     assert sum(text == one[request.subject] for request, text in zip(requests, alone, strict=False)) >= 7
 
 
-def test_deterministic_texts_are_the_same_in_every_order_and_alone(tiny_path: Path, plain: binding.Context) -> None:
+def test_deterministic_texts_are_the_same_in_every_order_and_alone(tiny_path: Path, plain: CachedContext) -> None:
     requests = numbered(24, 12)
     shuffled = random.Random(4).sample(requests, len(requests))
     with LlamaEngine("tiny", str(tiny_path), settings=Settings(deterministic=True)) as engine:
@@ -342,13 +346,13 @@ def test_deterministic_texts_are_the_same_in_every_order_and_alone(tiny_path: Pa
             assert texts_of(engine, [request]) == {request.subject: first[request.subject]}
 
 
-def test_a_long_deterministic_prompt_is_decoded_in_whole_chunks(model: binding.Model, plain: binding.Context) -> None:
+def test_a_long_deterministic_prompt_is_decoded_in_whole_chunks(model: Model, plain: CachedContext) -> None:
     from xqe.models.engines.llama.sequential import CHUNK, Sequential
 
     tokens = model.vocabulary.tokenize("Bees make honey. " * 60, add_special=True, parse_special=False)
     sizes: list[int] = []
 
-    class Watched(binding.Context):
+    class Watched(CachedContext):
         def decode(self, count: int) -> int:
             sizes.append(count)
             return super().decode(count)
@@ -374,19 +378,17 @@ def test_no_decoding_fails_in_a_run_of_many_lengths(tiny: LlamaEngine, capsys: p
     assert tiny.counts.prompt_decoded < tiny.counts.prompt / 2
 
 
-def test_texts_of_many_lengths_are_what_a_plain_pass_finds_likeliest(
-    model: binding.Model, plain: binding.Context
-) -> None:
+def test_texts_of_many_lengths_are_what_a_plain_pass_finds_likeliest(model: Model, plain: CachedContext) -> None:
     limits = [1 + (5 * i) % 17 for i in range(21)]
     requests = [Request(r.prompt, r.subject, limit) for r, limit in zip(requests_of(21), limits, strict=True)]
     assert_likeliest(plain, scheduled(model, requests, batch=8))
 
 
-def test_a_small_context_holds_fewer_texts_at_a_time(model: binding.Model, plain: binding.Context) -> None:
+def test_a_small_context_holds_fewer_texts_at_a_time(model: Model, plain: CachedContext) -> None:
     opened: list[tuple[int, int]] = []
 
-    class Watched(binding.Context):
-        def __init__(self, model: binding.Model, cells: int, sequences: int, threads: int) -> None:
+    class Watched(CachedContext):
+        def __init__(self, model: Model, cells: int, sequences: int, threads: int) -> None:
             opened.append((cells, sequences))
             super().__init__(model, cells, sequences, threads)
 
@@ -406,12 +408,12 @@ def test_a_small_context_holds_fewer_texts_at_a_time(model: binding.Model, plain
     assert_likeliest(plain, done)
 
 
-def test_a_single_long_prompt_gets_one_sequence_and_a_short_one_fills_its_calls(model: binding.Model) -> None:
+def test_a_single_long_prompt_gets_one_sequence_and_a_short_one_fills_its_calls(model: Model) -> None:
     opened: list[tuple[int, int]] = []
 
-    def open_context(cells: int, sequences: int, _greedy: bool) -> binding.Context:
+    def open_context(cells: int, sequences: int, _greedy: bool) -> CachedContext:
         opened.append((cells, sequences))
-        return binding.Context(model, cells, sequences, 2)
+        return CachedContext(model, cells, sequences, 2)
 
     for words in (10, 2100):
         schedule = scheduler.Scheduler(model.vocabulary, open_context, 32, None, 1 << 17, model.context_size, True)
@@ -424,14 +426,14 @@ def test_a_single_long_prompt_gets_one_sequence_and_a_short_one_fills_its_calls(
     assert opened == [(8 * 256, 8), (2304, 1)]
 
 
-def test_where_memory_gives_less_than_it_seemed_the_context_is_made_smaller(model: binding.Model) -> None:
+def test_where_memory_gives_less_than_it_seemed_the_context_is_made_smaller(model: Model) -> None:
     asked: list[int] = []
 
-    def open_context(cells: int, sequences: int, _greedy: bool) -> binding.Context:
+    def open_context(cells: int, sequences: int, _greedy: bool) -> CachedContext:
         asked.append(cells)
         if len(asked) < 3:
             raise ModelError("no context")
-        return binding.Context(model, cells, sequences, 2)
+        return CachedContext(model, cells, sequences, 2)
 
     schedule = scheduler.Scheduler(model.vocabulary, open_context, 32, None, 1 << 14, model.context_size, True)
     done = [
@@ -447,7 +449,7 @@ def test_where_memory_gives_less_than_it_seemed_the_context_is_made_smaller(mode
     assert all(one.ticket.job.is_done for one in done)
 
 
-def test_picking_in_the_graph_picks_the_likeliest_tokens(tiny_path: Path, model: binding.Model, plain: Any) -> None:
+def test_picking_in_the_graph_picks_the_likeliest_tokens(tiny_path: Path, model: Model, plain: Any) -> None:
     with LlamaEngine("tiny", str(tiny_path), settings=Settings(batch=4, gpu_sampling="on")) as engine:
         greedy = Sampling(repeat_penalty=1.0)
         completions = complete(engine, requests_of(6, 8, sampling=greedy))
@@ -576,12 +578,12 @@ def test_as_many_layers_go_to_the_gpus_as_fit() -> None:
     def gpu(free: int) -> library.Device:
         return library.Device("GPU", "", "gpu", free, free)
 
-    assert sizing.gpu_layers(5 << 30, 32, [gpu(24 << 30)]) == -1, "all"
-    assert sizing.gpu_layers(5 << 30, 32, [gpu(4 << 30), gpu(5 << 30)]) == -1, "two take what one cannot"
-    some = sizing.gpu_layers(5 << 30, 32, [gpu(4 << 30)])
+    assert loading.gpu_layers(5 << 30, 32, [gpu(24 << 30)]) == -1, "all"
+    assert loading.gpu_layers(5 << 30, 32, [gpu(4 << 30), gpu(5 << 30)]) == -1, "two take what one cannot"
+    some = loading.gpu_layers(5 << 30, 32, [gpu(4 << 30)])
     assert 0 < some < 32
     assert some * (5 << 30) / 33 < 3 << 30
-    assert sizing.gpu_layers(5 << 30, 32, [gpu(1 << 30)]) == 0
+    assert loading.gpu_layers(5 << 30, 32, [gpu(1 << 30)]) == 0
 
 
 def test_memory_and_cores_are_those_of_the_cgroup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -601,17 +603,17 @@ def test_memory_and_cores_are_those_of_the_cgroup(tmp_path: Path, monkeypatch: p
     assert machine.cpu_quota() is None
 
 
-def test_the_cache_is_as_large_as_llama_cpp_makes_it(tiny_path: Path, model: binding.Model) -> None:
+def test_the_cache_is_as_large_as_llama_cpp_makes_it(tiny_path: Path, model: Model) -> None:
     lines: list[str] = []
     library.log.echo = True
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(library, "say", lines.append)
-            binding.Context(model, 1024, 1, 2).close()
+            CachedContext(model, 1024, 1, 2).close()
     finally:
         library.log.echo = False
     sizes = [float(found[1]) for line in lines if (found := re.search(r"KV buffer size = +([0-9.]+) MiB", line))]
-    assert sum(sizes) * (1 << 20) == pytest.approx(1024 * model.cell_bytes("f16"), rel=0.01)
+    assert sum(sizes) * (1 << 20) == pytest.approx(1024 * cell_bytes(model, "f16"), rel=0.01)
 
 
 # -- text --------------------------------------------------------------------------------------------------------
@@ -669,7 +671,7 @@ def chat_model() -> Iterator[LlamaEngine]:
 def test_a_chat_prompt_is_what_jinja_makes_of_the_models_own_template(chat_model: LlamaEngine) -> None:
     from llama_cpp import Llama
 
-    plain = Llama(chat_model._path, vocab_only=True, verbose=False)
+    plain = Llama(chat_model._loaded.path, vocab_only=True, verbose=False)
     source = plain.metadata["tokenizer.chat_template"]
     plain.close()
     turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is rust?"}]
@@ -687,7 +689,7 @@ def test_a_chat_prompt_is_what_jinja_makes_of_the_models_own_template(chat_model
 def test_a_chat_model_answers_as_it_does_in_llama_cpp_python(chat_model: LlamaEngine) -> None:
     from llama_cpp import Llama
 
-    plain = Llama(chat_model._path, n_ctx=256, verbose=False)
+    plain = Llama(chat_model._loaded.path, n_ctx=256, verbose=False)
     turns: Any = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is rust?"}]
     expected: Any = plain.create_chat_completion(turns, max_tokens=6, temperature=0)
     plain.close()

@@ -30,7 +30,8 @@ from conftest import Run, command, jsonl, records, start
 
 from xqe.errors import ModelError
 from xqe.models.engines import openai
-from xqe.models.engines.base import Completion, Job, Request, Sampling
+from xqe.models.engines.base import Completion, Request, Sampling
+from xqe.models.engines.jobs import Job
 from xqe.models.engines.openai import GIVE_UP_AFTER, OpenAIEngine, Settings
 from xqe.models.prompts import Chat, Text
 

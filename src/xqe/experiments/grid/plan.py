@@ -309,7 +309,7 @@ def identity(row: ModelRow) -> Identity:
     found = registry.resolve(row.model)
     adapters = []
     if row.lora:
-        from xqe.models.engines.llama.settings import adapter
+        from xqe.models.engines.llama.adapters import adapter
 
         adapters = [(one.sha256, one.scale) for one in map(adapter, row.lora)]
     return {

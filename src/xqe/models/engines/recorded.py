@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from xqe.models.engines.base import Completion, Engine, Job, Request
+from xqe.models.engines.base import Completion, Engine, Request
+from xqe.models.engines.jobs import Job
 from xqe.models.engines.wrapper import Wrapper
 
 T = TypeVar("T")

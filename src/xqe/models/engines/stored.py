@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 from xqe.errors import XqeError
-from xqe.models.engines.base import Completion, Engine, Job, Request
+from xqe.models.engines.base import Completion, Engine, Request
+from xqe.models.engines.jobs import Job
 from xqe.models.engines.wrapper import Wrapper
 from xqe.models.prompts import Text
 from xqe.models.store import Asked, Generation, Store

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any, TypeVar
 
 from xqe.errors import ModelError, XqeError
-from xqe.machine import available_cores, available_memory
 from xqe.messages import say
-from xqe.models.engines.base import Engine, Feed, Interrupt, Job, Sampling, Ticket, deferred_interrupt
-from xqe.models.engines.llama import binding, library, sizing
+from xqe.models.engines.base import Engine, Sampling
+from xqe.models.engines.interrupts import Interrupt, deferred_interrupt
+from xqe.models.engines.jobs import Feed, Job, Ticket
+from xqe.models.engines.llama import library, sizing
+from xqe.models.engines.llama.adapters import Adapter
+from xqe.models.engines.llama.cached import CELL_PADDING, CachedContext, cell_bytes
 from xqe.models.engines.llama.chat import ChatTemplate
 from xqe.models.engines.llama.drawing import Parameters, Picker
+from xqe.models.engines.llama.loading import LoadedModel
+from xqe.models.engines.llama.model import Model
 from xqe.models.engines.llama.pending import Counts, Decoder, Pending
 from xqe.models.engines.llama.scheduler import CPU_SHAPE, GPU_SHAPE, Scheduler
 from xqe.models.engines.llama.sequential import Sequential
-from xqe.models.engines.llama.settings import DEFAULT_CACHE, Adapter, Settings, check_architecture, tell_other_bases
-from xqe.models.gguf import read_metadata
+from xqe.models.engines.llama.settings import DEFAULT_CACHE, Settings
+from xqe.models.engines.llama.vocabulary import Tokens
 from xqe.models.prompts import Chat, Prompt
 from xqe.models.registry import amount
 
@@ -29,7 +33,7 @@ POLL_SECONDS = 0.1
 READ_AHEAD = 4  # jobs read for each sequence, so that prompts with the same prefix meet
 TRIAL_TEXTS = ("The capital of France is", "La rivière la plus longue du monde est", "1, 2, 3,", "Wasser kocht bei")
 STEPS_OF_TRIAL = 8
-CELLS_OF_TRIAL = binding.CELL_PADDING
+CELLS_OF_TRIAL = CELL_PADDING
 TOP_K = 64
 TOP_P = 0.95
 PRETRAINED_PENALTY = 1.1  # a pretrained model falls into loops
@@ -52,61 +56,56 @@ class LlamaEngine(Engine):
         settings: Settings | None = None,
         adapters: tuple[Adapter, ...] = (),
         vocabulary_only: bool = False,
-        model: binding.Model | None = None,
+        model: Model | None = None,
     ) -> None:
-        self.name = name
-        self._path = path
-        self._sha256 = sha256
         self._settings = settings = settings or Settings()
-        self._adapters = adapters
         settings.check()
-        check_architecture(adapters, path, name)
-        tell_other_bases(adapters, sha256, name)
-        library.log.echo = settings.verbose
-        gpus = [] if vocabulary_only or settings.gpu_layers == 0 else library.gpus()
-        self._owns_model = model is None
-        self._model = model or _load(path, settings, vocabulary_only, gpus)
-        self._vocabulary = self._model.vocabulary
+        self._loaded = loaded = LoadedModel(name, path, sha256, settings, adapters, vocabulary_only, model)
+        self.name = name
+        self._model, self._vocabulary = loaded.model, loaded.model.vocabulary
         source = self._model.chat_template
         bos, eos = self._vocabulary.bos_text(), self._vocabulary.eos_text()
         self._template = ChatTemplate(source, bos, eos) if source else None
         self.is_chat = self._template is not None
-        self._threads = settings.threads or available_cores()
         self._interrupt: Interrupt | None = None
         self._picks: bool | None = None  # not tried yet
         self.counts = Counts()  # of the latest `generate`
         if not vocabulary_only:
-            self._size(library.gpus() if gpus else [])
-            for adapter in adapters:
-                self._model.adapter(adapter.path)
+            try:
+                self._size()
+            except BaseException:
+                self.close()
+                raise
 
-    def _size(self, gpus: list[library.Device]) -> None:
+    def _size(self) -> None:
         """Choose the batch and the most context there may be, now that the weights have their memory."""
-        settings = self._settings
-        self._on_gpu = bool(gpus) and self._model.gpu_layers != 0
-        free = sum(gpu.free for gpu in gpus) if self._on_gpu else available_memory()
-        cell_bytes = self._model.cell_bytes(settings.cache_type)
-        self._most_cells = sizing.most_cells(cell_bytes, free)
-        self._batch = settings.batch or sizing.batch_size(cell_bytes, free, self._on_gpu)
+        if self._model.has_encoder:
+            raise ModelError(
+                f"{self._loaded.path}: is an encoder-decoder model",
+                "xqe needs a decoder-only model such as Gemma or Aya",
+            )
+        settings, free = self._settings, self._loaded.free_memory()
+        for_cell = cell_bytes(self._model, settings.cache_type)
+        self._most_cells = sizing.most_cells(for_cell, free)
+        self._batch = settings.batch or sizing.batch_size(for_cell, free, self._loaded.on_gpu)
         if settings.deterministic:
             self._batch = 1
-        if settings.context is not None and settings.context * cell_bytes > free:
+        if settings.context is not None and settings.context * for_cell > free:
             raise XqeError(
-                f"--ctx {settings.context} takes {amount(settings.context * cell_bytes)} of memory, "
+                f"--ctx {settings.context} takes {amount(settings.context * for_cell)} of memory, "
                 f"and {amount(free)} are free",
                 "leave it out: what the prompts need is chosen by itself",
             )
 
     def adapted(self, adapters: tuple[Adapter, ...]) -> LlamaEngine:
         """An engine on the same loaded model with other adapters, or none. Close it before this one."""
-        return LlamaEngine(self.name, self._path, self._sha256, self._settings, adapters, model=self._model)
+        loaded = self._loaded
+        return LlamaEngine(self.name, loaded.path, loaded.sha256, self._settings, adapters, model=self._model)
 
     def identity(self) -> dict[str, Any]:
         settings = self._settings
-        lora = [{"sha256": adapter.sha256, "scale": adapter.scale} for adapter in self._adapters]
         return {
-            "sha256": self._sha256,
-            **({"lora": lora} if lora else {}),
+            **self._loaded.identity(),
             **({"cache_type": settings.cache_type} if settings.cache_type != DEFAULT_CACHE else {}),
             **({"deterministic": True} if settings.deterministic else {}),
         }
@@ -129,15 +128,10 @@ class LlamaEngine(Engine):
         )
 
     def making(self) -> dict[str, Any]:
-        layers = {"gpu_layers": self._model.gpu_layers} if self._on_gpu else {}
-        return {"engine": library.version(), "batch": self._batch, "threads": self._threads, **layers}
+        return {"engine": library.version(), "batch": self._batch, **self._loaded.making()}
 
     def provenance(self) -> dict[str, Any]:
-        identity = self.identity()
-        names = [adapter.name for adapter in self._adapters]
-        if names:
-            identity["lora"] = [{"name": name, **lora} for name, lora in zip(names, identity["lora"], strict=True)]
-        return {"model": self.name, **identity, **self.making()}
+        return {**self._loaded.named(self.identity()), **self.making()}
 
     def rendered(self, prompt: Prompt) -> str:
         if not isinstance(prompt, Chat):
@@ -187,17 +181,17 @@ class LlamaEngine(Engine):
             self._most_cells,
             model.context_size,
             model.can_share_prefixes,
-            GPU_SHAPE if self._on_gpu or settings.gpu_sampling == "on" else CPU_SHAPE,
+            GPU_SHAPE if self._loaded.on_gpu or settings.gpu_sampling == "on" else CPU_SHAPE,
         )
 
-    def _open_context(self, cells: int, sequences: int, greedy: bool) -> binding.Context:
+    def _open_context(self, cells: int, sequences: int, greedy: bool) -> CachedContext:
         return self._context(cells, sequences, greedy and self._may_pick())
 
     def _may_pick(self) -> bool:
         """Whether tokens are picked where the model is computed: on a GPU, if a trial finds that it picks the same."""
         if self._picks is None:
             asked = self._settings.gpu_sampling
-            self._picks = asked == "on" or (asked == "auto" and self._on_gpu)
+            self._picks = asked == "on" or (asked == "auto" and self._loaded.on_gpu)
             if self._picks and not self._picks_alike():
                 say("sampling on the GPU picks other tokens than sampling on the CPU; it is left off")
                 self._picks = False
@@ -216,15 +210,14 @@ class LlamaEngine(Engine):
                 found.append(_continued(context, texts))
         return found[0] == found[1]
 
-    def _context(self, cells: int, sequences: int, picks: bool) -> binding.Context:
-        adapters = [(self._model.adapter(adapter.path), adapter.scale) for adapter in self._adapters]
-        return binding.Context(
+    def _context(self, cells: int, sequences: int, picks: bool) -> CachedContext:
+        return CachedContext(
             self._model,
             cells,
             sequences,
-            self._threads,
+            self._loaded.threads,
             self._settings,
-            adapters,
+            self._loaded.applied(),
             picks,
             lambda: self._interrupt is not None and self._interrupt.requested,
         )
@@ -241,7 +234,7 @@ class LlamaEngine(Engine):
         picker = None if parameters.is_plain else Picker(parameters, request.seed)
         decoder.add(Pending(ticket, tokens, stop, picker))
 
-    def _tokens(self, prompt: Prompt) -> binding.Tokens:
+    def _tokens(self, prompt: Prompt) -> Tokens:
         """The tokens of a prompt, BOS exactly once."""
         text = self.rendered(prompt)
         if not isinstance(prompt, Chat):
@@ -259,11 +252,10 @@ class LlamaEngine(Engine):
         return text
 
     def close(self) -> None:
-        if self._owns_model:
-            self._model.close()
+        self._loaded.close()
 
 
-def _continued(context: binding.Context, texts: list[binding.Tokens]) -> list[list[int]]:
+def _continued(context: CachedContext, texts: list[Tokens]) -> list[list[int]]:
     """The texts with the likeliest tokens of the first steps after them, all decoded together; nothing if it fails."""
     tokens = [list(map(int, text)) for text in texts]
     for step in range(STEPS_OF_TRIAL):
@@ -281,36 +273,3 @@ def _continued(context: binding.Context, texts: list[binding.Tokens]) -> list[li
         for row, (text, entry) in enumerate(zip(tokens, lasts, strict=True)):
             text.append(context.likeliest(row, entry))
     return tokens
-
-
-def _load(path: str, settings: Settings, vocabulary_only: bool, gpus: list[library.Device]) -> binding.Model:
-    """Load a model with the layers on the GPU that were asked for, or as many as there is room for."""
-    asked = settings.gpu_layers
-    if asked:
-        if not library.supports_gpu():
-            raise XqeError(f"--gpu-layers {asked}: this build of llama.cpp knows no GPU", "see the README, GPU")
-        if not gpus:
-            raise XqeError(f"--gpu-layers {asked}: llama.cpp sees no GPU", "see xqe doctor")
-    size = Path(path).stat().st_size if Path(path).is_file() else 0
-    if not gpus and not vocabulary_only and size > available_memory():
-        raise ModelError(
-            f"{path}: has {amount(size)}, and {amount(available_memory())} of memory are free",
-            "take a smaller model, or end what else uses memory",
-        )
-    blocks = _blocks(path) if gpus else 0
-    layers = asked if asked is not None else sizing.gpu_layers(size, blocks, gpus) if gpus else 0
-    while True:
-        try:
-            with deferred_interrupt() as interrupt:
-                return binding.Model(path, settings, vocabulary_only, layers, lambda: interrupt.requested)
-        except ModelError:
-            if asked is not None or layers == 0:
-                raise
-            layers = (layers if layers > 0 else blocks + 1) * 3 // 4  # the GPU had less to give than it seemed
-
-
-def _blocks(path: str) -> int:
-    """How many layers a model file has, without its output layer."""
-    architecture = read_metadata(Path(path), "general.architecture").get("general.architecture")
-    key = f"{architecture}.block_count"
-    return int(read_metadata(Path(path), key).get(key, 0))

@@ -1,6 +1,6 @@
 """llama.cpp as a library: loading it, what it logs, what it was built with, and the devices it sees.
 
-The only module that imports llama_cpp; `binding` takes it from here.
+The only module that imports llama_cpp; the others take it from here.
 """
 
 from __future__ import annotations

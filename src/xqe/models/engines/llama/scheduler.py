@@ -22,9 +22,11 @@ import numpy as np
 
 from xqe.errors import ModelError
 from xqe.messages import say
-from xqe.models.engines.llama.binding import ABORTED, CELL_PADDING, N_UBATCH, Context, Tokens, Vocabulary, common
+from xqe.models.engines.llama.cached import CELL_PADDING, N_UBATCH, CachedContext
+from xqe.models.engines.llama.context import ABORTED
 from xqe.models.engines.llama.library import log
 from xqe.models.engines.llama.pending import Counts, Pending, does_not_fit
+from xqe.models.engines.llama.vocabulary import Tokens, Vocabulary, common
 
 LEAST_SHARED = 16  # tokens; a shorter common beginning is worth neither a copy nor a wait
 LONG = 2048  # cells of a sequence
@@ -32,7 +34,7 @@ MAX_FAILURES = 3
 
 _NOTHING: Tokens = np.empty(0, dtype=np.int32)
 
-OpenContext = Callable[[int, int, bool], Context]
+OpenContext = Callable[[int, int, bool], CachedContext]
 """(cells, sequences, all texts are greedy) -> Context."""
 
 
@@ -101,7 +103,7 @@ class Scheduler:
         self._shares = share_prefixes
         self._asked = shape if share_prefixes else GPU_SHAPE
         self._shape = self._asked  # another where there is room for fewer sequences
-        self._context: Context | None = None
+        self._context: CachedContext | None = None
         self._cells_each = 0
         self._waiting: deque[Pending] = deque()
         self._slots: list[Slot] = []
@@ -153,7 +155,7 @@ class Scheduler:
 
     # -- the context -------------------------------------------------------------------------------------------
 
-    def _prepare_context(self, input_ended: bool) -> Context | None:
+    def _prepare_context(self, input_ended: bool) -> CachedContext | None:
         """The context, made anew where the waiting prompts need another; None if there is nothing to decode."""
         active = self._active()
         if self._context is not None and self._waiting and not self._suits():
@@ -216,7 +218,7 @@ class Scheduler:
 
     # -- admission ---------------------------------------------------------------------------------------------
 
-    def _admit(self, context: Context) -> None:
+    def _admit(self, context: CachedContext) -> None:
         """Give free sequences to waiting prompts, in their order but for those that wait for a beginning.
 
         The free sequences are brought together and the prompts sorted by what is left to decode of them, so that
@@ -254,7 +256,7 @@ class Scheduler:
                 best, most = slot, shared
         return best, most
 
-    def _place(self, context: Context, slot: Slot, tokens: Tokens) -> None:
+    def _place(self, context: CachedContext, slot: Slot, tokens: Tokens) -> None:
         """Cut a free sequence back to what it has of a prompt's beginning, or let it have what another has."""
         source, shared = self._best_source(tokens)
         kept = min(common(slot.cached, tokens), len(tokens) - 1) if self._shares else 0
@@ -265,7 +267,7 @@ class Scheduler:
         slot.cached = tokens[:kept]
         slot.decoded = kept
 
-    def _compact(self, context: Context) -> int:
+    def _compact(self, context: CachedContext) -> int:
         """Move texts down into free sequences until there is no gap below them; return how many there are."""
         active = self._active()
         if self._shares:
@@ -280,7 +282,7 @@ class Scheduler:
 
     # -- decoding ----------------------------------------------------------------------------------------------
 
-    def _read(self, context: Context) -> int:
+    def _read(self, context: CachedContext) -> int:
         """Decode the prompts of new sequences and pick their first tokens; return the first bad status, else 0."""
         while reading := [slot for slot in self._slots if slot.is_reading]:
             for slots, length in self._calls(reading):
@@ -305,7 +307,7 @@ class Scheduler:
         """The rows of a prompt's next piece, filled up, where `left` tokens of it are to be decoded."""
         return min(self._shape.piece, self._shape.filled(left))
 
-    def _read_pieces(self, context: Context, slots: Sequence[Slot], length: int) -> int:
+    def _read_pieces(self, context: CachedContext, slots: Sequence[Slot], length: int) -> int:
         """Decode one piece of `length` rows of each sequence; where a prompt ends with it, pick its first token."""
         ended: list[tuple[Slot, int]] = []  # and the batch's entry with the prompt's last token
         filled_up: list[Slot] = []
@@ -344,7 +346,7 @@ class Scheduler:
         others = (entry for entry in range(count) if entry not in entries)
         return sorted([*entries, *islice(others, missing)])
 
-    def _generate(self, context: Context) -> int:
+    def _generate(self, context: CachedContext) -> int:
         """Decode the latest token of every text and pick the next; return llama_decode's status."""
         active = self._active()
         if not active:
@@ -372,7 +374,7 @@ class Scheduler:
                 self._pick(context, slot, row, row)
         return 0
 
-    def _pick(self, context: Context, slot: Slot, row: int, entry: int) -> None:
+    def _pick(self, context: CachedContext, slot: Slot, row: int, entry: int) -> None:
         """Pick a text's next token from a row of logits, those of a batch's entry; end the text if it is complete."""
         pending = slot.pending
         assert pending is not None
@@ -382,14 +384,14 @@ class Scheduler:
         if pending.accept(token, self._vocabulary):
             self._end(context, slot)
 
-    def _end(self, context: Context, slot: Slot) -> None:
+    def _end(self, context: CachedContext, slot: Slot) -> None:
         """Free a sequence; what it has of the prompt stays, for others to begin from."""
         slot.pending = None
         slot.cached = slot.cached if self._shares else _NOTHING
         slot.decoded = len(slot.cached)
         context.clear_sequence(slot.sequence, slot.decoded)
 
-    def _start_anew(self, context: Context, status: int) -> None:
+    def _start_anew(self, context: CachedContext, status: int) -> None:
         """llama_decode failed: clear the cache and queue every active text again with what it has so far."""
         if status != ABORTED:
             self._failures += 1

@@ -13,14 +13,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from xqe.models.engines.llama.binding import ABORTED, CELL_PADDING, Context, Tokens, Vocabulary, common
+from xqe.models.engines.llama.cached import CELL_PADDING, CachedContext
+from xqe.models.engines.llama.context import ABORTED
 from xqe.models.engines.llama.library import log
 from xqe.models.engines.llama.pending import Counts, Pending, does_not_fit
+from xqe.models.engines.llama.vocabulary import Tokens, Vocabulary, common
 
 CHUNK = 64
 _NOTHING: Tokens = np.empty(0, dtype=np.int32)
 
-OpenContext = Callable[[int, int, bool], Context]
+OpenContext = Callable[[int, int, bool], CachedContext]
 """(cells, sequences, whether the context may pick tokens itself) -> Context."""
 
 
@@ -44,7 +46,7 @@ class Sequential:
         self._fixed_cells = cells
         self._most_cells = min(most_cells, cells or most_cells)
         self._share_prefixes = share_prefixes
-        self._context: Context | None = None
+        self._context: CachedContext | None = None
         self._waiting: deque[Pending] = deque()
         self._cached = _NOTHING  # what the whole chunks in the cache were decoded from
         self.counts = Counts()
@@ -83,7 +85,7 @@ class Sequential:
             self._context.close()
             self._context = None
 
-    def _context_for(self, pending: Pending) -> Context:
+    def _context_for(self, pending: Pending) -> CachedContext:
         """The context, made anew where this text is longer than all before it."""
         if self._context is None or self._context.cells < pending.most_cells:
             self.close()
@@ -92,7 +94,7 @@ class Sequential:
             self._context = self._open_context(self._fixed_cells or cells, 1, False)
         return self._context
 
-    def _read(self, context: Context, prompt: Tokens) -> int:
+    def _read(self, context: CachedContext, prompt: Tokens) -> int:
         """Decode a prompt from the first chunk on that is not in the cache; return llama_decode's status."""
         last = (len(prompt) - 1) // CHUNK * CHUNK  # the chunk of the last token is always decoded: its logits count
         kept = min(common(self._cached, prompt) // CHUNK * CHUNK, last) if self._share_prefixes else 0
@@ -105,7 +107,7 @@ class Sequential:
         self.counts.prompt_decoded += len(prompt) - kept
         return status
 
-    def _decode(self, context: Context, tokens: Tokens, start: int, wants_logits: bool) -> int:
+    def _decode(self, context: CachedContext, tokens: Tokens, start: int, wants_logits: bool) -> int:
         count = len(tokens)
         context.token[:count] = tokens
         context.position[:count] = np.arange(start, start + count, dtype=np.int32)

@@ -1,0 +1,87 @@
+"""Text to tokens and back, as a model file says."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xqe.errors import ModelError
+from xqe.models.engines.llama.library import llama_cpp
+
+Tokens = NDArray[np.int32]
+
+
+class Vocabulary:
+    """Text to tokens and back. Borrowed from a model: valid while the model is."""
+
+    def __init__(self, pointer: Any) -> None:
+        self._pointer = pointer
+        self.size = int(llama_cpp.llama_vocab_n_tokens(pointer))
+        self._pieces: dict[tuple[int, bool], bytes] = {}
+        self._ends: dict[int, bool] = {}
+
+    def tokenize(self, text: str, add_special: bool, parse_special: bool) -> Tokens:
+        """Return the tokens of `text`, shape (n,). add_special: put BOS first if the model wants it.
+        parse_special: read "<bos>" and the like as the special token, not as characters."""
+        raw = text.encode("utf-8", "replace")
+        room = len(raw) + 8
+        for _ in range(2):
+            tokens = np.empty(room, dtype=np.int32)
+            count = llama_cpp.llama_tokenize(
+                self._pointer,
+                raw,
+                len(raw),
+                tokens.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token)),
+                room,
+                add_special,
+                parse_special,
+            )
+            if count >= 0:
+                return tokens[:count].copy()
+            room = -count
+        raise ModelError("the text could not be tokenized", "check the model file with xqe models verify")
+
+    def piece(self, token: int, special: bool = False) -> bytes:
+        """The bytes of one token, which may be part of a character; of a special token only if `special`."""
+        known = self._pieces.get((token, special))
+        if known is None:
+            buffer = ctypes.create_string_buffer(64)
+            length = llama_cpp.llama_token_to_piece(self._pointer, token, buffer, len(buffer), 0, special)
+            if length < 0:
+                buffer = ctypes.create_string_buffer(-length)
+                length = llama_cpp.llama_token_to_piece(self._pointer, token, buffer, len(buffer), 0, special)
+            known = self._pieces[token, special] = buffer.raw[:length]
+        return known
+
+    def text(self, tokens: Tokens) -> str:
+        """The text of a token sequence, special tokens included."""
+        return b"".join(self.piece(int(token), special=True) for token in tokens).decode("utf-8", "replace")
+
+    def is_end(self, token: int) -> bool:
+        """True for a token that ends the generation (EOS, end of turn)."""
+        known = self._ends.get(token)
+        if known is None:
+            known = self._ends[token] = bool(llama_cpp.llama_vocab_is_eog(self._pointer, token))
+        return known
+
+    def is_control(self, token: int) -> bool:
+        return bool(llama_cpp.llama_vocab_is_control(self._pointer, token))
+
+    def bos_text(self) -> str:
+        return self._special(llama_cpp.llama_vocab_bos(self._pointer))
+
+    def eos_text(self) -> str:
+        return self._special(llama_cpp.llama_vocab_eos(self._pointer))
+
+    def _special(self, token: int) -> str:
+        return self.piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
+
+
+def common(a: Tokens, b: Tokens) -> int:
+    """The length of the longest common prefix of two token sequences."""
+    length = min(len(a), len(b))
+    different = np.flatnonzero(a[:length] != b[:length])
+    return int(different[0]) if len(different) else length
