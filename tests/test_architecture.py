@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -112,6 +114,29 @@ def test_arrows_point_down(path: Path) -> None:
     for name in imports(path):
         its = room(name)
         assert not its or its == own or layer(its) < layer(own), f"{own} imports {name}"
+
+
+def when_it_runs(tree: ast.Module) -> Iterator[ast.AST]:
+    """The nodes of a module, without what only a type checker reads."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            waiting += ast.iter_child_nodes(node)
+
+
+def test_no_arrow_goes_round_in_a_circle() -> None:
+    names = {path: f"xqe.{'.'.join(path.relative_to(SOURCE).with_suffix('').parts)}" for path in modules()}
+    known = {name.removesuffix(".__init__") for name in names.values()}
+    arrows: dict[str, set[str]] = {}
+    for path, name in names.items():
+        own = arrows.setdefault(name.removesuffix(".__init__"), set())
+        for node in when_it_runs(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                ends = {f"{node.module}.{alias.name}" for alias in node.names}
+                own |= (ends & known) or ({node.module} & known)
+    TopologicalSorter(arrows).prepare()  # raises CycleError, which names them
 
 
 @pytest.mark.parametrize("library", ONLY_IMPORTER)
