@@ -19,8 +19,8 @@ from xqe.collections.conversion import Material, Seen, convert
 from xqe.collections.layout import Collection
 from xqe.collections.options import Options
 from xqe.errors import InputError, XqeError
+from xqe.files.fingerprints import fingerprints
 from xqe.files.records import Document
-from xqe.text.fingerprints import fingerprints
 
 MULTI8 = FIXTURES / "clirmatrix" / "MULTI-8"
 BI139 = FIXTURES / "clirmatrix" / "BI-139"

@@ -29,11 +29,11 @@ from xqe.collections.layout import ANY, Collection, CollectionWriter
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl
 from xqe.files.atomic import sha256
+from xqe.files.fingerprints import Keys, fingerprints
+from xqe.files.names import NONE, Numbering
 from xqe.files.records import Document, check_query
 from xqe.files.trec import GREATEST_GRADE
 from xqe.messages import plural, progress, say
-from xqe.retrieval.lexical.names import NONE, Numbering
-from xqe.text.fingerprints import Keys, fingerprints
 
 T = TypeVar("T")
 Placed = tuple[str, T]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy
 from numpy.typing import NDArray
 
-from xqe.text.fingerprints import Keys, fingerprints
+from xqe.files.fingerprints import Keys, fingerprints
 
 Counts = NDArray[numpy.uint32]
 

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 from xqe.errors import InputError
 from xqe.files.documents import Format, documents
+from xqe.files.names import Numbering
 from xqe.files.records import Document
 from xqe.retrieval.lexical import Index, build, open_index
-from xqe.retrieval.lexical.names import Numbering
 from xqe.text import workers
 from xqe.text.analysis import analyzer
 from xqe.text.workers import Batch, analysed

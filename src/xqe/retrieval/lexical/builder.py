@@ -14,16 +14,16 @@ import numpy
 
 from xqe import __version__
 from xqe.errors import InputError, XqeError
+from xqe.files.arrays import Writers
 from xqe.files.documents import Placed
+from xqe.files.fingerprints import fingerprints
+from xqe.files.names import NONE, NamesWriter, Numbering
 from xqe.retrieval.lexical.bm25 import DEFAULT, NATIVE, Padding, Parameters, excess
 from xqe.retrieval.lexical.candidates import VERSION, CandidatesWriter
-from xqe.retrieval.lexical.files import Writers
 from xqe.retrieval.lexical.manifest import FORMAT, LOCK, MANIFEST, OURS, Manifest, described, read_manifest
 from xqe.retrieval.lexical.manifest import write_manifest as put_manifest
-from xqe.retrieval.lexical.names import NONE, NamesWriter, Numbering
 from xqe.retrieval.lexical.vectors import Vectors, VectorsWriter
 from xqe.text.analysis import PROBES, Analyzer, analyzer
-from xqe.text.fingerprints import fingerprints
 from xqe.text.workers import Batch, analysed
 
 DOCUMENTS = "documents"

@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy
 from numpy.typing import NDArray
 
-from xqe.retrieval.lexical.files import Writers, mapped
-from xqe.retrieval.lexical.names import NONE, Names, NamesWriter, Numbering, Numbers
+from xqe.files.arrays import Writers, mapped
+from xqe.files.names import NONE, Names, NamesWriter, Numbering, Numbers
 from xqe.text.counting import TermCounts
 
 _LARGE = 255

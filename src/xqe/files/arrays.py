@@ -1,4 +1,4 @@
-"""Files of an index: written so that they are on the disk when the manifest names them, and read as arrays."""
+"""Files of numbers of one type: several that are written at once and grow at their end, and read as arrays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 class Writers(ExitStack):
-    """The files that a build is writing; leaving it closes them all."""
+    """Files that are being written; leaving it closes them all."""
 
     def file(self, path: Path) -> BinaryIO:
         return self.enter_context(path.open("wb"))

@@ -1,4 +1,4 @@
-"""Strings by number and numbers by string, on disk: the terms of a collection, and the ids of its documents.
+"""Strings by number and numbers by string: the terms of a collection, the ids of its documents.
 
 NAME.text      the strings in UTF-8, one after the other
 NAME.ends      where each begins and ends: n + 1 offsets, uint64
@@ -16,8 +16,8 @@ from typing import TypeVar
 import numpy
 from numpy.typing import NDArray
 
-from xqe.retrieval.lexical.files import Writers, mapped
-from xqe.text.fingerprints import Keys, fingerprints
+from xqe.files.arrays import Writers, mapped
+from xqe.files.fingerprints import Keys, fingerprints
 
 Numbers = NDArray[numpy.int64]
 _Number = TypeVar("_Number", numpy.uint64, numpy.uint32)
@@ -25,7 +25,7 @@ NONE = -1
 
 
 class Numbering:
-    """Which number belongs to a key, for keys that come in batches; 12 bytes a key.
+    """Which number belongs to a key, in memory, for keys that come in batches; 12 bytes a key.
 
     Sorted arrays of falling size, each at least twice the next: a batch is looked up in all of them, and adding one
     merges those that are no longer larger than what follows.
@@ -112,7 +112,7 @@ class NamesWriter:
 
 
 class Names:
-    """Names as they were written; nothing is held in memory."""
+    """Names as they were written, on disk; nothing is held in memory."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._ends = mapped(folder / f"{name}.ends", "<u8")
