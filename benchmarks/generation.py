@@ -29,7 +29,7 @@ from tables import MISSING, middle, processor, spread, table
 
 from xqe.errors import XqeError
 from xqe.machine import available_cores
-from xqe.models import registry
+from xqe.models.lookup import resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def measure(options: argparse.Namespace, results: Results) -> None:
     for model, cases in _models(options):
         if not cases:
             continue
-        setup = Setup(model, str(registry.resolve(model).path), options.threads)
+        setup = Setup(model, str(resolve(model).path), options.threads)
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             engine = Apart(Engine, setup)

@@ -29,7 +29,7 @@ from tables import table
 
 from xqe.errors import XqeError
 from xqe.machine import available_cores
-from xqe.models import registry
+from xqe.models.lookup import resolve
 
 INTERVAL = 0.05  # seconds between looks at the process
 FIELDS = ("VmRSS", "RssAnon", "RssFile")  # resident in all; of that private, and of mapped files: the model's weights
@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--markdown", action="store_true")
     options = parser.parse_args()
     try:
-        size = registry.resolve(options.model).path.stat().st_size
+        size = resolve(options.model).path.stat().st_size
     except XqeError as error:
         raise SystemExit(str(error)) from None
     with tempfile.TemporaryDirectory() as folder:

@@ -122,9 +122,9 @@ def records(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
 @pytest.fixture(scope="session")
 def tiny_path() -> Path:
     """The real model of xqe[tiny], which the development environment always has."""
-    from xqe.models import registry
+    from xqe.models.lookup import resolve
 
-    return registry.resolve("tiny").path
+    return resolve("tiny").path
 
 
 @pytest.fixture(scope="session")

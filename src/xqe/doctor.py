@@ -26,8 +26,13 @@ from typing import Any, NamedTuple
 
 from xqe import __version__, machine
 from xqe.errors import ModelError, XqeError
-from xqe.models import registry
+from xqe.files.cache import cache_folder
+from xqe.files.hashes import cached_sha256, is_remembered
+from xqe.messages import amount
+from xqe.models import lookup, registry
+from xqe.models.folder import models_folder
 from xqe.models.gguf import DamagedError, check_gguf
+from xqe.models.verification import known_of, verify
 
 OK, WARNING, PROBLEM = LEVELS = ("ok", "warning", "problem")
 
@@ -228,7 +233,7 @@ def examine(known: Collection[str], verify: bool = False) -> Facts:
     """
     variables = _variables({*known, *VARIABLES})  # before anything sets its own
     try:
-        cache, models_folder, store = registry.cache_folder(), registry.models_folder(), _store_path()
+        cache, models, store = cache_folder(), models_folder(), _store_path()
     except RuntimeError as error:  # no HOME, and a user that no file knows
         raise XqeError(str(error).rstrip(".").lower(), "set HOME, or XDG_CACHE_HOME, to a folder") from None
     packages, extras = _packages()
@@ -247,7 +252,7 @@ def examine(known: Collection[str], verify: bool = False) -> Facts:
         memory=Memory(
             os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), machine.total_memory(), machine.available_memory()
         ),
-        places=[_place("cache", cache), _place("models", models_folder), _place("store", store, is_file=True)],
+        places=[_place("cache", cache), _place("models", models), _place("store", store, is_file=True)],
         model=chosen,
         models=files,
         models_error=models_error,
@@ -430,7 +435,7 @@ def _processor() -> tuple[str, set[str]]:
 def _store_path() -> Path:
     """The file that `store.file_of` means, also where that cannot be imported."""
     given = os.environ.get("XQE_STORE")
-    return (Path(given).expanduser() if given else registry.cache_folder() / "generations.sqlite").resolve()
+    return (Path(given).expanduser() if given else cache_folder() / "generations.sqlite").resolve()
 
 
 def _place(name: str, path: Path, is_file: bool = False) -> Place:
@@ -476,9 +481,9 @@ def _chosen(extras: list[Extra]) -> Chosen:
     chosen = Chosen(name, bool(given), "file")
     installed = {extra.name for extra in extras if extra.installed}
     try:
-        model = next((model for model in registry.MODELS if model.name == name), None)
+        model = registry.named().get(name)
         if model is None or not model.chunks or model.path.is_file():
-            path = registry.locate(name).path
+            path = lookup.locate(name).path
             return replace(chosen, path=str(path), size=path.stat().st_size)
         if name in installed:
             return replace(chosen, size=model.size)  # assembled when it is used
@@ -492,17 +497,17 @@ def _chosen(extras: list[Extra]) -> Chosen:
 def _models(chosen: Chosen, verify: bool) -> tuple[list[ModelFile], str | None]:
     """The model files that are there, the chosen one with them, and why they cannot be listed."""
     problem = None
-    found: list[registry.ResolvedModel] = []
+    found: list[lookup.ResolvedModel] = []
     try:
-        found = registry.installed()
+        found = lookup.installed()
     except OSError as error:
-        problem = f"{error.filename or registry.models_folder()}: {_reason(error)}"
+        problem = f"{error.filename or models_folder()}: {_reason(error)}"
     if chosen.path is not None and Path(chosen.path) not in [each.path for each in found]:
-        found.append(registry.ResolvedModel(chosen.name, Path(chosen.path)))
+        found.append(lookup.ResolvedModel(chosen.name, Path(chosen.path)))
     return [_model_file(each, verify) for each in found], problem
 
 
-def _model_file(found: registry.ResolvedModel, verify: bool) -> ModelFile:
+def _model_file(found: lookup.ResolvedModel, verify: bool) -> ModelFile:
     size = 0
     try:
         size = found.path.stat().st_size
@@ -522,7 +527,7 @@ _UNKNOWN: _State = ("unknown", None, "nothing says what its sha256 should be")
 
 def _read(path: Path) -> _State:
     """The state of a model file, all of it read."""
-    against = registry.verify(path).against
+    against = verify(path).against
     return ("ok", against, None) if against else _UNKNOWN
 
 
@@ -533,18 +538,14 @@ def _glance(path: Path) -> _State:
     never hashed here stays unknown: hashing takes a second for each gigabyte or two.
     """
     check_gguf(path)
-    recorded, model = registry._recorded(path), registry._known_at(path)
-    if recorded is None and model is not None and model.size not in (None, path.stat().st_size):
-        raise DamagedError(f"{path}: {path.stat().st_size} bytes instead of {model.size}")
-    expected, against = (recorded, "record") if recorded else (model.sha256 if model else None, "table")
-    if expected is None:
+    known = known_of(path)
+    known.check_size(path)
+    if known.sha256 is None:
         return _UNKNOWN
-    if str(path.absolute()) not in registry._hashes():
+    if not is_remembered(path):
         return "unknown", None, "not read here before; --verify reads it"
-    digest = registry.sha256_of(path)
-    if digest != expected:
-        raise DamagedError(f"{path}: sha256 {digest} instead of {expected}")
-    return "ok", against, None
+    known.check_sha256(path, cached_sha256(path))
+    return "ok", known.against, None
 
 
 def _store(path: Path, verify: bool) -> StoreState:
@@ -678,7 +679,7 @@ def _look_at_threads(facts: Facts) -> Iterator[Trouble]:
 def _look_at_memory(facts: Facts) -> Iterator[Trouble]:
     room = facts.memory.available + sum(gpu["free"] for gpu in facts.llama.devices if gpu["kind"] == "gpu")
     if facts.model.size is not None and facts.model.size > room:
-        need, there = registry.amount(facts.model.size), registry.amount(room)
+        need, there = amount(facts.model.size), amount(room)
         message = f"the model {facts.model.name} is {need}, and {there} of memory are available: it will be very slow"
         yield Trouble(WARNING, message, "take a smaller model, or end what uses the memory")
 
@@ -729,7 +730,7 @@ def _look_at_disks(facts: Facts) -> Iterator[Trouble]:
         free = there[0].free
         if free is not None and free < LITTLE_SPACE:
             names = ", ".join(place.name for place in there)
-            yield Trouble(WARNING, f"the disk at {disk} has {registry.amount(free)} free, for {names}", "make room")
+            yield Trouble(WARNING, f"the disk at {disk} has {amount(free)} free, for {names}", "make room")
 
 
 def _look_at_store(facts: Facts) -> Iterator[Trouble]:

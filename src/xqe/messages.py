@@ -30,6 +30,16 @@ def plural(number: int, thing: str) -> str:
     return f"{number:,} {thing if number == 1 else several}"
 
 
+def amount(size: int | None) -> str:
+    """A number of bytes, for people: "253 MB"."""
+    if size is None:
+        return "size not known"
+    number, units = float(size), ["B", "kB", "MB", "GB"]
+    while number >= 1000 and len(units) > 1:
+        number, units = number / 1000, units[1:]
+    return f"{number:.3g} {units[0]}"
+
+
 def progress(items: Iterable[T], total: int | None, label: str) -> Iterator[T]:
     """Yield `items`, with a bar on a terminal where their number is known.
 

@@ -24,7 +24,7 @@ from xqe.collections import fetching, sources
 from xqe.collections.fetching import Download, fetch
 from xqe.collections.layout import Collection
 from xqe.errors import XqeError
-from xqe.models import registry
+from xqe.files import parts
 
 CONTENT = bytes(range(256)) * 4000  # a megabyte
 MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
@@ -237,7 +237,7 @@ def test_what_the_hub_says_before_it_redirects(server: Server, tmp_path: Path) -
 
 
 def test_another_process_was_faster(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = registry.part_of
+    real = parts.part_of
 
     @contextmanager
     def after_waiting(target: Path, version: str) -> Iterator[Any]:

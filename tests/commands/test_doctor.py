@@ -31,7 +31,7 @@ from xqe.cli import app
 from xqe.commands.doctor import _variables
 from xqe.doctor import Facts, Finding, findings, fits, worst
 from xqe.errors import XqeError
-from xqe.models import registry
+from xqe.models import lookup, registry
 from xqe.models.store import Asked, Generation, Store, file_of
 
 SOURCES = str(Path(package.__file__).parent.parent)
@@ -234,10 +234,10 @@ def test_the_model_of_xqe_model_is_looked_at(xqe_alone: Run, own: Path, monkeypa
 
 
 def test_a_models_folder_that_cannot_be_read(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> list[registry.ResolvedModel]:
+    def refuse() -> list[lookup.ResolvedModel]:
         raise PermissionError(13, "Permission denied", "/some/models")
 
-    monkeypatch.setattr(registry, "installed", refuse)
+    monkeypatch.setattr(lookup, "installed", refuse)
     facts = module.examine([])
     assert facts.models_error == "/some/models: permission denied"
     assert [(each.level, each.message) for each in findings(facts) if each.check == "files"] == [

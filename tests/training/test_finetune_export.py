@@ -36,7 +36,7 @@ from peft.utils.other import get_pattern_key
 
 from xqe import cli
 from xqe.errors import InputError, XqeError
-from xqe.files.atomic import sha256
+from xqe.files.hashes import sha256
 from xqe.models.engines.llama import adapters as lora_adapters
 from xqe.models.engines.llama.engine import LlamaEngine
 from xqe.models.engines.llama.model import Model

@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from xqe.collections.layout import ANY, Collection, CollectionWriter
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl
-from xqe.files.atomic import sha256
 from xqe.files.fingerprints import Keys, fingerprints
+from xqe.files.hashes import sha256
 from xqe.files.names import NONE, Numbering
 from xqe.files.records import Document, check_query
 from xqe.files.trec import GREATEST_GRADE

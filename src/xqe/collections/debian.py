@@ -28,7 +28,7 @@ from typing import Any
 from xqe.collections.draws import share
 from xqe.collections.layout import ANY, Collection, CollectionWriter
 from xqe.errors import XqeError
-from xqe.files.atomic import sha256
+from xqe.files.hashes import sha256
 from xqe.files.records import Document
 from xqe.messages import say
 

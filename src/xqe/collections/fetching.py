@@ -17,15 +17,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from glob import escape
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from xqe import __version__
 from xqe.errors import XqeError
-from xqe.files.atomic import sync
-from xqe.messages import say
-from xqe.models.registry import amount, part_of
+from xqe.files.hashes import is_sha256
+from xqe.files.parts import empty, part_of, part_path, put_in_place
+from xqe.messages import amount, say
 
 _BLOCK = 1 << 18
 _TRIES = 5
@@ -34,7 +33,6 @@ _TIMEOUT = 60.0
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
 _NO_RANGE = 416
 _SPARE = 100_000_000  # bytes to leave on the disk
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
@@ -91,8 +89,7 @@ def _version(one: Download) -> str:
 
 
 def _arrived(one: Download, folder: Path) -> int:
-    target = folder / one.path
-    part = target.with_name(f"{target.name}.{_version(one)}.part")
+    part = part_path(folder / one.path, _version(one))
     return part.stat().st_size if part.exists() else 0
 
 
@@ -106,14 +103,11 @@ def _fetch(one: Download, folder: Path, force: bool) -> None:
             if not force and _is_there(one, folder):  # the process that this one waited for has fetched it
                 return
             if not _version(one) or part.tell() > (one.size or part.tell()):
-                _emptied(part)  # nothing tells that what is there is of the same file, or it is not
+                empty(part)  # nothing tells that what is there is of the same file, or it is not
             with _bar(one, part.tell()) as bar:
                 _receive(one, part, bar)
             _check(one, part)
-            for outdated in set(target.parent.glob(f"{escape(target.name)}.*.part")) - {Path(part.name)}:
-                outdated.unlink(missing_ok=True)
-            sync(Path(part.name))
-            Path(part.name).replace(target)
+            put_in_place(part, target)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise XqeError(
@@ -135,7 +129,7 @@ def _receive(one: Download, part: BinaryIO, bar: Any) -> None:
             raise
         except _BrokenError as error:
             if error.status == _NO_RANGE:
-                _emptied(part)
+                empty(part)
             failures = 1 if part.tell() > before else failures + 1
             if failures >= _TRIES:
                 raise XqeError(f"{one.url}: {error}", "run the same command later; what arrived is kept") from None
@@ -150,18 +144,13 @@ class _BrokenError(Exception):
         self.status = status
 
 
-def _emptied(part: BinaryIO) -> None:
-    part.truncate(0)
-    part.seek(0)
-
-
 def _append(one: Download, part: BinaryIO, bar: Any) -> None:
     """Ask for what is missing and append it."""
     start = part.tell()
     headers = {"Range": f"bytes={start}-"} if start else {}
     with _answer(one.url, headers) as answer:
         if start and not _continues(answer, start):
-            _emptied(part)
+            empty(part)
             bar.reset()
         expected = answer.headers.get("Content-Length")
         received = 0
@@ -189,14 +178,14 @@ def _check(one: Download, part: BinaryIO) -> None:
     part.flush()
     if one.size is not None and part.tell() != one.size:
         arrived = part.tell()
-        _emptied(part)
+        empty(part)
         raise XqeError(f"{one.url}: {arrived} bytes arrived of {one.size}", "try again; the file may have changed")
     if not one.digest:
         return
     with open(part.name, "rb") as whole:
         digest = hashlib.file_digest(whole, one.algorithm).hexdigest()
     if digest != one.digest:
-        _emptied(part)
+        empty(part)
         raise XqeError(
             f"{one.url}: what arrived has {one.algorithm} {digest} instead of {one.digest}",
             "try again; a proxy may have changed it, or the source has a new version",
@@ -284,7 +273,7 @@ def _asked(one: Download) -> Download:
     size = redirects.said.get("X-Linked-Size") or headers.get("Content-Length") or ""
     digest = (redirects.said.get("X-Linked-Etag") or headers.get("X-Linked-Etag") or "").strip('"')
     found = replace(one, size=int(size) if one.size is None and size.isdigit() else one.size)
-    if not one.digest and _SHA256.fullmatch(digest):
+    if not one.digest and is_sha256(digest):
         found = replace(found, algorithm="sha256", digest=digest)
     mark = (headers.get("ETag") or "").removeprefix("W/") or headers.get("Last-Modified") or ""
     return replace(found, version=re.sub(r"\W", "", mark)[:32])

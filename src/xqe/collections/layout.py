@@ -26,8 +26,9 @@ from typing import Any
 from xqe import __version__
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl
-from xqe.files.atomic import replace, replaced, sha256
+from xqe.files.atomic import replace, replaced
 from xqe.files.documents import documents
+from xqe.files.hashes import sha256
 from xqe.files.records import Document
 from xqe.files.trec import Qrels, read_qrels
 from xqe.text.languages import LANGUAGES

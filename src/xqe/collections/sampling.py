@@ -21,7 +21,7 @@ from xqe.collections.draws import key, rank
 from xqe.collections.layout import MANIFEST, Collection, CollectionWriter
 from xqe.collections.leakage import Best, Mark, Naming, Pair, Query, best, groups, judgements, marks
 from xqe.errors import InputError, XqeError
-from xqe.files.atomic import sha256
+from xqe.files.hashes import sha256
 from xqe.files.records import Document
 from xqe.messages import plural, say
 

@@ -13,7 +13,7 @@ from xqe.commands.options import language_codes, several
 from xqe.commands.subcommands import group
 from xqe.errors import XqeError
 from xqe.files import jsonl
-from xqe.messages import say
+from xqe.messages import amount, say
 from xqe.text.languages import language
 
 if TYPE_CHECKING:
@@ -76,7 +76,6 @@ def _source_row(name: str) -> dict[str, Any]:
 
 def _show_sources(rows: Sequence[dict[str, Any]]) -> None:
     from xqe.commands.screens import rendered, table
-    from xqe.models.registry import amount
 
     made = table(("name", "how", "languages", "size", "needs", "licence"), ("size",))
     for row in rows:
@@ -128,7 +127,7 @@ def _write(row: dict[str, Any]) -> None:
 
 def _collection_row(collection: Collection) -> dict[str, Any]:
     from xqe.collections.layout import MANIFEST
-    from xqe.files.atomic import sha256
+    from xqe.files.hashes import sha256
 
     manifest = collection.manifest
 
@@ -205,7 +204,6 @@ def fetch(
     from xqe.collections.layout import CollectionWriter
     from xqe.collections.options import Options
     from xqe.collections.sources import chosen_languages, data_folder, downloads, source
-    from xqe.models.registry import amount
 
     row = source(name)
     codes, of_splits = language_codes(languages), several(splits)

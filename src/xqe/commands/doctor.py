@@ -103,7 +103,7 @@ def _wrapped(items: Iterable[str]) -> list[str]:
 
 
 def _amount(size: int | None) -> str:
-    from xqe.models.registry import amount
+    from xqe.messages import amount
 
     return amount(size)
 

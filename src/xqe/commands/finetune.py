@@ -221,6 +221,7 @@ def _counting(model: str | None) -> Iterator[tuple[bool, Count]]:
     if model is not None and model.startswith(SERVER):
         raise XqeError(f"--model {model}: a server does not count tokens", "name the model's GGUF file or checkpoint")
     from xqe.models import registry
+    from xqe.models.lookup import resolve
     from xqe.training.base import find_base
     from xqe.training.tokenizing import LlamaTokenizer, open_tokenizer
 
@@ -230,7 +231,7 @@ def _counting(model: str | None) -> Iterator[tuple[bool, Count]]:
     if Path(model).expanduser().is_dir():
         tokenizer = open_tokenizer(find_base(model))
     else:
-        resolved = registry.resolve(model)
+        resolved = resolve(model)
         tokenizer = LlamaTokenizer(resolved.name, str(resolved.path))
     try:
         yield tokenizer.is_chat, lambda text: len(tokenizer.tokens(text, False, False))
@@ -335,7 +336,7 @@ def export(
 
     Exit status: 0; 1 if --compare finds that llama.cpp does something else with the adapter than transformers.
     """
-    from xqe.models import registry
+    from xqe.models.lookup import resolve
     from xqe.training.adapters import base_named, export
     from xqe.training.peftconfig import read_config
 
@@ -345,7 +346,7 @@ def export(
                 raise XqeError(f"{option} has no effect without --compare", "leave it out, or name a model to compare")
     if tolerance is not None:
         check_finite(tolerance, "--tolerance")
-    model = None if compare is None else registry.resolve(compare)
+    model = None if compare is None else resolve(compare)
     source = base or base_named(read_config(folder))
     if model is not None:
         from xqe.training.base import find_base

@@ -62,9 +62,11 @@ def _server(options: Generation, name: str) -> Engine:
 
 
 def _local(options: Generation) -> Engine:
+    from xqe.files.hashes import cached_sha256
     from xqe.models import registry
     from xqe.models.engines.llama import adapters as lora
     from xqe.models.engines.llama import settings as llama
+    from xqe.models.lookup import resolve
 
     adapters = tuple(lora.adapter(text) for text in options.lora or [])
     settings = llama.Settings(
@@ -86,10 +88,10 @@ def _local(options: Generation) -> Engine:
     if name is None:
         name = registry.default_model()
         registry.announce_default()
-    resolved = registry.resolve(name)
+    resolved = resolve(name)
     from xqe.models.engines.llama.engine import LlamaEngine
 
-    sha256 = registry.sha256_of(resolved.path)
+    sha256 = cached_sha256(resolved.path)
     return LlamaEngine(
         resolved.name, str(resolved.path), sha256, settings, adapters, vocabulary_only=options.show_prompt
     )

@@ -12,7 +12,8 @@ from xqe.files import jsonl
 from xqe.messages import say
 
 if TYPE_CHECKING:
-    from xqe.models.registry import Model, ResolvedModel
+    from xqe.models.lookup import ResolvedModel
+    from xqe.models.registry import Model
 
 DAMAGED_STATUS = 1
 
@@ -35,7 +36,8 @@ Name = Annotated[
 @app.command("list")
 def list_models() -> None:
     """List the models: a table on a terminal, JSONL elsewhere."""
-    from xqe.models.registry import MODELS, find, installed
+    from xqe.models.lookup import installed
+    from xqe.models.registry import MODELS, find
 
     there = {found.name: found for found in installed()}
     known = [model.name for model in MODELS]
@@ -79,7 +81,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
 @app.command()
 def path(name: Name) -> None:
     """Print where a model lies; "tiny" is assembled first."""
-    from xqe.models.registry import resolve
+    from xqe.models.lookup import resolve
 
     jsonl.write(str(resolve(name).path))
 
@@ -114,8 +116,8 @@ def verify(
     ("table"), else to none (null).
     """
     from xqe.models.gguf import DamagedError
-    from xqe.models.registry import installed, locate
-    from xqe.models.registry import verify as check
+    from xqe.models.lookup import installed, locate
+    from xqe.models.verification import verify as check
 
     found = [locate(model) for model in models] if models else installed()
     if not found:

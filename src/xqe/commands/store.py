@@ -12,7 +12,7 @@ from xqe.commands import options
 from xqe.commands.subcommands import group
 from xqe.errors import XqeError
 from xqe.files import jsonl
-from xqe.messages import say
+from xqe.messages import amount, say
 
 if TYPE_CHECKING:
     from xqe.models.store import Summary
@@ -54,8 +54,6 @@ def _show(whole: dict[str, Any], models: list[Summary]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
-
-    from xqe.models.registry import amount
 
     jsonl.write(
         f"{whole['path']}: {whole['generations']} generations, {whole['tokens']} tokens, {amount(whole['size'])}"

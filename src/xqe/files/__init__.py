@@ -1,7 +1,7 @@
 """How things lie on disk and in pipes.
 
-    jsonl, records               streams of lines; the query record and the document
-    documents, trec              documents in several spellings; qrels and runs
-    names, arrays, fingerprints  strings by number, numbers of one type, strings as numbers
-    atomic                       whole files or none
+`jsonl`, `records`: lines in and out, and what is in them; `documents`, `trec`: documents, qrels and runs, in the
+spellings that they come in; `names`, `arrays`, `fingerprints`: strings by number. `atomic`: files that are whole or not
+there; `parts`: files that come to be a piece at a time; `locks`: folders that one process at a time writes; `hashes`,
+and the `cache` folder.
 """

@@ -1,18 +1,12 @@
-"""Files that are whole or not there: written beside their place, brought to the disk, then renamed into it; and folders
-that one process at a time writes."""
+"""Files that are whole or not there: written beside their place, brought to the disk, then renamed into it."""
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
-
-from xqe.errors import XqeError
 
 
 def sync(path: Path) -> None:
@@ -29,11 +23,6 @@ def write_synced(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
@@ -74,36 +63,3 @@ def append_line(path: Path, line: str) -> None:
         file.write(line.encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
-
-
-def now() -> str:
-    """The time, as in RFC 3339, in UTC."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-@contextmanager
-def held(lock_file: Path, doing: str) -> Iterator[None]:
-    """Hold a folder by a lock in it, which the system gives back when this process ends, however it does.
-
-    Raises XqeError, naming the other one, where a process that is `doing` something holds it, and where there can be no
-    lock. What killed runs left in the folder is removed.
-    """
-    folder = lock_file.parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = lock_file.open("a+")
-    except OSError as error:
-        raise XqeError(f"{folder}: {(error.strerror or str(error)).lower()}", "check its permissions") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            holder = " ".join(lock.read().split()) or "another process"
-            raise XqeError(f"{folder}: {holder} is {doing}", "wait until it has ended") from None
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()}, since {now()},")
-        lock.flush()
-        for left in folder.rglob(".*.part"):
-            left.unlink(missing_ok=True)
-        yield

@@ -6,7 +6,6 @@ file that is kept from one process to the next. http_get is not documented, so t
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
@@ -14,15 +13,18 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from xqe import __version__
 from xqe.errors import MissingExtraError, ModelError
-from xqe.messages import say
+from xqe.files.hashes import is_sha256, sha256
+from xqe.files.parts import empty, part_of
+from xqe.messages import amount, say
+from xqe.models.assembly import assemble
+from xqe.models.folder import file_errors, put_in_place
 from xqe.models.gguf import DamagedError, check_gguf
-from xqe.models.registry import Model, amount, assemble, file_errors, is_sha256, part_of, put_in_place
+from xqe.models.registry import Model
 
 if TYPE_CHECKING:
     from huggingface_hub import HfFileMetadata
@@ -46,16 +48,13 @@ def pull(model: Model, force: bool = False) -> Path:
     with file_errors(target), _hub_errors(model):
         headers = _headers()
         found = _metadata(model, headers)
-        sha256 = _agreed_sha256(model, found)
+        expected = _agreed_sha256(model, found)
         with part_of(target, _version(found)) as part:
             if target.is_file() and not force:  # the process that this one waited for was faster
                 return target
             _fetch(model, part, found, headers)
-            digest = _check(model, part, sha256)
-            for outdated in set(target.parent.glob(f"{escape(target.name)}.*.part")) - {Path(part.name)}:
-                outdated.unlink(missing_ok=True)
-            put_in_place(part, target, digest)
-    checked = "sha256 checked" if sha256 else "structure checked (the hub gave no sha256)"
+            put_in_place(part, target, _check(model, part, expected))
+    checked = "sha256 checked" if expected else "structure checked (the hub gave no sha256)"
     say(f"{model.name}: {amount(target.stat().st_size)}, {checked}")
     return target
 
@@ -146,8 +145,7 @@ def _fetch(model: Model, part: BinaryIO, found: HfFileMetadata, headers: dict[st
     from huggingface_hub.file_download import http_get
 
     if not found.etag or part.tell() > (found.size or part.tell()):
-        part.truncate(0)
-        part.seek(0)
+        empty(part)
     missing = (found.size or 0) - part.tell()
     room = shutil.disk_usage(Path(part.name).parent).free
     if missing > room:
@@ -166,21 +164,20 @@ def _fetch(model: Model, part: BinaryIO, found: HfFileMetadata, headers: dict[st
         raise
 
 
-def _check(model: Model, part: BinaryIO, sha256: str | None) -> str:
+def _check(model: Model, part: BinaryIO, expected: str | None) -> str:
     """Return the sha256 of the part if it is the whole file, and empty it if not."""
     part.flush()
-    with open(part.name, "rb") as whole:
-        digest = hashlib.file_digest(whole, "sha256").hexdigest()
-    if sha256 not in (None, digest):
-        part.truncate(0)
+    digest = sha256(Path(part.name))
+    if expected not in (None, digest):
+        empty(part)
         raise ModelError(
-            f"{model.name}: what arrived has sha256 {digest} instead of {sha256}",
+            f"{model.name}: what arrived has sha256 {digest} instead of {expected}",
             "try again; a proxy may have changed it",
         )
     try:
         check_gguf(Path(part.name))
     except DamagedError:
-        part.truncate(0)
+        empty(part)
         raise ModelError(
             f"{model.name}: what arrived is not a whole GGUF file", "a proxy or a login page may answer for the hub"
         ) from None

@@ -21,15 +21,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
 from xqe.errors import XqeError
+from xqe.files import times
+from xqe.files.cache import cache_folder
 from xqe.messages import say
-from xqe.models.registry import cache_folder
 
 T = TypeVar("T")
 
@@ -350,7 +350,7 @@ class Database:
             seed = {"seed": row.seed} if row.seed is not None else {}
             yield {
                 "key": row.key.hex(),
-                "created": _when(row.created),
+                "created": times.written(row.created),
                 "model": origin["model"],
                 "identity": origin["identity"],
                 "made_by": origin["made_by"],
@@ -374,10 +374,12 @@ class Database:
         for identifier, generations, tokens, oldest, newest in counted.fetchall():
             origin = self._origin(identifier)
             model, sha256 = origin["model"], origin["identity"].get("sha256")
-            whole = found.setdefault((model, sha256), Summary(model, sha256, 0, 0, _when(oldest), _when(newest)))
+            whole = found.setdefault(
+                (model, sha256), Summary(model, sha256, 0, 0, times.written(oldest), times.written(newest))
+            )
             whole.generations += generations
             whole.tokens += tokens
-            whole.oldest = min(whole.oldest, _when(oldest))
+            whole.oldest = min(whole.oldest, times.written(oldest))
         return list(found.values())
 
     def size(self) -> int:
@@ -647,7 +649,3 @@ def _bytes(text: str) -> bytes:
 
 def _text(content: bytes) -> str:
     return content.decode("utf-8", "surrogatepass")
-
-
-def _when(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -15,7 +15,7 @@ from typing import Any
 
 from xqe.errors import InputError, ModelError, XqeError
 from xqe.models.gguf import DamagedError, read_metadata
-from xqe.models.registry import resolve
+from xqe.models.lookup import resolve
 
 CONFIGURATION = "config.json"
 

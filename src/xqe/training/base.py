@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from xqe.errors import InputError, ModelError, XqeError
-from xqe.models import registry
+from xqe.files.hashes import cached_sha256
 from xqe.models.gguf import read_metadata
+from xqe.models.lookup import resolve
 from xqe.training.architectures import BY_TYPE, CONFIGURATION
 
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
@@ -49,11 +50,11 @@ class Base:
     def hashes(self) -> dict[str, str]:
         """sha256 of each file of weights, by its name; none for one of the hub, which `transformers` keeps."""
         if self.kind is Kind.GGUF:
-            return {self.path.name: registry.sha256_of(self.path)}
+            return {self.path.name: cached_sha256(self.path)}
         if self.kind is Kind.HUB:
             return {}
         files = sorted(file for form in (CONFIGURATION, *_WEIGHTS) for file in self.path.glob(form))
-        return {file.name: registry.sha256_of(file) for file in files}
+        return {file.name: cached_sha256(file) for file in files}
 
 
 def find_base(text: str) -> Base:
@@ -63,7 +64,7 @@ def find_base(text: str) -> Base:
     if folder.is_dir():
         return _in_folder(text, folder.absolute())
     try:
-        found = registry.resolve(text)
+        found = resolve(text)
     except ModelError:
         if text.count("/") == 1 and not text.startswith((".", "~", "/")) and not text.endswith(".gguf"):
             return Base(text.split("/")[1], Kind.HUB, text, "")

@@ -21,7 +21,10 @@ from typing import Any
 
 from xqe import __version__
 from xqe.errors import InputError, XqeError
-from xqe.files import atomic
+from xqe.files.atomic import replace
+from xqe.files.hashes import sha256
+from xqe.files.locks import held
+from xqe.files.times import now
 from xqe.messages import plural
 from xqe.training import adapters, training
 from xqe.training.base import Base
@@ -73,7 +76,7 @@ def encoded(pairs: Sequence[Pair], files: Sequence[str], tokenizer: Tokenizer, s
         raise InputError(
             f"{', '.join(files)}: every pair is longer than {settings.max_length} tokens", "raise --max-length"
         )
-    described = [{"file": path, "sha256": atomic.sha256(Path(path)), "pairs": counts[path]} for path in files]
+    described = [{"file": path, "sha256": sha256(Path(path)), "pairs": counts[path]} for path in files]
     return Data(kept[TRAIN], kept[VALIDATION], described, len(pairs) - sum(map(len, kept.values())))
 
 
@@ -134,7 +137,7 @@ def train(
         "data": data.json(),
         "settings": settings.json(),
     }
-    with atomic.held(folder / LOCK, "training here"):
+    with held(folder / LOCK, "training here"):
         before = None if force else record_of(folder)
         if before is not None:
             _check_same(before, begun, settings, folder)
@@ -142,7 +145,7 @@ def train(
                 return before
         elif (folder / training.CHECKPOINTS).exists():
             shutil.rmtree(folder / training.CHECKPOINTS)
-        started = (before or {}).get("started") or atomic.now()
+        started = (before or {}).get("started") or now()
 
         def begin(fresh: Path) -> None:
             _check_export(base, fresh)
@@ -193,7 +196,7 @@ def _came_of(trained: Trained) -> Json:
     needed = trained.shape.needed
     losses = [entry["loss"] for entry in trained.log if "loss" in entry]
     return {
-        "finished": atomic.now(),
+        "finished": now(),
         "seconds": round(trained.seconds, 1),
         "resumed_from": trained.resumed_from or None,
         "steps": trained.steps,
@@ -221,15 +224,12 @@ def _exported(base: Base, folder: Path) -> list[Json]:
     """Write the GGUF adapter; return name, size and sha256 of the adapter's files."""
     adapters.export(folder, folder / GGUF, base.place)
     names = (*training.ADAPTER_FILES, GGUF)
-    return [
-        {"file": name, "bytes": (folder / name).stat().st_size, "sha256": atomic.sha256(folder / name)}
-        for name in names
-    ]
+    return [{"file": name, "bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)} for name in names]
 
 
 def _write(folder: Path, record: Json) -> None:
     try:
-        atomic.replace(folder / RECORD, f"{json.dumps(record, ensure_ascii=False, indent=1)}\n".encode())
+        replace(folder / RECORD, f"{json.dumps(record, ensure_ascii=False, indent=1)}\n".encode())
     except OSError as error:
         raise XqeError(f"{folder / RECORD}: {(error.strerror or str(error)).lower()}", "check the disk") from None
 

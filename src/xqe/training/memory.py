@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xqe.errors import XqeError
-from xqe.models.registry import amount
+from xqe.messages import amount
 
 ADAM = 16  # bytes a trained weight: the weight, its gradient and two moments, in float32
 _RESERVE = 600_000_000  # Python and the libraries

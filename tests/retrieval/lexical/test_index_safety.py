@@ -25,7 +25,7 @@ from conftest import command, jsonl
 from forks import Ended, Forks
 
 from xqe.errors import InputError
-from xqe.files.atomic import sha256
+from xqe.files.hashes import sha256
 from xqe.files.records import Document
 from xqe.retrieval.lexical import Index, build, open_index, opened
 

@@ -32,8 +32,8 @@ from xqe.experiments.grid.nights import (
 )
 from xqe.experiments.grid.plan import Plan
 from xqe.experiments.grid.retrieving import build_indexes, check_indexes, evaluate_cells
-from xqe.files import atomic
-from xqe.files.atomic import now
+from xqe.files.hashes import sha256
+from xqe.files.times import now
 from xqe.messages import say
 
 Json = dict[str, Any]
@@ -221,7 +221,7 @@ def _collection(plan: Plan, folder: Folder, name: str) -> Json:
     manifest = asked.collection.manifest
     return {
         "path": str(asked.row.path),
-        "sha256": atomic.sha256(asked.collection.directory / MANIFEST),
+        "sha256": sha256(asked.collection.directory / MANIFEST),
         "about": manifest.get("about"),
         "source": manifest.get("source"),
         "licence": manifest.get("licence"),

@@ -23,6 +23,7 @@ from typing import Any
 from xqe.errors import InputError, XqeError
 from xqe.experiments.grid.plan import Cell, Texts
 from xqe.files import atomic, jsonl
+from xqe.files.locks import held
 from xqe.files.records import Record
 
 FORMAT = 1
@@ -55,7 +56,7 @@ class Folder:
 
         Raises XqeError, naming the other one, where a process holds it. Leavings of killed runs are removed.
         """
-        with atomic.held(self.path / LOCK, "running this grid"):
+        with held(self.path / LOCK, "running this grid"):
             yield
 
     # ------------------------------------------------------------ texts

@@ -26,8 +26,10 @@ from xqe.collections.layout import Collection
 from xqe.errors import InputError, XqeError
 from xqe.evaluation.values import judged
 from xqe.experiments.grid.settings import BUILTIN, FAKE, SERVER, TRAIN, CollectionRow, Grid, ModelRow, Pair, told_at
+from xqe.files.hashes import cached_sha256
 from xqe.files.trec import Qrels
-from xqe.models import examples, prompts, registry
+from xqe.models import examples, prompts
+from xqe.models.lookup import resolve
 from xqe.retrieval.weighting import Use
 from xqe.stages.expand import Strategy
 
@@ -252,7 +254,7 @@ def _check_files(collection: Collection, split: str, pair: Pair) -> None:
         collection.qrels(split, source, target),
         collection.documents(target),
     ):
-        if registry.sha256_of(path) != named[path.relative_to(collection.directory).as_posix()]:
+        if cached_sha256(path) != named[path.relative_to(collection.directory).as_posix()]:
             raise InputError(f"{path}: not the file that collection.json names", "convert or copy the collection again")
 
 
@@ -306,7 +308,7 @@ def identity(row: ModelRow) -> Identity:
         return {"model": FAKE}
     if row.model.startswith(SERVER):
         return {"model": row.model, "base_url": row.base_url}
-    found = registry.resolve(row.model)
+    found = resolve(row.model)
     adapters = []
     if row.lora:
         from xqe.models.engines.llama.adapters import adapter
@@ -316,7 +318,7 @@ def identity(row: ModelRow) -> Identity:
         "model": row.model,
         "file": found.path.name,
         "size": found.path.stat().st_size,
-        "sha256": registry.sha256_of(found.path),
+        "sha256": cached_sha256(found.path),
         "lora": adapters,
     }
 
@@ -495,7 +497,7 @@ class _Planner:
 
 
 def _sha256_of_examples(one: Asked, lang: str) -> str:
-    return registry.sha256_of(examples_file(one, lang))
+    return cached_sha256(examples_file(one, lang))
 
 
 def examples_file(one: Asked, lang: str) -> Path:

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from xqe.errors import InputError, XqeError
-from xqe.files.atomic import sha256, sync, write_synced
-from xqe.models.registry import cache_folder
+from xqe.files.atomic import sync, write_synced
+from xqe.files.cache import cache_folder
+from xqe.files.hashes import sha256
 from xqe.retrieval.lexical.bm25 import Padding, Parameters
 from xqe.retrieval.lexical.candidates import VERSION
 from xqe.text.analysis import Analyzer, analyzer

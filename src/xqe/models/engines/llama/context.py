@@ -10,10 +10,10 @@ import numpy as np
 
 from xqe.errors import ModelError
 from xqe.machine import available_memory
+from xqe.messages import amount
 from xqe.models.engines.llama.library import llama_cpp, log
 from xqe.models.engines.llama.model import Model, Stopped
 from xqe.models.engines.llama.settings import Hardware
-from xqe.models.registry import amount
 
 N_BATCH = 2048
 ABORTED = 2  # llama_decode's status where `stopped` said so

@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Any, TypeVar
 
 from xqe.errors import ModelError, XqeError
-from xqe.messages import say
+from xqe.messages import amount, say
 from xqe.models.engines.base import Engine, Sampling
 from xqe.models.engines.interrupts import Interrupt, deferred_interrupt
 from xqe.models.engines.jobs import Feed, Job, Ticket
@@ -24,7 +24,6 @@ from xqe.models.engines.llama.sequential import Sequential
 from xqe.models.engines.llama.settings import DEFAULT_CACHE, Settings
 from xqe.models.engines.llama.vocabulary import Tokens
 from xqe.models.prompts import Chat, Prompt
-from xqe.models.registry import amount
 
 T = TypeVar("T")
 

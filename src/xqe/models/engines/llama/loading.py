@@ -10,13 +10,13 @@ from typing import Any
 
 from xqe.errors import ModelError, XqeError
 from xqe.machine import available_cores, available_memory
+from xqe.messages import amount
 from xqe.models.engines.interrupts import deferred_interrupt
 from xqe.models.engines.llama import library
 from xqe.models.engines.llama.adapters import Adapter, check_architecture, tell_other_bases
 from xqe.models.engines.llama.model import Model
 from xqe.models.engines.llama.settings import Hardware
 from xqe.models.gguf import read_metadata
-from xqe.models.registry import amount
 
 CACHE_SHARE = 0.5
 """Of the free memory, what a cache may take."""

@@ -10,10 +10,10 @@ from typing import Any
 
 from xqe.errors import ModelError
 from xqe.machine import available_memory
+from xqe.messages import amount
 from xqe.models.engines.llama.library import llama_cpp, log
 from xqe.models.engines.llama.settings import Hardware
 from xqe.models.engines.llama.vocabulary import Vocabulary
-from xqe.models.registry import amount
 
 Stopped = Callable[[], bool]
 """True once what is under way should be given up."""

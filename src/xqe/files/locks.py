@@ -1,0 +1,40 @@
+"""Folders that one process at a time writes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from xqe.errors import XqeError
+from xqe.files.times import now
+
+
+@contextmanager
+def held(lock_file: Path, doing: str) -> Iterator[None]:
+    """Hold a folder by a lock in it, which the system gives back when this process ends, however it does.
+
+    Raises XqeError, naming the other one, where a process that is `doing` something holds it, and where there can be no
+    lock. What killed runs left in the folder is removed.
+    """
+    folder = lock_file.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = lock_file.open("a+")
+    except OSError as error:
+        raise XqeError(f"{folder}: {(error.strerror or str(error)).lower()}", "check its permissions") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = " ".join(lock.read().split()) or "another process"
+            raise XqeError(f"{folder}: {holder} is {doing}", "wait until it has ended") from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()}, since {now()},")
+        lock.flush()
+        for left in folder.rglob(".*.part"):
+            left.unlink(missing_ok=True)
+        yield
