@@ -47,7 +47,7 @@ STEPS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "
 _INDEX = ("xqe.retrieval.lexical", "xqe.stages.search", "xqe.text.analysis")
 _GENERATION = (
     "xqe.stages.generation",
-    "xqe.models.store",
+    "xqe.models.store.run",
     "xqe.models.engines.stored",
     "xqe.models.engines.fake",
     "xqe.text.detection",

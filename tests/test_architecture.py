@@ -33,7 +33,7 @@ ONLY_IMPORTER = {
     "llama_cpp": {"models/engines/llama/library.py"},
     "tantivy": {"retrieval/lexical/candidates.py"},
     "typer": {"cli.py", "commands/"},
-    "sqlite3": {"models/store.py"},
+    "sqlite3": {"models/store/database.py"},
     "ir_measures": {"evaluation/values.py"},
     "scipy": {"evaluation/significance.py"},
     "huggingface_hub": {"models/download.py"},

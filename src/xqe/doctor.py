@@ -550,7 +550,7 @@ def _glance(path: Path) -> _State:
 
 def _store(path: Path, verify: bool) -> StoreState:
     try:
-        from xqe.models.store import opened
+        from xqe.models.store.access import opened
     except ImportError as error:  # a Python that was built without SQLite
         return StoreState(str(path), "unusable", error=f"no store can be used: {error}", hint="use --no-store")
     try:

@@ -32,7 +32,9 @@ from xqe.commands.doctor import _variables
 from xqe.doctor import Facts, Finding, findings, fits, worst
 from xqe.errors import XqeError
 from xqe.models import lookup, registry
-from xqe.models.store import Asked, Generation, Store, file_of
+from xqe.models.store.generation import Asked, Generation
+from xqe.models.store.place import file_of
+from xqe.models.store.run import Store
 
 SOURCES = str(Path(package.__file__).parent.parent)
 NAME = "owner/repo/little.gguf"

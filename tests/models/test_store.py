@@ -23,14 +23,17 @@ from typing import Any, TypeVar
 import pytest
 from conftest import Run, command, jsonl, records, summary
 
-from xqe.models import store as module
 from xqe.models.engines.base import Completion, Request, Sampling
 from xqe.models.engines.fake import FakeEngine
 from xqe.models.engines.jobs import Feed, Job, Ticket
 from xqe.models.engines.stored import StoredEngine
 from xqe.models.folder import models_folder
 from xqe.models.prompts import Chat, Text
-from xqe.models.store import Asked, Database, Generation, Store
+from xqe.models.store import database
+from xqe.models.store.database import Database
+from xqe.models.store.generation import Asked, Generation
+from xqe.models.store.rows import Row
+from xqe.models.store.run import Store
 
 T = TypeVar("T")
 
@@ -544,7 +547,7 @@ def test_what_is_whole_in_a_damaged_store_is_saved(tmp_path: Path, capsys: pytes
 def test_a_store_that_is_damaged_in_the_middle_of_a_run_costs_no_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(module, "_CHECKED", 0)  # as if it were large: nothing of it is in memory yet
+    monkeypatch.setattr(database, "_CHECKED", 0)  # as if it were large: nothing of it is in memory yet
     place, garbage = tmp_path / "kept.sqlite", tmp_path / "garbage"
     filled(place, 4000)
     pages = place.stat().st_size // 4096 - 10
@@ -789,9 +792,9 @@ def test_prune_removes_what_was_named_and_the_file_shrinks(xqe: Run, store: Path
         connection.commit()
     size = store.stat().st_size
     with closing(sqlite3.connect(store)) as connection:  # their checksums are of the true time
-        rows = connection.execute(f"SELECT {', '.join(module.Row._fields)}, id FROM generation WHERE id <= 500")
+        rows = connection.execute(f"SELECT {', '.join(Row._fields)}, id FROM generation WHERE id <= 500")
         for *row, identifier in rows.fetchall():
-            sealed = module.Row(*row).sealed()
+            sealed = Row(*row).sealed()
             connection.execute("UPDATE generation SET checksum = ? WHERE id = ?", (sealed.checksum, identifier))
         connection.commit()
     done = xqe("store", "prune", "--older-than", "4")

@@ -16,7 +16,7 @@ from xqe.messages import say
 if TYPE_CHECKING:
     from xqe.commands.options import Generation
     from xqe.models.engines.base import Engine, Sampling
-    from xqe.models.store import Store
+    from xqe.models.store.run import Store
     from xqe.stages.generation import Stage, Tally
 
 FAKE = "fake"
@@ -107,7 +107,9 @@ def open_store(options: Generation) -> Iterator[Store | None]:
     if options.no_store or options.show_prompt or (options.model == FAKE and not is_named):
         yield None
         return
-    from xqe.models.store import Store, StoreError, file_of
+    from xqe.models.store.database import StoreError
+    from xqe.models.store.place import file_of
+    from xqe.models.store.run import Store
 
     try:
         store = Store(file_of(options.store))

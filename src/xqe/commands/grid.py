@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from xqe.experiments.grid.plan import Plan
     from xqe.experiments.grid.settings import ModelRow
     from xqe.models.engines.base import Engine
-    from xqe.models.store import Store
+    from xqe.models.store.run import Store
 
 _RUNNING = options.part(
     options.Generation,
@@ -130,7 +130,9 @@ def _options_for(generation: options.Generation, model: ModelRow) -> options.Gen
 @contextmanager
 def _store(generation: options.Generation, out: Path) -> Iterator[Store]:
     """The store of finished generations: a grid always has one, since a killed run goes on from it."""
-    from xqe.models.store import Store, StoreError, file_of
+    from xqe.models.store.database import StoreError
+    from xqe.models.store.place import file_of
+    from xqe.models.store.run import Store
 
     try:
         store = Store(file_of(generation.store))

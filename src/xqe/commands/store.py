@@ -15,7 +15,7 @@ from xqe.files import jsonl
 from xqe.messages import amount, say
 
 if TYPE_CHECKING:
-    from xqe.models.store import Summary
+    from xqe.models.store.database import Summary
 
 _DAY = 86_400.0
 _HASH_DIGITS = 12  # of a sha256, enough for a person
@@ -31,7 +31,8 @@ app = group(
 @app.command()
 def info(store: options.Store = None) -> None:
     """Say what is kept of which model: a table on a terminal, one JSON object elsewhere."""
-    from xqe.models.store import file_of, opened
+    from xqe.models.store.access import opened
+    from xqe.models.store.place import file_of
 
     path = file_of(store)
     with opened(path) as database:
@@ -74,7 +75,8 @@ def _show(whole: dict[str, Any], models: list[Summary]) -> None:
 @app.command()
 def export(store: options.Store = None) -> None:
     """Write every generation as JSONL, the oldest first: its prompt, the parameters, the text, and what made it."""
-    from xqe.models.store import file_of, opened
+    from xqe.models.store.access import opened
+    from xqe.models.store.place import file_of
 
     with opened(file_of(store)) as database:
         for generation in database.export() if database is not None else ():
@@ -102,7 +104,8 @@ def prune(
     """
     if everything == (older_than is not None or model is not None):
         raise XqeError("which generations are to be removed?", "give --all alone, or --older-than DAYS, --model NAME")
-    from xqe.models.store import file_of, opened
+    from xqe.models.store.access import opened
+    from xqe.models.store.place import file_of
 
     path = file_of(store)
     before = time.time() - older_than * _DAY if older_than is not None else None

@@ -6,14 +6,17 @@ import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from xqe.errors import XqeError
 from xqe.models.engines.base import Completion, Engine, Request
 from xqe.models.engines.jobs import Job
 from xqe.models.engines.wrapper import Wrapper
 from xqe.models.prompts import Text
-from xqe.models.store import Asked, Generation, Store
+from xqe.models.store.generation import Asked, Generation
+
+if TYPE_CHECKING:
+    from xqe.models.store.run import Store
 
 T = TypeVar("T")
 
