@@ -13,7 +13,7 @@ from typer.exceptions import TyperException
 from xqe import __version__
 from xqe.commands import batch, data, finetune, models, store
 from xqe.commands.analyze import analyze
-from xqe.commands.doctor import doctor
+from xqe.commands.doctor.doctor import doctor
 from xqe.commands.eval import evaluate
 from xqe.commands.expand import expand
 from xqe.commands.explain import explain

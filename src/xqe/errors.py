@@ -32,3 +32,8 @@ class MissingExtraError(XqeError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(what, f'install it with: pip install "xqe[{extra}]"')
+
+
+def why(error: OSError) -> str:
+    """What the system says of an error, as a part of a message: "no such file or directory"."""
+    return (error.strerror or str(error)).lower()

@@ -37,6 +37,11 @@ def cpu_quota() -> float | None:
     return min(quotas, default=None)
 
 
+def built_in_memory() -> int:
+    """Bytes of memory of the machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def total_memory() -> int:
     """Bytes of memory that this process could have at most: the machine's, or its cgroup's limit."""
     limits = [limit for limit, _ in _cgroup_memory()]
@@ -61,8 +66,7 @@ def _meminfo(field: str) -> int:
                 return int(value.split()[0]) * 1024
     except (OSError, ValueError, IndexError):
         pass
-    # elsewhere than on Linux only the whole is known
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return built_in_memory()  # elsewhere than on Linux only the whole is known
 
 
 def _cgroup_memory() -> list[tuple[int, int]]:

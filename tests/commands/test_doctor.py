@@ -25,11 +25,18 @@ from packaging.utils import canonicalize_name
 from typer.main import get_command
 
 import xqe as package
-from xqe import doctor as module
 from xqe import machine
 from xqe.cli import app
-from xqe.commands.doctor import _variables
-from xqe.doctor import Facts, Finding, findings, fits, worst
+from xqe.commands.doctor.doctor import _variables
+from xqe.doctor.facts import Facts, examine
+from xqe.doctor.findings import CHECKS, Finding, findings, worst
+from xqe.doctor.hardware import Cores, Memory
+from xqe.doctor.llama import Llama
+from xqe.doctor.models import Chosen, ModelFile
+from xqe.doctor.packages import Extra, Package, fits, packages_here
+from xqe.doctor.places import Place
+from xqe.doctor.store import StoreState, store_path
+from xqe.doctor.variables import VARIABLES, Variable, public
 from xqe.errors import XqeError
 from xqe.models import lookup, registry
 from xqe.models.store.generation import Asked, Generation
@@ -122,7 +129,7 @@ def test_the_requirements_of_an_installed_package_are_read(tmp_path: Path, monke
         'Provides-Extra: moon\nRequires-Dist: no-such-package-here==1.0; extra == "moon"\n'
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    packages, extras = module._packages()
+    packages, extras = packages_here()
     assert [(each.name, each.requires, each.fits) for each in packages] == [
         ("numpy", ">=2", True),
         ("pytest", ">=9999", False),
@@ -143,7 +150,7 @@ def test_limits_of_a_cgroup_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "memory.max").write_text("1000000\n")
     (tmp_path / "memory.current").write_text("400000\n")
     monkeypatch.setattr(machine, "_CGROUP", tmp_path)
-    facts = module.examine([])
+    facts = examine([])
     assert (facts.cores.quota, facts.cores.usable, facts.cores.threads) == (1.5, 1, 1)
     assert (facts.memory.total, facts.memory.available) == (1_000_000, 600_000)
     assert facts.memory.machine > 1_000_000
@@ -176,7 +183,7 @@ def test_it_leaves_nothing_behind(xqe_alone: Run, own: Path, store: Path) -> Non
 def test_the_store_is_looked_for_where_it_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     for value in ("", "~/here.sqlite", "/somewhere/else"):
         monkeypatch.setenv("XQE_STORE", value)
-        assert module._store_path() == file_of(value or None)
+        assert store_path() == file_of(value or None)
 
 
 # Models
@@ -240,7 +247,7 @@ def test_a_models_folder_that_cannot_be_read(own: Path, monkeypatch: pytest.Monk
         raise PermissionError(13, "Permission denied", "/some/models")
 
     monkeypatch.setattr(lookup, "installed", refuse)
-    facts = module.examine([])
+    facts = examine([])
     assert facts.models_error == "/some/models: permission denied"
     assert [(each.level, each.message) for each in findings(facts) if each.check == "files"] == [
         ("problem", "/some/models: permission denied")
@@ -319,7 +326,7 @@ def test_a_library_that_does_not_load(
     assert level == "problem"
     assert reason in message
     assert told["llama"]["devices"] == []
-    assert {each["check"] for each in told["findings"]} == {check.name for check in module.CHECKS}
+    assert {each["check"] for each in told["findings"]} == {check.name for check in CHECKS}
 
 
 def test_no_home_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -329,7 +336,7 @@ def test_no_home_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", homeless)
     with pytest.raises(XqeError, match=r"could not determine home directory; set HOME"):
-        module.examine([])
+        examine([])
 
 
 def test_a_gpu_that_the_build_cannot_use(
@@ -351,35 +358,35 @@ def test_a_gpu_that_the_build_cannot_use(
 @pytest.fixture(scope="module")
 def healthy() -> Facts:
     """Facts of a machine with which nothing is wrong."""
-    cache = module.Place("cache", "/c", True, True, None, 0, 1 << 40, "/")
+    cache = Place("cache", "/c", True, True, None, 0, 1 << 40, "/")
     llama = {"llama_cpp_python": "0.3.36", "features": "CPU : AVX = 1 | AVX2 = 1 | FMA = 1 | F16C = 1"}
     return Facts(
         xqe="1",
         python="CPython 3.11.7",
         executable="/usr/bin/python3",
         platform="Linux",
-        packages=[module.Package("llama-cpp-python", "==0.3.36", "0.3.36", True)],
-        extras=[module.Extra("server", True, [], None)],
-        llama=module.Llama(llama, False, [{"name": "CPU", "kind": "cpu", "free": 8 << 30, "total": 8 << 30}]),
+        packages=[Package("llama-cpp-python", "==0.3.36", "0.3.36", True)],
+        extras=[Extra("server", True, [], None)],
+        llama=Llama(llama, False, [{"name": "CPU", "kind": "cpu", "free": 8 << 30, "total": 8 << 30}]),
         gpus=[],
-        cores=module.Cores("a processor", ["AVX", "AVX2"], 8, 4, 2.5, 2, 2, 0.5),
-        memory=module.Memory(16 << 30, 8 << 30, 6 << 30),
+        cores=Cores("a processor", ["AVX", "AVX2"], 8, 4, 2.5, 2, 2, 0.5),
+        memory=Memory(16 << 30, 8 << 30, 6 << 30),
         places=[cache, replace(cache, name="models", path="/c/models"), replace(cache, name="store", path="/c/s")],
-        model=module.Chosen("aya-expanse-8b", True, "file", "/c/models/a/b/aya.gguf", 5_056_982_720),
-        models=[module.ModelFile("aya-expanse-8b", "/c/models/a/b/aya.gguf", 5_056_982_720, "ok", "record")],
+        model=Chosen("aya-expanse-8b", True, "file", "/c/models/a/b/aya.gguf", 5_056_982_720),
+        models=[ModelFile("aya-expanse-8b", "/c/models/a/b/aya.gguf", 5_056_982_720, "ok", "record")],
         models_error=None,
-        store=module.StoreState("/c/s", "none"),
+        store=StoreState("/c/s", "none"),
         server=None,
         variables=[],
     )
 
 
 def variable(name: str, value: str) -> dict[str, Any]:
-    return {"variables": [module.Variable(name, value)]}
+    return {"variables": [Variable(name, value)]}
 
 
 GPU = {"name": "CUDA0", "kind": "gpu", "free": 4 << 30, "total": 8 << 30}
-TINY = module.Chosen("tiny", False, "file", None, 253_113_024)
+TINY = Chosen("tiny", False, "file", None, 253_113_024)
 CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "no support": ({"gpus": ["NVIDIA"]}, "gpu", "warning", 'CMAKE_ARGS="-DGGML_CUDA=on" pip install'),
     "another maker": ({"gpus": ["AMD"]}, "gpu", "warning", "-DGGML_HIP=on"),
@@ -387,7 +394,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "threads": (variable("XQE_THREADS", "64"), "threads", "warning", "may use 2 cores"),
     "no number": (variable("XQE_THREADS", "all"), "threads", "problem", 'XQE_THREADS is "all"'),
     "memory": (
-        {"memory": module.Memory(16 << 30, 8 << 30, 4 << 30)}, "memory", "warning",
+        {"memory": Memory(16 << 30, 8 << 30, 4 << 30)}, "memory", "warning",
         "aya-expanse-8b is 5.06 GB, and 4.29 GB",
     ),
     "only tiny": ({"model": TINY, "models": []}, "model", "warning", "xqe models pull NAME"),
@@ -396,33 +403,33 @@ CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         'pip install "xqe[tiny]"',
     ),
     "other version": (
-        {"packages": [module.Package("tantivy", "==0.27.0", "0.26.0", False)]}, "packages", "problem",
+        {"packages": [Package("tantivy", "==0.27.0", "0.26.0", False)]}, "packages", "problem",
         'tantivy 0.26.0 is installed, and xqe needs ==0.27.0; run: pip install "tantivy==0.27.0"',
     ),
     "out of range": (
-        {"packages": [module.Package("numpy", ">=2", "1.26", False)]}, "packages", "warning", "numpy>=2",
+        {"packages": [Package("numpy", ">=2", "1.26", False)]}, "packages", "warning", "numpy>=2",
     ),
-    "no package": ({"packages": [module.Package("rich", ">=14", None, False)]}, "packages", "problem", "not installed"),
+    "no package": ({"packages": [Package("rich", ">=14", None, False)]}, "packages", "problem", "not installed"),
     "another llama_cpp": (
-        {"packages": [module.Package("llama-cpp-python", "==0.3.40", "0.3.40", True)]}, "llama.cpp", "problem",
+        {"packages": [Package("llama-cpp-python", "==0.3.40", "0.3.40", True)]}, "llama.cpp", "problem",
         "llama_cpp is version 0.3.36, and the installed llama-cpp-python is 0.3.40",
     ),
     "no extra": (
         {
             "server": "http://h/v1",
-            "extras": [module.Extra("server", False, [], 'pip install "xqe[server]"')],
-            "model": module.Chosen("openai:m", True, "server"),
+            "extras": [Extra("server", False, [], 'pip install "xqe[server]"')],
+            "model": Chosen("openai:m", True, "server"),
         },
         "server", "problem", 'pip install "xqe[server]"',
     ),
-    "no server": ({"model": module.Chosen("openai:m", True, "server")}, "server", "warning", "XQE_BASE_URL"),
+    "no server": ({"model": Chosen("openai:m", True, "server")}, "server", "warning", "XQE_BASE_URL"),
     "no model of a server": ({"server": "http://h/v1", "model": TINY}, "server", "warning", "openai:NAME"),
     "misspelt": (
-        {"variables": [module.Variable("XQE_MODLE", None, False, "XQE_MODEL")]}, "variables", "warning",
+        {"variables": [Variable("XQE_MODLE", None, False, "XQE_MODEL")]}, "variables", "warning",
         "did you mean XQE_MODEL?",
     ),
     "not writable": (
-        {"places": [module.Place("models", "/m", True, False, "/m cannot be written", 0, 1 << 40, "/")]}, "folders",
+        {"places": [Place("models", "/m", True, False, "/m cannot be written", 0, 1 << 40, "/")]}, "folders",
         "warning", "XQE_MODELS",
     ),
 }  # fmt: skip
@@ -435,7 +442,7 @@ def lines(found: list[Finding]) -> list[tuple[str, str, str]]:
 def test_nothing_is_said_against_a_healthy_machine(healthy: Facts) -> None:
     assert lines(findings(healthy)) == []
     assert worst(findings(healthy)) == "ok"
-    assert lines(findings(replace(healthy, extras=[module.Extra("hub", False, [], "pip")]))) == []
+    assert lines(findings(replace(healthy, extras=[Extra("hub", False, [], "pip")]))) == []
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -457,7 +464,7 @@ def test_a_full_disk_is_said_once(healthy: Facts) -> None:
 
 def test_a_gpu_counts(healthy: Facts) -> None:
     seeing = replace(healthy, gpus=["NVIDIA"], llama=replace(healthy.llama, gpu=True, devices=[GPU]))
-    assert lines(findings(replace(seeing, memory=module.Memory(16 << 30, 8 << 30, 4 << 30)))) == []
+    assert lines(findings(replace(seeing, memory=Memory(16 << 30, 8 << 30, 4 << 30)))) == []
     blind = replace(seeing, llama=replace(healthy.llama, gpu=True))
     ((check, _, line),) = lines(findings(blind))
     assert (check, "sees none" in line) == ("gpu", True)
@@ -512,19 +519,19 @@ def test_no_secret_is_written(xqe_alone: Run, own: Path, monkeypatch: pytest.Mon
     [f"http://a:{SECRET}@h/v1", f"http://a:x/{SECRET}@h", f"a:{SECRET}@h:80", f"https://h/v1?a=1&k={SECRET}#x"],
 )
 def test_a_url_is_shown_without_what_may_be_a_key(value: str) -> None:
-    shown = module._public(value)
+    shown = public(value)
     assert SECRET not in shown
     assert "h" in shown
 
 
 @pytest.mark.parametrize("value", ["/models/a.gguf", "http://localhost:8080/v1", "openai:gpt", "3,1", ""])
 def test_other_values_are_shown_as_they_are(value: str) -> None:
-    assert module._public(value) == value
+    assert public(value) == value
 
 
 def test_every_variable_that_the_code_names_is_known() -> None:
     text = "\n".join(path.read_text("utf-8") for path in Path(package.__file__).parent.rglob("*.py"))
-    known = _variables(get_command(app)) | set(module.VARIABLES)
+    known = _variables(get_command(app)) | set(VARIABLES)
     assert set(re.findall(r'"(XQE_[A-Z_]+)"', text)) == known
     assert "XQE_GPU_LAYERS" in known
 

@@ -25,10 +25,11 @@ from xqe import __version__
 from xqe.collections.layout import Collection
 from xqe.errors import InputError, XqeError
 from xqe.evaluation.values import judged
-from xqe.experiments.grid.settings import BUILTIN, FAKE, SERVER, TRAIN, CollectionRow, Grid, ModelRow, Pair, told_at
+from xqe.experiments.grid.settings import BUILTIN, TRAIN, CollectionRow, Grid, ModelRow, Pair, told_at
 from xqe.files.hashes import cached_sha256
 from xqe.files.trec import Qrels
 from xqe.models import examples, prompts
+from xqe.models.engines import FAKE, SERVER
 from xqe.models.lookup import resolve
 from xqe.retrieval.weighting import Use
 from xqe.stages.expand import Strategy

@@ -17,6 +17,7 @@ from typing import Any
 from xqe.errors import InputError, XqeError
 from xqe.evaluation import measures as measure_names
 from xqe.evaluation.measures import Measure
+from xqe.models.engines import FAKE, SERVER
 from xqe.models.engines.base import Sampling
 from xqe.models.examples import Chooser
 from xqe.retrieval.weighting import GREATEST_WEIGHT, Use
@@ -28,7 +29,6 @@ BASELINES = ("original", "translation", "human", "source-expansion", "direct")
 passages in the query's language; passages in the documents' language without a translation step."""
 ORDERS = {"te": "T+E", "et": "E+T"}
 BUILTIN, TRAIN = "builtin", "train"
-FAKE, SERVER = "fake", "openai:"
 DEFAULT_DEPTH = 1000
 MAX = sys.float_info.max
 _NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_+-]*")
@@ -164,7 +164,7 @@ def _models(path: Path, rows: Sequence[Json]) -> tuple[ModelRow, ...]:
         table = _Table(f"{path}: models[{number}]", row)
         model = table.text("model")
         lora = tuple(table.texts("lora", []))
-        default = re.sub(r"[^A-Za-z0-9_+-]+", "-", Path(model.removeprefix("openai:")).stem).strip("-")
+        default = re.sub(r"[^A-Za-z0-9_+-]+", "-", Path(model.removeprefix(SERVER)).stem).strip("-")
         name = table.text("name", f"{default}+{Path(lora[0]).stem}" if lora else default)
         url = table.text("base_url", "") or None
         table.done()

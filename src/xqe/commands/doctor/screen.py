@@ -1,55 +1,20 @@
-"""xqe doctor: what is true of this machine, and what of it is off."""
+"""What xqe doctor says to a person."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from textwrap import wrap
 
-import typer
+from xqe.doctor.facts import Facts
+from xqe.doctor.findings import LEVELS, Finding
+from xqe.messages import amount
 
-from xqe.files import jsonl
-
-if TYPE_CHECKING:
-    from xqe.doctor import Facts, Finding
-
-PROBLEM_STATUS = 1
 LINE = 100  # characters, where a list is wrapped
 
 
-def doctor(
-    context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object, sizes in bytes.")] = False,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Read all of every model file and of the store, which may take minutes.")
-    ] = False,
-) -> None:
-    """Say what is true of this machine, and what is wrong: llama.cpp, cores, memory, models, folders, the store.
-
-    Writes a text for people, to a file or a pipe as well. Keys and tokens are not shown, only that they are set. No
-    server is asked, and nothing is repaired. A model file is "ok" where its size, its header and the sha256 from when
-    it was last read are as they should be.
-
-    Exit status: 0 if there is no problem, though there may be warnings; 1 if there is one.
-    """
-    from dataclasses import asdict
-
-    from xqe.doctor import PROBLEM, examine, findings, worst
-
-    facts = examine(_variables(context.find_root().command), verify)
-    found = findings(facts)
-    if as_json:
-        rows = [asdict(finding) for finding in found]
-        jsonl.write(jsonl.dumps({"status": worst(found), "findings": rows, **asdict(facts)}))
-    else:
-        jsonl.write("\n".join(map(_printable, [*_report(facts), "", *_conclusions(found)])))
-    if worst(found) == PROBLEM:
-        raise typer.Exit(PROBLEM_STATUS)
-
-
-def _variables(command: Any) -> set[str]:
-    """The variables that the options of a command, and of those below it, read."""
-    names = {str(option.envvar) for option in command.params if getattr(option, "envvar", None)}
-    return names.union(*map(_variables, getattr(command, "commands", {}).values()))
+def screen(facts: Facts, found: list[Finding]) -> str:
+    """The facts, an empty line, and what was found."""
+    return "\n".join(map(_printable, [*_report(facts), "", *_conclusions(found)]))
 
 
 def _report(facts: Facts) -> Iterator[str]:
@@ -83,8 +48,6 @@ def _report(facts: Facts) -> Iterator[str]:
 
 def _conclusions(found: list[Finding]) -> Iterator[str]:
     """The findings, a line each, the worst last, where a person looks first."""
-    from xqe.doctor import LEVELS
-
     width = max(map(len, LEVELS)) + 2
     for finding in sorted(found, key=lambda finding: LEVELS.index(finding.level)):
         hint = f"; {finding.hint}" if finding.hint else ""
@@ -97,19 +60,11 @@ def _printable(line: str) -> str:
 
 
 def _wrapped(items: Iterable[str]) -> list[str]:
-    from textwrap import wrap
-
     return wrap(", ".join(items), LINE, break_long_words=False, break_on_hyphens=False)
 
 
-def _amount(size: int | None) -> str:
-    from xqe.messages import amount
-
-    return amount(size)
-
-
 def _free(free: int, total: int) -> str:
-    return f"{_amount(free)} of {_amount(total)} available"
+    return f"{amount(free)} of {amount(total)} available"
 
 
 def _llama(facts: Facts) -> list[str]:
@@ -137,7 +92,7 @@ def _cores(facts: Facts) -> list[str]:
 
 def _limit(facts: Facts) -> str:
     memory = facts.memory
-    return f", by a limit; the machine has {_amount(memory.machine)}" if memory.total < memory.machine else ""
+    return f", by a limit; the machine has {amount(memory.machine)}" if memory.total < memory.machine else ""
 
 
 def _model(facts: Facts) -> list[str]:
@@ -152,16 +107,16 @@ def _models(facts: Facts) -> list[str]:
     lines = []
     for model in facts.models:
         why = states.get(model.against or "", model.detail if model.state == "unknown" else "see below")
-        lines.append(f"{model.name}, {_amount(model.size)}: {model.state} ({why}), {model.path}")
+        lines.append(f"{model.name}, {amount(model.size)}: {model.state} ({why}), {model.path}")
     return lines
 
 
 def _places(facts: Facts) -> list[str]:
     lines = []
     for place in facts.places:
-        there = _amount(place.size) if place.exists else "not there yet"
+        there = amount(place.size) if place.exists else "not there yet"
         access = "writable" if place.writable else "not writable"
-        room = "" if place.free is None else f", {_amount(place.free)} free on {place.disk}"
+        room = "" if place.free is None else f", {amount(place.free)} free on {place.disk}"
         lines.append(f"{place.name} {place.path}: {there}, {access}{room}")
     return lines
 

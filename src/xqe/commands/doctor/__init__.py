@@ -1,0 +1,1 @@
+"""xqe doctor: the command, and its screen."""

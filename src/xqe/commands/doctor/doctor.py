@@ -1,0 +1,50 @@
+"""xqe doctor: what is true of this machine, and what of it is off."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from xqe.files import jsonl
+
+PROBLEM_STATUS = 1
+
+
+def doctor(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object, sizes in bytes.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read all of every model file and of the store, which may take minutes.")
+    ] = False,
+) -> None:
+    """Say what is true of this machine, and what is wrong: llama.cpp, cores, memory, models, folders, the store.
+
+    Writes a text for people, to a file or a pipe as well. Keys and tokens are not shown, only that they are set. No
+    server is asked, and nothing is repaired. A model file is "ok" where its size, its header and the sha256 from when
+    it was last read are as they should be.
+
+    Exit status: 0 if there is no problem, though there may be warnings; 1 if there is one.
+    """
+    from dataclasses import asdict
+
+    from xqe.doctor.facts import examine
+    from xqe.doctor.findings import PROBLEM, findings, worst
+
+    facts = examine(_variables(context.find_root().command), verify)
+    found = findings(facts)
+    if as_json:
+        rows = [asdict(finding) for finding in found]
+        jsonl.write(jsonl.dumps({"status": worst(found), "findings": rows, **asdict(facts)}))
+    else:
+        from xqe.commands.doctor.screen import screen
+
+        jsonl.write(screen(facts, found))
+    if worst(found) == PROBLEM:
+        raise typer.Exit(PROBLEM_STATUS)
+
+
+def _variables(command: Any) -> set[str]:
+    """The variables that the options of a command, and of those below it, read."""
+    names = {str(option.envvar) for option in command.params if getattr(option, "envvar", None)}
+    return names.union(*map(_variables, getattr(command, "commands", {}).values()))
