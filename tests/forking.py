@@ -65,7 +65,7 @@ IMPORTED = {
     "fuse": ("xqe.stages.fuse", "xqe.files.trec"),
     "grid": (*_INDEX, *_GENERATION, "xqe.experiments.grid.conduct", "scipy.stats", "ir_measures"),
     "index": _INDEX,
-    "inspect": ("xqe.stages.inspection", *_SCREENS),
+    "inspect": ("xqe.stages.inspection.inspector", "xqe.stages.inspection.summary", *_SCREENS),
     "report": ("xqe.experiments.report.page", "xqe.experiments.report.drawing", "scipy.stats", "matplotlib.figure"),
     "search": _INDEX,
     "store": (*_GENERATION, *_SCREENS),

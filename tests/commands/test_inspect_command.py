@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from conftest import Run, jsonl, records
 
-from xqe.stages.inspection import BY, MEASURES, inspected
+from xqe.stages.inspection.inspector import inspected
+from xqe.stages.inspection.measures import MEASURES
+from xqe.stages.inspection.summary import BY
 
 STEP = {"step": "expand", "strategy": "fewshot", "shots": 5, "model": "m", "finish": "stop"}
 GOOD = {

@@ -37,7 +37,7 @@ from xqe.experiments.report.compose import compose
 from xqe.experiments.report.results import Results, System
 from xqe.experiments.report.sparkline import sparkline
 from xqe.experiments.report.study import Study
-from xqe.stages import inspection
+from xqe.stages.inspection.measures import MEASURES
 
 TWO = Shape(("de", "en", "ja"), ("tiny", "gemma-3-4b"), ("zeroshot", "fewshot"), ("debian", "clirmatrix"), 12)
 WHOLE = ("de-en", "de-ja", "en-de", "en-ja", "ja-de")  # the pairs that every system of the made-up grid has
@@ -427,7 +427,7 @@ def test_intrinsic_checks_are_set_against_gains(small: Path, monkeypatch: pytest
             cell = of.results.cell("debian", tuple(pair.split("-")), system_)  # type: ignore[arg-type]
             if cell is not None and cell.texts is not None and system_.use == "query+doc":
                 ranks[cell.texts] = dict(zip(cell.queries, cell.values["MRR"], strict=True))
-    checks = [one for one in inspection.MEASURES if one.name in ("words", "empty")]
+    checks = [one for one in MEASURES if one.name in ("words", "empty")]
     monkeypatch.setattr(quality, "MEASURES", tuple(checks))
     asked = []
 

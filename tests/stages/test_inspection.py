@@ -15,8 +15,11 @@ from hypothesis import strategies as st
 
 from xqe.errors import InputError
 from xqe.models.examples import builtin
-from xqe.stages import inspection
-from xqe.stages.inspection import FLAGS, MEASURES, Inspector, inspected, summary
+from xqe.stages.inspection.inspector import Inspector, inspected
+from xqe.stages.inspection.measures import FLAGS, MEASURES
+from xqe.stages.inspection.metatext import is_meta
+from xqe.stages.inspection.repetition import loops, repetition
+from xqe.stages.inspection.summary import summary
 from xqe.text import detection
 from xqe.text.analysis import analyzer
 from xqe.text.languages import LANGUAGES
@@ -224,7 +227,7 @@ def test_a_bad_file_of_examples_is_named_before_any_record(tmp_path: Path) -> No
 def test_repetition_against_counting(tokens: list[str], n: int) -> None:
     grams = Counter("".join(tokens[at : at + n]) for at in range(len(tokens) - n + 1))
     expected = sum(count - 1 for count in grams.values()) / grams.total() if grams else None
-    assert inspection.repetition(tokens, n) == (None if expected is None else pytest.approx(expected))
+    assert repetition(tokens, n) == (None if expected is None else pytest.approx(expected))
 
 
 @given(st.lists(st.sampled_from(["ab", "cde"]), max_size=14), st.integers(1, 4))
@@ -234,7 +237,7 @@ def test_loops_against_trying_every_place(tokens: list[str], longest: int) -> No
         for size in range(1, longest + 1)
         for at in range(len(tokens))
     )
-    assert inspection.loops(tokens, 1, longest) == expected
+    assert loops(tokens, 1, longest) == expected
 
 
 @pytest.mark.parametrize(
@@ -275,12 +278,12 @@ META = {
 
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_talk_about_the_answer_is_told_from_answers(code: str) -> None:
-    assert inspection.is_meta(META[code], code)
-    assert inspection.is_meta(META["en"], code)  # models fall back to English
+    assert is_meta(META[code], code)
+    assert is_meta(META["en"], code)  # models fall back to English
     rationales = [example["rationale"] for example in builtin(code)]
-    assert all(inspection.is_meta(text, code) for text in rationales)
+    assert all(is_meta(text, code) for text in rationales)
     others = [example[name] for example in builtin(code) for name in ("query", "rephrasing", "passage")]
-    assert [text for text in [*others, *documents(code)] if inspection.is_meta(text, code)] == []
+    assert [text for text in [*others, *documents(code)] if is_meta(text, code)] == []
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from xqe.commands.sections import Row as Line
-    from xqe.stages.inspection import Measure, Row, Value
+    from xqe.stages.inspection.measures import Measure, Value
+    from xqe.stages.inspection.summary import Row
 
 _GROUP_WIDTH = 10  # columns of a terminal that a group takes
 _MEASURE_WIDTH = 16
@@ -59,7 +60,8 @@ def inspect(
     """
     fields = options.fields_of(by, "strategy,order")
     queries = Queries(None, files)
-    from xqe.stages.inspection import BY, Inspector, inspected
+    from xqe.stages.inspection.inspector import Inspector, inspected
+    from xqe.stages.inspection.summary import BY
 
     Inspector(examples)  # a bad file is named before anything is read
     shown = on_screen(form)
@@ -74,7 +76,7 @@ def inspect(
 
 
 def _summarise(records: Iterable[Record], fields: Sequence[str], shown: bool) -> tuple[int, int]:
-    from xqe.stages.inspection import summary
+    from xqe.stages.inspection.summary import summary
 
     rows = summary(records, fields)
     if shown:
@@ -116,7 +118,7 @@ def _table(rows: Sequence[Row], fields: Sequence[str]) -> Table:
     from rich.text import Text
 
     from xqe.commands.screens import legible
-    from xqe.stages.inspection import FLAGGED, MEASURES
+    from xqe.stages.inspection.measures import FLAGGED, MEASURES
 
     table = Table(box=None, pad_edge=False)
     table.add_column(Text("\n".join(fields)), no_wrap=True)
@@ -165,7 +167,7 @@ def _text(record: Record) -> str:
 def _lines(values: dict[str, Any]) -> Iterator[Line]:
     """The flags that are up, then the measures that the text has."""
     from xqe.commands.sections import ERROR, QUIET, plain
-    from xqe.stages.inspection import FLAGS, MEASURES
+    from xqe.stages.inspection.measures import FLAGS, MEASURES
 
     if up := [name for name in FLAGS if values[name]]:
         yield "flags", plain(", ".join(up), ERROR)

@@ -15,7 +15,8 @@ from xqe.experiments.report.averages import stars
 from xqe.experiments.report.blocks import NOTHING, Row, Table, Value, count
 from xqe.experiments.report.results import DIRECT, EXPANSION, Pair
 from xqe.experiments.report.study import Study
-from xqe.stages.inspection import MEASURES, inspected
+from xqe.stages.inspection.inspector import inspected
+from xqe.stages.inspection.measures import MEASURES
 
 LEAST = 20
 """Expansions that a correlation needs."""
