@@ -19,6 +19,7 @@ LAYERS = (
     {"files"},
     {"text"},
     {"evaluation", "models"},
+    {"retrieval.documents"},
     {"retrieval.lexical"},
     {"retrieval"},
     {"collections", "stages"},

@@ -13,7 +13,7 @@ from xqe.retrieval.feedback import Method
 
 if TYPE_CHECKING:
     from xqe.retrieval.bm25 import BM25
-    from xqe.retrieval.lexical import Documents
+    from xqe.retrieval.documents import Documents
     from xqe.retrieval.pools import Pools
 
 

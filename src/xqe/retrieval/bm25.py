@@ -24,8 +24,9 @@ from xqe.text.languages import language
 from xqe.text.snippets import Snippet, snippet
 
 if TYPE_CHECKING:
+    from xqe.files.names import Numbers
     from xqe.files.records import Record
-    from xqe.retrieval.lexical import Index, Numbers, Parameters
+    from xqe.retrieval.lexical import Index, Parameters
     from xqe.retrieval.retriever import Scores
 
 _QUERY_ALONE = Weighting(use=Use.QUERY)

@@ -23,7 +23,8 @@ from xqe.files import jsonl, trec
 from xqe.messages import say
 
 if TYPE_CHECKING:
-    from xqe.retrieval.lexical import Documents, Numbers
+    from xqe.files.names import Numbers
+    from xqe.retrieval.documents import Documents
 
 _PLACES: dict[int, tuple[int | None, int]] = {1: (None, 0), 2: (0, 1), 3: (0, 1), 4: (0, 2), 6: (0, 2)}
 """Of the query and the document in a line of so many columns."""

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     import numpy
     from numpy.typing import NDArray
 
+    from xqe.files.names import Numbers
     from xqe.files.records import Record
-    from xqe.retrieval.lexical import Documents, Numbers
+    from xqe.retrieval.documents import Documents
     from xqe.text.snippets import Snippet
 
     Scores = NDArray[numpy.float32]

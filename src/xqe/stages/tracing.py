@@ -21,7 +21,7 @@ from xqe.stages.search import DEPTH, answered
 from xqe.text.languages import language
 
 if TYPE_CHECKING:
-    from xqe.retrieval.lexical import Numbers
+    from xqe.files.names import Numbers
     from xqe.retrieval.pools import Pools
     from xqe.text.snippets import Snippet
 

@@ -20,7 +20,8 @@ from xqe.retrieval.weighting import Weighting
 from xqe.stages.search import run_lines, search
 
 if TYPE_CHECKING:
-    from xqe.retrieval.lexical import Documents, Index
+    from xqe.retrieval.documents import Documents
+    from xqe.retrieval.lexical import Index
 
 Json = dict[str, Any]
 

@@ -10,7 +10,6 @@ the candidates; their scores are computed exactly, from the lengths and term cou
 
     builder                      documents to a folder
     opened                       a folder to hits, explanations and term vectors
-    documents                    ids, numbers and texts of documents
     candidates                   the only importer of tantivy
     vectors                      term counts of documents
     bm25                         the formula, and how much of tantivy's own ranking has to be looked at
@@ -20,8 +19,7 @@ the candidates; their scores are computed exactly, from the lengths and term cou
 from xqe.files.names import Numbers
 from xqe.retrieval.lexical.bm25 import Parameters
 from xqe.retrieval.lexical.builder import build, check_target
-from xqe.retrieval.lexical.documents import Documents
 from xqe.retrieval.lexical.manifest import Manifest
 from xqe.retrieval.lexical.opened import Hit, Index, open_index
 
-__all__ = ["Documents", "Hit", "Index", "Manifest", "Numbers", "Parameters", "build", "check_target", "open_index"]
+__all__ = ["Hit", "Index", "Manifest", "Numbers", "Parameters", "build", "check_target", "open_index"]

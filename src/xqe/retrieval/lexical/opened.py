@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from xqe.errors import InputError
 from xqe.files.names import NONE, Names, Numbers
+from xqe.retrieval.documents import Documents
 from xqe.retrieval.lexical.bm25 import TANTIVY_K1, Floats, Parameters, excess, idf
 from xqe.retrieval.lexical.builder import DOCUMENTS
 from xqe.retrieval.lexical.candidates import Candidates
-from xqe.retrieval.lexical.documents import Documents
 from xqe.retrieval.lexical.manifest import Manifest, check_files, fitting_analyzer, read_manifest
 from xqe.retrieval.lexical.vectors import Vectors
 from xqe.text.analysis import Analyzer

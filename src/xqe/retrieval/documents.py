@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy
 
-from xqe.retrieval.lexical.names import NONE, Names, Numbers
+from xqe.files.names import NONE, Names, Numbers
 
 
 class Documents:
