@@ -22,9 +22,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xqe import cli
+from xqe.experiments.grid.asked import _draw
 from xqe.experiments.grid.folder import Folder
 from xqe.experiments.grid.nights import changes, judge
-from xqe.experiments.grid.plan import _draw, make_plan
+from xqe.experiments.grid.planner import make_plan
 from xqe.experiments.grid.settings import Gate, read_grid
 from xqe.files.atomic import append_line
 from xqe.models.engines.base import Completion, Request

@@ -89,7 +89,7 @@ def grid(
     """
     from xqe.experiments.grid.conduct import check, conduct
     from xqe.experiments.grid.folder import Folder
-    from xqe.experiments.grid.plan import make_plan
+    from xqe.experiments.grid.planner import make_plan
     from xqe.experiments.grid.settings import read_grid
 
     plan = make_plan(read_grid(file, os.environ.get("XQE_MODEL") or default_model()))

@@ -8,8 +8,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 from xqe.errors import XqeError
+from xqe.experiments.grid.asked import examples_file
 from xqe.experiments.grid.folder import Folder, FolderError
-from xqe.experiments.grid.plan import DIRECT, TRANSLATE, Plan, Texts, examples_file
+from xqe.experiments.grid.plan import DIRECT, TRANSLATE, Plan, Texts
 from xqe.experiments.grid.settings import BUILTIN, ModelRow
 from xqe.files.records import Record, has_failed
 from xqe.messages import say

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from xqe.errors import InputError, XqeError
 from xqe.evaluation.values import average, per_query, ranking
+from xqe.experiments.grid.asked import Asked
 from xqe.experiments.grid.folder import Folder, FolderError
 from xqe.experiments.grid.generating import duration
-from xqe.experiments.grid.plan import Asked, Cell, Plan
+from xqe.experiments.grid.plan import Cell, Plan
 from xqe.files.documents import documents
 from xqe.files.records import Record, has_failed
 from xqe.messages import say

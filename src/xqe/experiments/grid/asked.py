@@ -1,0 +1,165 @@
+"""What the grid asks of its collections: which queries of which language pairs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from xqe.collections.layout import Collection
+from xqe.errors import InputError, XqeError
+from xqe.evaluation.values import judged
+from xqe.experiments.grid.keys import digest
+from xqe.experiments.grid.settings import TRAIN, CollectionRow, Grid, Pair, told_at
+from xqe.files.hashes import cached_sha256
+from xqe.files.trec import Qrels
+
+_FILE_NAME = re.compile(r"[^\s/.][^\s/]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A collection as the grid uses it. name: unique in the grid. queries: of a language, all that some pair asks,
+    id -> text. pairs: the ids that a pair asks, in order. qrels: the judgements of those."""
+
+    name: str
+    row: CollectionRow
+    collection: Collection
+    queries: dict[str, dict[str, str]]
+    pairs: dict[Pair, tuple[str, ...]]
+    qrels: dict[Pair, Qrels]
+
+    def all_ids(self) -> dict[str, tuple[str, ...]]:
+        """The ids that some pair asks, by the language of the queries."""
+        found: dict[str, dict[str, None]] = {}
+        for (source, _), ids in self.pairs.items():
+            found.setdefault(source, {}).update(dict.fromkeys(ids))
+        return {lang: tuple(ids) for lang, ids in found.items()}
+
+    def digest_of(self, lang: str, ids: Sequence[str]) -> str:
+        return digest([(one, self.queries[lang][one]) for one in ids])
+
+    def documents_sha256(self, lang: str) -> str:
+        return str(self.collection.manifest["documents"][lang]["sha256"])
+
+
+def ask(row: CollectionRow, grid: Grid, name: str) -> Asked:
+    """Open a collection and choose its queries. Raises InputError for a pair without queries, qrels that match none of
+    them, and files that are not those of the manifest."""
+    with told_at(row.where):
+        collection = Collection(row.path)
+    if row.split not in collection.splits:
+        has = ", ".join(collection.splits)
+        raise InputError(f'{row.where}: {row.path} has no split "{row.split}"', f"it has {has}")
+    pairs = _pairs(row, collection)
+    with told_at(row.where):
+        for pair in pairs:
+            _check_files(collection, row.split, pair)
+    there = set(collection.query_languages(row.split))
+    spoken = sorted({source for source, _ in pairs} | {target for _, target in pairs if target in there})
+    queries = {lang: collection.read_queries(row.split, lang) for lang in spoken}
+    qrels = {pair: judged(collection.read_qrels(row.split, *pair), grid.rel) for pair in pairs}
+    eligible = {}
+    for pair in pairs:
+        eligible[pair] = [one for one in queries[pair[0]] if one in qrels[pair]]
+        if not eligible[pair]:
+            what = f"no query of {row.path} ({row.split}) is judged for {pair[0]}-{pair[1]}"
+            raise InputError(f"{row.where}: {what}", "check the ids in the qrels, or leave the pair out")
+    is_parallel = bool(collection.manifest.get("parallel"))
+    chosen = _draw(eligible, row.queries, grid.sampling.seed, is_parallel)
+    return Asked(
+        name,
+        row,
+        collection,
+        queries,
+        chosen,
+        {pair: {one: dict(qrels[pair][one]) for one in ids} for pair, ids in chosen.items()},
+    )
+
+
+def _pairs(row: CollectionRow, collection: Collection) -> list[Pair]:
+    there = collection.pairs(row.split)
+    if row.pairs is not None:
+        for pair in row.pairs:
+            if pair not in there:
+                raise InputError(
+                    f"{row.where}.pairs: {row.path} ({row.split}) has no queries and qrels for {pair[0]}-{pair[1]}",
+                    f"it has {_listed(there)}",
+                )
+        return list(row.pairs)
+    if row.languages is not None:
+        for lang in row.languages:
+            if not any(lang in pair for pair in there):
+                raise InputError(f"{row.where}.languages: {row.path} has no {lang}", f"it has {_listed(there)}")
+        there = [pair for pair in there if set(pair) <= set(row.languages)]
+    pairs = [pair for pair in there if pair[0] != pair[1]]
+    if not pairs:
+        raise InputError(f"{row.where}: no pair of two languages is judged", "name pairs, such as pairs = ['en-en']")
+    return pairs
+
+
+def _listed(pairs: Sequence[Pair]) -> str:
+    shown = ", ".join("-".join(pair) for pair in pairs[:12])
+    return f"{shown} and {len(pairs) - 12} more" if len(pairs) > 12 else shown or "none"
+
+
+def _check_files(collection: Collection, split: str, pair: Pair) -> None:
+    """Raise InputError for a file of a pair that is not what the manifest says."""
+    source, target = pair
+    named = {entry["file"]: entry["sha256"] for entry in collection.entries()}
+    for path in (
+        collection.queries(split, source),
+        collection.qrels(split, source, target),
+        collection.documents(target),
+    ):
+        if cached_sha256(path) != named[path.relative_to(collection.directory).as_posix()]:
+            raise InputError(f"{path}: not the file that collection.json names", "convert or copy the collection again")
+
+
+def _draw(
+    eligible: dict[Pair, list[str]], count: int | None, seed: int, is_parallel: bool
+) -> dict[Pair, tuple[str, ...]]:
+    """Choose queries: the same for all pairs if enough are judged in all, else for those of a source language, else
+    for each pair. A query's place in the draw depends on the seed and its id alone."""
+    if count is None:
+        return {pair: tuple(ids) for pair, ids in eligible.items()}
+    chosen: dict[Pair, tuple[str, ...]] = {}
+    together: list[Callable[[Pair], object]] = [lambda pair: pair[0], lambda pair: pair]
+    for group_of in [lambda _: 0, *together] if is_parallel else together:
+        for group in {group_of(pair): None for pair in eligible if pair not in chosen}:
+            pairs = [pair for pair in eligible if group_of(pair) == group and pair not in chosen]
+            common = set.intersection(*(set(eligible[pair]) for pair in pairs))
+            if len(common) >= count or len(pairs) == 1:
+                drawn = set(sorted(common, key=lambda one: (digest(seed, one), one))[:count])
+                for pair in pairs:
+                    chosen[pair] = tuple(one for one in eligible[pair] if one in drawn)
+    return {pair: chosen[pair] for pair in eligible}
+
+
+def ask_all(grid: Grid) -> dict[str, Asked]:
+    """Open all collections of a grid; one that comes twice is named with its split."""
+    asked: dict[str, Asked] = {}
+    for row in grid.collections:
+        with told_at(row.where):
+            name = Collection(row.path).name
+        if not _FILE_NAME.fullmatch(name):
+            raise InputError(
+                f'{row.where}: the name "{name}" of {row.path} cannot be that of a folder',
+                "give it another by its manifest",
+            )
+        name = f"{name}-{row.split}" if name in asked else name
+        if name in asked:
+            raise InputError(f"{row.where}: the collection {name} again", "one of the two is enough")
+        asked[name] = ask(row, grid, name)
+    return asked
+
+
+def examples_file(one: Asked, lang: str) -> Path:
+    """The worked examples of a collection's train split, in a language. Raises InputError where it has none."""
+    try:
+        return one.collection.examples(TRAIN, lang)
+    except XqeError as error:
+        raise InputError(
+            f'{one.row.where}: examples = "{TRAIN}", and {error.message}', "draw some: xqe data sample --examples N"
+        ) from None

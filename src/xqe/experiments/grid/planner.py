@@ -1,0 +1,186 @@
+"""From what a grid file says to the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from xqe import __version__
+from xqe.experiments.grid.asked import Asked, ask_all, examples_file
+from xqe.experiments.grid.keys import Identity, digest, identity
+from xqe.experiments.grid.plan import DIRECT, EXPAND, EXPANSION, TRANSLATE, Cell, Plan, Texts, needed
+from xqe.experiments.grid.settings import BUILTIN, Grid, ModelRow, Pair, told_at
+from xqe.files.hashes import cached_sha256
+from xqe.models import examples, prompts
+from xqe.retrieval.weighting import Use
+from xqe.stages.expand import Strategy
+
+
+def make_plan(grid: Grid) -> Plan:
+    """Return what a grid comes to. Raises InputError, with the row of the grid file, for whatever cannot be done."""
+    identities = {}
+    for number, row in enumerate(grid.models, 1):
+        with told_at(f"{grid.file}: models[{number}]"):
+            identities[row.name] = identity(row)
+    asked = ask_all(grid)
+    planner = _Planner(grid, identities)
+    cells: list[Cell] = []
+    impossible: list[str] = []
+    for one in asked.values():
+        for pair in one.pairs:
+            cells += planner.cells(one, pair)
+            if "human" in grid.baselines and not _has_human(one, pair):
+                impossible.append(f"{one.name} {pair[0]}-{pair[1]}: no queries that people translated")
+    texts = tuple(planner.texts.values())
+    systems = frozenset(cell.system for cell in cells)
+    return Plan(grid, asked, needed(texts, cells), tuple(cells), identities, systems, tuple(impossible))
+
+
+def _has_human(one: Asked, pair: Pair) -> bool:
+    """Whether each query of a pair is there in the documents' language too, in the words of people."""
+    manifest, there = one.collection.manifest, one.queries.get(pair[1], {})
+    by_people = manifest.get("parallel") and manifest.get("translated_by") != "machine"
+    return bool(by_people) and all(query in there for query in one.pairs[pair])
+
+
+class _Planner:
+    def __init__(self, grid: Grid, identities: dict[str, Identity]) -> None:
+        self.grid = grid
+        self.identities = identities
+        self.texts: dict[str, Texts] = {}
+
+    def cells(self, one: Asked, pair: Pair) -> Iterator[Cell]:
+        grid = self.grid
+        if "original" in grid.baselines:
+            yield self._cell(one, pair, "original", None, Use.QUERY)
+        if "human" in grid.baselines and _has_human(one, pair):
+            yield self._cell(one, pair, "human", None, Use.QUERY)
+        for model in grid.models:
+            if "translation" in grid.baselines and not model.lora:
+                yield self._cell(one, pair, "translation", self.translated(one, pair, model), Use.QUERY)
+            for strategy in grid.strategies:
+                for samples in grid.samples:
+                    for kind, texts in self._expanded(one, pair, model, strategy, samples):
+                        for use in grid.uses:
+                            weights = grid.query_weights if use is Use.QUERY_DOC else grid.query_weights[:1]
+                            for weight in weights if use is not Use.QUERY else [None]:
+                                yield self._cell(one, pair, kind, texts, use, weight)
+
+    def _expanded(
+        self, one: Asked, pair: Pair, model: ModelRow, strategy: Strategy, samples: int
+    ) -> Iterator[tuple[str, Texts]]:
+        source = self.expanded(one, pair[0], model, strategy, samples)
+        if "te" in self.grid.orders:
+            after = self.translated(one, pair, model)
+            yield EXPANSION, self._texts(one, EXPAND, pair, model, strategy, "te", samples, after)
+        if "et" in self.grid.orders:
+            yield EXPANSION, self._texts(one, TRANSLATE, pair, model, strategy, "et", samples, source)
+        if "source-expansion" in self.grid.baselines:
+            yield "source-expansion", source
+        if "direct" in self.grid.baselines:
+            yield "direct", self._texts(one, DIRECT, pair, model, strategy, None, samples)
+
+    def translated(self, one: Asked, pair: Pair, model: ModelRow) -> Texts:
+        return self._texts(one, TRANSLATE, pair, model)
+
+    def expanded(self, one: Asked, source: str, model: ModelRow, strategy: Strategy, samples: int) -> Texts:
+        """Expansions of all queries of a language that some pair asks."""
+        ids = one.all_ids()[source]
+        return self._texts(one, EXPAND, (source, None), model, strategy, None, samples, None, ids)
+
+    def _texts(
+        self,
+        one: Asked,
+        kind: str,
+        pair: tuple[str, str | None],
+        model: ModelRow,
+        strategy: Strategy | None = None,
+        order: str | None = None,
+        samples: int = 1,
+        after: Texts | None = None,
+        ids: tuple[str, ...] | None = None,
+    ) -> Texts:
+        source, target = pair
+        if ids is None:
+            ids = one.pairs[source, target]  # type: ignore[index]
+        prefix = order or {TRANSLATE: "t", EXPAND: "e", DIRECT: "d"}[kind]
+        several = [f"n{samples}"] if strategy and len(self.grid.samples) > 1 else []
+        languages = source if target is None else f"{source}-{target}"
+        name = ".".join([prefix, *([str(strategy)] if strategy else []), *several, languages])
+        adapted = kind != TRANSLATE
+        identity_of = self.identities[model.name]
+        made_by = identity_of if adapted else {**identity_of, "lora": []}
+        limit = self.grid.passage_tokens if kind != TRANSLATE else None
+        key = digest(
+            __version__,
+            kind,
+            after.key if after else None,
+            one.digest_of(source, ids),
+            target,
+            made_by,
+            self._shown(one, kind, source, target, strategy),
+            [asdict(self.grid.sampling), samples, limit],
+        )
+        texts = Texts(name, kind, one.name, model, source, target, strategy, order, samples, adapted, ids, key, after)
+        return self.texts.setdefault(texts.place, texts)
+
+    def _shown(self, one: Asked, kind: str, source: str, target: str | None, strategy: Strategy | None) -> str:
+        """The digest of prompts and worked examples."""
+        languages = [source, *([target] if target else [])]
+        parts: list[object] = [examples.builtin(lang) for lang in languages]
+        if kind == TRANSLATE:
+            parts += [repr(prompts.builtin(f"translate-{what}")) for what in ("query", "passage")]
+        elif strategy is not None:
+            parts += [repr(strategy.template), self.grid.shots]
+            if self.grid.examples != BUILTIN:
+                parts += [cached_sha256(examples_file(one, lang)) for lang in languages]
+        return digest(parts)
+
+    def _cell(
+        self, one: Asked, pair: Pair, kind: str, texts: Texts | None, use: Use, weight: float | None = None
+    ) -> Cell:
+        ids = one.pairs[pair]
+        searched = texts.key if texts else one.digest_of(pair[1] if kind == "human" else pair[0], ids)
+        with_passages = texts is not None and use is not Use.QUERY
+        key = digest(
+            __version__,
+            kind,
+            searched,
+            use,
+            weight,
+            self.grid.depth,
+            list(map(str, self.grid.measures)),
+            self.grid.rel,
+            one.qrels[pair],
+            one.documents_sha256(pair[1]),
+            pair,
+        )
+        return Cell(
+            one.name,
+            *pair,
+            self._system(kind, texts, use, weight),
+            kind,
+            use,
+            ids,
+            texts,
+            weight if with_passages else None,
+            key,
+        )
+
+    def _system(self, kind: str, texts: Texts | None, use: Use, weight: float | None) -> str:
+        """The name of a system: what is the same in all of the grid is left out, but for the paper's parameters."""
+        if texts is None:
+            return kind
+        parts = [texts.model.name]
+        if kind == "translation":
+            return ".".join([*parts, kind])
+        parts += [
+            str(texts.strategy),
+            texts.order or {"source-expansion": "source", "direct": "direct"}[kind],
+            str(use),
+        ]
+        if use is Use.QUERY_DOC and len(self.grid.query_weights) > 1:
+            parts.append("auto" if weight is None else f"w{weight:g}".replace(".", "_"))
+        if len(self.grid.samples) > 1:
+            parts.append(f"n{texts.samples}")
+        return ".".join(parts)
