@@ -27,7 +27,7 @@ from typing import Any
 
 from xqe.collections.draws import share
 from xqe.collections.layout import ANY, Collection, CollectionWriter
-from xqe.errors import XqeError
+from xqe.errors import XqeError, why
 from xqe.files.hashes import sha256
 from xqe.files.records import Document
 from xqe.messages import say
@@ -194,7 +194,7 @@ def _updated(program: str, configuration: Path) -> str:
     except subprocess.TimeoutExpired:
         return f"no end after {_TIMEOUT:.0f} seconds"
     except OSError as error:
-        return (error.strerror or str(error)).lower()
+        return why(error)
     lines = done.stderr.decode("utf-8", "replace").splitlines()
     return next((line[2:].strip() for mark in ("E:", "W:") for line in lines if line.startswith(mark)), "")
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from xqe import __version__
-from xqe.errors import XqeError
+from xqe.errors import XqeError, why
 from xqe.files.hashes import is_sha256
 from xqe.files.parts import empty, part_of, part_path, put_in_place
 from xqe.messages import amount, say
@@ -109,9 +109,8 @@ def _fetch(one: Download, folder: Path, force: bool) -> None:
             _check(one, part)
             put_in_place(part, target)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
         raise XqeError(
-            f"{error.filename or target}: {reason}", "make room or give access; what arrived is kept"
+            f"{error.filename or target}: {why(error)}", "make room or give access; what arrived is kept"
         ) from None
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from xqe import __version__
-from xqe.errors import InputError, XqeError
+from xqe.errors import InputError, XqeError, why
 from xqe.files import jsonl
 from xqe.files.atomic import replace, replaced
 from xqe.files.documents import documents
@@ -54,7 +54,7 @@ class Collection:
             what = f"holds no {MANIFEST}" if directory.is_dir() else "no such folder"
             raise InputError(f"{directory}: {what}", "make a collection with xqe data convert or build") from None
         except OSError as error:
-            raise InputError(f"{path}: {(error.strerror or str(error)).lower()}", "check the path") from None
+            raise InputError(f"{path}: {why(error)}", "check the path") from None
         except ValueError:
             raise InputError(f"{path}: damaged, not JSON", _AGAIN) from None
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
@@ -290,6 +290,4 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise XqeError(
-            f"{path}: {(error.strerror or str(error)).lower()}", "check its permissions and the disk"
-        ) from None
+        raise XqeError(f"{path}: {why(error)}", "check its permissions and the disk") from None

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import ujson
 
-from xqe.errors import InputError, XqeError
+from xqe.errors import InputError, XqeError, why
 
 STDIN = "-"
 SIGPIPE_STATUS = 141  # 128 + SIGPIPE, what a shell reports for `yes | head -1`
@@ -75,7 +75,7 @@ def _blocks(path: str, name: str) -> Iterator[bytes]:
 
 
 def _unreadable(name: str, error: OSError) -> InputError:
-    return InputError(f"{name}: {(error.strerror or str(error)).lower()}", "check the path")
+    return InputError(f"{name}: {why(error)}", "check the path")
 
 
 def objects(path: str) -> Iterator[tuple[str, Any]]:
@@ -150,8 +150,7 @@ def write(line: str) -> None:
         ) from None
     except OSError as error:
         _abandon_stdout()
-        reason = (error.strerror or str(error)).lower()
-        raise XqeError(f"standard output: {reason}", "what was written before is whole") from None
+        raise XqeError(f"standard output: {why(error)}", "what was written before is whole") from None
 
 
 def _abandon_stdout() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from xqe.errors import XqeError
+from xqe.errors import XqeError, why
 from xqe.files.times import now
 
 
@@ -24,7 +24,7 @@ def held(lock_file: Path, doing: str) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = lock_file.open("a+")
     except OSError as error:
-        raise XqeError(f"{folder}: {(error.strerror or str(error)).lower()}", "check its permissions") from None
+        raise XqeError(f"{folder}: {why(error)}", "check its permissions") from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from xqe.errors import ModelError
+from xqe.errors import ModelError, why
 from xqe.files import parts
 from xqe.files.atomic import replace
 from xqe.files.cache import cache_folder
@@ -52,7 +52,6 @@ def file_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
         raise ModelError(
-            f"{error.filename or path}: {reason}", "make room or give access, or set XQE_MODELS to another folder"
+            f"{error.filename or path}: {why(error)}", "make room or give access, or set XQE_MODELS to another folder"
         ) from None

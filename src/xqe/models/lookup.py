@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from xqe.errors import ModelError
+from xqe.errors import ModelError, why
 from xqe.models.assembly import assemble
 from xqe.models.folder import models_folder
 from xqe.models.gguf import MAGIC
@@ -36,9 +36,7 @@ def resolve(name_or_path: str) -> ResolvedModel:
         with found.path.open("rb") as file:
             magic = file.read(len(MAGIC))
     except OSError as error:
-        raise ModelError(
-            f"{found.path}: {(error.strerror or str(error)).lower()}", "give the path of a GGUF file"
-        ) from None
+        raise ModelError(f"{found.path}: {why(error)}", "give the path of a GGUF file") from None
     if magic != MAGIC:
         raise ModelError(f"{found.path}: not a GGUF file", "give a model in GGUF format")
     return found

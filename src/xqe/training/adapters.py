@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xqe.errors import InputError, MissingExtraError, XqeError
+from xqe.errors import InputError, MissingExtraError, XqeError, why
 from xqe.files.atomic import replaced
 from xqe.files.hashes import cached_sha256, sha256
 from xqe.messages import plural
@@ -195,8 +195,7 @@ def _write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(f"{error.filename or path}: {reason}", "make room or give access") from None
+        raise InputError(f"{error.filename or path}: {why(error)}", "make room or give access") from None
 
 
 def base_named(config: LoraConfig) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xqe.errors import InputError, ModelError, XqeError
+from xqe.errors import InputError, ModelError, XqeError, why
 from xqe.models.gguf import DamagedError, read_metadata
 from xqe.models.lookup import resolve
 
@@ -163,7 +163,7 @@ def read_object(path: Path, hint: str) -> dict[str, Any]:
     try:
         value = json.loads(path.read_bytes())
     except OSError as error:
-        raise InputError(f"{path}: {(error.strerror or str(error)).lower()}", hint) from None
+        raise InputError(f"{path}: {why(error)}", hint) from None
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
@@ -217,7 +217,7 @@ def _metadata(path: Path, *keys: str) -> Mapping[str, Any]:
     try:
         return read_metadata(path, *keys)
     except OSError as error:
-        raise InputError(f"{path}: {(error.strerror or str(error)).lower()}", "it cannot be read") from None
+        raise InputError(f"{path}: {why(error)}", "it cannot be read") from None
     except DamagedError as error:
         raise InputError(
             f"{path}: not a whole GGUF file ({error.reason})", "give a checkpoint folder or a GGUF file"

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from xqe import __version__
-from xqe.errors import InputError, XqeError
+from xqe.errors import InputError, XqeError, why
 from xqe.files.atomic import replace
 from xqe.files.hashes import sha256
 from xqe.files.locks import held
@@ -231,7 +231,7 @@ def _write(folder: Path, record: Json) -> None:
     try:
         replace(folder / RECORD, f"{json.dumps(record, ensure_ascii=False, indent=1)}\n".encode())
     except OSError as error:
-        raise XqeError(f"{folder / RECORD}: {(error.strerror or str(error)).lower()}", "check the disk") from None
+        raise XqeError(f"{folder / RECORD}: {why(error)}", "check the disk") from None
 
 
 def describe(data: Json) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xqe.errors import ModelError, XqeError
+from xqe.errors import ModelError, XqeError, why
 from xqe.files.atomic import replace
 from xqe.machine import available_cores, available_memory
 from xqe.training import memory
@@ -429,7 +429,7 @@ def _told(folder: Path) -> Iterator[None]:
             raise XqeError("memory did not suffice", _LESS_MEMORY) from None
         if isinstance(error, RuntimeError) and not any(part in str(error) for part in _NOT_WRITTEN):
             raise
-        reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "cannot be written to"
+        reason = why(error) if isinstance(error, OSError) else "cannot be written to"
         raise XqeError(f"{folder}: {reason}", "make room or give access; then go on with --resume") from None
 
 

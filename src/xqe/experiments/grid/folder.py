@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from xqe.errors import InputError, XqeError
+from xqe.errors import InputError, XqeError, why
 from xqe.experiments.grid.plan import Cell, Texts
 from xqe.files import atomic, jsonl
 from xqe.files.locks import held
@@ -207,5 +207,4 @@ def _put(path: Path, data: bytes) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> FolderError:
-    reason = (error.strerror or str(error)).lower()
-    return FolderError(f"{path}: {reason}", "what was written before is whole; --resume goes on from it")
+    return FolderError(f"{path}: {why(error)}", "what was written before is whole; --resume goes on from it")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from xqe.errors import InputError
+from xqe.errors import InputError, why
 from xqe.files import jsonl
 from xqe.files.records import Record, check_query
 
@@ -351,7 +351,7 @@ def _json(path: Path) -> Json:
     try:
         value = json.loads(path.read_bytes())
     except OSError as error:
-        raise InputError(f"{path}: {(error.strerror or str(error)).lower()}", "check the path") from None
+        raise InputError(f"{path}: {why(error)}", "check the path") from None
     except ValueError:
         raise InputError(f"{path}: damaged, not JSON", _AGAIN) from None
     if not isinstance(value, dict):

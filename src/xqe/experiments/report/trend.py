@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from xqe.errors import InputError, XqeError
+from xqe.errors import InputError, XqeError, why
 from xqe.experiments.report.blocks import (
     NOTHING,
     Block,
@@ -44,7 +44,7 @@ def read_history(folder: Path) -> tuple[list[Night], list[str]]:
         )
         raise InputError(f"{folder}: {what}", "give the folder that xqe grid wrote to, after a finished run") from None
     except OSError as error:
-        raise InputError(f"{path}: {(error.strerror or str(error)).lower()}", "check the path") from None
+        raise InputError(f"{path}: {why(error)}", "check the path") from None
     nights: list[Night] = []
     skipped = []
     for number, line in enumerate(raw.split(b"\n"), 1):
