@@ -11,19 +11,20 @@ import typer
 from typer.exceptions import TyperException
 
 from xqe import __version__
-from xqe.commands import batch, data, finetune, models, store
+from xqe.commands import batch, data, models, store
 from xqe.commands.analyze import analyze
 from xqe.commands.doctor import doctor
-from xqe.commands.eval import evaluate
+from xqe.commands.eval.evaluate import evaluate
 from xqe.commands.expand import expand
 from xqe.commands.explain import explain
+from xqe.commands.finetune.data import app as finetune
 from xqe.commands.fuse import fuse
 from xqe.commands.grid import grid
 from xqe.commands.index import index
 from xqe.commands.inspect import inspect
 from xqe.commands.report import report
 from xqe.commands.search import search
-from xqe.commands.trace import trace
+from xqe.commands.trace.trace import trace
 from xqe.commands.translate import translate
 from xqe.errors import XqeError
 from xqe.messages import say
@@ -72,7 +73,7 @@ app.command("eval")(evaluate)
 app.command()(grid)
 app.command()(report)
 app.add_typer(batch.app)
-app.add_typer(finetune.app)
+app.add_typer(finetune)
 app.add_typer(models.app)
 app.add_typer(data.app)
 app.add_typer(store.app)

@@ -130,7 +130,7 @@ def trace(
 
 
 def _show(piece: Piece, full: bool) -> None:
-    from xqe.commands.tracescreen import shown
+    from xqe.commands.trace.screen import shown
 
     jsonl.write(f"{shown(piece, full)}\n")
 

@@ -298,9 +298,9 @@ def _write_rows(
         for row in rows:
             jsonl.write(jsonl.dumps(asdict(row)))
         return
-    from xqe.commands import evalscreens
+    from xqe.commands.eval import screen
 
-    draw = evalscreens.of_matrix if shape == "matrix" else evalscreens.of_rows
+    draw = screen.of_matrix if shape == "matrix" else screen.of_rows
     jsonl.write(draw(rows, fields, list(map(str, wanted))))
 
 
@@ -309,9 +309,9 @@ def _write_queries(rows: Iterator[QueryRow], wanted: Sequence[Measure], format: 
         for row in rows:
             jsonl.write(jsonl.dumps(asdict(row)))
         return
-    from xqe.commands import evalscreens
+    from xqe.commands.eval import screen
 
-    jsonl.write(evalscreens.of_queries(list(rows), list(map(str, wanted))))
+    jsonl.write(screen.of_queries(list(rows), list(map(str, wanted))))
 
 
 def _say_verdicts(

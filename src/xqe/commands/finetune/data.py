@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xqe.commands import options
-from xqe.commands.finetunescreen import statistics
-from xqe.commands.finetunetrain import train
+from xqe.commands.finetune.screen import statistics
+from xqe.commands.finetune.train import train
 from xqe.commands.generating import FAKE, SERVER
 from xqe.commands.subcommands import group
 from xqe.errors import XqeError

@@ -1,0 +1,1 @@
+"""xqe finetune: its commands, and what they say to a person."""
