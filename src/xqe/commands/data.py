@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xqe.commands.options import language_codes, several
+from xqe.commands.options.lists import language_codes, several
 from xqe.commands.subcommands import group
 from xqe.errors import XqeError
 from xqe.files import jsonl

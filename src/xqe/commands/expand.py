@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xqe.commands import options
 from xqe.commands.generating import run_stage, sampling_of
+from xqe.commands.options.common import Input, Query, spoken
+from xqe.commands.options.generation import Generation
+from xqe.commands.options.groups import takes
+from xqe.commands.options.steps import STRATEGY, WRITTEN_IN, Expansion
 from xqe.commands.streams import Queries
 from xqe.stages.expand import PASSAGE_TOKENS, Strategy
 from xqe.text.languages import language
@@ -18,19 +21,19 @@ if TYPE_CHECKING:
     from xqe.stages.expand import Expand
 
 
-@options.takes(expansion=options.Expansion, generation=options.Generation)
+@takes(expansion=Expansion, generation=Generation)
 def expand(
-    query: options.Query = None,
-    strategy: Annotated[Strategy, options.STRATEGY] = Strategy.ZEROSHOT,
-    lang: Annotated[str | None, options.spoken("--lang")] = None,
-    to: Annotated[str | None, options.WRITTEN_IN] = None,
+    query: Query = None,
+    strategy: Annotated[Strategy, STRATEGY] = Strategy.ZEROSHOT,
+    lang: Annotated[str | None, spoken("--lang")] = None,
+    to: Annotated[str | None, WRITTEN_IN] = None,
     *,
-    expansion: options.Expansion,
-    files: options.Input = None,
+    expansion: Expansion,
+    files: Input = None,
     max_tokens: Annotated[
         int, typer.Option("--max-tokens", min=1, metavar="N", help="Most tokens to generate for one passage.")
     ] = PASSAGE_TOKENS,
-    generation: options.Generation,
+    generation: Generation,
 ) -> None:
     """Write passages that could answer each query, in the query's language, or with --to directly in another one.
 
@@ -43,8 +46,8 @@ def expand(
 
 def stage_of(
     strategy: Strategy,
-    expansion: options.Expansion,
-    generation: options.Generation,
+    expansion: Expansion,
+    generation: Generation,
     max_tokens: int,
     to: str | None = None,
 ) -> Callable[[Engine], Expand]:

@@ -14,7 +14,7 @@ from xqe.files import jsonl
 from xqe.messages import say
 
 if TYPE_CHECKING:
-    from xqe.commands.options import Generation
+    from xqe.commands.options.generation import Generation
     from xqe.models.engines.base import Engine, Sampling
     from xqe.models.store import Store
     from xqe.stages.generation import Stage, Tally

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xqe.commands import options
 from xqe.commands.generating import FAKE, keeping, open_engine
+from xqe.commands.options.generation import Generation
+from xqe.commands.options.groups import part, takes
 from xqe.commands.streams import FAILED_STATUS
 from xqe.files import jsonl
 from xqe.machine import available_cores
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from xqe.models.engines.base import Engine
     from xqe.models.store import Store
 
-_RUNNING = options.part(
-    options.Generation,
+_RUNNING = part(
+    Generation,
     *("deterministic", "batch", "ctx", "threads", "gpu_layers", "split_mode", "tensor_split", "main_gpu"),
     *("flash_attention", "gpu_sampling", "cache_type", "api", "timeout", "retries", "store", "verbose"),
 )
@@ -41,7 +42,7 @@ def _shard(text: str) -> tuple[int, int]:
     return int(match[1]) - 1, int(match[2])
 
 
-@options.takes(generation=_RUNNING)
+@takes(generation=_RUNNING)
 def grid(
     file: Annotated[Path, typer.Argument(metavar="FILE.toml", show_default=False, help="What to run.")],
     out: Annotated[
@@ -77,7 +78,7 @@ def grid(
         bool, typer.Option("--quiet", "-q", help="Say nothing of progress, and no summary where all is well.")
     ] = False,
     *,
-    generation: options.Generation,
+    generation: Generation,
 ) -> None:
     """Run models, strategies, orders and uses over language pairs and collections, as a file says.
 
@@ -123,12 +124,12 @@ def _ignore(_: str) -> None:
     """--quiet: progress is not told."""
 
 
-def _options_for(generation: options.Generation, model: ModelRow) -> options.Generation:
+def _options_for(generation: Generation, model: ModelRow) -> Generation:
     return replace(generation, model=model.model, lora=list(model.lora) or None, base_url=model.base_url)
 
 
 @contextmanager
-def _store(generation: options.Generation, out: Path) -> Iterator[Store]:
+def _store(generation: Generation, out: Path) -> Iterator[Store]:
     """The store of finished generations: a grid always has one, since a killed run goes on from it."""
     from xqe.models.store import Store, StoreError, file_of
 
@@ -143,7 +144,7 @@ def _store(generation: options.Generation, out: Path) -> Iterator[Store]:
         yield store
 
 
-def _show(plan: Plan, folder: Folder, generation: options.Generation) -> None:
+def _show(plan: Plan, folder: Folder, generation: Generation) -> None:
     """Write the plan for a person: what is shared, what is done, and how long the rest will take."""
     from xqe.experiments.grid.generating import duration, estimate, measured
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xqe.commands import options
+from xqe.commands.options.bm25 import K1, B
+from xqe.commands.options.common import Input
 from xqe.commands.streams import input_paths
 from xqe.errors import XqeError
 from xqe.files import jsonl
@@ -29,7 +30,7 @@ def index(
             "--lang", metavar="LANG", show_default=False, help=f"Language of the documents: {' '.join(LANGUAGES)}."
         ),
     ] = None,
-    files: options.Input = None,
+    files: Input = None,
     form: Annotated[
         Format,
         typer.Option(
@@ -37,8 +38,8 @@ def index(
             help="JSONL with id and text, or id<TAB>text. auto goes by the name of a file or its first line.",
         ),
     ] = Format.AUTO,
-    k1: options.K1 = None,
-    b: options.B = None,
+    k1: K1 = None,
+    b: B = None,
     texts: Annotated[
         bool, typer.Option("--texts/--no-texts", help="Keep the texts in the index, to show what was found.")
     ] = True,

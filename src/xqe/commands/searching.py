@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xqe.commands.options import Searching
+from xqe.commands.options.searching import Searching
 from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.retrieval.feedback import Feedback, Method

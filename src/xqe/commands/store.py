@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xqe.commands import options
+from xqe.commands.options.common import Store
 from xqe.commands.subcommands import group
 from xqe.errors import XqeError
 from xqe.files import jsonl
@@ -29,7 +29,7 @@ app = group(
 
 
 @app.command()
-def info(store: options.Store = None) -> None:
+def info(store: Store = None) -> None:
     """Say what is kept of which model: a table on a terminal, one JSON object elsewhere."""
     from xqe.models.store import file_of, opened
 
@@ -74,7 +74,7 @@ def _show(whole: dict[str, Any], models: list[Summary]) -> None:
 
 
 @app.command()
-def export(store: options.Store = None) -> None:
+def export(store: Store = None) -> None:
     """Write every generation as JSONL, the oldest first: its prompt, the parameters, the text, and what made it."""
     from xqe.models.store import file_of, opened
 
@@ -96,7 +96,7 @@ def prune(
         typer.Option("--model", metavar="NAME", show_default=False, help='Remove what this model of "info" generated.'),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Remove all generations.")] = False,
-    store: options.Store = None,
+    store: Store = None,
 ) -> None:
     """Remove generations, and give their space back to the disk.
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
-from xqe.commands import options
 from xqe.commands.generating import run_stage, sampling_of
+from xqe.commands.options.common import Input, Query, spoken
+from xqe.commands.options.generation import Generation
+from xqe.commands.options.groups import takes
+from xqe.commands.options.steps import TO, most_tokens
 from xqe.commands.streams import Queries
 from xqe.text.languages import language
 
@@ -15,17 +18,15 @@ if TYPE_CHECKING:
     from xqe.stages.translate import Translate
 
 
-@options.takes(generation=options.Generation)
+@takes(generation=Generation)
 def translate(
-    to: Annotated[str, options.TO],
-    query: options.Query = None,
-    source: Annotated[str | None, options.spoken("--from")] = None,
-    files: options.Input = None,
-    max_tokens: Annotated[
-        int | None, options.most_tokens("64 for a query, 384 for a passage, less for short ones")
-    ] = None,
+    to: Annotated[str, TO],
+    query: Query = None,
+    source: Annotated[str | None, spoken("--from")] = None,
+    files: Input = None,
+    max_tokens: Annotated[int | None, most_tokens("64 for a query, 384 for a passage, less for short ones")] = None,
     *,
-    generation: options.Generation,
+    generation: Generation,
 ) -> None:
     """Translate queries, and their passages where there are any (that is E+T).
 
@@ -36,7 +37,7 @@ def translate(
     run_stage(Queries(query, files, "--from", source), generation, stage)
 
 
-def stage_of(to: str, generation: options.Generation, max_tokens: int | None) -> Callable[[Engine], Translate]:
+def stage_of(to: str, generation: Generation, max_tokens: int | None) -> Callable[[Engine], Translate]:
     """What makes the stage for an engine. Raises XqeError for an unknown language."""
     from xqe.stages.translate import Translate
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from xqe.commands import options
+from xqe.commands.options.groups import takes
+from xqe.commands.options.lists import fields_of
 from xqe.commands.streams import FAILED_STATUS
 from xqe.errors import InputError, XqeError
 from xqe.evaluation import measures
@@ -83,7 +84,7 @@ class Gates:
         return bool(self.fail_under or self.max_drop)
 
 
-@options.takes(gates=Gates)
+@takes(gates=Gates)
 def evaluate(
     *,
     runs: Annotated[
@@ -172,7 +173,7 @@ def evaluate(
     of the RUN of --baseline, whose failed records do not count either. Two runs that share fewer than half of the
     queries they answer, or are over other language pairs, are not compared with --baseline or --max-drop.
     """
-    fields = options.fields_of(by, "source.lang,index.lang")
+    fields = fields_of(by, "source.lang,index.lang")
     paths = _paths(runs, qrels, baseline)
     limits = _limits(gates, paths, fields, test)
     shape = _shape(matrix, per_query, ci, fields)

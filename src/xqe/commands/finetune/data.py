@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xqe.commands import options
 from xqe.commands.finetune.screen import statistics
 from xqe.commands.finetune.train import train
 from xqe.commands.generating import FAKE, SERVER
+from xqe.commands.options.common import Threads
+from xqe.commands.options.groups import part, takes
+from xqe.commands.options.lists import language_codes, several
+from xqe.commands.options.steps import Expansion
 from xqe.commands.subcommands import group
 from xqe.errors import XqeError
 from xqe.files import jsonl
@@ -44,7 +47,7 @@ app = group(
 
 
 @app.command()
-@options.takes(expansion=options.part(options.Expansion, "examples", "shots", "prompt"))
+@takes(expansion=part(Expansion, "examples", "shots", "prompt"))
 def data(
     collections: Annotated[
         list[str],
@@ -70,7 +73,7 @@ def data(
         ),
     ] = None,
     *,
-    expansion: options.Expansion,
+    expansion: Expansion,
     form: Annotated[
         Form | None,
         typer.Option("--form", show_default=False, help="Of the examples. [default: what --model reads]"),
@@ -152,7 +155,7 @@ def data(
             raise XqeError("--validation names a file, and --validation-share 0 leaves nothing for it", "leave one out")
     templates = _templates(strategies, expansion.prompt)
     plan = Plan(
-        languages=options.language_codes(languages),
+        languages=language_codes(languages),
         split=split,
         min_rel=min_rel,
         passages=passages,
@@ -177,7 +180,7 @@ def data(
 def _templates(strategies: Sequence[str] | None, prompt: str | None) -> list[Template]:
     from xqe.models import prompts
 
-    names = options.several(strategies) or ()
+    names = several(strategies) or ()
     if prompt is not None:
         if names:
             raise XqeError("both --strategy and --prompt are given", "--prompt takes the place of a strategy")
@@ -326,7 +329,7 @@ def export(
             f"[default: {TOLERANCE:g}]",
         ),
     ] = None,
-    threads: options.Threads = None,
+    threads: Threads = None,
 ) -> None:
     """Turn a LoRA adapter of PEFT into a GGUF file for xqe expand --lora, and write what it is as JSON.
 

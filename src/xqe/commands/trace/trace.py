@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xqe.commands import expand, options, translate
+from xqe.commands import expand, translate
 from xqe.commands.generating import keeping, open_engine, open_store
+from xqe.commands.options.common import Input, Query, ScreenFormat, spoken
+from xqe.commands.options.generation import Generation
+from xqe.commands.options.groups import part, takes
+from xqe.commands.options.searching import SCORING, Searching
+from xqe.commands.options.steps import OF_THE_STEP, STRATEGY, TO, Expansion, most_tokens
 from xqe.commands.screens import on_screen
 from xqe.commands.searching import check_searching, numbers_of, settings_for
 from xqe.commands.streams import Queries, first_of, report_failures
@@ -30,8 +35,8 @@ if TYPE_CHECKING:
 Make = Callable[["Engine"], "Stage"]
 
 _OF_RUNS = ("show_prompt", "quiet")  # prompts are shown anyway, and there is no summary
-_GENERATION = tuple(field.name for field in fields(options.Generation) if field.name not in _OF_RUNS)
-_EXPANSION = tuple(field.name for field in fields(options.Expansion))
+_GENERATION = tuple(field.name for field in fields(Generation) if field.name not in _OF_RUNS)
+_EXPANSION = tuple(field.name for field in fields(Expansion))
 
 
 class Order(StrEnum):
@@ -42,20 +47,20 @@ class Order(StrEnum):
     DIRECT = "direct"
 
 
-@options.takes(
-    expansion=options.Expansion,
-    searching=options.part(options.Searching, *options.SCORING, "pool"),
-    generation=options.part(options.Generation, *_GENERATION),
+@takes(
+    expansion=Expansion,
+    searching=part(Searching, *SCORING, "pool"),
+    generation=part(Generation, *_GENERATION),
 )
 def trace(
     context: typer.Context,
     directory: Annotated[
         Path, typer.Option("--index", metavar="DIR", show_default=False, help="The folder of the index.")
     ],
-    query: options.Query = None,
-    lang: Annotated[str | None, options.spoken("--lang", "--from")] = None,
-    to: Annotated[str | None, options.TO] = None,
-    strategy: Annotated[Strategy | None, options.STRATEGY] = None,
+    query: Query = None,
+    lang: Annotated[str | None, spoken("--lang", "--from")] = None,
+    to: Annotated[str | None, TO] = None,
+    strategy: Annotated[Strategy | None, STRATEGY] = None,
     order: Annotated[
         Order,
         typer.Option(
@@ -78,13 +83,13 @@ def trace(
     full: Annotated[
         bool, typer.Option("--full", help="On the screen, show prompts and terms whole; JSON always has all.")
     ] = False,
-    form: options.ScreenFormat = None,
-    files: options.Input = None,
+    form: ScreenFormat = None,
+    files: Input = None,
     *,
-    expansion: options.Expansion,
-    max_tokens: Annotated[int | None, options.most_tokens(options.OF_THE_STEP)] = None,
-    searching: options.Searching,
-    generation: options.Generation,
+    expansion: Expansion,
+    max_tokens: Annotated[int | None, most_tokens(OF_THE_STEP)] = None,
+    searching: Searching,
+    generation: Generation,
 ) -> None:
     """Show the whole way of a query: prompts, texts, the terms that are searched, hits, and why they are hits.
 
@@ -152,7 +157,7 @@ def _check_effect(context: typer.Context, expands: bool, translates: bool) -> No
 
 
 @contextmanager
-def _recorder(generation: options.Generation | None) -> Iterator[RecordingEngine | None]:
+def _recorder(generation: Generation | None) -> Iterator[RecordingEngine | None]:
     """The engine, with its store, that keeps what is asked of it; None for no generation."""
     if generation is None:
         yield None
