@@ -15,7 +15,6 @@ from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
 from xqe.commands.options.steps import OF_THE_STEP, STRATEGY, Expansion, most_tokens
 from xqe.commands.streams import FAILED_STATUS, Queries, emit, first_of
-from xqe.commands.subcommands import group
 from xqe.errors import XqeError
 from xqe.messages import progress, say
 from xqe.stages.expand import PASSAGE_TOKENS, Strategy
@@ -24,15 +23,6 @@ from xqe.text.languages import LANGUAGES
 if TYPE_CHECKING:
     from xqe.models.engines.base import Engine
     from xqe.stages.generation import Stage
-
-
-app = group(
-    "batch",
-    help="Expand or translate through the batch files of servers: write the requests, have them answered, join the "
-    "results to the records.",
-    epilog="The files are those of OpenAI's Batch API and of vLLM's run_batch. Import takes the same records and "
-    "options as export.",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +61,6 @@ _takes = takes(
 )
 
 
-@app.command("export")
 @_takes
 def export(
     query: Query = None,
@@ -104,7 +93,6 @@ def export(
         raise typer.Exit(FAILED_STATUS)
 
 
-@app.command("import")
 @_takes
 def import_(
     results: Annotated[

@@ -35,10 +35,11 @@ def expand(
     ] = PASSAGE_TOKENS,
     generation: Generation,
 ) -> None:
-    """Write passages that could answer each query, in the query's language, or with --to directly in another one.
+    """Write passages that could answer each query.
 
-    Reads query records, writes them with "passages". A model without a chat template is shown worked examples
-    whatever the strategy, because it continues texts and follows no instructions.
+    They are in the query's language, or with --to directly in another one. Reads query records, writes them with
+    "passages". A model without a chat template is shown worked examples whatever the strategy, because it continues
+    texts and follows no instructions.
     """
     stage = stage_of(strategy, expansion, generation, max_tokens, to)
     run_stage(Queries(query, files, "--lang", lang), generation, stage)

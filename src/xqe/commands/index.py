@@ -48,11 +48,12 @@ def index(
         bool, typer.Option("--verify", help="Build nothing: check every file of the index in DIR against its hash.")
     ] = False,
 ) -> None:
-    """Index documents for BM25 search, and write one line that sums it up.
+    """Index documents for BM25 search.
 
     Documents are {"id", "text"} with an optional "title"; Pyserini's, BEIR's and MIRACL's names of these fields are
-    read too. An index is replaced in one step, when the new one is whole. It answers fastest with the k1 (default
-    0.82) and b (default 0.68) that it is built with; xqe search can be given others.
+    read too. Writes one line that sums the index up. An index is replaced in one step, when the new one is whole. It
+    answers fastest with the k1 (default 0.82) and b (default 0.68) that it is built with; xqe search can be given
+    others.
     """
     if verify:
         _verify(directory, building=bool(lang or files or force))

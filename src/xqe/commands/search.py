@@ -31,9 +31,10 @@ def search(
     threads: Threads = None,
     files: Input = None,
 ) -> None:
-    """Search an index with BM25: adds "index" and "hits", best first, to each query record.
+    """Search an index with BM25.
 
-    Hits of equal score are ordered by id, from high to low, as trec_eval does.
+    Adds "index" and "hits", best first, to each query record. Hits of equal score are ordered by id, from high to low,
+    as trec_eval does.
     """
     if tag.split() != [tag]:
         raise XqeError(f'--tag "{tag}" is empty or contains white space', "a TREC run separates fields by white space")

@@ -28,7 +28,7 @@ def translate(
     *,
     generation: Generation,
 ) -> None:
-    """Translate queries, and their passages where there are any (that is E+T).
+    """Translate queries, and the passages that they have (E+T).
 
     Reads query records, writes them with "query", "lang" and "passages" in the new language. A record that is in
     that language already passes unchanged.

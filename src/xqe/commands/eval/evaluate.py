@@ -148,10 +148,11 @@ def evaluate(
     ] = None,
     gates: Gates,
 ) -> None:
-    """Evaluate runs against qrels, with trec_eval's values; fail where they are too low.
+    """Evaluate runs against qrels; fail where they are too low.
 
-    A query of the qrels that a run lacks counts as 0; a query without a relevant document is left out, and one
-    that is not in the qrels is ignored. Hits count in the order of their scores, equal scores by descending id.
+    Values are trec_eval's. A query of the qrels that a run lacks counts as 0; a query without a relevant document is
+    left out, and one that is not in the qrels is ignored. Hits count in the order of their scores, equal scores by
+    descending id.
 
     With --by, a query may stand once in each group and language pair, and an average is over all of them. Each
     group and pair is expected to answer every query of the qrels, except where a field belongs to the query

@@ -1,1 +1,1 @@
-"""xqe finetune: its commands, and what they say to a person."""
+"""xqe finetune: an expander of one's own, from training data to an adapter that xqe expand loads."""

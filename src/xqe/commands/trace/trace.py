@@ -91,10 +91,11 @@ def trace(
     searching: Searching,
     generation: Generation,
 ) -> None:
-    """Show the whole way of a query: prompts, texts, the terms that are searched, hits, and why they are hits.
+    """Show the whole way of a query, from prompts to hits.
 
-    Does what "xqe translate" (with --to), "xqe expand" (with --strategy) and "xqe search" do, and shows all of it.
-    Without --to and --strategy nothing is generated, and a record is searched with the passages that it has.
+    That is prompts, texts, the terms that are searched, hits, and why they are hits. Does what "xqe translate" (with
+    --to), "xqe expand" (with --strategy) and "xqe search" do, and shows all of it. Without --to and --strategy nothing
+    is generated, and a record is searched with the passages that it has.
     """
     expands = strategy is not None or expansion.prompt is not None
     _check_effect(context, expands, to is not None)
