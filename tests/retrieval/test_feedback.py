@@ -13,7 +13,8 @@ from conftest import ROOT
 
 from xqe.files.documents import Placed
 from xqe.files.records import Document
-from xqe.retrieval.feedback import Feedback, Method, expanded
+from xqe.retrieval.choices import Method
+from xqe.retrieval.feedback import Feedback, expanded
 from xqe.retrieval.lexical import Index, Parameters, builder, open_index
 from xqe.text.counting import TermCounter
 from xqe.text.workers import Batch

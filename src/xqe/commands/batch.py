@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xqe.commands import expand, translate
+from xqe.commands import steps
 from xqe.commands.generating import SERVER
 from xqe.commands.options.common import Input, Query, spoken
 from xqe.commands.options.generation import Generation
@@ -17,7 +17,7 @@ from xqe.commands.options.steps import OF_THE_STEP, STRATEGY, Expansion, most_to
 from xqe.commands.streams import FAILED_STATUS, Queries, emit, first_of
 from xqe.errors import XqeError
 from xqe.messages import progress, say
-from xqe.stages.expand import PASSAGE_TOKENS, Strategy
+from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
 from xqe.text.languages import LANGUAGES
 
 if TYPE_CHECKING:
@@ -132,13 +132,13 @@ def _stage(work: Work, expansion: Expansion, generation: Generation) -> Callable
     """What makes the stage that is asked for. Raises XqeError if none is."""
     if work.strategy is not None or expansion.prompt is not None:
         strategy, max_tokens = work.strategy or Strategy.ZEROSHOT, work.max_tokens or PASSAGE_TOKENS
-        return expand.stage_of(strategy, expansion, generation, max_tokens, work.to)
+        return steps.expansion(strategy, expansion, generation, max_tokens, work.to)
     if work.to is None:
         raise XqeError("neither --strategy nor --to is given", "--strategy NAME expands, and --to LANG translates")
     for option in fields(expansion):
         if getattr(expansion, option.name) != option.default:
             raise XqeError(f"--{option.name} has no effect on a translation", "leave it out")
-    return translate.stage_of(work.to, generation, work.max_tokens)
+    return steps.translation(work.to, generation, work.max_tokens)
 
 
 def _model(work: Work) -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from xqe.commands.options.searching import Searching
 from xqe.errors import XqeError
 from xqe.files import jsonl
-from xqe.retrieval.feedback import Feedback, Method
+from xqe.retrieval.choices import Method
+from xqe.retrieval.feedback import Feedback
 from xqe.retrieval.weighting import Weighting
 from xqe.stages.search import Settings
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
-from xqe.commands.generating import run_stage, sampling_of
+from xqe.commands import steps
+from xqe.commands.generating import run_stage
 from xqe.commands.options.common import Input, Query, spoken
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import takes
 from xqe.commands.options.steps import TO, most_tokens
 from xqe.commands.streams import Queries
-from xqe.text.languages import language
 
 if TYPE_CHECKING:
-    from xqe.models.engines.base import Engine
-    from xqe.stages.translate import Translate
+    pass
 
 
 @takes(generation=Generation)
@@ -33,13 +31,5 @@ def translate(
     Reads query records, writes them with "query", "lang" and "passages" in the new language. A record that is in
     that language already passes unchanged.
     """
-    stage = stage_of(to, generation, max_tokens)
+    stage = steps.translation(to, generation, max_tokens)
     run_stage(Queries(query, files, "--from", source), generation, stage)
-
-
-def stage_of(to: str, generation: Generation, max_tokens: int | None) -> Callable[[Engine], Translate]:
-    """What makes the stage for an engine. Raises XqeError for an unknown language."""
-    from xqe.stages.translate import Translate
-
-    target, sampling = language(to, "--to"), sampling_of(generation)
-    return lambda engine: Translate(engine, target, sampling, max_tokens)

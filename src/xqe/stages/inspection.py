@@ -21,7 +21,7 @@ from xqe.evaluation.groups import field_value
 from xqe.files.records import Record, has_failed, passages_lang
 from xqe.models import prompts
 from xqe.models.examples import BUILTIN, Chooser, Example, builtin
-from xqe.stages.expand import Strategy
+from xqe.stages.strategies import Strategy
 from xqe.text.analysis import PAIR_MARK, Analysed, analyzer, clean
 from xqe.text.detection import language_of, script_share
 from xqe.text.languages import Language, language

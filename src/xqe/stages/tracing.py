@@ -16,8 +16,9 @@ from xqe.errors import XqeError
 from xqe.files.records import Record, has_failed, passages_lang
 from xqe.models.engines.base import Completion, Request
 from xqe.models.engines.recorded import RecordingEngine
+from xqe.retrieval.choices import Use
 from xqe.retrieval.feedback import left
-from xqe.retrieval.weighting import Query, Use, Weighting, weighted_query
+from xqe.retrieval.weighting import Query, Weighting, weighted_query
 from xqe.stages.generation import Stage, clean, run
 from xqe.stages.search import Settings, answered, searched
 from xqe.text.languages import language

@@ -21,10 +21,10 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from functools import cache, partial
-from importlib import metadata
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from xqe.packages import version
 from xqe.text.languages import Language, language
 
 RULES_VERSION = 2
@@ -240,7 +240,7 @@ def _stemmer(name: str) -> tuple[Rewrite, str]:
 
     algorithm = name.removeprefix("snowball ")
     stem: Rewrite = Stemmer.Stemmer(algorithm, 0).stemWord  # its own cache is off: whole words are cached here
-    return stem, f"{name} (PyStemmer {metadata.version('PyStemmer')})"
+    return stem, f"{name} (PyStemmer {version('PyStemmer')})"
 
 
 # ---------------------------------------------------------------- terms beside the stem
@@ -287,7 +287,7 @@ def _parts(form: str) -> list[str]:
 
 def stop_words(code: str) -> list[str]:
     """The words of stopwords/<code>.txt, as they are written there."""
-    text = (files("xqe.text") / "stopwords" / f"{code}.txt").read_text(encoding="utf-8")
+    text = (Path(__file__).parent / "stopwords" / f"{code}.txt").read_text(encoding="utf-8")
     return [word for line in text.splitlines() if not line.startswith("#") for word in line.split()]
 
 
@@ -330,7 +330,7 @@ class Analyzer:
         self.identity: dict[str, Any] = {
             "language": row.code,
             "rules": RULES_VERSION,
-            "segmenter": [f"{package} {metadata.version(package)}" for package in packages],
+            "segmenter": [f"{package} {version(package)}" for package in packages],
             "normalisers": list(analysis.normalisers),
             "stopwords": hashlib.sha256(" ".join(stop).encode()).hexdigest()[:16],
             "stemmer": stemmer,

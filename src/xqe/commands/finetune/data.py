@@ -18,7 +18,7 @@ from xqe.commands.options.steps import Expansion
 from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.messages import show
-from xqe.stages.expand import PASSAGE_TOKENS, Strategy
+from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
 from xqe.training.pairs import VALIDATION, Form
 from xqe.training.settings import check_finite
 

@@ -9,8 +9,7 @@ import typer
 
 from xqe.commands.options.bm25 import K1, B
 from xqe.commands.options.common import AUTO
-from xqe.retrieval.feedback import Method
-from xqe.retrieval.weighting import GREATEST_WEIGHT, Use
+from xqe.retrieval.choices import GREATEST_WEIGHT, Method, Use
 
 SCORING = (
     "use",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xqe.commands import expand, translate
+from xqe.commands import steps
 from xqe.commands.generating import keeping, open_engine, open_store
 from xqe.commands.options.common import Input, Query, ScreenFormat, spoken
 from xqe.commands.options.generation import Generation
@@ -24,7 +24,7 @@ from xqe.commands.streams import Queries, first_of, report_failures
 from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.files.records import has_failed
-from xqe.stages.expand import PASSAGE_TOKENS, Strategy
+from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
 
 if TYPE_CHECKING:
     from xqe.models.engines.base import Engine
@@ -103,10 +103,10 @@ def trace(
     makes: list[Make] = []
     is_direct = order is Order.DIRECT
     if to is not None and not is_direct:
-        makes.append(translate.stage_of(to, generation, max_tokens))
+        makes.append(steps.translation(to, generation, max_tokens))
     if expands:
         chosen, most = strategy or Strategy.ZEROSHOT, max_tokens or PASSAGE_TOKENS
-        expansion_step = expand.stage_of(chosen, expansion, generation, most, to if is_direct else None)
+        expansion_step = steps.expansion(chosen, expansion, generation, most, to if is_direct else None)
         makes.insert(len(makes) if order is Order.TE else 0, expansion_step)
     queries = Queries(query, files, "--lang" if makes or lang is not None else "", lang)
     from xqe.retrieval.lexical import open_index

@@ -28,8 +28,8 @@ from xqe.evaluation.values import judged
 from xqe.experiments.grid.settings import BUILTIN, FAKE, SERVER, TRAIN, CollectionRow, Grid, ModelRow, Pair, told_at
 from xqe.files.trec import Qrels
 from xqe.models import examples, prompts, registry
-from xqe.retrieval.weighting import Use
-from xqe.stages.expand import Strategy
+from xqe.retrieval.choices import Use
+from xqe.stages.strategies import Strategy
 
 TRANSLATE, EXPAND, DIRECT = "translate", "expand", "direct"
 EXPANSION = "expansion"
