@@ -19,7 +19,6 @@ from xqe.commands.streams import FAILED_STATUS
 from xqe.files import jsonl
 from xqe.machine import available_cores
 from xqe.messages import say
-from xqe.models.registry import default_model
 
 if TYPE_CHECKING:
     from xqe.experiments.grid.folder import Folder
@@ -93,6 +92,7 @@ def grid(
     from xqe.experiments.grid.folder import Folder
     from xqe.experiments.grid.plan import make_plan
     from xqe.experiments.grid.settings import read_grid
+    from xqe.models.registry import default_model
 
     plan = make_plan(read_grid(file, os.environ.get("XQE_MODEL") or default_model()))
     if shard is not None:

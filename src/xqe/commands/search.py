@@ -16,7 +16,6 @@ from xqe.commands.streams import Queries, emit, report_failures
 from xqe.errors import XqeError
 from xqe.machine import available_cores
 from xqe.messages import progress, say
-from xqe.stages.search import search as search_records
 
 
 @takes(searching=Searching)
@@ -41,6 +40,7 @@ def search(
     check_searching(searching)
     queries = Queries(query, files)
     from xqe.retrieval.lexical import open_index
+    from xqe.stages.search import search as search_records
 
     index = open_index(directory)
     settings = settings_for(searching, index)

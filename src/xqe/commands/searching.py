@@ -10,12 +10,10 @@ from xqe.commands.options.searching import Searching
 from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.retrieval.choices import Method
-from xqe.retrieval.feedback import Feedback
-from xqe.retrieval.weighting import Weighting
-from xqe.stages.search import Settings
 
 if TYPE_CHECKING:
     from xqe.retrieval.lexical import Index, Numbers
+    from xqe.stages.search import Settings
 
 
 def check_searching(options: Searching) -> None:
@@ -42,7 +40,10 @@ def numbers_of(ids: Sequence[str], index: Index, directory: Path) -> Numbers:
 
 def settings_for(options: Searching, index: Index) -> Settings:
     """How `index` is searched; reads the pool."""
+    from xqe.retrieval.feedback import Feedback
     from xqe.retrieval.pools import read_pools
+    from xqe.retrieval.weighting import Weighting
+    from xqe.stages.search import Settings
 
     return Settings(
         weighting=Weighting(options.use, options.query_weight, options.source_weight, options.passage_terms),
