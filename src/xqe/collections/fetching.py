@@ -16,12 +16,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from glob import escape
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from xqe import __version__
+from xqe.collections.downloads import Download
 from xqe.errors import XqeError
 from xqe.files.atomic import sync
 from xqe.messages import say
@@ -36,19 +37,6 @@ _NO_RANGE = 416
 _SPARE = 100_000_000  # bytes to leave on the disk
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
-
-
-@dataclass(frozen=True, slots=True)
-class Download:
-    """A file to be had. path: below the folder of the source. size: in bytes, where it is known.
-    algorithm, digest: "md5" or "sha256", and what it must be; "" where nobody has published one."""
-
-    url: str
-    path: str
-    size: int | None = None
-    algorithm: str = ""
-    digest: str = ""
-    version: str = ""  # of what the server has, by its ETag or date: parts of two versions never make one file
 
 
 def fetch(downloads: Sequence[Download], folder: Path, force: bool = False) -> list[Path]:
