@@ -55,7 +55,7 @@ def run(command: str, folder: Path) -> str:
 
 
 def strategies() -> str:
-    from xqe.stages.expand import Strategy
+    from xqe.stages.strategies import Strategy
 
     rows = [f"| `{strategy}` | {strategy.template.description} |" for strategy in Strategy]
     return "\n".join(["| strategy | what it does |", "| --- | --- |", *rows])

@@ -34,19 +34,26 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 from typing import Any, NamedTuple
 
 from xqe import cli
+from xqe.verbs import Group
 
 ERROR = 0
 STEPS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.truncate", "fcntl.flock"}
 
-# What the commands import in their bodies, by the first argument, imported here before the first child that needs it.
-# Neither llama_cpp, which starts threads, nor anything of tantivy that does.
+# What the commands import in their bodies, by the first argument, imported here before the first child that needs it;
+# and so are the modules of the commands themselves. Neither llama_cpp, which starts threads, nor anything of tantivy
+# that does.
 _INDEX = ("xqe.retrieval.lexical", "xqe.stages.search", "xqe.text.analysis")
 _GENERATION = (
     "xqe.stages.generation",
+    "xqe.stages.expand",
+    "xqe.stages.translate",
+    "tomllib",
     "xqe.models.store.run",
     "xqe.models.engines.stored",
     "xqe.models.engines.fake",
@@ -57,13 +64,13 @@ _SCREENS = ("rich.table", "rich.console", "rich.text")
 IMPORTED = {
     "analyze": (*_INDEX, *_SCREENS),
     "batch": (*_GENERATION, "xqe.models.engines.batchfile"),
-    "data": ("xqe.collections.conversion", "xqe.collections.sampling", *_SCREENS),
-    "eval": ("xqe.evaluation.comparison", "xqe.evaluation.values", "scipy.stats", "ir_measures", *_SCREENS),
+    "data": ("xqe.collections.conversion", "xqe.collections.sampling", "xqe.collections.sources", *_SCREENS),
+    "eval": ("xqe.evaluation.comparison", "xqe.evaluation.values", "scipy.stats", *_SCREENS),
     "expand": _GENERATION,
     "explain": (*_INDEX, "xqe.retrieval.explanation", *_SCREENS),
     "finetune": ("torch", "transformers.trainer", "peft", "xqe.training.building", *_SCREENS),
     "fuse": ("xqe.stages.fuse", "xqe.files.trec"),
-    "grid": (*_INDEX, *_GENERATION, "xqe.experiments.grid.conduct", "scipy.stats", "ir_measures"),
+    "grid": (*_INDEX, *_GENERATION, "xqe.experiments.grid.conduct", "scipy.stats"),
     "index": _INDEX,
     "inspect": ("xqe.stages.inspection.inspector", "xqe.stages.inspection.summary", *_SCREENS),
     "report": ("xqe.experiments.report.page", "xqe.experiments.report.drawing", "scipy.stats", "matplotlib.figure"),
@@ -86,7 +93,7 @@ def serve() -> dict[str, Any] | None:
     with os.fdopen(os.dup(0)) as requests, os.fdopen(os.dup(1), "w") as answers:
         for line in requests:
             request: dict[str, Any] = json.loads(line)
-            for name in IMPORTED.get((request["arguments"] or [""])[0], ()):
+            for name in _modules((request["arguments"] or [""])[0]):
                 importlib.import_module(name)
             gc.freeze()  # a child's collections would copy what the two share
             with tempfile.TemporaryFile() as events:
@@ -99,6 +106,15 @@ def serve() -> dict[str, Any] | None:
             answers.write(json.dumps(answer) + "\n")
             answers.flush()
     return None
+
+
+def _modules(first: str) -> Iterator[str]:
+    """The modules of a command and of those below it, and what they import in their bodies."""
+    for row in chain.from_iterable(cli.COMMANDS.values()):
+        if row.name == first:
+            for verb in row.verbs if isinstance(row, Group) else (row,):
+                yield f"xqe.commands.{verb.place.partition(':')[0]}"
+    yield from IMPORTED.get(first, ())
 
 
 def _fork(request: dict[str, Any], events: int) -> _Child | None:

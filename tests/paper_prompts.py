@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xqe.stages.expand import Strategy
+from xqe.stages.strategies import Strategy
 
 PAPER_SYSTEM = (
     "You are a text expansion model. Respond only with the requested passage. "

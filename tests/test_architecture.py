@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from graphlib import TopologicalSorter
+from itertools import chain
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 import xqe
+from xqe.cli import COMMANDS
+from xqe.verbs import Group, Verb
 
 SOURCE = Path(xqe.__file__).parent
 LAYERS = (
@@ -25,6 +31,7 @@ LAYERS = (
     {"collections", "stages"},
     {"doctor", "experiments.grid", "experiments.report", "training"},
     {"commands"},
+    {"verbs"},
     {"cli"},
     {"__main__"},
 )
@@ -33,9 +40,9 @@ LAYERS = (
 ONLY_IMPORTER = {
     "llama_cpp": {"models/engines/llama/library.py"},
     "tantivy": {"retrieval/lexical/candidates.py"},
-    "typer": {"cli.py", "commands/"},
+    "typer": {"cli.py", "verbs.py", "commands/"},
     "sqlite3": {"models/store/database.py"},
-    "ir_measures": {"evaluation/values.py"},
+    "pytrec_eval_ext": {"evaluation/values.py"},  # its package, pytrec_eval, imports numpy
     "scipy": {"evaluation/significance.py"},
     "huggingface_hub": {"models/download.py"},
     "httpx2": {
@@ -55,14 +62,14 @@ ONLY_IMPORTER = {
     "peft": {"training/library.py"},
     "gguf": {"training/library.py", "training/adapters.py"},  # the latter without torch, which takes seconds
 }
-HEAVY = (
+HEAVY = {
     "llama_cpp",
     "sqlite3",
     "tantivy",
     "numpy",
     "rich",
     "tqdm",
-    "ir_measures",
+    "pytrec_eval_ext",
     "py3langid",
     "scipy",
     "sudachipy",
@@ -76,13 +83,30 @@ HEAVY = (
     "transformers",
     "torch",
     "peft",
-)
+}
+
+
+NOT_FOR_A_VERSION = ("email", "importlib.metadata")  # which take as long as numpy
+
+
+def _verbs() -> Iterator[tuple[str, Verb]]:
+    """Every command, by what is typed for it."""
+    for row in chain.from_iterable(COMMANDS.values()):
+        if isinstance(row, Group):
+            yield from ((f"{row.name} {verb.name}", verb) for verb in row.verbs)
+        else:
+            yield row.name, row
+
+
+PLACES = {typed: f"xqe.commands.{verb.place.partition(':')[0]}" for typed, verb in _verbs()}
+"""The module of each command, by what is typed for it."""
 
 
 def modules() -> list[Path]:
     return sorted(path for path in SOURCE.rglob("*.py"))
 
 
+@cache
 def imports(path: Path) -> set[str]:
     """The modules that a file imports, in dotted form ("xqe.files.records", "numpy")."""
     names: set[str] = set()
@@ -152,34 +176,103 @@ def test_each_heavy_library_has_its_one_importer(library: str) -> None:
     assert all(any(path.startswith(place) for place in allowed) for path in importers)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        "--help",
-        "translate --help",
-        "expand --help",
-        "index --help",
-        "eval --help",
-        "analyze --help",
-        "search --help",
-        "explain --help",
-        "trace --help",
-        "inspect --help",
-        "fuse --help",
-        "store --help",
-        "data convert --help",
-        "report --help",
-        "batch export --help",
-        "finetune data --help",
-        "finetune export --help",
-    ],
-)
-def test_help_loads_no_heavy_library(arguments: str) -> None:
-    code = (
-        "import sys\nfrom xqe.cli import run\n"
-        f"assert run({arguments.split()!r}) == 0\n"
-        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr.strip() == "[]"
-    assert "Usage: xqe" in done.stdout
+# ---------------------------------------------------------------- what is imported when
+
+_IN_CHILDREN = """
+import json, os, sys
+import typer  # which imports nothing of what is asked about here; each child would take a while to
+
+before = set(sys.modules)
+for arguments, environment in json.load(sys.stdin):
+    read, write = os.pipe()
+    if not os.fork():
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):
+            os.dup2(nothing, stream)
+        os.environ.update(environment)
+        from xqe.cli import run
+        try:
+            status = run(arguments)
+        except SystemExit as ended:  # as completion ends
+            status = ended.code or 0
+        with open(write, "w") as out:
+            json.dump([status, sorted(set(sys.modules) - before)], out)
+        os._exit(0)
+    os.close(write)
+    print(open(read).read())
+    os.wait()
+"""
+
+
+def imported_by(*cases: str, completing: Mapping[str, str] | None = None) -> dict[str, list[str]]:
+    """What each command line imports besides typer, one after the other, in children of a new Python; and what is
+    imported where a shell completes one of these: {what is typed: shell}."""
+    asked: list[tuple[str, list[str], dict[str, str]]] = [(case, case.split(), {}) for case in cases]
+    for typed, shell in (completing or {}).items():
+        bash = {"COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split(" ")) - 1)}
+        others = {"_TYPER_COMPLETE_ARGS": typed, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+        asked.append((typed, [], {"_XQE_COMPLETE": f"complete_{shell}", **bash, **others}))
+    given = json.dumps([(arguments, environment) for _, arguments, environment in asked])
+    done = subprocess.run([sys.executable, "-c", _IN_CHILDREN], input=given, capture_output=True, text=True, check=True)
+    found = dict(zip((name for name, _, _ in asked), map(json.loads, done.stdout.splitlines()), strict=True))
+    assert {case: status for case, (status, _) in found.items() if status} == {}
+    return {case: names for case, (_, names) in found.items()}
+
+
+def of(names: Iterable[str], forbidden: Iterable[str]) -> list[str]:
+    """Those of some modules that are one of the forbidden ones, or in one."""
+    places = tuple(f"{name}." for name in forbidden)
+    return [name for name in names if f"{name}.".startswith(places)]
+
+
+def test_what_needs_no_command_imports_none() -> None:
+    groups = [f"{row.name} --help" for row in chain.from_iterable(COMMANDS.values()) if isinstance(row, Group)]
+    for case, names in imported_by("--version", "--help", *groups).items():
+        assert of(names, ("xqe.commands", *HEAVY)) == [], case
+
+
+def test_completing_a_name_imports_no_command() -> None:
+    """What typer itself imports to write it is not asked: for some shells that is rich."""
+    completing = {"xqe ": "bash", "xqe s": "zsh", "xqe e": "fish", "xqe data f": "bash", "xqe data --": "bash"}
+    for typed, names in imported_by(completing=completing).items():
+        assert of(names, ("xqe.commands", *HEAVY - {"rich"})) == [], typed
+
+
+def test_help_and_completion_import_one_command() -> None:
+    completing = {"xqe search --fee": "bash", "xqe data fetch --": "fish"}
+    found = imported_by("help", "help data", "help data fetch", completing=completing)
+    assert {case: set(PLACES.values()).intersection(names) for case, names in found.items()} == {
+        "help": {PLACES["help"]},
+        "help data": {PLACES["help"]},
+        "help data fetch": {PLACES["help"], PLACES["data fetch"]},
+        "xqe search --fee": {PLACES["search"]},
+        "xqe data fetch --": {PLACES["data fetch"]},
+    }
+
+
+def test_the_help_of_a_command_imports_no_other_and_nothing_heavy() -> None:
+    places = {f"{path} --help": place for path, place in PLACES.items()}
+    for case, names in imported_by(*places).items():
+        others = [place for place in places.values() if place != places[case]]
+        assert of(names, [*others, *HEAVY, *NOT_FOR_A_VERSION]) == [], case
+        assert places[case] in names
+
+
+def test_a_command_imports_what_it_uses(tmp_path: Path) -> None:
+    index, run, qrels = (str(tmp_path / name) for name in ("index", "run", "qrels"))
+    Path(qrels).write_text("q1 0 d1 1\n")
+    Path(run).write_text("q1 Q0 d1 1 2.0 tag\n")
+    Path(f"{run}2").write_text("q1 Q0 d2 1 2.0 tag\n")
+    documents = str(ROOT / "fixtures" / "documents" / "en.jsonl")
+    unused = {
+        f"eval {run} --qrels {qrels}": ("numpy", "scipy"),
+        f"eval {run} --qrels {qrels} --test none": ("numpy", "scipy"),
+        f"eval {run} {run}2 --qrels {qrels} --test none": ("numpy", "scipy"),
+        "data list": ("numpy", "http", "xqe.collections.conversion"),
+        "models list": ("numpy", "http"),
+        f"index {index} --lang en -i {documents}": ("scipy", "rich", "multiprocessing"),
+        f"search {index} mercury": ("scipy", "rich", "multiprocessing"),
+        f"search {index} mercury --format trec": ("scipy", "rich", "multiprocessing"),
+    }
+    for case, names in imported_by(*unused).items():
+        assert of(names, [*unused[case], *NOT_FOR_A_VERSION]) == [], case

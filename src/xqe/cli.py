@@ -1,37 +1,122 @@
-"""The command line: the table of subcommands, and how everything that can go wrong becomes an exit status."""
+"""The command line: the table of commands, and how everything that can go wrong becomes an exit status."""
 
 from __future__ import annotations
 
 import os
 import sys
 import traceback
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 from typer.exceptions import TyperException
 
 from xqe import __version__
-from xqe.commands import batch, data, finetune, models, store
-from xqe.commands.analyze import analyze
-from xqe.commands.doctor.doctor import doctor
-from xqe.commands.eval import evaluate
-from xqe.commands.expand import expand
-from xqe.commands.explain import explain
-from xqe.commands.fuse import fuse
-from xqe.commands.grid import grid
-from xqe.commands.index import index
-from xqe.commands.inspect import inspect
-from xqe.commands.report import report
-from xqe.commands.search import search
-from xqe.commands.trace import trace
-from xqe.commands.translate import translate
 from xqe.errors import XqeError
 from xqe.messages import say
+from xqe.verbs import UNABLE_STATUS, Group, OnDemand, Table, Verb, check_given, with_commands
 
-UNABLE_STATUS = 2
 INTERRUPTED_STATUS = 130
 
-app = typer.Typer(
+COMMANDS: Table = {
+    "Translate and expand": (
+        Verb("translate", "Translate queries, and the passages that they have (E+T).", "translate:translate"),
+        Verb("expand", "Write passages that could answer each query.", "expand:expand"),
+        Group(
+            "batch",
+            "Expand or translate through the batch files of servers.",
+            "Write the requests, have them answered, join the results to the records.",
+            (
+                Verb("export", "Write the requests of an expansion or a translation.", "batch:export"),
+                Verb("import", "Join results to the records that they answer.", "batch:import_"),
+            ),
+            "The files are those of OpenAI's Batch API and of vLLM's run_batch. Import takes the same records and "
+            "options as export.",
+        ),
+    ),
+    "Index and search": (
+        Verb("index", "Index documents for BM25 search.", "index:index"),
+        Verb("search", "Search an index with BM25.", "search:search"),
+        Verb("fuse", "Fuse runs into one.", "fuse:fuse"),
+    ),
+    "Look closer": (
+        Verb("analyze", "Show the terms that a text is indexed and searched by.", "analyze:analyze"),
+        Verb("explain", "Explain the score of a document for a query, term by term.", "explain:explain"),
+        Verb("trace", "Show the whole way of a query, from prompts to hits.", "trace.trace:trace"),
+        Verb("inspect", "Measure generated texts without relevance judgements.", "inspect:inspect"),
+    ),
+    "Evaluate": (
+        Verb("eval", "Evaluate runs against qrels; fail where they are too low.", "eval.evaluate:evaluate"),
+        Verb("grid", "Run the experiment that a file describes.", "grid:grid"),
+        Verb("report", "Report a grid: the paper's tables and figures.", "report:report"),
+    ),
+    "Collections and models": (
+        Group(
+            "data",
+            "Collections: documents, queries and judgements.",
+            "They are in many languages, in a layout that all commands read.",
+            (
+                Verb("list", "List the collections that xqe knows by name.", "data.list:list_sources"),
+                Verb("info", "Say all that is known of a source or of a collection.", "data.info:info"),
+                Verb("fetch", "Download a collection, and convert it.", "data.fetch:fetch"),
+                Verb(
+                    "convert",
+                    "Convert a collection from a format of the field to xqe's layout.",
+                    "data.convert:convert",
+                ),
+                Verb("build", "Make a collection of what this machine can have.", "data.build:build"),
+                Verb(
+                    "sample", "Draw a smaller collection: queries, perhaps a pool of documents.", "data.sample:sample"
+                ),
+            ),
+            "Downloads are kept under XQE_DATA, by default $XDG_CACHE_HOME/xqe/data, and that ~/.cache/xqe/data.",
+        ),
+        Group(
+            "finetune",
+            "Fine-tune an expander.",
+            "Training data from collections, LoRA training, an adapter for xqe expand --lora.",
+            (
+                Verb("data", "Write training examples from collections.", "finetune.data:data"),
+                Verb(
+                    "train",
+                    "Train a LoRA adapter on pairs, by the loss on the passages alone.",
+                    "finetune.train:train",
+                ),
+                Verb("export", "Turn a LoRA adapter of PEFT into a GGUF file.", "finetune.export:export"),
+            ),
+        ),
+        Group(
+            "models",
+            "The models that xqe knows: list, download, find and check them.",
+            "",
+            (
+                Verb("list", "List the models: a table on a terminal, JSONL elsewhere.", "models.list:list_models"),
+                Verb("path", 'Print where a model lies; "tiny" is assembled first.', "models.path:path"),
+                Verb("pull", "Download a model and print where it lies.", "models.pull:pull"),
+                Verb("verify", "Check the size, structure and sha256 of model files.", "models.verify:verify"),
+            ),
+            "Models lie under XQE_MODELS, by default $XDG_CACHE_HOME/xqe/models, and that ~/.cache/xqe/models.",
+        ),
+        Group(
+            "store",
+            "The store of finished generations.",
+            "Look into it, write it out, make it smaller.",
+            (
+                Verb("info", "Say what is kept of which model.", "store:info"),
+                Verb("export", "Write every generation as JSONL, the oldest first.", "store:export"),
+                Verb("prune", "Remove generations, and give their space back to the disk.", "store:prune"),
+            ),
+            "Generations lie in XQE_STORE, by default $XDG_CACHE_HOME/xqe/generations.sqlite, and that under ~/.cache. "
+            "A store that is not there yet is one without generations.",
+        ),
+    ),
+    "Help": (
+        Verb("doctor", "Say what is true of this machine, and what is wrong.", "doctor.doctor:doctor"),
+        Verb("help", "Show this help, or that of a command.", "help:help_of"),
+    ),
+}
+
+_APP = typer.Typer(
+    cls=OnDemand,
     name="xqe",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -49,34 +134,17 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(invoke_without_command=True)
+@_APP.callback(invoke_without_command=True)
 def _top(
     context: typer.Context,
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help(), err=True)
-        raise typer.Exit(UNABLE_STATUS)
+    check_given(context)
 
 
-app.command()(translate)
-app.command()(expand)
-app.command()(index)
-app.command()(search)
-app.command()(explain)
-app.command()(analyze)
-app.command()(trace)
-app.command()(inspect)
-app.command()(fuse)
-app.command("eval")(evaluate)
-app.command()(grid)
-app.command()(report)
-app.add_typer(batch.app)
-app.add_typer(finetune.app)
-app.add_typer(models.app)
-app.add_typer(data.app)
-app.add_typer(store.app)
-app.command()(doctor)
+def command() -> Any:
+    """`xqe` itself, as typer has it, with none of its commands imported."""
+    return with_commands(_APP, COMMANDS)
 
 
 def main() -> NoReturn:
@@ -95,12 +163,12 @@ def main() -> NoReturn:
 def run(arguments: list[str] | None = None) -> int:
     """Run one command; return 0, 1, 2 or 130, having said in one line what went wrong."""
     try:
-        return int(app(arguments, prog_name="xqe", standalone_mode=False) or 0)
+        return int(command().main(arguments, prog_name="xqe", standalone_mode=False) or 0)
     except TyperException as error:
         context = getattr(error, "ctx", None)
-        command = context.command_path if context is not None else "xqe"
+        path = context.command_path if context is not None else "xqe"
         message = error.format_message().rstrip(".")
-        say(f"{message[:1].lower()}{message[1:]}; see {command} --help")
+        say(f"{message[:1].lower()}{message[1:]}; see {path} --help")
         return UNABLE_STATUS
     except KeyboardInterrupt:
         return INTERRUPTED_STATUS

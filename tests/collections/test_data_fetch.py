@@ -20,8 +20,9 @@ import pytest
 from conftest import FIXTURES
 
 from xqe.cli import run
-from xqe.collections import fetching, sources
-from xqe.collections.fetching import Download, fetch
+from xqe.collections import downloads, fetching, sources
+from xqe.collections.downloads import Download
+from xqe.collections.fetching import fetch
 from xqe.collections.layout import Collection
 from xqe.errors import XqeError
 from xqe.files import parts
@@ -424,7 +425,7 @@ def test_a_list_of_files_that_leads_elsewhere(path: str) -> None:
 
 
 def test_the_table_of_downloads() -> None:
-    rows = sources._rows()
+    rows = downloads._rows()
     assert len({row.path for row in rows}) == len(rows) > 250
     assert {row.source for row in rows} == {"mmarco", "miracl"}
     assert all(re.fullmatch(r"[0-9a-f]{32}|", row.md5) and bool(row.md5) == (row.size is not None) for row in rows)

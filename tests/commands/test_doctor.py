@@ -22,11 +22,10 @@ from gguf_files import gguf
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
-from typer.main import get_command
 
 import xqe as package
 from xqe import machine
-from xqe.cli import app
+from xqe.cli import command
 from xqe.commands.doctor.doctor import _variables
 from xqe.doctor.facts import Facts, examine
 from xqe.doctor.findings import CHECKS, Finding, findings, worst
@@ -531,7 +530,7 @@ def test_other_values_are_shown_as_they_are(value: str) -> None:
 
 def test_every_variable_that_the_code_names_is_known() -> None:
     text = "\n".join(path.read_text("utf-8") for path in Path(package.__file__).parent.rglob("*.py"))
-    known = _variables(get_command(app)) | set(VARIABLES)
+    known = _variables(command()) | set(VARIABLES)
     assert set(re.findall(r'"(XQE_[A-Z_]+)"', text)) == known
     assert "XQE_GPU_LAYERS" in known
 

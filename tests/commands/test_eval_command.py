@@ -693,11 +693,3 @@ def test_a_closed_pipe_ends_it_quietly(tmp_path: Path) -> None:
     done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, cwd=tmp_path, check=False)
     os.close(writer)
     assert (done.stderr, done.returncode) == (b"", 141)
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["eval", "--help"]])
-def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
-    heavy = {"llama_cpp", "tantivy", "numpy", "rich", "tqdm", "ir_measures", "pytrec_eval"}
-    code = f"import sys; from xqe.cli import run; run({arguments!r}); print(sorted({heavy!r} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
-    assert done.stdout.splitlines()[-1] == "[]"

@@ -12,7 +12,7 @@ from xqe.errors import InputError, XqeError
 from xqe.models import examples, prompts
 from xqe.models.engines.fake import FakeEngine
 from xqe.models.prompts import Chat, Text
-from xqe.stages.expand import Strategy
+from xqe.stages.strategies import Strategy
 from xqe.stages.translate import Translate
 from xqe.text.languages import LANGUAGES
 

@@ -14,7 +14,8 @@ from conftest import ROOT
 from xqe.files.documents import Placed
 from xqe.files.records import Document
 from xqe.retrieval.bm25 import BM25
-from xqe.retrieval.feedback import Feedback, Method
+from xqe.retrieval.choices import Method
+from xqe.retrieval.feedback import Feedback
 from xqe.retrieval.lexical import Index, Parameters, builder, open_index
 from xqe.retrieval.weighting import Query
 from xqe.text.counting import TermCounter

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from xqe.errors import InputError
 from xqe.files.records import Document, Record
+from xqe.retrieval.choices import Use
 from xqe.retrieval.lexical import Index, build, open_index
-from xqe.retrieval.weighting import GREATEST_SHARE, LEAST_SHARE, Use, Weighting, weighted_query
+from xqe.retrieval.weighting import GREATEST_SHARE, LEAST_SHARE, Weighting, weighted_query
 
 TEXTS = ["metal ship", "metal", "harbour sun", "sun", *(f"filler word{n}" for n in range(40))]
 

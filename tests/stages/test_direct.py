@@ -19,10 +19,12 @@ from xqe.models import examples, prompts
 from xqe.models.engines.base import Completion, Engine
 from xqe.models.engines.fake import FakeEngine
 from xqe.models.prompts import Chat, Text
+from xqe.retrieval.choices import Use
 from xqe.retrieval.lexical import Index, build, open_index
-from xqe.retrieval.weighting import GREATEST_SHARE, LEAST_SHARE, Use, Weighting, weighted_query
-from xqe.stages.expand import Expand, Strategy
+from xqe.retrieval.weighting import GREATEST_SHARE, LEAST_SHARE, Weighting, weighted_query
+from xqe.stages.expand import Expand
 from xqe.stages.generation import run
+from xqe.stages.strategies import Strategy
 from xqe.stages.translate import Translate
 from xqe.text.languages import LANGUAGES
 

@@ -217,19 +217,3 @@ def test_scores_of_a_run_fall_strictly_and_stay_what_they_were(scores: list[floa
 
 def test_a_run_without_hits_has_no_lines() -> None:
     assert run_lines({"id": "q", "hits": []}, "xqe") == []
-
-
-# ---------------------------------------------------------------- start-up
-
-
-@pytest.mark.parametrize("command", ["index", "search"])
-def test_help_loads_nothing_heavy(command: str) -> None:
-    code = (
-        "import sys\nfrom xqe.cli import run\n"
-        f"run([{command!r}, '--help'])\n"
-        "heavy = {'tantivy', 'numpy', 'rich', 'tqdm', 'rjieba', 'sudachipy', 'Stemmer', 'llama_cpp'}\n"
-        "heavy &= set(sys.modules)\n"
-        "sys.exit(str(heavy) if heavy else 0)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr

@@ -25,11 +25,13 @@ from xqe import cli
 from xqe.commands import screens
 from xqe.models.engines.recorded import RecordingEngine
 from xqe.retrieval.bm25 import BM25
-from xqe.retrieval.feedback import Feedback, Method
+from xqe.retrieval.choices import Method
+from xqe.retrieval.feedback import Feedback
 from xqe.retrieval.lexical import open_index
 from xqe.retrieval.weighting import Weighting
-from xqe.stages.expand import Expand, Strategy
+from xqe.stages.expand import Expand
 from xqe.stages.generation import Stage
+from xqe.stages.strategies import Strategy
 from xqe.stages.tracing import Found, Step, traced
 from xqe.stages.translate import Translate
 from xqe.text.analysis import analyzer, is_added

@@ -102,7 +102,7 @@ def built(
     count: Callable[[str], int] = words,
     **plan: Any,
 ) -> Built:
-    from xqe.stages.expand import Strategy
+    from xqe.stages.strategies import Strategy
 
     prompting = Prompting([Strategy(one).template for one in strategies], Form(form))
     given = [one if isinstance(one, Source) else Source(one) for one in sources]

@@ -570,11 +570,11 @@ def test_a_base_with_damaged_weights(xqe: Run, checkpoint: Path, pairs: str, tmp
 def test_a_missing_library(checkpoint: Path, pairs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib.util
 
-    from xqe.commands import finetunetrain
+    from xqe.commands.finetune import train
     from xqe.errors import MissingExtraError
 
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "peft" else found(name))
     with pytest.raises(MissingExtraError, match="training needs peft") as caught:
-        finetunetrain._check_libraries()
+        train._check_libraries()
     assert 'pip install "xqe[finetune]"' in str(caught.value)

@@ -1,6 +1,7 @@
 """Collections from elsewhere: fetched, converted to xqe's layout (`xqe.collections.layout`), built, sampled.
 
-sources      the collections that xqe knows by name: languages, size, licence, files
+sources      the collections that xqe knows by name: languages, size, files; and their licences
+downloads    which files of theirs there are: downloads.tsv
 fetching     files from the network: resumed, checked
 conversion   any format to a collection: duplicates, gaps and order are dealt with here, once
 formats      the table of formats; clirmatrix, msmarco, beir, miracl, trec, irdatasets read one each

@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from xqe.collections import licences
 from xqe.collections.conversion import Judgement, Material, Placed, Query, Stream, document_files, selected
 from xqe.collections.options import Options
 from xqe.errors import InputError
 from xqe.files import jsonl
 from xqe.text.languages import LANGUAGES
 
-LICENCE = "texts of Wikipedia, CC BY-SA 3.0"
 _QUERIES = re.compile(
     r"(?P<queries>[a-z-]+)\.(?P<documents>[a-z-]+)\.(?P<split>train|dev|test1|test2)"
     r"(\.(?P<kind>base|full))?\.(jl|jsonl)(\.gz)?"
@@ -50,7 +50,7 @@ def read(path: Path, options: Options) -> Material:
     material = Material(
         name="clirmatrix-multi8" if is_multi else "clirmatrix-bi139",
         about="CLIRMatrix: titles of Wikipedia articles find articles in other languages, graded by BM25",
-        licence=LICENCE,
+        licence=licences.CLIRMATRIX,
         source={"name": "clirmatrix", "subset": "MULTI-8" if is_multi else "BI-139"},
         articles=True,  # of each language's Wikipedia: one id is another query in another language
         notes=[f"{lang}: judged, but there were no documents in it" for lang in missing],

@@ -16,11 +16,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from xqe import __version__
+from xqe.collections.downloads import Download
 from xqe.errors import XqeError, why
 from xqe.files.hashes import is_sha256
 from xqe.files.parts import empty, part_of, part_path, put_in_place
@@ -34,19 +35,6 @@ _PASSING = {408, 425, 429, 500, 502, 503, 504}
 _NO_RANGE = 416
 _SPARE = 100_000_000  # bytes to leave on the disk
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
-
-
-@dataclass(frozen=True, slots=True)
-class Download:
-    """A file to be had. path: below the folder of the source. size: in bytes, where it is known.
-    algorithm, digest: "md5" or "sha256", and what it must be; "" where nobody has published one."""
-
-    url: str
-    path: str
-    size: int | None = None
-    algorithm: str = ""
-    digest: str = ""
-    version: str = ""  # of what the server has, by its ETag or date: parts of two versions never make one file
 
 
 def fetch(downloads: Sequence[Download], folder: Path, force: bool = False) -> list[Path]:

@@ -12,12 +12,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from xqe.collections import licences
 from xqe.collections.conversion import Material, document_files, selected, trec_qrels, tsv_queries
 from xqe.collections.options import Options
 from xqe.errors import InputError
 from xqe.text.languages import LANGUAGES
 
-LICENCE = "Apache-2.0; passages of Wikipedia, CC BY-SA 3.0"
 _CORPUS = re.compile(r"miracl-corpus-v1\.0-(?P<lang>[a-z]+)")
 _PART = re.compile(r"docs-(?P<number>\d+)\.jsonl(\.gz)?")
 _TOPICS = re.compile(r"topics\.miracl-v1\.0-(?P<lang>[a-z]+)-(?P<split>[a-z-]+)\.tsv(\.gz)?")
@@ -33,7 +33,7 @@ def read(path: Path, options: Options) -> Material:
     material = Material(
         name="miracl",
         about="MIRACL: questions and passages of Wikipedia, judged by native speakers",
-        licence=LICENCE,
+        licence=licences.MIRACL,
         source={"name": "miracl", "version": "1.0"},
     )
     chosen = selected(known, options.languages, "documents in", path)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from xqe.collections import licences
 from xqe.collections.conversion import (
     Material,
     document_files,
@@ -28,8 +29,6 @@ from xqe.collections.layout import ANY
 from xqe.collections.options import Options
 from xqe.errors import InputError
 
-LICENCE = "MS MARCO: for non-commercial research only; no licence is granted to the texts themselves"
-MMARCO_LICENCE = "mMARCO: Apache-2.0; of the texts it translates, MS MARCO, for non-commercial research only"
 NAMES = {
     "ar": "arabic",
     "de": "german",
@@ -78,7 +77,7 @@ def read_mmarco(path: Path, options: Options) -> Material:
     material = Material(
         name="mmarco",
         about="mMARCO: MS MARCO's queries and passages, translated by machine",
-        licence=MMARCO_LICENCE,
+        licence=licences.MMARCO,
         source={"name": "mmarco"},
         parallel=True,
         translated_by="machine",
@@ -125,7 +124,7 @@ def read_msmarco(path: Path, options: Options) -> Material:
     material = Material(
         name="msmarco",
         about="MS MARCO: passages of the web, and the queries that they answer",
-        licence=LICENCE,
+        licence=licences.MSMARCO,
         source={"name": "msmarco"},
         documents={lang: document_files([collection])},
         paths=[collection],

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from xqe.collections import clirmatrix, debian, miracl, msmarco
-from xqe.collections.fetching import Download, fetch
+from xqe.collections import debian, licences
+from xqe.collections.downloads import Download, Files, listed, total
 from xqe.errors import XqeError
 from xqe.text.languages import LANGUAGES
 
-HUB = "https://huggingface.co"
 CLIRMATRIX = "http://www.cs.jhu.edu/~shuosun/clirmatrix/data/"
 CLIRMATRIX_INDEX = Download(
     f"{CLIRMATRIX}downloads.json.gz", "downloads.json.gz", 5_143_717, "md5", "371cc532aca236759bd3602eb6ce2181"
 )
 MULTI8 = ("ar", "de", "en", "es", "fr", "ja", "ru", "zh")
-
-Files = Callable[[Sequence[str], Sequence[str] | None, Path], list[Download]]
-"""(languages, splits or None for all, folder) -> what to download."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,61 +41,17 @@ class Source:
     files: Files | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A line of downloads.tsv. lang, split: "" where a file is for all of them."""
-
-    source: str
-    lang: str
-    kind: str
-    split: str
-    path: str
-    size: int | None
-    md5: str
-
-
-@cache
-def _rows() -> tuple[_Row, ...]:
-    lines = (files("xqe.collections") / "downloads.tsv").read_text("utf-8").splitlines()
-    table = [["" if cell == "-" else cell for cell in line.split("\t")] for line in lines if not line.startswith("#")]
-    return tuple(
-        _Row(source, lang, kind, split, path, int(size) if size else None, md5)
-        for source, lang, kind, split, path, size, md5 in table
-    )
-
-
-def _listed(source: str, base: str) -> Files:
-    """Files of downloads.tsv; a file on the hub keeps its path there, without what is the same for all."""
-
-    def found(languages: Sequence[str], splits: Sequence[str] | None, folder: Path) -> list[Download]:
-        server = os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
-        return [
-            Download(
-                f"{server}/datasets/{base}{row.path}",
-                row.path.partition("/resolve/main/")[2] or row.path,
-                row.size,
-                "md5" if row.md5 else "",
-                row.md5,
-            )
-            for row in _rows()
-            if row.source == source
-            and (not row.lang or row.lang in languages)
-            and (not row.split or splits is None or row.split in splits)
-        ]
-
-    return found
-
-
-def _total(source: str) -> int:
-    return sum(row.size or 0 for row in _rows() if row.source == source)
-
-
 def _clirmatrix(context: str) -> Files:
     """Files of CLIRMatrix, by the list that its site publishes: {context: {key: {"url", "expected_md5"}}}."""
 
     def found(languages: Sequence[str], splits: Sequence[str] | None, folder: Path) -> list[Download]:
         if len(languages) < 2:
             raise XqeError("CLIRMatrix judges pairs of two languages", "name at least two with --lang")
+        import gzip
+        import json
+
+        from xqe.collections.fetching import fetch
+
         [index] = fetch([CLIRMATRIX_INDEX], folder)
         table = json.loads(gzip.decompress(index.read_bytes()))
         pairs = [(queries, documents) for queries in languages for documents in languages if queries != documents]
@@ -150,21 +99,21 @@ def sources() -> dict[str, Source]:
             "mmarco",
             "MS MARCO's queries and passages, translated by machine (Bonifacio et al., 2021)",
             tuple(LANGUAGES),
-            msmarco.MMARCO_LICENCE,
+            licences.MMARCO,
             "fetch",
             "about 4 GB a language",
             "https://github.com/unicamp-dl/mMARCO",
             ("dev", "dev.small"),
-            _total("mmarco"),
+            total("mmarco"),
             "mmarco",
             "mmarco",
-            _listed("mmarco", "unicamp-dl/mmarco/resolve/main/"),
+            listed("mmarco", "unicamp-dl/mmarco/resolve/main/"),
         ),
         Source(
             "clirmatrix-multi8",
             "Titles of Wikipedia articles against articles in seven other languages, graded (Sun and Duh, 2020)",
             MULTI8,
-            clirmatrix.LICENCE,
+            licences.CLIRMATRIX,
             "fetch",
             "two languages or more",
             "https://github.com/ssun32/CLIRMatrix",
@@ -178,7 +127,7 @@ def sources() -> dict[str, Source]:
             "clirmatrix-bi139",
             "The same for every pair of languages (the part named base)",
             tuple(LANGUAGES),
-            clirmatrix.LICENCE,
+            licences.CLIRMATRIX,
             "fetch",
             "two languages or more",
             "https://github.com/ssun32/CLIRMatrix",
@@ -192,15 +141,15 @@ def sources() -> dict[str, Source]:
             "miracl",
             "Questions and passages of Wikipedia in one language, judged by people (Zhang et al., 2023)",
             _MIRACL,
-            miracl.LICENCE,
+            licences.MIRACL,
             "fetch",
             "0.1 to 6 GB a language",
             "https://github.com/project-miracl/miracl",
             ("train", "dev"),
-            _total("miracl"),
+            total("miracl"),
             "miracl",
             "miracl",
-            _listed("miracl", ""),
+            listed("miracl", ""),
         ),
     )
     return {row.name: row for row in rows}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xqe.commands import options
+from xqe.commands.options.common import Input, ScreenFormat
 from xqe.commands.screens import on_screen
 from xqe.commands.streams import input_paths
 from xqe.errors import InputError, XqeError
@@ -41,8 +41,8 @@ def analyze(
             "--index", metavar="DIR", show_default=False, help="Take the language of this index instead of --lang."
         ),
     ] = None,
-    form: options.ScreenFormat = None,
-    files: options.Input = None,
+    form: ScreenFormat = None,
+    files: Input = None,
 ) -> None:
     """Show the terms that a text is indexed and searched by.
 

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xqe.commands import expand, options, translate
+from xqe.commands import steps
 from xqe.commands.generating import SERVER
+from xqe.commands.options.common import Input, Query, spoken
+from xqe.commands.options.generation import Generation
+from xqe.commands.options.groups import part, takes
+from xqe.commands.options.steps import OF_THE_STEP, STRATEGY, Expansion, most_tokens
 from xqe.commands.streams import FAILED_STATUS, Queries, emit, first_of
-from xqe.commands.subcommands import group
 from xqe.errors import XqeError
 from xqe.messages import progress, say
-from xqe.stages.expand import PASSAGE_TOKENS, Strategy
+from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
 from xqe.text.languages import LANGUAGES
 
 if TYPE_CHECKING:
@@ -22,20 +25,11 @@ if TYPE_CHECKING:
     from xqe.stages.generation import Stage
 
 
-app = group(
-    "batch",
-    help="Expand or translate through the batch files of servers: write the requests, have them answered, join the "
-    "results to the records.",
-    epilog="The files are those of OpenAI's Batch API and of vLLM's run_batch. Import takes the same records and "
-    "options as export.",
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Work:
     """What is to be done, and by which model."""
 
-    strategy: Annotated[Strategy | None, options.STRATEGY] = None
+    strategy: Annotated[Strategy | None, STRATEGY] = None
     to: Annotated[
         str | None,
         typer.Option(
@@ -45,7 +39,7 @@ class Work:
             help=f"Language to translate into; of an expansion, to write the passages in: {' '.join(LANGUAGES)}.",
         ),
     ] = None
-    lang: Annotated[str | None, options.spoken("--lang", "--from")] = None
+    lang: Annotated[str | None, spoken("--lang", "--from")] = None
     model: Annotated[
         str | None,
         typer.Option(
@@ -57,27 +51,24 @@ class Work:
             help="The model, as the server that will answer calls it.",
         ),
     ] = None
-    max_tokens: Annotated[int | None, options.most_tokens(options.OF_THE_STEP)] = None
+    max_tokens: Annotated[int | None, most_tokens(OF_THE_STEP)] = None
 
 
-_takes = options.takes(
+_takes = takes(
     work=Work,
-    expansion=options.Expansion,
-    generation=options.part(
-        options.Generation, "temperature", "top_p", "top_k", "repeat_penalty", "seed", "api", "quiet"
-    ),
+    expansion=Expansion,
+    generation=part(Generation, "temperature", "top_p", "top_k", "repeat_penalty", "seed", "api", "quiet"),
 )
 
 
-@app.command("export")
 @_takes
 def export(
-    query: options.Query = None,
+    query: Query = None,
     *,
     work: Work,
-    expansion: options.Expansion,
-    files: options.Input = None,
-    generation: options.Generation,
+    expansion: Expansion,
+    files: Input = None,
+    generation: Generation,
 ) -> None:
     """Write the requests of an expansion or a translation.
 
@@ -102,19 +93,18 @@ def export(
         raise typer.Exit(FAILED_STATUS)
 
 
-@app.command("import")
 @_takes
 def import_(
     results: Annotated[
         list[str],
         typer.Option("--results", "-r", metavar="FILE", help="What the server made of the batch file. Repeatable."),
     ],
-    query: options.Query = None,
+    query: Query = None,
     *,
     work: Work,
-    expansion: options.Expansion,
-    files: options.Input = None,
-    generation: options.Generation,
+    expansion: Expansion,
+    files: Input = None,
+    generation: Generation,
 ) -> None:
     """Join results to the records that they answer.
 
@@ -138,17 +128,17 @@ def import_(
         raise typer.Exit(FAILED_STATUS)
 
 
-def _stage(work: Work, expansion: options.Expansion, generation: options.Generation) -> Callable[[Engine], Stage]:
+def _stage(work: Work, expansion: Expansion, generation: Generation) -> Callable[[Engine], Stage]:
     """What makes the stage that is asked for. Raises XqeError if none is."""
     if work.strategy is not None or expansion.prompt is not None:
         strategy, max_tokens = work.strategy or Strategy.ZEROSHOT, work.max_tokens or PASSAGE_TOKENS
-        return expand.stage_of(strategy, expansion, generation, max_tokens, work.to)
+        return steps.expansion(strategy, expansion, generation, max_tokens, work.to)
     if work.to is None:
         raise XqeError("neither --strategy nor --to is given", "--strategy NAME expands, and --to LANG translates")
     for option in fields(expansion):
         if getattr(expansion, option.name) != option.default:
             raise XqeError(f"--{option.name} has no effect on a translation", "leave it out")
-    return translate.stage_of(work.to, generation, work.max_tokens)
+    return steps.translation(work.to, generation, work.max_tokens)
 
 
 def _model(work: Work) -> str:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xqe.commands import options
+from xqe.commands.options.common import Input, ScreenFormat
+from xqe.commands.options.groups import part, takes
+from xqe.commands.options.searching import SCORING, Searching
 from xqe.commands.screens import on_screen
 from xqe.commands.searching import check_searching, numbers_of, open_retriever
 from xqe.commands.streams import Queries
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from xqe.commands.sections import Row
 
 
-@options.takes(searching=options.part(options.Searching, *options.SCORING))
+@takes(searching=part(Searching, *SCORING))
 def explain(
     directory: Annotated[Path, typer.Argument(metavar="DIR", show_default=False, help="The folder of the index.")],
     query: Annotated[
@@ -28,9 +30,9 @@ def explain(
     documents: Annotated[
         list[str], typer.Argument(metavar="DOCID...", show_default=False, help="Documents, by their ids.")
     ],
-    searching: options.Searching,
-    form: options.ScreenFormat = None,
-    files: options.Input = None,
+    searching: Searching,
+    form: ScreenFormat = None,
+    files: Input = None,
 ) -> None:
     """Explain the score of a document for a query, term by term.
 

@@ -101,10 +101,11 @@ def fuse(
         typer.Option("--tag", metavar="NAME", show_default=False, help=f"Name of a TREC run. [default: {_TAG}]"),
     ] = None,
 ) -> None:
-    """Fuse runs into one: each query has the hits of all runs, best first.
+    """Fuse runs into one.
 
-    Hits count in the order of their scores, equal scores by descending id. A query that some runs lack is fused from
-    those that have it. Each hit says "from" which runs it comes, with its rank and score there.
+    Each query has the hits of all runs, best first. Hits count in the order of their scores, equal scores by descending
+    id. A query that some runs lack is fused from those that have it. Each hit says "from" which runs it comes, with its
+    rank and score there.
     """
     settings = _fusion(method, norm, rrf_k, weight)
     paths = _paths(runs)

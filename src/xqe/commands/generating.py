@@ -14,20 +14,13 @@ from xqe.files import jsonl
 from xqe.messages import say
 
 if TYPE_CHECKING:
-    from xqe.commands.options import Generation
-    from xqe.models.engines.base import Engine, Sampling
+    from xqe.commands.options.generation import Generation
+    from xqe.models.engines.base import Engine
     from xqe.models.store.run import Store
     from xqe.stages.generation import Stage, Tally
 
 FAKE = "fake"
 SERVER = "openai:"
-
-
-def sampling_of(options: Generation) -> Sampling:
-    """How the options want texts drawn."""
-    from xqe.models.engines.base import Sampling
-
-    return Sampling(options.temperature, options.top_p, options.top_k, options.repeat_penalty, options.seed)
 
 
 def open_engine(options: Generation) -> Engine:

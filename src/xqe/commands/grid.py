@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xqe.commands import options
 from xqe.commands.generating import FAKE, keeping, open_engine
+from xqe.commands.options.generation import Generation
+from xqe.commands.options.groups import part, takes
 from xqe.commands.streams import FAILED_STATUS
 from xqe.files import jsonl
 from xqe.machine import available_cores
 from xqe.messages import say
-from xqe.models.registry import default_model
 
 if TYPE_CHECKING:
     from xqe.experiments.grid.folder import Folder
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from xqe.models.engines.base import Engine
     from xqe.models.store.run import Store
 
-_RUNNING = options.part(
-    options.Generation,
+_RUNNING = part(
+    Generation,
     *("deterministic", "batch", "ctx", "threads", "gpu_layers", "split_mode", "tensor_split", "main_gpu"),
     *("flash_attention", "gpu_sampling", "cache_type", "api", "timeout", "retries", "store", "verbose"),
 )
@@ -41,7 +41,7 @@ def _shard(text: str) -> tuple[int, int]:
     return int(match[1]) - 1, int(match[2])
 
 
-@options.takes(generation=_RUNNING)
+@takes(generation=_RUNNING)
 def grid(
     file: Annotated[Path, typer.Argument(metavar="FILE.toml", show_default=False, help="What to run.")],
     out: Annotated[
@@ -77,13 +77,14 @@ def grid(
         bool, typer.Option("--quiet", "-q", help="Say nothing of progress, and no summary where all is well.")
     ] = False,
     *,
-    generation: options.Generation,
+    generation: Generation,
 ) -> None:
-    """Run models, strategies, orders and uses over language pairs and collections, as a file says.
+    """Run the experiment that a file describes.
 
-    A translation is made once for all strategies, and an expansion in the source language once for all languages of
-    documents. What is done stays done: after a kill, or with more rows in the file, --resume does the rest. A cell
-    that fails says why and the others go on.
+    It runs models, strategies, orders and uses over language pairs and collections. A translation is made once for all
+    strategies, and an expansion in the source language once for all languages of documents. What is done stays done:
+    after a kill, or with more rows in the file, --resume does the rest. A cell that fails says why and the others go
+    on.
 
     Exit status 1 if a record or a cell failed or a limit of [gate] was missed; the last line says so.
     """
@@ -91,6 +92,7 @@ def grid(
     from xqe.experiments.grid.folder import Folder
     from xqe.experiments.grid.planner import make_plan
     from xqe.experiments.grid.settings import read_grid
+    from xqe.models.registry import default_model
 
     plan = make_plan(read_grid(file, os.environ.get("XQE_MODEL") or default_model()))
     if shard is not None:
@@ -123,12 +125,12 @@ def _ignore(_: str) -> None:
     """--quiet: progress is not told."""
 
 
-def _options_for(generation: options.Generation, model: ModelRow) -> options.Generation:
+def _options_for(generation: Generation, model: ModelRow) -> Generation:
     return replace(generation, model=model.model, lora=list(model.lora) or None, base_url=model.base_url)
 
 
 @contextmanager
-def _store(generation: options.Generation, out: Path) -> Iterator[Store]:
+def _store(generation: Generation, out: Path) -> Iterator[Store]:
     """The store of finished generations: a grid always has one, since a killed run goes on from it."""
     from xqe.models.store.database import StoreError
     from xqe.models.store.place import file_of
@@ -145,7 +147,7 @@ def _store(generation: options.Generation, out: Path) -> Iterator[Store]:
         yield store
 
 
-def _show(plan: Plan, folder: Folder, generation: options.Generation) -> None:
+def _show(plan: Plan, folder: Folder, generation: Generation) -> None:
     """Write the plan for a person: what is shared, what is done, and how long the rest will take."""
     from xqe.experiments.grid.generating import duration, estimate, measured
 

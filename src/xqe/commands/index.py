@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xqe.commands import options
+from xqe.commands.options.bm25 import K1, B
+from xqe.commands.options.common import Input
 from xqe.commands.streams import input_paths
 from xqe.errors import XqeError
 from xqe.files import jsonl
@@ -29,7 +30,7 @@ def index(
             "--lang", metavar="LANG", show_default=False, help=f"Language of the documents: {' '.join(LANGUAGES)}."
         ),
     ] = None,
-    files: options.Input = None,
+    files: Input = None,
     form: Annotated[
         Format,
         typer.Option(
@@ -37,8 +38,8 @@ def index(
             help="JSONL with id and text, or id<TAB>text. auto goes by the name of a file or its first line.",
         ),
     ] = Format.AUTO,
-    k1: options.K1 = None,
-    b: options.B = None,
+    k1: K1 = None,
+    b: B = None,
     texts: Annotated[
         bool, typer.Option("--texts/--no-texts", help="Keep the texts in the index, to show what was found.")
     ] = True,
@@ -47,11 +48,12 @@ def index(
         bool, typer.Option("--verify", help="Build nothing: check every file of the index in DIR against its hash.")
     ] = False,
 ) -> None:
-    """Index documents for BM25 search, and write one line that sums it up.
+    """Index documents for BM25 search.
 
     Documents are {"id", "text"} with an optional "title"; Pyserini's, BEIR's and MIRACL's names of these fields are
-    read too. An index is replaced in one step, when the new one is whole. It answers fastest with the k1 (default
-    0.82) and b (default 0.68) that it is built with; xqe search can be given others.
+    read too. Writes one line that sums the index up. An index is replaced in one step, when the new one is whole. It
+    answers fastest with the k1 (default 0.82) and b (default 0.68) that it is built with; xqe search can be given
+    others.
     """
     if verify:
         _verify(directory, building=bool(lang or files or force))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xqe.commands import options
+from xqe.commands.options.common import Input, ScreenFormat
+from xqe.commands.options.lists import fields_of
 from xqe.commands.screens import on_screen
 from xqe.commands.streams import Queries, emit, report_failures
 from xqe.files import jsonl
@@ -26,7 +27,7 @@ _MEASURE_WIDTH = 16
 
 
 def inspect(
-    files: options.Input = None,
+    files: Input = None,
     summary: Annotated[
         bool, typer.Option("--summary", help="Write means over the records instead of the records.")
     ] = False,
@@ -49,7 +50,7 @@ def inspect(
             help="The worked examples that xqe expand was given with --examples. [default: the built-in ones]",
         ),
     ] = None,
-    form: options.ScreenFormat = None,
+    form: ScreenFormat = None,
 ) -> None:
     """Measure generated texts without relevance judgements.
 
@@ -58,7 +59,7 @@ def inspect(
     comes from the worked examples, its language and script, repetition; and flags for what is wrong with it.
     "inspection" is null for a record that failed, or that has nothing generated.
     """
-    fields = options.fields_of(by, "strategy,order")
+    fields = fields_of(by, "strategy,order")
     queries = Queries(None, files)
     from xqe.stages.inspection.inspector import Inspector, inspected
     from xqe.stages.inspection.summary import BY

@@ -61,10 +61,11 @@ def report(
         bool, typer.Option("--history", help="Report how a nightly grid went from run to run (history.jsonl).")
     ] = False,
 ) -> None:
-    """Report a grid: the paper's tables and figures, with published numbers beside measured ones.
+    """Report a grid: the paper's tables and figures.
 
-    Writes report.md, report.tex and report.html, which needs no other file, and tidy CSV: cells, queries,
-    differences and failures. Prints the path of each file. With --history the files are history.md and so on.
+    Published numbers stand beside measured ones. Writes report.md, report.tex and report.html, which needs no other
+    file, and tidy CSV: cells, queries, differences and failures. Prints the path of each file. With --history the files
+    are history.md and so on.
 
     Averages are means over language pairs of the pairs' means, over the same pairs and queries for everything in
     a table. Differences are tested by the paired randomization test, with Holm's correction.

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from xqe.commands.options import Screen
+from xqe.commands.options.common import Screen
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -7,36 +7,40 @@ from typing import Annotated
 
 import typer
 
-from xqe.commands import options
+from xqe.commands.options.common import Input, Query, Threads
+from xqe.commands.options.groups import takes
+from xqe.commands.options.searching import Searching
 from xqe.commands.runs import RunFormat, write_run
 from xqe.commands.searching import check_searching, open_retriever, pools_of
 from xqe.commands.streams import Queries, emit, report_failures
 from xqe.errors import XqeError
 from xqe.machine import available_cores
 from xqe.messages import progress, say
-from xqe.stages.search import search as search_records
 
 
-@options.takes(searching=options.Searching)
+@takes(searching=Searching)
 def search(
     directory: Annotated[Path, typer.Argument(metavar="DIR", show_default=False, help="The folder of the index.")],
-    searching: options.Searching,
-    query: options.Query = None,
+    searching: Searching,
+    query: Query = None,
     form: Annotated[
         RunFormat, typer.Option("--format", help="Records with hits, or the lines of a TREC run.")
     ] = RunFormat.JSONL,
     tag: Annotated[str, typer.Option("--tag", metavar="NAME", help="Name of the run, in a TREC run.")] = "xqe",
-    threads: options.Threads = None,
-    files: options.Input = None,
+    threads: Threads = None,
+    files: Input = None,
 ) -> None:
-    """Search an index with BM25: adds "index" and "hits", best first, to each query record.
+    """Search an index with BM25.
 
-    Hits of equal score are ordered by id, from high to low, as trec_eval does.
+    Adds "index" and "hits", best first, to each query record. Hits of equal score are ordered by id, from high to low,
+    as trec_eval does.
     """
     if tag.split() != [tag]:
         raise XqeError(f'--tag "{tag}" is empty or contains white space', "a TREC run separates fields by white space")
     check_searching(searching)
     queries = Queries(query, files)
+    from xqe.stages.search import search as search_records
+
     retriever = open_retriever(searching, directory)
     pools = pools_of(searching, retriever.documents)
     threads = threads or available_cores()

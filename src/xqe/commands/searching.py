@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xqe.commands.options import Searching
+from xqe.commands.options.searching import Searching
 from xqe.errors import XqeError
 from xqe.files import jsonl
-from xqe.retrieval.feedback import Method
+from xqe.retrieval.choices import Method
 
 if TYPE_CHECKING:
     from xqe.retrieval.bm25 import BM25

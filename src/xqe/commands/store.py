@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xqe.commands import options
-from xqe.commands.subcommands import group
+from xqe.commands.options.common import Store
 from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.messages import amount, say
@@ -20,17 +19,12 @@ if TYPE_CHECKING:
 _DAY = 86_400.0
 _HASH_DIGITS = 12  # of a sha256, enough for a person
 
-app = group(
-    "store",
-    help="The store of finished generations: look into it, write it out, make it smaller.",
-    epilog="Generations lie in XQE_STORE, by default $XDG_CACHE_HOME/xqe/generations.sqlite, and that under ~/.cache. "
-    "A store that is not there yet is one without generations.",
-)
 
+def info(store: Store = None) -> None:
+    """Say what is kept of which model.
 
-@app.command()
-def info(store: options.Store = None) -> None:
-    """Say what is kept of which model: a table on a terminal, one JSON object elsewhere."""
+    A table on a terminal, one JSON object elsewhere.
+    """
     from xqe.models.store.access import opened
     from xqe.models.store.place import file_of
 
@@ -72,9 +66,11 @@ def _show(whole: dict[str, Any], models: list[Summary]) -> None:
     Console().print(table)
 
 
-@app.command()
-def export(store: options.Store = None) -> None:
-    """Write every generation as JSONL, the oldest first: its prompt, the parameters, the text, and what made it."""
+def export(store: Store = None) -> None:
+    """Write every generation as JSONL, the oldest first.
+
+    Each has its prompt, the parameters, the text, and what made it.
+    """
     from xqe.models.store.access import opened
     from xqe.models.store.place import file_of
 
@@ -83,7 +79,6 @@ def export(store: options.Store = None) -> None:
             jsonl.write(jsonl.dumps(generation))
 
 
-@app.command()
 def prune(
     older_than: Annotated[
         float | None,
@@ -96,7 +91,7 @@ def prune(
         typer.Option("--model", metavar="NAME", show_default=False, help='Remove what this model of "info" generated.'),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Remove all generations.")] = False,
-    store: options.Store = None,
+    store: Store = None,
 ) -> None:
     """Remove generations, and give their space back to the disk.
 

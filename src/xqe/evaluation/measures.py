@@ -1,6 +1,6 @@
 """The measures xqe knows: one row each, from which parsing, help text, computation and tests are derived.
 
-What a measure is called stands here; how it is computed stands in `evaluate.py`.
+What a measure is called stands here; how it is computed stands in `values.py`.
 """
 
 from __future__ import annotations
@@ -17,16 +17,19 @@ class Family:
     """A measure without its cutoff.
 
     name: the paper's spelling, used in all output. aliases: other spellings that are understood.
-    provider: its name in ir_measures. needs_cutoff: whether it has no meaning without "@k".
-    binary: whether it looks only at relevant or not (and so at --rel), or at grades. about: for help texts.
+    whole, cut: what trec_eval calls it without and with a cutoff, "" for what it does not have. about: for help texts.
     """
 
     name: str
     aliases: tuple[str, ...]
-    provider: str
-    needs_cutoff: bool
-    binary: bool
+    whole: str
+    cut: str
     about: str
+
+    @property
+    def needs_cutoff(self) -> bool:
+        """Whether it has no meaning without "@k"."""
+        return not self.whole
 
     @property
     def spellings(self) -> tuple[str, ...]:
@@ -34,12 +37,12 @@ class Family:
 
 
 FAMILIES = (
-    Family("Hit", ("Success",), "Success", True, True, "1 if a relevant document is among the first k"),
-    Family("Recall", ("R",), "R", True, True, "the part of the relevant documents that is among the first k"),
-    Family("P", ("Precision",), "P", True, True, "the part of the first k places that a relevant document takes"),
-    Family("MRR", ("RR",), "RR", False, True, "1 / the rank of the first relevant document"),
-    Family("nDCG", (), "nDCG", False, False, "discounted gain over the best possible; the gain is the grade itself"),
-    Family("MAP", ("AP",), "AP", False, True, "the mean of the precision at each relevant document"),
+    Family("Hit", ("Success",), "", "success", "1 if a relevant document is among the first k"),
+    Family("Recall", ("R",), "", "recall", "the part of the relevant documents that is among the first k"),
+    Family("P", ("Precision",), "", "P", "the part of the first k places that a relevant document takes"),
+    Family("MRR", ("RR",), "recip_rank", "", "1 / the rank of the first relevant document"),
+    Family("nDCG", (), "ndcg", "ndcg_cut", "discounted gain over the best possible; the gain is the grade itself"),
+    Family("MAP", ("AP",), "map", "map_cut", "the mean of the precision at each relevant document"),
 )
 
 _BY_SPELLING = {spelling.lower(): family for family in FAMILIES for spelling in (family.name, *family.aliases)}

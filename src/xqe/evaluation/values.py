@@ -1,20 +1,22 @@
 """Evaluation: what a run is worth under some measures, query by query and on average.
 
-ir_measures, and under it pytrec_eval, which wraps trec_eval's own code, compute the values. xqe puts the
-hits in trec_eval's order first (`ranking`), so that ties break in one way for every measure.
+pytrec_eval, which wraps trec_eval's own code, computes the values; only its extension is imported, since the package
+itself imports numpy. xqe puts the hits in trec_eval's order first (`ranking`), so that ties break in one way for every
+measure.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import fsum
-from typing import Any, TypeVar
+from operator import gt
+from typing import TypeVar
 
-import ir_measures
-import numpy
+import pytrec_eval_ext
 
 from xqe.errors import InputError
 from xqe.evaluation.groups import NO_VALUE, Cell, Group, cell_fields, field_value, place
@@ -34,11 +36,10 @@ def ranking(hits: Hits) -> list[str]:
 
     This is the order of trec_eval, which holds scores in 32 bits and does not look at the ranks of a run.
     """
-    with numpy.errstate(over="ignore"):  # a score beyond float32 is infinite, and ties with the like
-        scores = numpy.fromiter(hits.values(), numpy.float64, len(hits)).astype(numpy.float32)
-    if (scores[1:] < scores[:-1]).all():
+    scores = array("f", hits.values())  # one beyond 32 bits is infinite, and ties with the like
+    if all(map(gt, scores, islice(scores, 1, None))):
         return list(hits)
-    return [document for _, document in sorted(zip(scores.tolist(), hits, strict=True), reverse=True)]
+    return [document for _, document in sorted(zip(scores, hits, strict=True), reverse=True)]
 
 
 def judged(qrels: Mapping[str, Grades], rel: int = 1) -> dict[str, Grades]:
@@ -78,17 +79,17 @@ def _judge(
     cases: Iterable[tuple[T, Grades, Hits]], measures: Sequence[Measure], rel: int
 ) -> Iterator[tuple[T, Values]]:
     """Yield the values of each case, which is a query under any key, its grades and its hits; some are read ahead."""
-    provided = {measure: _provided(measure, rel) for measure in measures}
-    distinct = list(dict.fromkeys(provided.values()))
+    asked = _asked(measures)
     rest = iter(cases)
     while batch := list(islice(rest, _QUERIES_AT_ONCE)):
         qrels = {str(number): _not_negative(grades) for number, (_, grades, _) in enumerate(batch)}
         run = {str(number): _falling(ranking(hits)) for number, (_, _, hits) in enumerate(batch)}
-        found: dict[str, dict[Any, float]] = {number: {} for number in qrels}
-        for metric in ir_measures.pytrec_eval.evaluator(distinct, qrels).iter_calc(run):
-            found[metric.query_id][metric.measure] = metric.value
-        for (key, _, _), values in zip(batch, found.values(), strict=True):
-            yield key, {str(measure): _cut(measure, values[one]) for measure, one in provided.items()}
+        evaluator = pytrec_eval_ext.RelevanceEvaluator(
+            query_relevance=qrels, measures=asked, relevance_level=rel, judged_docs_only_flag=False
+        )
+        found = evaluator.evaluate(run)
+        for number, (key, _, _) in enumerate(batch):
+            yield key, {str(measure): _value(measure, found[str(number)]) for measure in measures}
 
 
 def _not_negative(grades: Grades) -> dict[str, int]:
@@ -100,19 +101,25 @@ def _falling(documents: Sequence[str]) -> dict[str, float]:
     return dict(zip(documents, map(float, range(len(documents), 0, -1)), strict=True))
 
 
-def _provided(measure: Measure, rel: int) -> Any:
-    """The measure as ir_measures states it."""
-    provided = getattr(ir_measures, measure.family.provider)
-    if measure.family.binary:
-        provided = provided(rel=rel)
-    # ir_measures gives RR@k to another provider, with other ties: it is RR, cut afterwards
-    return provided if measure.cutoff is None or measure.family.name == "MRR" else provided @ measure.cutoff
+def _asked(measures: Iterable[Measure]) -> set[str]:
+    """What trec_eval is asked for: "map", "success.5,10"; it takes the cutoffs of a measure together."""
+    cutoffs: dict[str, set[int]] = defaultdict(set)
+    for name, cutoff in map(_stated, measures):
+        cutoffs[name].update(() if cutoff is None else (cutoff,))
+    return {f"{name}.{','.join(map(str, sorted(of)))}" if of else name for name, of in cutoffs.items()}
 
 
-def _cut(measure: Measure, value: float) -> float:
-    if measure.family.name == "MRR" and measure.cutoff is not None and value < 1 / measure.cutoff:
-        return 0.0
-    return float(value)
+def _stated(measure: Measure) -> tuple[str, int | None]:
+    """The name of a measure in trec_eval, and its cutoff there; what has none there is cut afterwards."""
+    family = measure.family
+    return (family.whole, None) if measure.cutoff is None or not family.cut else (family.cut, measure.cutoff)
+
+
+def _value(measure: Measure, found: Mapping[str, float]) -> float:
+    name, cutoff = _stated(measure)
+    value = found[name if cutoff is None else f"{name}_{cutoff}"]
+    is_beyond = cutoff is None and measure.cutoff is not None and value < 1 / measure.cutoff
+    return 0.0 if is_beyond else value
 
 
 @dataclass(frozen=True, slots=True)

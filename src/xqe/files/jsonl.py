@@ -6,18 +6,21 @@ when the process ends would otherwise hold that object's lock and abort the inte
 
 from __future__ import annotations
 
-import gzip
 import os
 import stat
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import ujson
 
 from xqe.errors import InputError, XqeError, why
+
+if TYPE_CHECKING:
+    from gzip import GzipFile
+    from io import BufferedReader
 
 STDIN = "-"
 SIGPIPE_STATUS = 141  # 128 + SIGPIPE, what a shell reports for `yes | head -1`
@@ -65,13 +68,23 @@ def _blocks(path: str, name: str) -> Iterator[bytes]:
     try:
         with open(0 if path == STDIN else path, "rb", closefd=path != STDIN) as source:
             zipped = source.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC)
-            reader = gzip.GzipFile(fileobj=source) if zipped else source
+            reader = _unzipped(source) if zipped else source
             while block := reader.read1(_BLOCK):
                 yield block
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{name}: damaged gz stream ({error})", "copy or download the file again") from None
-    except OSError as error:
-        raise _unreadable(name, error) from None
+    except (EOFError, zlib.error) as error:
+        raise _damaged(name, error) from None
+    except OSError as error:  # one of gzip's has no number
+        raise _damaged(name, error) if error.errno is None else _unreadable(name, error) from None
+
+
+def _unzipped(source: BufferedReader) -> GzipFile:
+    from gzip import GzipFile
+
+    return GzipFile(fileobj=source)
+
+
+def _damaged(name: str, error: Exception) -> InputError:
+    return InputError(f"{name}: damaged gz stream ({error})", "copy or download the file again")
 
 
 def _unreadable(name: str, error: OSError) -> InputError:

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from xqe.errors import XqeError
+from xqe.retrieval.choices import Use
 from xqe.retrieval.feedback import Feedback, fed
 from xqe.retrieval.retriever import (
     FEEDBACK,
@@ -19,7 +20,7 @@ from xqe.retrieval.retriever import (
     Scored,
     Term,
 )
-from xqe.retrieval.weighting import Query, Use, Weighting, weighted_query
+from xqe.retrieval.weighting import Query, Weighting, weighted_query
 from xqe.text.languages import language
 from xqe.text.snippets import Snippet, snippet
 

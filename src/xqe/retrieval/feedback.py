@@ -19,9 +19,9 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from xqe.retrieval.choices import Method
 from xqe.retrieval.retriever import FEEDBACK
 from xqe.retrieval.weighting import Query
 from xqe.text.analysis import is_added
@@ -34,13 +34,6 @@ Weights = Mapping[str, float]
 _GREATEST_SHARE = 0.1  # of the documents that a feedback term may occur in
 _LENGTHS = range(2, 21)  # characters
 _LEAST_NORM = 0.001
-
-
-class Method(StrEnum):
-    """How documents become terms."""
-
-    RM3 = "rm3"
-    ROCCHIO = "rocchio"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,11 +25,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from xqe.errors import InputError
 from xqe.files.records import Record, has_failed, passages_lang
+from xqe.retrieval.choices import Use
 from xqe.text.analysis import is_added
 
 if TYPE_CHECKING:
@@ -37,17 +37,6 @@ if TYPE_CHECKING:
 
 LEAST_SHARE, GREATEST_SHARE = 0.6, 0.9
 """Of the query in all weight, with passages that keep to it and with passages that do not."""
-
-GREATEST_WEIGHT = 1e6
-"""Of a query or source; scores are float32."""
-
-
-class Use(StrEnum):
-    """Which text of a record is searched for."""
-
-    QUERY = "query"
-    DOC = "doc"
-    QUERY_DOC = "query+doc"
 
 
 @dataclass(frozen=True, slots=True)

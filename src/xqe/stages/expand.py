@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 
 from xqe.errors import XqeError
 from xqe.files.records import Record, advanced
-from xqe.models import prompts
 from xqe.models.engines.base import Completion, Engine, Request, Sampling
 from xqe.models.examples import Chooser
 from xqe.models.prompts import TARGET, Template
 from xqe.stages.generation import clean, one_line, provenance, request
+from xqe.stages.strategies import PASSAGE_TOKENS
 from xqe.text.languages import Language, language
-
-PASSAGE_TOKENS = 192
-
-
-class Strategy(StrEnum):
-    """The paper's prompting strategies (section 3.4, appendix A); the prompt of each is prompts/expand-NAME.toml."""
-
-    ZEROSHOT = "zeroshot"
-    COT = "cot"
-    RAR = "rar"
-    FEWSHOT = "fewshot"
-
-    @property
-    def template(self) -> Template:
-        return prompts.builtin(f"expand-{self.value}")
 
 
 class Expand:

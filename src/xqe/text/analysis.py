@@ -21,10 +21,10 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from functools import cache, partial
-from importlib import metadata
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from xqe.files.packages import version
 from xqe.text.languages import Language, language
 
 RULES_VERSION = 2
@@ -62,9 +62,9 @@ def clean(text: str) -> str:
 _HAN = "\u3005-\u3007\u3021-\u3029\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _KANA = "\u3041-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff"
 # A line that was wrapped inside a sentence goes on without a space. An empty line does end the paragraph.
-_WRAPPED = re.compile(rf"(?<=[{_HAN}{_KANA}])[^\S\n]*\n[^\S\n]*(?=[{_HAN}{_KANA}])")
+_WRAPPED = rf"(?<=[{_HAN}{_KANA}])[^\S\n]*\n[^\S\n]*(?=[{_HAN}{_KANA}])"
 # At most 4000 characters, since a dictionary segmenter takes at most 48 kB and holds a lattice of all it is given.
-_DICTIONARY_RUN = re.compile(rf"[{_HAN}{_KANA}]{{1,4000}}")
+_DICTIONARY_RUN = rf"[{_HAN}{_KANA}]{{1,4000}}"
 
 
 def _words() -> Segment:
@@ -79,12 +79,13 @@ def _mixed(dictionary_words: Callable[[str], Iterable[str]]) -> Segment:
     So Latin words and identifiers (ffmpeg, x86_64) are cut in Chinese and Japanese text as everywhere else.
     """
     unicode_words = _words()
+    wrapped, dictionary_run = re.compile(_WRAPPED), re.compile(_DICTIONARY_RUN)  # which takes 10 ms
 
     def segment(text: str) -> list[str]:
-        text = _WRAPPED.sub("", text)
+        text = wrapped.sub("", text)
         words: list[str] = []
         end = 0
-        for run in _DICTIONARY_RUN.finditer(text):
+        for run in dictionary_run.finditer(text):
             words += unicode_words(text[end : run.start()])
             words += dictionary_words(run[0])
             end = run.end()
@@ -240,7 +241,7 @@ def _stemmer(name: str) -> tuple[Rewrite, str]:
 
     algorithm = name.removeprefix("snowball ")
     stem: Rewrite = Stemmer.Stemmer(algorithm, 0).stemWord  # its own cache is off: whole words are cached here
-    return stem, f"{name} (PyStemmer {metadata.version('PyStemmer')})"
+    return stem, f"{name} (PyStemmer {version('PyStemmer')})"
 
 
 # ---------------------------------------------------------------- terms beside the stem
@@ -287,7 +288,7 @@ def _parts(form: str) -> list[str]:
 
 def stop_words(code: str) -> list[str]:
     """The words of stopwords/<code>.txt, as they are written there."""
-    text = (files("xqe.text") / "stopwords" / f"{code}.txt").read_text(encoding="utf-8")
+    text = (Path(__file__).parent / "stopwords" / f"{code}.txt").read_text(encoding="utf-8")
     return [word for line in text.splitlines() if not line.startswith("#") for word in line.split()]
 
 
@@ -330,7 +331,7 @@ class Analyzer:
         self.identity: dict[str, Any] = {
             "language": row.code,
             "rules": RULES_VERSION,
-            "segmenter": [f"{package} {metadata.version(package)}" for package in packages],
+            "segmenter": [f"{package} {version(package)}" for package in packages],
             "normalisers": list(analysis.normalisers),
             "stopwords": hashlib.sha256(" ".join(stop).encode()).hexdigest()[:16],
             "stemmer": stemmer,

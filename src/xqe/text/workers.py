@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import chain, islice
-from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection
 from queue import SimpleQueue
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from xqe.errors import XqeError
 from xqe.files.documents import Placed
 from xqe.machine import available_cores
 from xqe.text.analysis import analyzer
 from xqe.text.counting import TermCounter, TermCounts
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+    from multiprocessing.connection import Connection
 
 _CHUNK = 500_000  # characters that are one task of a worker; each document counts 100 more
 _LARGE = 8  # chunks; a smaller collection is analysed before worker processes would have started
@@ -69,6 +69,11 @@ class _Workers:
     """
 
     def __init__(self, count: int, code: str) -> None:
+        # imported here: who opens an index loads this module as well, and a small collection needs neither
+        import multiprocessing
+        from concurrent.futures import ThreadPoolExecutor
+        from multiprocessing import resource_tracker
+
         # Spawned, because forking a process that has threads, as tantivy's writer does, is not safe.
         context = multiprocessing.get_context("spawn")
         self._processes = []

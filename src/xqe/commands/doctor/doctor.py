@@ -18,11 +18,11 @@ def doctor(
         bool, typer.Option("--verify", help="Read all of every model file and of the store, which may take minutes.")
     ] = False,
 ) -> None:
-    """Say what is true of this machine, and what is wrong: llama.cpp, cores, memory, models, folders, the store.
+    """Say what is true of this machine, and what is wrong.
 
-    Writes a text for people, to a file or a pipe as well. Keys and tokens are not shown, only that they are set. No
-    server is asked, and nothing is repaired. A model file is "ok" where its size, its header and the sha256 from when
-    it was last read are as they should be.
+    That is of llama.cpp, cores, memory, models, folders and the store. Writes a text for people, to a file or a pipe as
+    well. Keys and tokens are not shown, only that they are set. No server is asked, and nothing is repaired. A model
+    file is "ok" where its size, its header and the sha256 from when it was last read are as they should be.
 
     Exit status: 0 if there is no problem, though there may be warnings; 1 if there is one.
     """

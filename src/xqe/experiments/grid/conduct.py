@@ -41,7 +41,6 @@ Json = dict[str, Any]
 _LIBRARIES = (
     "llama-cpp-python",
     "tantivy",
-    "ir-measures",
     "pytrec-eval-terrier",
     "numpy",
     "sudachidict-core",

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field, replace
 from xqe.experiments.grid.asked import Asked
 from xqe.experiments.grid.keys import Identity
 from xqe.experiments.grid.settings import Grid, ModelRow, Pair
-from xqe.retrieval.weighting import Use
-from xqe.stages.expand import Strategy
+from xqe.retrieval.choices import Use
+from xqe.stages.strategies import Strategy
 
 TRANSLATE, EXPAND, DIRECT = "translate", "expand", "direct"
 EXPANSION = "expansion"

@@ -12,8 +12,8 @@ from xqe.experiments.grid.plan import DIRECT, EXPAND, EXPANSION, TRANSLATE, Cell
 from xqe.experiments.grid.settings import BUILTIN, Grid, ModelRow, Pair, told_at
 from xqe.files.hashes import cached_sha256
 from xqe.models import examples, prompts
-from xqe.retrieval.weighting import Use
-from xqe.stages.expand import Strategy
+from xqe.retrieval.choices import Use
+from xqe.stages.strategies import Strategy
 
 
 def make_plan(grid: Grid) -> Plan:

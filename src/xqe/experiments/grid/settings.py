@@ -20,8 +20,8 @@ from xqe.evaluation.measures import Measure
 from xqe.models.engines import FAKE, SERVER
 from xqe.models.engines.base import Sampling
 from xqe.models.examples import Chooser
-from xqe.retrieval.weighting import GREATEST_WEIGHT, Use
-from xqe.stages.expand import PASSAGE_TOKENS, Strategy
+from xqe.retrieval.choices import GREATEST_WEIGHT, Use
+from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
 from xqe.text.languages import language
 
 BASELINES = ("original", "translation", "human", "source-expansion", "direct")

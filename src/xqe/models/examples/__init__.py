@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import ujson
@@ -31,7 +31,7 @@ SHAPE = 'each example needs {"query", "passage"}'
 @cache
 def builtin(code: str) -> tuple[Example, ...]:
     """The built-in examples in a language, in the order of their ids."""
-    text = (files(__name__) / f"{code}.jsonl").read_text("utf-8")
+    text = (Path(__file__).parent / f"{code}.jsonl").read_text("utf-8")
     return tuple(ujson.loads(line) for line in text.splitlines())
 
 

@@ -12,12 +12,9 @@ the query's; what these do not say is as in `[chat]` and `[completion]`. Whichev
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
-from string import Formatter
 from typing import Any
 
 from xqe.errors import InputError, XqeError
@@ -123,7 +120,7 @@ class Template:
 def builtin(name: str) -> Template:
     """Return a prompt of xqe's own, "expand-zeroshot" for example."""
     task = name.split("-")[0]
-    return parse(name, (files(__name__) / f"{name}.toml").read_text("utf-8"), TASKS[task], f"{name}.toml")
+    return parse(name, (Path(__file__).parent / f"{name}.toml").read_text("utf-8"), TASKS[task], f"{name}.toml")
 
 
 def load(path: str, task: str) -> Template:
@@ -139,6 +136,8 @@ def load(path: str, task: str) -> Template:
 
 def parse(name: str, text: str, task: Task, where: str) -> Template:
     """Validate the text of a prompt file; `where` goes into the error."""
+    import tomllib
+
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -204,6 +203,8 @@ def _reject_unknown(table: Mapping[str, Any], known: set[str], place: str) -> No
 
 
 def _variables(text: str, place: str = "") -> list[str]:
+    from string import Formatter
+
     try:
         return [name for _, name, _, _ in Formatter().parse(text) if name is not None]
     except ValueError as error:

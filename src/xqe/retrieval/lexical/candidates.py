@@ -7,7 +7,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,9 @@ import numpy
 import tantivy
 from numpy.typing import NDArray
 
-VERSION = metadata.version("tantivy")
+from xqe.files.packages import version
+
+VERSION = version("tantivy")
 PAD = "\x01"  # no text has a term that is a control character
 _WRITER_MEMORY = 256_000_000  # bytes; a segment is written each time it is full
 _BODY, _NUMBER, _TEXT = "body", "number", "text"

@@ -9,9 +9,9 @@ from typing import Any
 
 from xqe.models import prompts
 from xqe.models.examples import BUILTIN, Chooser, Example, builtin
-from xqe.stages.expand import Strategy
 from xqe.stages.inspection.history import History, row_of
 from xqe.stages.inspection.texts import Text
+from xqe.stages.strategies import Strategy
 from xqe.text.languages import Language, language
 
 _FEWEST_OF_EXAMPLE = 3  # distinct words that passage and example share before it counts as drift

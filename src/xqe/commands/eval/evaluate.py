@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from enum import StrEnum
-from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from xqe.commands import options
+from xqe.commands.eval.gates import Gates, Test, limits_of, say_verdicts
+from xqe.commands.options.groups import takes
+from xqe.commands.options.lists import fields_of
 from xqe.commands.streams import FAILED_STATUS
 from xqe.errors import InputError, XqeError
 from xqe.evaluation import measures
@@ -21,14 +22,12 @@ from xqe.messages import say
 
 if TYPE_CHECKING:
     from xqe.evaluation.comparison import QueryRow, Row
-    from xqe.evaluation.decisions import Limit
     from xqe.evaluation.decisions import Test as TestName
     from xqe.evaluation.measures import Measure
-    from xqe.evaluation.values import Evaluation, Part
+    from xqe.evaluation.values import Evaluation
     from xqe.files.trec import Qrels
 
 Shape = Literal["rows", "matrix", "queries"]
-Outcome = Literal["fell", "noise", "kept"]
 
 
 class Format(StrEnum):
@@ -36,54 +35,10 @@ class Format(StrEnum):
     jsonl = "jsonl"
 
 
-class Test(StrEnum):
-    """How a difference is tested; the command line's names."""
-
-    randomization = "randomization"
-    t = "t"
-    none = "none"
-
-
 _TESTS: dict[Test, TestName | None] = {Test.randomization: "randomization", Test.t: "t", Test.none: None}
 
 
-@dataclass(frozen=True, slots=True)
-class Gates:
-    """The options that hold runs to limits."""
-
-    fail_under: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--fail-under",
-            metavar="MEASURE=X",
-            show_default=False,
-            help="End with status 1 if a run's measure is below X, 0.30 or 30%. Repeatable, or separated by commas.",
-        ),
-    ] = None
-    max_drop: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--max-drop",
-            metavar="MEASURE=X",
-            show_default=False,
-            help="End with status 1 if a run's measure is more than X below the baseline's, and this is no chance. "
-            "Repeatable, or separated by commas.",
-        ),
-    ] = None
-    strict: Annotated[
-        bool, typer.Option("--strict", help="With --max-drop: a drop that may be chance fails as well.")
-    ] = False
-    each_group: Annotated[
-        bool, typer.Option("--each-group", help="Hold each group of --by to the limits, and not the whole run only.")
-    ] = False
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No line that says that all limits are kept.")] = False
-
-    @property
-    def given(self) -> bool:
-        return bool(self.fail_under or self.max_drop)
-
-
-@options.takes(gates=Gates)
+@takes(gates=Gates)
 def evaluate(
     *,
     runs: Annotated[
@@ -147,10 +102,11 @@ def evaluate(
     ] = None,
     gates: Gates,
 ) -> None:
-    """Evaluate runs against qrels, with trec_eval's values; fail where they are too low.
+    """Evaluate runs against qrels; fail where they are too low.
 
-    A query of the qrels that a run lacks counts as 0; a query without a relevant document is left out, and one
-    that is not in the qrels is ignored. Hits count in the order of their scores, equal scores by descending id.
+    Values are trec_eval's. A query of the qrels that a run lacks counts as 0; a query without a relevant document is
+    left out, and one that is not in the qrels is ignored. Hits count in the order of their scores, equal scores by
+    descending id.
 
     With --by, a query may stand once in each group and language pair, and an average is over all of them. Each
     group and pair is expected to answer every query of the qrels, except where a field belongs to the query
@@ -172,9 +128,9 @@ def evaluate(
     of the RUN of --baseline, whose failed records do not count either. Two runs that share fewer than half of the
     queries they answer, or are over other language pairs, are not compared with --baseline or --max-drop.
     """
-    fields = options.fields_of(by, "source.lang,index.lang")
+    fields = fields_of(by, "source.lang,index.lang")
     paths = _paths(runs, qrels, baseline)
-    limits = _limits(gates, paths, fields, test)
+    limits = limits_of(gates, paths, fields, test)
     shape = _shape(matrix, per_query, ci, fields)
     wanted = measures.parse_all(measure, "--measure") if measure else measures.DEFAULT
     wanted = tuple(dict.fromkeys([*wanted, *(limit.measure for limit in (*limits.least, *limits.drops))]))
@@ -196,17 +152,9 @@ def evaluate(
         rows = compare(evaluations, Asked(tested, intervals=ci, margins=matrix))
         _write_rows(rows, shape, fields, wanted, format)
     judged = evaluations if baseline is None else evaluations[1:]
-    is_kept = _say_verdicts(judged, evaluations[0], limits, gates, tested or "randomization")
+    is_kept = say_verdicts(judged, evaluations[0], limits, gates, tested or "randomization")
     if not is_kept or any(evaluation.failed for evaluation in judged):
         raise typer.Exit(FAILED_STATUS)
-
-
-@dataclass(frozen=True, slots=True)
-class _Limits:
-    """What runs are held to: least values, and greatest drops below the baseline."""
-
-    least: tuple[Limit, ...]
-    drops: tuple[Limit, ...]
 
 
 def _paths(runs: list[str] | None, qrels: str, baseline: str | None) -> list[str]:
@@ -221,28 +169,6 @@ def _paths(runs: list[str] | None, qrels: str, baseline: str | None) -> list[str
     if [*paths, qrels].count(jsonl.STDIN) > 1:
         raise XqeError("standard input can be read once only", "give the others, qrels or runs, as files")
     return paths
-
-
-def _limits(gates: Gates, paths: Sequence[str], fields: Sequence[str], test: Test) -> _Limits:
-    from xqe.evaluation.decisions import parse_limits
-
-    refusals = (
-        (gates.max_drop and len(paths) < 2, "--max-drop: there is no run to compare with", "give --baseline RUN"),
-        (gates.strict and not gates.max_drop, "--strict: there is no drop to be strict about", "give --max-drop"),
-        (gates.each_group and not fields, "--each-group: there are no groups", "name their fields with --by"),
-        (gates.each_group and not gates.given, "--each-group: there are no limits", "give --fail-under or --max-drop"),
-        (
-            gates.max_drop and test is Test.none and not gates.strict,
-            "--max-drop: without a test, a drop cannot be told from chance",
-            "leave --test none out, or give --strict",
-        ),
-    )
-    for is_wrong, message, hint in refusals:
-        if is_wrong:
-            raise XqeError(message, hint)
-    return _Limits(
-        parse_limits(gates.fail_under or (), "--fail-under"), parse_limits(gates.max_drop or (), "--max-drop")
-    )
 
 
 def _shape(matrix: bool, per_query: bool, ci: bool, fields: Sequence[str]) -> Shape:
@@ -298,9 +224,9 @@ def _write_rows(
         for row in rows:
             jsonl.write(jsonl.dumps(asdict(row)))
         return
-    from xqe.commands import evalscreens
+    from xqe.commands.eval import screen
 
-    draw = evalscreens.of_matrix if shape == "matrix" else evalscreens.of_rows
+    draw = screen.of_matrix if shape == "matrix" else screen.of_rows
     jsonl.write(draw(rows, fields, list(map(str, wanted))))
 
 
@@ -309,65 +235,6 @@ def _write_queries(rows: Iterator[QueryRow], wanted: Sequence[Measure], format: 
         for row in rows:
             jsonl.write(jsonl.dumps(asdict(row)))
         return
-    from xqe.commands import evalscreens
+    from xqe.commands.eval import screen
 
-    jsonl.write(evalscreens.of_queries(list(rows), list(map(str, wanted))))
-
-
-def _say_verdicts(
-    evaluations: Sequence[Evaluation], baseline: Evaluation, limits: _Limits, gates: Gates, test: TestName
-) -> bool:
-    """Say which limits are not kept, or that all are; return whether all are."""
-    lines: dict[Outcome, list[str]] = {"fell": [], "noise": [], "kept": []}
-    several = sum(bool(limits.least) or evaluation is not baseline for evaluation in evaluations) > 1
-    for evaluation in evaluations:
-        for part in (None, *(evaluation.groups if gates.each_group else ())):
-            subject = _subject(evaluation, part, several)
-            held = chain(
-                _held_alone(evaluation, part, limits),
-                _held_to(baseline, evaluation, part, limits, gates.strict, test) if evaluation is not baseline else (),
-            )
-            for outcome, line in held:
-                lines[outcome].append(subject + line)
-    for line in (*lines["fell"], *lines["noise"]):
-        say(line)
-    if not lines["fell"] and not gates.quiet:
-        _say_kept(lines["kept"], len(lines["noise"]))
-    return not lines["fell"]
-
-
-def _say_kept(kept: Sequence[str], noise: int) -> None:
-    """One line that says that all limits are kept; where the only one is in doubt, a line has said so."""
-    if len(kept) + noise > 1:
-        in_doubt = f", {noise} of them in doubt" if noise else ""
-        say(f"{len(kept) + noise} limits kept{in_doubt}")
-    elif kept:
-        say(f"{kept[0]}; kept")
-
-
-def _held_alone(evaluation: Evaluation, part: Part | None, limits: _Limits) -> Iterator[tuple[Outcome, str]]:
-    from xqe.evaluation.comparison import columns
-    from xqe.evaluation.decisions import standings
-
-    for standing in standings(columns(evaluation.of(part).values()), limits.least):
-        yield "fell" if standing.is_failure else "kept", standing.line()
-
-
-def _held_to(
-    baseline: Evaluation, evaluation: Evaluation, part: Part | None, limits: _Limits, strict: bool, test: TestName
-) -> Iterator[tuple[Outcome, str]]:
-    from xqe.evaluation.comparison import paired
-    from xqe.evaluation.decisions import drops
-
-    if limits.drops:
-        for verdict in drops(*paired(evaluation, baseline, part), limits.drops, strict, test=test):
-            yield "fell" if verdict.is_failure else "noise" if verdict.is_noise else "kept", verdict.line()
-
-
-def _subject(evaluation: Evaluation, part: Part | None, several: bool) -> str:
-    """The run and the group that a line is about, where it could be about another."""
-    from xqe.evaluation.comparison import named
-
-    group = " ".join(f"{field}={value}" for field, value in named(evaluation, part).items())
-    about = " ".join(word for word in (evaluation.run if several else "", group) if word)
-    return f"{about}: " if about else ""
+    jsonl.write(screen.of_queries(list(rows), list(map(str, wanted))))

@@ -11,15 +11,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xqe.commands import expand, options, translate
+from xqe.commands import steps
 from xqe.commands.generating import keeping, open_engine, open_store
+from xqe.commands.options.common import Input, Query, ScreenFormat, spoken
+from xqe.commands.options.generation import Generation
+from xqe.commands.options.groups import part, takes
+from xqe.commands.options.searching import SCORING, Searching
+from xqe.commands.options.steps import OF_THE_STEP, STRATEGY, TO, Expansion, most_tokens
 from xqe.commands.screens import on_screen
 from xqe.commands.searching import check_searching, numbers_of, open_retriever, pools_of
 from xqe.commands.streams import Queries, first_of, report_failures
 from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.files.records import has_failed
-from xqe.stages.expand import PASSAGE_TOKENS, Strategy
+from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
 
 if TYPE_CHECKING:
     from xqe.models.engines.base import Engine
@@ -30,8 +35,8 @@ if TYPE_CHECKING:
 Make = Callable[["Engine"], "Stage"]
 
 _OF_RUNS = ("show_prompt", "quiet")  # prompts are shown anyway, and there is no summary
-_GENERATION = tuple(field.name for field in fields(options.Generation) if field.name not in _OF_RUNS)
-_EXPANSION = tuple(field.name for field in fields(options.Expansion))
+_GENERATION = tuple(field.name for field in fields(Generation) if field.name not in _OF_RUNS)
+_EXPANSION = tuple(field.name for field in fields(Expansion))
 
 
 class Order(StrEnum):
@@ -42,20 +47,20 @@ class Order(StrEnum):
     DIRECT = "direct"
 
 
-@options.takes(
-    expansion=options.Expansion,
-    searching=options.part(options.Searching, *options.SCORING, "pool"),
-    generation=options.part(options.Generation, *_GENERATION),
+@takes(
+    expansion=Expansion,
+    searching=part(Searching, *SCORING, "pool"),
+    generation=part(Generation, *_GENERATION),
 )
 def trace(
     context: typer.Context,
     directory: Annotated[
         Path, typer.Option("--index", metavar="DIR", show_default=False, help="The folder of the index.")
     ],
-    query: options.Query = None,
-    lang: Annotated[str | None, options.spoken("--lang", "--from")] = None,
-    to: Annotated[str | None, options.TO] = None,
-    strategy: Annotated[Strategy | None, options.STRATEGY] = None,
+    query: Query = None,
+    lang: Annotated[str | None, spoken("--lang", "--from")] = None,
+    to: Annotated[str | None, TO] = None,
+    strategy: Annotated[Strategy | None, STRATEGY] = None,
     order: Annotated[
         Order,
         typer.Option(
@@ -78,18 +83,19 @@ def trace(
     full: Annotated[
         bool, typer.Option("--full", help="On the screen, show prompts and terms whole; JSON always has all.")
     ] = False,
-    form: options.ScreenFormat = None,
-    files: options.Input = None,
+    form: ScreenFormat = None,
+    files: Input = None,
     *,
-    expansion: options.Expansion,
-    max_tokens: Annotated[int | None, options.most_tokens(options.OF_THE_STEP)] = None,
-    searching: options.Searching,
-    generation: options.Generation,
+    expansion: Expansion,
+    max_tokens: Annotated[int | None, most_tokens(OF_THE_STEP)] = None,
+    searching: Searching,
+    generation: Generation,
 ) -> None:
-    """Show the whole way of a query: prompts, texts, the terms that are searched, hits, and why they are hits.
+    """Show the whole way of a query, from prompts to hits.
 
-    Does what "xqe translate" (with --to), "xqe expand" (with --strategy) and "xqe search" do, and shows all of it.
-    Without --to and --strategy nothing is generated, and a record is searched with the passages that it has.
+    That is prompts, texts, the terms that are searched, hits, and why they are hits. Does what "xqe translate" (with
+    --to), "xqe expand" (with --strategy) and "xqe search" do, and shows all of it. Without --to and --strategy nothing
+    is generated, and a record is searched with the passages that it has.
     """
     expands = strategy is not None or expansion.prompt is not None
     _check_effect(context, expands, to is not None)
@@ -97,10 +103,10 @@ def trace(
     makes: list[Make] = []
     is_direct = order is Order.DIRECT
     if to is not None and not is_direct:
-        makes.append(translate.stage_of(to, generation, max_tokens))
+        makes.append(steps.translation(to, generation, max_tokens))
     if expands:
         chosen, most = strategy or Strategy.ZEROSHOT, max_tokens or PASSAGE_TOKENS
-        expansion_step = expand.stage_of(chosen, expansion, generation, most, to if is_direct else None)
+        expansion_step = steps.expansion(chosen, expansion, generation, most, to if is_direct else None)
         makes.insert(len(makes) if order is Order.TE else 0, expansion_step)
     queries = Queries(query, files, "--lang" if makes or lang is not None else "", lang)
     from xqe.stages.tracing import as_record, traced
@@ -129,7 +135,7 @@ def trace(
 
 
 def _show(piece: Piece, full: bool) -> None:
-    from xqe.commands.tracescreen import shown
+    from xqe.commands.trace.screen import shown
 
     jsonl.write(f"{shown(piece, full)}\n")
 
@@ -151,7 +157,7 @@ def _check_effect(context: typer.Context, expands: bool, translates: bool) -> No
 
 
 @contextmanager
-def _recorder(generation: options.Generation | None) -> Iterator[RecordingEngine | None]:
+def _recorder(generation: Generation | None) -> Iterator[RecordingEngine | None]:
     """The engine, with its store, that keeps what is asked of it; None for no generation."""
     if generation is None:
         yield None

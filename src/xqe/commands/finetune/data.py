@@ -1,26 +1,24 @@
-"""xqe finetune: an expander of one's own, from training data to an adapter that xqe expand loads."""
+"""xqe finetune data: training examples for an expander, from collections."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xqe.commands import options
-from xqe.commands.finetunescreen import statistics
-from xqe.commands.finetunetrain import train
+from xqe.commands.finetune.screen import statistics
 from xqe.commands.generating import FAKE, SERVER
-from xqe.commands.subcommands import group
+from xqe.commands.options.groups import part, takes
+from xqe.commands.options.lists import language_codes, several
+from xqe.commands.options.steps import Expansion
 from xqe.errors import XqeError
 from xqe.files import jsonl
-from xqe.messages import say, show
-from xqe.stages.expand import PASSAGE_TOKENS, Strategy
+from xqe.messages import show
+from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
 from xqe.training.pairs import VALIDATION, Form
 from xqe.training.settings import check_finite
 
@@ -30,21 +28,8 @@ if TYPE_CHECKING:
     from xqe.training.mixing import Source
     from xqe.training.passages import Count
 
-DIFFERENT_STATUS = 1
-STDIN = "-"
-TOLERANCE = 0.05
 
-app = group(
-    "finetune",
-    help="Fine-tune an expander: training data from collections, LoRA training, an adapter for xqe expand --lora.",
-)
-
-
-# ---------------------------------------------------------------- data
-
-
-@app.command()
-@options.takes(expansion=options.part(options.Expansion, "examples", "shots", "prompt"))
+@takes(expansion=part(Expansion, "examples", "shots", "prompt"))
 def data(
     collections: Annotated[
         list[str],
@@ -70,7 +55,7 @@ def data(
         ),
     ] = None,
     *,
-    expansion: options.Expansion,
+    expansion: Expansion,
     form: Annotated[
         Form | None,
         typer.Option("--form", show_default=False, help="Of the examples. [default: what --model reads]"),
@@ -135,10 +120,11 @@ def data(
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Decides what is drawn, and the order.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No statistics.")] = False,
 ) -> None:
-    """Write training examples: queries in the prompts of xqe expand, answered by documents in the same language.
+    """Write training examples from collections.
 
-    No query is used that another split has too, by its id, its text or its best document, in any language. The draw
-    depends on the seed and the ids alone.
+    They are queries in the prompts of xqe expand, answered by documents in the same language. No query is used that
+    another split has too, by its id, its text or its best document, in any language. The draw depends on the seed and
+    the ids alone.
     """
     from xqe.collections.layout import Collection
     from xqe.training.building import build
@@ -152,7 +138,7 @@ def data(
             raise XqeError("--validation names a file, and --validation-share 0 leaves nothing for it", "leave one out")
     templates = _templates(strategies, expansion.prompt)
     plan = Plan(
-        languages=options.language_codes(languages),
+        languages=language_codes(languages),
         split=split,
         min_rel=min_rel,
         passages=passages,
@@ -177,7 +163,7 @@ def data(
 def _templates(strategies: Sequence[str] | None, prompt: str | None) -> list[Template]:
     from xqe.models import prompts
 
-    names = options.several(strategies) or ()
+    names = several(strategies) or ()
     if prompt is not None:
         if names:
             raise XqeError("both --strategy and --prompt are given", "--prompt takes the place of a strategy")
@@ -265,114 +251,3 @@ def _write(built: Built, validation: Path | None) -> None:
             raise XqeError(f"--validation {validation}: {reason}", "check the path and its permissions") from None
     for example in examples:
         jsonl.write(jsonl.dumps(example))
-
-
-app.command()(train)
-
-
-# ---------------------------------------------------------------- export
-
-
-class Type(StrEnum):
-    """Of an adapter's numbers."""
-
-    F32 = "f32"
-    F16 = "f16"
-
-
-@app.command()
-def export(
-    folder: Annotated[
-        Path,
-        typer.Argument(metavar="FOLDER", show_default=False, help="An adapter as PEFT saves it, trained anywhere."),
-    ],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", show_default=False, help="The GGUF adapter to write.")],
-    base: Annotated[
-        str | None,
-        typer.Option(
-            "--base",
-            metavar="DIR|FILE|NAME",
-            show_default=False,
-            help="What it was trained on: a checkpoint's folder, OWNER/NAME in the hub's cache, a GGUF file, or a name "
-            'of "xqe models list". [default: what the adapter names]',
-        ),
-    ] = None,
-    type: Annotated[Type, typer.Option("--type", help="Of the numbers in the file.")] = Type.F32,
-    compare: Annotated[
-        str | None,
-        typer.Option(
-            "--compare",
-            metavar="NAME|PATH",
-            show_default=False,
-            help="Compare llama.cpp with this model and the adapter to transformers with the base and the adapter.",
-        ),
-    ] = None,
-    text: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--text",
-            metavar="TEXT",
-            show_default=False,
-            help="Compare on this text; - reads one a line from standard input. Repeatable. [default: built-in ones]",
-        ),
-    ] = None,
-    tolerance: Annotated[
-        float | None,
-        typer.Option(
-            "--tolerance",
-            metavar="SHARE",
-            min=0.0,
-            show_default=False,
-            help="How far the adapter's effect may differ, as a share of it, beyond what quantization makes. "
-            f"[default: {TOLERANCE:g}]",
-        ),
-    ] = None,
-    threads: options.Threads = None,
-) -> None:
-    """Turn a LoRA adapter of PEFT into a GGUF file for xqe expand --lora, and write what it is as JSON.
-
-    What a GGUF adapter cannot hold is refused by name: DoRA, modules trained as a whole, embeddings, biases. Only the
-    base's configuration is read, unless --compare is given, which loads the base's weights as 32-bit floats.
-
-    Exit status: 0; 1 if --compare finds that llama.cpp does something else with the adapter than transformers.
-    """
-    from xqe.models.lookup import resolve
-    from xqe.training.adapters import base_named, export
-    from xqe.training.peftconfig import read_config
-
-    if compare is None:
-        for option, value in (("--text", text), ("--tolerance", tolerance)):
-            if value is not None:
-                raise XqeError(f"{option} has no effect without --compare", "leave it out, or name a model to compare")
-    if tolerance is not None:
-        check_finite(tolerance, "--tolerance")
-    model = None if compare is None else resolve(compare)
-    source = base or base_named(read_config(folder))
-    if model is not None:
-        from xqe.training.base import find_base
-        from xqe.training.comparing import compare as compared
-
-        find_base(source)
-    texts = _texts(text or [])
-    exported = export(folder, out, base, type.value)
-    for note in exported.notes:
-        say(f"{out}: {note}")
-    row = exported.record()
-    agrees = True
-    if model is not None:
-        comparison = compared(source, folder, str(model.path), out, texts, threads)
-        limit = TOLERANCE if tolerance is None else tolerance
-        agrees = comparison.effect.agrees(limit)
-        row["comparison"] = {"model": model.name, **comparison.record(), "tolerance": limit, "agrees": agrees}
-    jsonl.write(jsonl.dumps(row))
-    if not agrees:
-        say(f"{out}: llama.cpp does something else with it than transformers; see effect in the comparison")
-        raise typer.Exit(DIFFERENT_STATUS)
-
-
-def _texts(given: Sequence[str]) -> list[str]:
-    """The texts of --text, with the lines of standard input in place of "-"; none for the built-in ones."""
-    if STDIN not in given:
-        return list(given)
-    lines = [line.rstrip("\n") for line in sys.stdin if line.strip()]
-    return [part for one in given for part in (lines if one == STDIN else [one])]

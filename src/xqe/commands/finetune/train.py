@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from xqe.commands.options import Switch, several
+from xqe.commands.options.generation import Switch
+from xqe.commands.options.lists import several
 from xqe.errors import MissingExtraError, XqeError
 from xqe.files import jsonl
 from xqe.messages import say

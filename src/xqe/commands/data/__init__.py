@@ -1,0 +1,1 @@
+"""xqe data: collections that are known, fetched, converted, built and sampled."""

@@ -1,0 +1,1 @@
+"""xqe eval: the command, what it holds runs to, and its tables."""

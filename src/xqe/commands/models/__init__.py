@@ -1,0 +1,1 @@
+"""xqe models: the GGUF models that xqe knows, and where they lie."""

@@ -1,0 +1,56 @@
+"""xqe models list: the models that xqe knows, and those that are there."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from xqe.files import jsonl
+
+if TYPE_CHECKING:
+    from xqe.models.lookup import ResolvedModel
+    from xqe.models.registry import Model
+
+
+def list_models() -> None:
+    """List the models: a table on a terminal, JSONL elsewhere."""
+    from xqe.models.lookup import installed
+    from xqe.models.registry import MODELS, find
+
+    there = {found.name: found for found in installed()}
+    known = [model.name for model in MODELS]
+    rows = [_row(find(name), there.get(name)) for name in [*known, *(name for name in there if name.count("/") >= 2)]]
+    if sys.stdout.isatty():
+        _show(rows)
+        return
+    for row in rows:
+        jsonl.write(jsonl.dumps(row))
+
+
+def _row(model: Model, found: ResolvedModel | None) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "size": found.path.stat().st_size if found is not None else model.size,
+        "present": found is not None,
+        "gated": model.gated,
+        "licence": model.licence.name,
+        "licence_url": model.licence.url,
+        "description": model.description,
+        "repository": model.repository,
+        "file": model.file,
+        "sha256": model.sha256,
+        "path": str(model.path),
+    }
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("name", "size", "present", "gated", "licence", "description", box=None, pad_edge=False)
+    for row in rows:
+        size = f"{row['size'] / 1e9:.2f} GB" if row["size"] else "?"
+        marks = [["no", "yes"][row[field]] for field in ("present", "gated")]
+        table.add_row(*map(Text, [row["name"], size, *marks, row["licence"], row["description"]]))
+    Console().print(table)

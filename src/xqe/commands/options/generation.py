@@ -1,0 +1,242 @@
+"""How texts are generated: the model, the machine, the server, the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from xqe.commands.options.common import AUTO, Store, Threads
+
+MOST_SEQUENCES = 256  # llama.cpp's limit
+
+
+def _number_or_auto(least: int, most: int | None = None) -> Callable[[str], int | None]:
+    """A parser of "auto" (None) and of whole numbers from `least` to `most`."""
+
+    def parse(text: str) -> int | None:
+        if text == AUTO:
+            return None
+        try:
+            number = int(text)
+        except ValueError:
+            raise typer.BadParameter(f"{text!r} is neither a whole number nor {AUTO}") from None
+        if number < least or (most is not None and number > most):
+            span = f"from {least} to {most}" if most is not None else f"of at least {least}"
+            raise typer.BadParameter(f"{number} is not a number {span}")
+        return number
+
+    return parse
+
+
+class Switch(StrEnum):
+    """An option that the engine decides unless told."""
+
+    AUTO = AUTO
+    ON = "on"
+    OFF = "off"
+
+
+class Api(StrEnum):
+    """What a server is asked: to answer a chat turn, or to continue a text."""
+
+    CHAT = "chat"
+    COMPLETIONS = "completions"
+
+
+class SplitMode(StrEnum):
+    """How a model is divided among several GPUs; llama.cpp's names."""
+
+    LAYER = "layer"
+    ROW = "row"
+    NONE = "none"
+
+
+class CacheType(StrEnum):
+    """What the KV cache is kept in; llama.cpp's names."""
+
+    F16 = "f16"
+    BF16 = "bf16"
+    F32 = "f32"
+    Q8_0 = "q8_0"
+    Q4_0 = "q4_0"
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """The options of every command that generates."""
+
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME|PATH",
+            envvar="XQE_MODEL",
+            show_default=False,
+            help='A name of "xqe models list", a GGUF file, openai:NAME on a server, or "fake". [default: tiny]',
+        ),
+    ] = None
+    lora: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--lora",
+            metavar="FILE[:SCALE]",
+            show_default=False,
+            help="A LoRA adapter (GGUF) for the model, at full scale unless told. Repeatable.",
+        ),
+    ] = None
+    temperature: Annotated[
+        float,
+        typer.Option(
+            "--temperature", metavar="T", min=0.0, help="0 takes the likeliest token; above, sampling from the seed."
+        ),
+    ] = 0.0
+    top_p: Annotated[
+        float | None,
+        typer.Option(
+            "--top-p",
+            metavar="P",
+            min=0.0,
+            max=1.0,
+            show_default=False,
+            help="Draw from the likeliest tokens that make up P together. [default: 0.95; a server's own]",
+        ),
+    ] = None
+    top_k: Annotated[
+        int | None,
+        typer.Option(
+            "--top-k",
+            metavar="N",
+            min=0,
+            show_default=False,
+            help="Draw from the N likeliest tokens; 0 is all. [default: 64; a server's own]",
+        ),
+    ] = None
+    repeat_penalty: Annotated[
+        float | None,
+        typer.Option(
+            "--repeat-penalty",
+            metavar="R",
+            min=1.0,
+            show_default=False,
+            help="Divide the score of a token that the text has by R. [default: 1.1 for a pretrained model, else 1, "
+            "which is none; a server's own]",
+        ),
+    ] = None
+    seed: Annotated[
+        int,
+        typer.Option("--seed", metavar="N", min=0, max=2**31 - 1, help="Seed of sampling and of choosing examples."),
+    ] = 0
+    deterministic: Annotated[
+        bool,
+        typer.Option(
+            "--deterministic", help="Decode one text at a time: slow, and the same bits whatever stands beside it."
+        ),
+    ] = False
+    batch: Annotated[
+        Any,
+        typer.Option(
+            "--batch",
+            metavar="N|auto",
+            parser=_number_or_auto(1, MOST_SEQUENCES),
+            envvar="XQE_BATCH",
+            show_default=False,
+            help="Texts generated together; for a server, requests in flight. [default: auto]",
+        ),
+    ] = None
+    ctx: Annotated[
+        Any,
+        typer.Option(
+            "--ctx",
+            metavar="N|auto",
+            parser=_number_or_auto(1),
+            envvar="XQE_CTX",
+            show_default=False,
+            help="Tokens of context for all texts together. [default: auto, what the prompts need and memory holds]",
+        ),
+    ] = None
+    threads: Threads = None
+    gpu_layers: Annotated[
+        Any,
+        typer.Option(
+            "--gpu-layers",
+            metavar="N|auto",
+            parser=_number_or_auto(0),
+            envvar="XQE_GPU_LAYERS",
+            show_default=False,
+            help="Layers to put on the GPU. [default: auto, as many as fit]",
+        ),
+    ] = None
+    split_mode: Annotated[
+        SplitMode,
+        typer.Option("--split-mode", envvar="XQE_SPLIT_MODE", help="How several GPUs share the model."),
+    ] = SplitMode.LAYER
+    tensor_split: Annotated[
+        str | None,
+        typer.Option(
+            "--tensor-split",
+            metavar="N,N,...",
+            envvar="XQE_TENSOR_SPLIT",
+            show_default=False,
+            help="What part of the model each GPU takes, such as 3,1. [default: by free memory]",
+        ),
+    ] = None
+    main_gpu: Annotated[
+        int,
+        typer.Option("--main-gpu", metavar="N", min=0, envvar="XQE_MAIN_GPU", help="The GPU of --split-mode none."),
+    ] = 0
+    flash_attention: Annotated[
+        Switch, typer.Option("--flash-attention", envvar="XQE_FLASH_ATTENTION", help="llama.cpp's flash attention.")
+    ] = Switch.AUTO
+    gpu_sampling: Annotated[
+        Switch,
+        typer.Option(
+            "--gpu-sampling", envvar="XQE_GPU_SAMPLING", help="Pick greedy tokens on the GPU, if it does so rightly."
+        ),
+    ] = Switch.AUTO
+    cache_type: Annotated[
+        CacheType,
+        typer.Option("--cache-type", envvar="XQE_CACHE_TYPE", help="Number format of the KV cache."),
+    ] = CacheType.F16
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            "--base-url",
+            metavar="URL",
+            envvar="XQE_BASE_URL",
+            show_default=False,
+            help="Of the OpenAI-compatible server for openai:NAME, such as http://localhost:8080/v1.",
+        ),
+    ] = None
+    api: Annotated[
+        Api,
+        typer.Option("--api", envvar="XQE_API", help="Ask the server's chat API, or let a pretrained model complete."),
+    ] = Api.CHAT
+    timeout: Annotated[
+        float,
+        typer.Option("--timeout", metavar="SECONDS", min=0.001, envvar="XQE_TIMEOUT", help="For one server request."),
+    ] = 120.0
+    retries: Annotated[
+        int,
+        typer.Option(
+            "--retries", metavar="N", min=0, envvar="XQE_RETRIES", help="Of a server request that failed in passing."
+        ),
+    ] = 5
+    store: Store = None
+    no_store: Annotated[
+        bool, typer.Option("--no-store", help="Neither reuse finished generations nor keep new ones.")
+    ] = False
+    show_prompt: Annotated[
+        bool,
+        typer.Option(
+            "--show-prompt", help="Print what the model would see, special tokens included, and generate nothing."
+        ),
+    ] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No summary line at the end.")] = False
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show what llama.cpp logs, or each retry of a server.")] = (
+        False
+    )

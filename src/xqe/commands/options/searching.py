@@ -1,0 +1,116 @@
+"""What a record is searched with, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from xqe.commands.options.bm25 import K1, B
+from xqe.commands.options.common import AUTO
+from xqe.retrieval.choices import GREATEST_WEIGHT, Method, Use
+
+SCORING = (
+    "use",
+    "query_weight",
+    "source_weight",
+    "passage_terms",
+    "k1",
+    "b",
+    "feedback",
+    "feedback_docs",
+    "feedback_terms",
+    "feedback_weight",
+)
+"""The options of `Searching` that decide a document's score, not which documents are asked for."""
+
+
+def _weight_or_auto(text: str) -> float | None:
+    if text == AUTO:
+        return None
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = 0.0
+    if not 0 < weight <= GREATEST_WEIGHT:
+        raise typer.BadParameter(
+            f"{text!r} is neither {AUTO} nor a number above 0 and up to {GREATEST_WEIGHT:g}; "
+            "to search with the passages alone, give --use doc"
+        )
+    return weight
+
+
+@dataclass(frozen=True)
+class Searching:
+    """What a record is searched with, and how."""
+
+    use: Annotated[Use, typer.Option("--use", help="Search with the query, with its passages (doc), or with both.")] = (
+        Use.QUERY_DOC
+    )
+    query_weight: Annotated[
+        Any,
+        typer.Option(
+            "--query-weight",
+            metavar="W|auto",
+            parser=_weight_or_auto,
+            show_default=False,
+            help="With passages, the query counts W times; 1 is the paper's. [default: auto, which gives it 0.6 to "
+            "0.9 of all weight, the less the more of its words the passages have]",
+        ),
+    ] = None
+    source_weight: Annotated[
+        float,
+        typer.Option(
+            "--source-weight",
+            metavar="W",
+            min=0.0,
+            max=GREATEST_WEIGHT,
+            help="Search also with the untranslated query, which counts W times as much as the query.",
+        ),
+    ] = 0.0
+    passage_terms: Annotated[
+        int | None,
+        typer.Option(
+            "--passage-terms",
+            metavar="N",
+            min=1,
+            show_default=False,
+            help="Keep the N terms of the passages that weigh most. [default: all]",
+        ),
+    ] = None
+    k: Annotated[int, typer.Option("-k", metavar="N", min=1, help="Most hits for a query.")] = 1000
+    k1: K1 = None
+    b: B = None
+    feedback: Annotated[
+        Method | None,
+        typer.Option(
+            "--feedback", show_default=False, help="Add terms of the first hits to the query, and search again."
+        ),
+    ] = None
+    feedback_docs: Annotated[
+        int, typer.Option("--feedback-docs", metavar="N", min=1, help="How many hits terms are taken from.")
+    ] = 10
+    feedback_terms: Annotated[
+        int, typer.Option("--feedback-terms", metavar="N", min=1, help="How many terms are added.")
+    ] = 10
+    feedback_weight: Annotated[
+        float | None,
+        typer.Option(
+            "--feedback-weight",
+            metavar="W",
+            min=0.0,
+            max=GREATEST_WEIGHT,
+            show_default=False,
+            help="What they count; rm3 gives the query 1 - W. [default: 0.5 with rm3, 0.75 with rocchio]",
+        ),
+    ] = None
+    pool: Annotated[
+        str | None,
+        typer.Option(
+            "--pool",
+            metavar="FILE",
+            show_default=False,
+            help="Find only these documents: an id a line for all queries, or query and document, or a run or qrels.",
+        ),
+    ] = None

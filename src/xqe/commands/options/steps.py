@@ -1,0 +1,67 @@
+"""What a generating step is told, besides how its texts are drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from xqe.text.languages import LANGUAGES
+
+# What commands say of an option that each has in a type or with a default of its own.
+STRATEGY = typer.Option("--strategy", "-s", help="The paper's prompts.")
+TO = typer.Option("--to", metavar="LANG", help=f"Language to translate into: {' '.join(LANGUAGES)}.")
+WRITTEN_IN = typer.Option(
+    "--to",
+    metavar="LANG",
+    show_default=False,
+    help=f"Language to write the passages in, with no translation: {' '.join(LANGUAGES)}. [default: the query's]",
+)
+
+
+OF_THE_STEP = "that of xqe expand or xqe translate"
+
+
+def most_tokens(default: str) -> Any:
+    """--max-tokens, of a text; `default` says what it is where it is not given."""
+    return typer.Option(
+        "--max-tokens", min=1, metavar="N", show_default=False, help=f"Most tokens for one text. [default: {default}]"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """The options of what an expansion shows a model and asks of it, besides its strategy."""
+
+    examples: Annotated[
+        str | None,
+        typer.Option(
+            "--examples",
+            metavar="FILE",
+            show_default=False,
+            help='Worked examples to choose from, JSONL {"query", "passage"}. [default: five built-in ones]',
+        ),
+    ] = None
+    shots: Annotated[
+        int | None,
+        typer.Option(
+            "--shots",
+            min=0,
+            metavar="N",
+            show_default=False,
+            help="Worked examples to show; 0 for none. [default: 5 for fewshot; 2 otherwise, for pretrained models]",
+        ),
+    ] = None
+    samples: Annotated[
+        int, typer.Option("--samples", "-n", min=1, metavar="N", help="Passages to write for each query.")
+    ] = 1
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            "--prompt",
+            metavar="FILE",
+            show_default=False,
+            help="A prompt file (TOML) of your own, instead of --strategy.",
+        ),
+    ] = None

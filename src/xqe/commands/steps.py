@@ -1,0 +1,55 @@
+"""The generating steps that options ask for, the same for every command that takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from xqe.text.languages import language
+
+if TYPE_CHECKING:
+    from xqe.commands.options.generation import Generation
+    from xqe.commands.options.steps import Expansion
+    from xqe.models.engines.base import Engine, Sampling
+    from xqe.stages.expand import Expand
+    from xqe.stages.strategies import Strategy
+    from xqe.stages.translate import Translate
+
+
+def translation(to: str, generation: Generation, max_tokens: int | None) -> Callable[[Engine], Translate]:
+    """What makes the stage for an engine. Raises XqeError for an unknown language."""
+    from xqe.stages.translate import Translate
+
+    target, sampling = language(to, "--to"), _sampling(generation)
+    return lambda engine: Translate(engine, target, sampling, max_tokens)
+
+
+def expansion(
+    strategy: Strategy, options: Expansion, generation: Generation, max_tokens: int, to: str | None = None
+) -> Callable[[Engine], Expand]:
+    """What makes the stage for an engine; the files that the options name are read and checked now."""
+    from xqe.models import prompts
+    from xqe.models.examples import Chooser
+    from xqe.stages.expand import Expand
+
+    target = language(to, "--to") if to is not None else None
+    template = prompts.load(options.prompt, "expand") if options.prompt is not None else strategy.template
+    choose = None
+    if options.examples is not None or options.shots is not None:
+        shots = template.shots if options.shots is None else options.shots
+        choose = Chooser(options.examples, shots, generation.seed)
+    if target is not None:
+        template.across()
+        if choose is not None:
+            choose.require_passages_in(target)
+    sampling = _sampling(generation)
+    return lambda engine: Expand(engine, template, choose, options.samples, sampling, max_tokens, target)
+
+
+def _sampling(generation: Generation) -> Sampling:
+    """How the options want texts drawn."""
+    from xqe.models.engines.base import Sampling
+
+    return Sampling(
+        generation.temperature, generation.top_p, generation.top_k, generation.repeat_penalty, generation.seed
+    )

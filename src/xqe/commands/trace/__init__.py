@@ -1,0 +1,1 @@
+"""xqe trace: the command, and its screen."""

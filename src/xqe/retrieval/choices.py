@@ -1,0 +1,23 @@
+"""What of a search is chosen by name. Commands offer it before anything is loaded."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+GREATEST_WEIGHT = 1e6
+"""Of a query or source; scores are float32."""
+
+
+class Use(StrEnum):
+    """Which text of a record is searched for."""
+
+    QUERY = "query"
+    DOC = "doc"
+    QUERY_DOC = "query+doc"
+
+
+class Method(StrEnum):
+    """How the first documents of a search become terms of another."""
+
+    RM3 = "rm3"
+    ROCCHIO = "rocchio"

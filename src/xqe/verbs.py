@@ -1,0 +1,113 @@
+"""A table of commands, of which the one that runs is imported, and no other.
+
+Help, the completion of names, and what is said of a wrong name are made of the table alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import typer
+from typer.core import CompletionItem, TyperGroup  # type: ignore[attr-defined]  # no public place has the former
+from typer.main import get_command
+
+UNABLE_STATUS = 2
+
+
+class Verb(NamedTuple):
+    """A command. help: the first sentence of what it says of itself. place: "module:function", in xqe.commands."""
+
+    name: str
+    help: str
+    place: str
+
+
+class Group(NamedTuple):
+    """A command of commands. help: the first sentence of what it says of itself, and more: the rest. epilog: what
+    stands below its commands."""
+
+    name: str
+    help: str
+    more: str
+    verbs: tuple[Verb, ...]
+    epilog: str | None = None
+
+
+Table = Mapping[str, Sequence[Verb | Group]]
+"""Commands, by the headings of the help that they stand under."""
+
+
+class OnDemand(TyperGroup):
+    """A command of commands that has a table of them; each is imported when it is asked for."""
+
+    table: Table
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self.commands)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return self.commands[cmd_name] if cmd_name in self.list_commands(ctx) else None
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        widest = max(map(len, self.commands))
+        for heading, rows in self.table.items():
+            lines = [(row.name, row.help) for row in rows]
+            with formatter.section(heading):
+                formatter.write_dl(lines, col_spacing=2 + widest - max(len(name) for name, _ in lines))
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        fitting = (row for rows in self.table.values() for row in rows if row.name.startswith(incomplete))
+        options = super(TyperGroup, self).shell_complete(ctx, incomplete)
+        return [*(CompletionItem(row.name, help=row.help) for row in fitting), *options]
+
+
+class _Commands(Mapping[str, Any]):
+    """The commands of a table, by their names."""
+
+    def __init__(self, table: Table) -> None:
+        self._rows = {row.name: row for rows in table.values() for row in rows}
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        row = self._rows[name]
+        if name not in self._made:
+            self._made[name] = _group(row) if isinstance(row, Group) else _command(row)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+def with_commands(app: typer.Typer, table: Table) -> Any:
+    """The command that `app` describes, which is of the class OnDemand, with the commands of a table."""
+    command = get_command(app)
+    command.table, command.commands = table, _Commands(table)  # type: ignore[attr-defined]
+    return command
+
+
+def check_given(context: typer.Context) -> None:
+    """Show the help, with the status of a wrong usage, where a command of commands is given none of them."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(UNABLE_STATUS)
+
+
+def _group(row: Group) -> Any:
+    about = f"{row.help} {row.more}".strip()
+    app = typer.Typer(
+        cls=OnDemand, name=row.name, help=about, epilog=row.epilog, rich_markup_mode=None, add_completion=False
+    )
+    app.callback(invoke_without_command=True)(check_given)
+    return with_commands(app, {"Commands": row.verbs})
+
+
+def _command(row: Verb) -> Any:
+    module, _, function = row.place.partition(":")
+    app = typer.Typer(rich_markup_mode=None, add_completion=False)
+    app.command(row.name)(getattr(import_module(f"xqe.commands.{module}"), function))
+    return get_command(app)
