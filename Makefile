@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs bench-expansion bench-finetuning bench-generation bench-languages bench-memory bench-retrieval clean
+.PHONY: demo test check docs bench-expansion bench-finetuning bench-generation bench-languages bench-memory bench-retrieval bench-startup clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python fixtures/demo.py
@@ -43,6 +43,9 @@ bench-memory: $(VENV)/.developing
 bench-retrieval: $(VENV)/.developing
 	$(BIN)/python benchmarks/retrieval.py $(if $(ANSERINI),--anserini "$(ANSERINI)") \
 		$(if $(JAVA),--java "$(JAVA)") $(BENCH)
+
+bench-startup: $(VENV)/.developing
+	$(BIN)/python benchmarks/startup.py $(BENCH)
 
 # The first installation compiles llama.cpp, which takes a few minutes; pip keeps the wheel for later ones.
 $(VENV)/.installed: pyproject.toml

@@ -18,13 +18,15 @@ INTERVAL = 0.1  # seconds between looks at the memory
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """seconds: of the whole process. largest: the most memory that one process of it had, by the kernel's account
-    (ru_maxrss). together: the most that it and its children were seen to have, shared pages divided among those that
-    share them (Pss). Both in bytes, with what is mapped of files."""
+    """seconds: of the whole process. cpu: the seconds that its threads had a core, in user and system mode. largest:
+    the most memory that one process of it had, by the kernel's account (ru_maxrss). together: the most that it and its
+    children were seen to have, shared pages divided among those that share them (Pss). Both in bytes, with what is
+    mapped of files."""
 
     output: str
     errors: str
     seconds: float
+    cpu: float
     largest: int
     together: int
 
@@ -85,7 +87,7 @@ class _Process:
             text = errors.read()
         if self._popen.returncode:
             raise SystemExit(f"{' '.join(self._command)}\n{text[-2000:]}")
-        return Done("", text, seconds, usage.ru_maxrss * 1024, together)
+        return Done("", text, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, together)
 
 
 class _Watch(threading.Thread):

@@ -2,10 +2,10 @@
 
     python docs/generate.py [--check]
 
-`{{help translate}}` becomes the help of that command. In a ```console block every line that begins with "$ " is run,
-one after the other, in a scratch folder that has the project's `fixtures/` in it, with the fake engine; what it prints
-follows it. Tables of the code (`{{strategies}}` and so on) are written from the code. With --check nothing is written,
-and the exit status is 1 if docs/cli.md is stale.
+`{{help translate}}` becomes the help of that command, `{{help}}` that of xqe. In a ```console block every line that
+begins with "$ " is run, one after the other, in a scratch folder that has the project's `fixtures/` in it, with the
+fake engine; what it prints follows it. Tables of the code (`{{strategies}}` and so on) are written from the code. With
+--check nothing is written, and the exit status is 1 if docs/cli.md is stale.
 """
 
 from __future__ import annotations
@@ -114,8 +114,8 @@ def generate() -> str:
             return f"```console\n{''.join(out)}```"
 
         text = SOURCE.read_text("utf-8")
-        text = re.sub(r"\{\{(\w+)\}\}", lambda match: TABLES[match[1]](), text)
         text = re.sub(r"\{\{help ?([a-z ]*)\}\}", help_block, text)
+        text = re.sub(r"\{\{(\w+)\}\}", lambda match: TABLES[match[1]](), text)
         text = re.sub(r"```console\n(.*?)```", console_block, text, flags=re.DOTALL)
         return NOTE + text
 

@@ -78,7 +78,7 @@ def export(
 ) -> None:
     """Turn a LoRA adapter of PEFT into a GGUF file.
 
-    The file is for xqe expand --lora; what it is is written as JSON. What a GGUF adapter cannot hold is refused by
+    The file is for xqe expand --lora; what it is like is written as JSON. What a GGUF adapter cannot hold is refused by
     name: DoRA, modules trained as a whole, embeddings, biases. Only the base's configuration is read, unless --compare
     is given, which loads the base's weights as 32-bit floats.
 

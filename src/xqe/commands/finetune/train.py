@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from xqe.commands.options.generation import Switch
+from xqe.commands.options.common import Switch
 from xqe.commands.options.lists import several
 from xqe.errors import MissingExtraError, XqeError
 from xqe.files import jsonl

@@ -1,4 +1,4 @@
-"""What commands of many kinds have: records to read, a screen, cores, the store."""
+"""What commands of many kinds have: records to read, a screen, cores, the store, a switch."""
 
 from __future__ import annotations
 
@@ -66,3 +66,11 @@ ScreenFormat = Annotated[
     Screen | None,
     typer.Option("--format", show_default=False, help="[default: text on a terminal, jsonl elsewhere]"),
 ]
+
+
+class Switch(StrEnum):
+    """An option that the engine decides unless told."""
+
+    AUTO = AUTO
+    ON = "on"
+    OFF = "off"

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from xqe.commands.options.common import AUTO, Store, Threads
+from xqe.commands.options.common import AUTO, Store, Switch, Threads
 
 MOST_SEQUENCES = 256  # llama.cpp's limit
 
@@ -30,14 +30,6 @@ def _number_or_auto(least: int, most: int | None = None) -> Callable[[str], int 
         return number
 
     return parse
-
-
-class Switch(StrEnum):
-    """An option that the engine decides unless told."""
-
-    AUTO = AUTO
-    ON = "on"
-    OFF = "off"
 
 
 class Api(StrEnum):
