@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from xqe import packages
+from xqe.files import packages
 from xqe.text.analysis import SEGMENTERS
 
 
