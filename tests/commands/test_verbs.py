@@ -145,6 +145,7 @@ def test_what_other_shells_complete() -> None:
     assert completed("xqe se", "zsh") == ["""_arguments '*: :(("search":"Search an index with BM25."))'"""]
 
 
-def test_completion_can_be_shown(xqe_alone: Run) -> None:
+def test_completion_can_be_shown(xqe_alone: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")  # there may be no shell to detect
     shown = xqe_alone("--show-completion", "bash")
     assert "_XQE_COMPLETE=complete_bash" in shown.stdout
