@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xqe.commands import steps
-from xqe.commands.generating import SERVER
 from xqe.commands.options.common import Input, Query, spoken
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
@@ -17,6 +16,7 @@ from xqe.commands.options.steps import OF_THE_STEP, STRATEGY, Expansion, most_to
 from xqe.commands.streams import FAILED_STATUS, Queries, emit, first_of
 from xqe.errors import XqeError
 from xqe.messages import progress, say
+from xqe.models.engines import SERVER
 from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
 from xqe.text.languages import LANGUAGES
 

@@ -12,15 +12,13 @@ from xqe.commands.streams import FAILED_STATUS, Queries, emit, first_of
 from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.messages import say
+from xqe.models.engines import FAKE, SERVER
 
 if TYPE_CHECKING:
     from xqe.commands.options.generation import Generation
     from xqe.models.engines.base import Engine
     from xqe.models.store.run import Store
     from xqe.stages.generation import Stage, Tally
-
-FAKE = "fake"
-SERVER = "openai:"
 
 
 def open_engine(options: Generation) -> Engine:

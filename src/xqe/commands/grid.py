@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xqe.commands.generating import FAKE, keeping, open_engine
+from xqe.commands.generating import keeping, open_engine
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
 from xqe.commands.streams import FAILED_STATUS
 from xqe.files import jsonl
 from xqe.machine import available_cores
 from xqe.messages import say
+from xqe.models.engines import FAKE
 
 if TYPE_CHECKING:
     from xqe.experiments.grid.folder import Folder

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xqe import __version__
-from xqe.errors import XqeError
+from xqe.errors import XqeError, why
 from xqe.evaluation import measures
 from xqe.files import jsonl
 from xqe.messages import plural, say
@@ -182,5 +182,5 @@ def _write(files: Files, target: Path | None) -> None:
         try:
             replace(target / name, content)
         except OSError as error:
-            raise XqeError(f"{target / name}: {(error.strerror or str(error)).lower()}", "name another --out") from None
+            raise XqeError(f"{target / name}: {why(error)}", "name another --out") from None
         jsonl.write(str(target / name))

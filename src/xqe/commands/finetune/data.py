@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xqe.commands.finetune.screen import statistics
-from xqe.commands.generating import FAKE, SERVER
 from xqe.commands.options.groups import part, takes
 from xqe.commands.options.lists import language_codes, several
 from xqe.commands.options.steps import Expansion
-from xqe.errors import XqeError
+from xqe.errors import XqeError, why
 from xqe.files import jsonl
 from xqe.messages import show
+from xqe.models.engines import FAKE, SERVER
 from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
 from xqe.training.pairs import VALIDATION, Form
 from xqe.training.settings import check_finite
@@ -247,7 +247,7 @@ def _write(built: Built, validation: Path | None) -> None:
         try:
             replace(validation, "".join(f"{line}\n" for line in kept).encode())
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            reason = why(error)
             raise XqeError(f"--validation {validation}: {reason}", "check the path and its permissions") from None
     for example in examples:
         jsonl.write(jsonl.dumps(example))

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy
 
 from xqe import __version__
-from xqe.errors import InputError, XqeError
+from xqe.errors import InputError, XqeError, why
 from xqe.files.arrays import Writers
 from xqe.files.documents import Placed
 from xqe.files.fingerprints import fingerprints
@@ -39,7 +39,7 @@ def check_target(directory: Path, replace: bool) -> None:
     except NotADirectoryError:
         raise XqeError(f"{directory}: is a file, or within one", "give a folder") from None
     except OSError as error:
-        raise XqeError(f"{directory}: {(error.strerror or str(error)).lower()}", "check its permissions") from None
+        raise XqeError(f"{directory}: {why(error)}", "check its permissions") from None
     if alien := sorted(name for name in names if not OURS.fullmatch(name)):
         raise XqeError(f'{directory}: holds "{alien[0]}", so it is not the folder of an index', "give another folder")
     if MANIFEST in names and not replace:

@@ -20,7 +20,7 @@ from hashlib import sha256 as sha256_of
 from pathlib import Path
 from typing import Any
 
-from xqe.errors import InputError, XqeError
+from xqe.errors import InputError, XqeError, why
 from xqe.files.atomic import sync, write_synced
 from xqe.files.cache import cache_folder
 from xqe.files.hashes import sha256
@@ -92,7 +92,7 @@ def read_manifest(directory: Path) -> Manifest:
         what = "holds no index" if directory.is_dir() else "no such index"
         raise InputError(f"{directory}: {what}", "build one with xqe index") from None
     except OSError as error:
-        raise InputError(f"{path}: {(error.strerror or str(error)).lower()}", "check the path") from None
+        raise InputError(f"{path}: {why(error)}", "check the path") from None
     except ValueError:
         raise InputError(f"{path}: damaged, not JSON", REBUILD) from None
     if isinstance(raw, dict) and raw.get("format", FORMAT) != FORMAT:
@@ -170,7 +170,7 @@ def check_files(directory: Path, manifest: Manifest, verify: bool) -> None:
         try:
             state = (data / name).stat()
         except OSError as error:
-            raise InputError(f"{data / name}: {(error.strerror or str(error)).lower()}", REBUILD) from None
+            raise InputError(f"{data / name}: {why(error)}", REBUILD) from None
         if state.st_size != expected["size"]:
             raise _damaged(data / name)
         states[name] = [state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino]
@@ -182,7 +182,7 @@ def check_files(directory: Path, manifest: Manifest, verify: bool) -> None:
         try:
             whole = sha256(data / name) == expected["sha256"]
         except OSError as error:
-            raise InputError(f"{data / name}: {(error.strerror or str(error)).lower()}", REBUILD) from None
+            raise InputError(f"{data / name}: {why(error)}", REBUILD) from None
         if not whole:
             with suppress(OSError):
                 note.unlink()

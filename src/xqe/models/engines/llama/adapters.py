@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from xqe.errors import XqeError
+from xqe.errors import XqeError, why
 from xqe.files.hashes import cached_sha256
 from xqe.messages import say
 from xqe.models.gguf import DamagedError, read_metadata
@@ -54,7 +54,7 @@ def adapter(text: str) -> Adapter:
     try:
         metadata = read_metadata(file, *_ADAPTER_KEYS)
     except OSError as error:
-        raise XqeError(f"{where}: {(error.strerror or str(error)).lower()}", "it names a GGUF file") from None
+        raise XqeError(f"{where}: {why(error)}", "it names a GGUF file") from None
     except DamagedError as error:
         raise XqeError(
             f"{where}: not a whole GGUF file ({error.reason})",

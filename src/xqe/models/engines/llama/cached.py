@@ -17,7 +17,6 @@ from xqe.models.engines.llama.library import llama_cpp
 from xqe.models.engines.llama.model import Model, Stopped
 from xqe.models.engines.llama.settings import Settings
 
-MAX_SEQUENCES = 256  # LLAMA_MAX_SEQ
 CELL_PADDING = 256  # what llama.cpp pads the cells it attends to by
 N_UBATCH = 512
 
