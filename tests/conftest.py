@@ -10,13 +10,19 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import pytest
+import small_models
 from forks import Forks
+from gguf_files import with_few_tokens
 
 # A shell that starts the tests in the background lets them ignore interrupts, and so would the commands under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A core for each worker: two models with two threads each wait for one another, and take many times as long.
+os.environ.setdefault("XQE_THREADS", "1")
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = ROOT / "fixtures"
@@ -57,7 +63,7 @@ def forks() -> Iterator[Forks]:
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the user set for xqe does not hold here."""
     for name in list(os.environ):
-        if name.startswith("XQE_") and name not in ("XQE_MODELS", "XQE_STORE"):
+        if name.startswith("XQE_") and name not in ("XQE_MODELS", "XQE_STORE", "XQE_THREADS"):
             monkeypatch.delenv(name)
 
 
@@ -120,6 +126,29 @@ def records(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
+def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("small-models")
+
+
+@pytest.fixture(scope="session")
+def certain_path(models_folder: Path) -> Path:
+    """A model that says SAID and ends, whatever it is asked, and on every CPU."""
+    return small_models.bigrams(models_folder / "certain.gguf", small_models.saying(small_models.SAID))
+
+
+@pytest.fixture(scope="session")
+def endless_path(models_folder: Path) -> Path:
+    """A model that says the alphabet, again and again, for as long as it is let."""
+    return small_models.bigrams(models_folder / "endless.gguf", small_models.saying(ascii_lowercase, after="a"))
+
+
+@pytest.fixture(scope="session")
+def random_path(models_folder: Path) -> Path:
+    """A model of random weights, in which everything that it sees counts."""
+    return small_models.gemma(models_folder / "random.gguf")
+
+
+@pytest.fixture(scope="session")
 def tiny_path() -> Path:
     """The real model of xqe[tiny], which the development environment always has."""
     from xqe.models.lookup import resolve
@@ -128,9 +157,15 @@ def tiny_path() -> Path:
 
 
 @pytest.fixture(scope="session")
+def few_path(tiny_path: Path, models_folder: Path) -> Path:
+    """The real model with 4,096 of its 262,144 tokens, which loads and runs in a fraction of the time."""
+    return with_few_tokens(tiny_path, models_folder / "few.gguf", 4096)
+
+
+@pytest.fixture(scope="session")
 def tiny(tiny_path: Path) -> Iterator[Any]:
     from xqe.models.engines.llama.engine import LlamaEngine
     from xqe.models.engines.llama.settings import Settings
 
-    with LlamaEngine("tiny", str(tiny_path), settings=Settings(batch=8)) as engine:
+    with LlamaEngine("tiny", str(tiny_path), settings=Settings(batch=8, threads=1)) as engine:
         yield engine

@@ -16,10 +16,9 @@ import numpy as np
 import peft
 import torch
 import transformers
+from small_models import VOCABULARY, write_tokenizer
 
 AUTO: Any = transformers.AutoModelForCausalLM
-BYTES = 256
-VOCABULARY = 3 + BYTES + 5  # <unk>, <s>, </s>, every byte, and some that fill it up
 EMBEDDING, FEED_FORWARD, LAYERS, HEADS, KEY_HEADS = 64, 96, 4, 4, 2
 WINDOW = 6  # tokens that a layer with a sliding window sees: fewer than the texts of the tests have
 
@@ -148,7 +147,7 @@ def _write(row: Kind, model: Any, path: Path) -> Path:
     writer.add_value_length(row.width)
     writer.add_rope_dimension_count(row.width)
     writer.add_vocab_size(model.config.vocab_size)
-    _write_tokenizer(writer, model.config.vocab_size)
+    write_tokenizer(writer, model.config.vocab_size)
     (writer.add_layer_norm_eps if row.layer_norm else writer.add_layer_norm_rms_eps)(
         float(getattr(model.config, "layer_norm_eps" if row.layer_norm else "rms_norm_eps"))
     )
@@ -173,21 +172,6 @@ def _write(row: Kind, model: Any, path: Path) -> Path:
     writer.write_tensors_to_file()
     writer.close()
     return path
-
-
-def _write_tokenizer(writer: gguf.GGUFWriter, size: int) -> None:
-    """A vocabulary of bytes: every text has tokens."""
-    kinds = gguf.TokenType
-    filling = [f"<filling {number}>" for number in range(size - 3 - BYTES)]
-    writer.add_tokenizer_model("llama")
-    writer.add_token_list(["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(BYTES)), *filling])
-    writer.add_token_scores([0.0] * size)
-    writer.add_token_types(
-        [kinds.UNKNOWN, kinds.CONTROL, kinds.CONTROL, *[kinds.BYTE] * BYTES, *[kinds.UNUSED] * len(filling)]
-    )
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
-    writer.add_add_space_prefix(False)
 
 
 def _interleaved(heads: int, width: int) -> list[int]:

@@ -20,6 +20,7 @@ from collections_for_tests import fixture_collection, lines
 from conftest import FIXTURES, ROOT, Run, command, records
 from hypothesis import given
 from hypothesis import strategies as st
+from small_models import SAID, SAID_TOKENS
 
 from xqe import cli
 from xqe.experiments.grid.asked import _draw
@@ -28,6 +29,7 @@ from xqe.experiments.grid.nights import changes, judge
 from xqe.experiments.grid.planner import make_plan
 from xqe.experiments.grid.settings import Gate, read_grid
 from xqe.files.atomic import append_line
+from xqe.files.hashes import sha256
 from xqe.models.engines.base import Completion, Request
 from xqe.models.engines.fake import FakeEngine
 
@@ -221,8 +223,6 @@ def replace_line(path: Path, old: str, new: str) -> None:
 
 def reseal(collection: Path) -> None:
     """Bring the hashes of a manifest to what its files are now."""
-    from xqe.files.hashes import sha256
-
     manifest = json.loads((collection / "collection.json").read_text())
     for kind in ("queries", "qrels"):
         for files in manifest[kind].values():
@@ -621,20 +621,22 @@ def test_a_killed_run_goes_on_to_the_same_numbers(
     assert numbers(out) == numbers(whole)
 
 
-def test_with_the_real_model(
-    written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str], tiny_path: Path
+def test_with_a_model_of_llama_cpp(
+    written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str], certain_path: Path
 ) -> None:
     text = SMALL.replace('"zeroshot", "fewshot"]', '"fewshot"]\norders = ["te"]\nbaselines = ["translation"]')
     text = text.replace("depth = 50", "passage_tokens = 8").replace('"collection"', '"collection"\npairs = ["de-en"]')
-    path = written(text.replace('"fake"', f'"{tiny_path}"\nname = "gemma"'), ["de", "en"], topics=2)
+    path = written(text.replace('"fake"', f'"{certain_path}"\nname = "gemma"'), ["de", "en"], topics=2)
     status, said = grid(capsys, path, "--out", tmp_path / "out")
     assert status == 0, said
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
-    assert len(manifest["models"]["gemma"]["sha256"]) == 64
-    assert manifest["generation"]["gemma"]["tokens"] > 20
-    [record, *_] = lines(tmp_path / "out" / "texts" / "fixtures" / "gemma" / "te.fewshot.de-en.jsonl")
-    assert [step["step"] for step in record["steps"]] == ["translate", "expand"]  # type: ignore[index]
-    assert record["lang"] == "en" and record["passages"][0]
+    assert manifest["models"]["gemma"]["sha256"] == sha256(certain_path)
+    # two translations, and an expansion of what is one query now
+    assert manifest["generation"]["gemma"]["tokens"] == 2 * SAID_TOKENS + 8
+    texts: list[Any] = lines(tmp_path / "out" / "texts" / "fixtures" / "gemma" / "te.fewshot.de-en.jsonl")
+    for record in texts:
+        assert [step["step"] for step in record["steps"]] == ["translate", "expand"]
+        assert (record["query"], record["lang"], record["passages"]) == (SAID, "en", [SAID[:8].strip()])
     # another folder: the store has it all
     status, said = grid(capsys, path, "--out", tmp_path / "again")
     assert status == 0 and "; 0 texts generated" in said.splitlines()[-1]

@@ -23,9 +23,12 @@ from typing import Any, TypeVar
 import pytest
 from conftest import Run, command, jsonl, records, summary
 
+from xqe.files.hashes import sha256
 from xqe.models.engines.base import Completion, Request, Sampling
 from xqe.models.engines.fake import FakeEngine
 from xqe.models.engines.jobs import Feed, Job, Ticket
+from xqe.models.engines.llama.engine import LlamaEngine
+from xqe.models.engines.llama.settings import Settings
 from xqe.models.engines.stored import StoredEngine
 from xqe.models.folder import models_folder
 from xqe.models.prompts import Chat, Text
@@ -37,7 +40,6 @@ from xqe.models.store.run import Store
 
 T = TypeVar("T")
 
-TINY_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 ASKED = Asked({"sha256": "ab"}, {"temperature": 0.0}, 24, "Query: é\n", ("\n",), None)
 MADE = Generation("un texte", "stop", 3, "tiny", {"batch": 8})
 
@@ -193,7 +195,9 @@ def test_a_seed_counts_only_where_something_is_drawn(store: Path) -> None:
         assert first.text == third.text != second.text
 
 
-def test_the_real_engine_reuses_what_it_generated_with_the_same_parameters(tiny: Any, store: Path) -> None:
+def test_the_engine_of_llama_cpp_reuses_what_it_generated_with_the_same_parameters(
+    endless_path: Path, store: Path
+) -> None:
     def asked(max_tokens: int = 3, seed: int = 1, **sampling: float) -> Request:
         return Request(Text("The capital of France is", ("\n",)), "", max_tokens, Sampling(**sampling), seed)  # type: ignore[arg-type]
 
@@ -204,8 +208,8 @@ def test_the_real_engine_reuses_what_it_generated_with_the_same_parameters(tiny:
         asked(temperature=1.0, seed=2),
         asked(temperature=1.0, top_k=5),
     ]
-    with Store(store) as opened:
-        engine = StoredEngine(tiny, opened)
+    with LlamaEngine("m", str(endless_path), settings=Settings(batch=8, threads=1)) as model, Store(store) as opened:
+        engine = StoredEngine(model, opened)
         made = answers(engine, *greedy, *drawn)
         assert [completion.reused for completion in made] == [False] * 7
         again = answers(engine, *reversed([*greedy, *drawn]))
@@ -264,14 +268,14 @@ def test_show_prompt_opens_no_store(xqe: Run, tmp_path: Path) -> None:
 
 
 def test_the_default_store_lies_in_the_cache_folder_and_fake_needs_a_named_one(
-    xqe: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_path: Path
+    xqe: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, certain_path: Path
 ) -> None:
     monkeypatch.delenv("XQE_STORE")
     monkeypatch.setenv("XQE_MODELS", str(models_folder()))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     xqe("expand", "--model", "fake", stdin=jsonl(*queries(2)))
     assert list(tmp_path.iterdir()) == []
-    run = ("expand", "--model", str(tiny_path), "--max-tokens", "2")
+    run = ("expand", "--model", str(certain_path), "--max-tokens", "2")
     first, second = (xqe(*run, stdin=jsonl(*queries(2))) for _ in range(2))
     assert (counts(first.stderr), counts(second.stderr)) == ((2, 0), (0, 2))
     assert first.stdout == second.stdout
@@ -316,8 +320,8 @@ def test_what_came_before_a_broken_line_is_kept(xqe: Run, store: Path) -> None:
     assert mended.stdout.startswith(done.stdout)
 
 
-def test_the_provenance_of_a_reused_text_is_that_of_the_run_that_made_it(xqe: Run, tiny_path: Path) -> None:
-    run = ("expand", "--max-tokens", "3", "--model", str(tiny_path))
+def test_the_provenance_of_a_reused_text_is_that_of_the_run_that_made_it(xqe: Run, certain_path: Path) -> None:
+    run = ("expand", "--max-tokens", "3", "--model", str(certain_path))
     first = xqe(*run, "--batch", "3", stdin=jsonl(*queries(2)))
     second = xqe(*run, "--batch", "2", "--threads", "1", stdin=jsonl(*queries(2)))
     assert counts(second.stderr) == (0, 2)
@@ -372,19 +376,26 @@ def test_a_run_that_was_killed_goes_on_where_it_was(xqe: Run, tmp_path: Path) ->
     assert all(whole.startswith(part) for part in cut)
 
 
-def test_a_real_run_that_was_killed_ends_with_the_bytes_of_one_that_was_not(
-    xqe: Run, tmp_path: Path, tiny_path: Path
+def long_texts(folder: Path) -> tuple[str, ...]:
+    """Options for texts that end at their limit and take a fraction of a second each."""
+    prompt = folder / "endless.toml"
+    prompt.write_text('[chat]\nuser = "{query}"\n[completion]\ntext = "{query}:"\nstop = ["\u2042"]\n', "utf-8")
+    return ("expand", "--prompt", str(prompt), "--max-tokens", "600")
+
+
+def test_a_run_of_a_model_that_was_killed_ends_with_the_bytes_of_one_that_was_not(
+    xqe: Run, tmp_path: Path, random_path: Path
 ) -> None:
-    asked = queries(24, "qui a découvert le mercure, planète ou métal numéro")
-    run = ("expand", "--model", str(tiny_path), "--max-tokens", "12", "--deterministic")
+    asked = queries(12, "qui a découvert le mercure, planète ou métal numéro")
+    run = (*long_texts(tmp_path), "--model", str(random_path), "--deterministic")
     whole, cut = killed_three_times(xqe, tmp_path, asked, *run)
     assert whole == xqe(*run, "--store", str(tmp_path / "whole.sqlite"), stdin=jsonl(*asked)).stdout
     assert all(whole.startswith(part) for part in cut)
 
 
-def test_a_real_run_in_batches_that_was_killed_keeps_what_it_had(xqe: Run, tmp_path: Path, tiny_path: Path) -> None:
-    asked = queries(24, "la rivière")
-    run = ("expand", "--model", str(tiny_path), "--max-tokens", "16", "--batch", "4")
+def test_a_run_in_batches_that_was_killed_keeps_what_it_had(xqe: Run, tmp_path: Path, random_path: Path) -> None:
+    asked = queries(12, "la rivière")
+    run = (*long_texts(tmp_path), "--model", str(random_path), "--batch", "4")
     whole, cut = killed_three_times(xqe, tmp_path, asked, *run)
     assert all(whole.startswith(part) for part in cut)
 
@@ -655,13 +666,13 @@ def test_a_named_store_that_is_read_only_is_an_error(xqe: Run, tmp_path: Path) -
 
 
 def test_without_the_default_store_a_run_goes_on(
-    xqe: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_path: Path
+    xqe: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, certain_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.delenv("XQE_STORE")
     monkeypatch.setenv("XQE_MODELS", str(models_folder()))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    done = xqe("expand", "--model", str(tiny_path), "--max-tokens", "2", stdin=jsonl(*queries(2)))
+    done = xqe("expand", "--model", str(certain_path), "--max-tokens", "2", stdin=jsonl(*queries(2)))
     assert done.returncode == 0
     warning, line = done.stderr.splitlines()
     assert warning.startswith(f"xqe: {tmp_path}/file/xqe/generations.sqlite: ")
@@ -712,21 +723,21 @@ def test_what_a_full_store_has_is_still_read(
 # -- xqe store ---------------------------------------------------------------------------------------------------
 
 
-def test_info_counts_by_model(xqe: Run, store: Path, tiny_path: Path) -> None:
+def test_info_counts_by_model(xqe: Run, store: Path, certain_path: Path) -> None:
     nothing = json.loads(xqe("store", "info").stdout)
     assert nothing == {"path": str(store), "size": 0, "generations": 0, "tokens": 0, "models": []}
     assert not store.exists()
     xqe("expand", "--model", "fake", stdin=jsonl(*queries(3)))
-    done = xqe("expand", "--model", str(tiny_path), "--max-tokens", "2", stdin=jsonl(*queries(2)))
-    tokens = sum(record["steps"][0]["tokens"] for record in records(done))
+    done = xqe("expand", "--model", str(certain_path), "--max-tokens", "2", stdin=jsonl(*queries(2)))
+    assert [record["steps"][0]["tokens"] for record in records(done)] == [2, 2]
     now = time.time()
     info = json.loads(xqe("store", "info").stdout)
-    assert (info["generations"], info["tokens"]) == (5, 9 + tokens)
+    assert (info["generations"], info["tokens"]) == (5, 9 + 4)
     assert info["size"] == store.stat().st_size
     by_name = {model["model"]: model for model in info["models"]}
     name = records(done)[0]["steps"][0]["model"]
     assert (by_name["fake"]["sha256"], by_name["fake"]["generations"], by_name["fake"]["tokens"]) == (None, 3, 9)
-    assert (by_name[name]["sha256"], by_name[name]["generations"]) == (TINY_SHA256, 2)
+    assert (by_name[name]["sha256"], by_name[name]["generations"]) == (sha256(certain_path), 2)
     for model in info["models"]:
         oldest, newest = (time.strptime(model[field], "%Y-%m-%dT%H:%M:%SZ") for field in ("oldest", "newest"))
         assert now - 120 < timegm(oldest) <= timegm(newest) <= now + 1

@@ -11,6 +11,7 @@ from conftest import Run, jsonl, records
 from hypothesis import given
 from hypothesis import strategies as st
 from paper_prompts import PAPER_SYSTEM, PAPER_SYSTEM_FEWSHOT, PAPER_USER
+from small_models import SAID, SAID_TOKENS
 
 from xqe import cli
 from xqe.errors import InputError, XqeError
@@ -453,16 +454,23 @@ def test_an_unknown_language_is_one_line(xqe: Run, command: tuple[str, ...]) -> 
     assert done.stderr.count("\n") == 1
 
 
-# ---------------------------------------------------------------- the real model
+# ---------------------------------------------------------------- a model of llama.cpp
 
 
-@pytest.mark.usefixtures("tiny_path")
-def test_the_real_model_writes_in_the_language_that_is_asked_for(xqe: Run) -> None:
+def test_a_model_is_asked_in_the_end_for_the_language_and_what_it_writes_is_taken_for_it(
+    xqe: Run, certain_path: Path
+) -> None:
+    """Whether a model obeys is for `make bench-writing` to say."""
     queries = [
         {"id": "1", "query": "Die Hauptstadt von Frankreich", "lang": "de"},
         {"id": "2", "query": "フランスの首都", "lang": "ja"},
     ]
-    done = xqe("expand", "--to", "ru", "--model", "tiny", "--max-tokens", "16", stdin=jsonl(*queries))
-    for record in records(done):
-        letters = re.findall(r"[^\W\d_]", record["passages"][0])
-        assert len(re.findall(r"[а-яё]", record["passages"][0].lower())) > len(letters) / 2
+    arguments = ("expand", "--to", "ru", "--model", str(certain_path), "--max-tokens", "16")
+    done = xqe(*arguments, stdin=jsonl(*queries))
+    for query, record in zip(queries, records(done), strict=True):
+        assert {field: record[field] for field in query} == query
+        assert (record["passages"], record["passages_lang"]) == ([SAID], "ru")
+        assert record["steps"][0].items() >= {"to": "ru", "finish": "stop", "tokens": SAID_TOKENS}.items()
+        shown = xqe(*arguments, "--show-prompt", stdin=jsonl(query)).stdout
+        assert shown.startswith("<s>Please write a passage in Russian to answer the question.\n")
+        assert shown.endswith(f"\nQuestion: {query['query']}\nPassage in Russian:\n")

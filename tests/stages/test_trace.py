@@ -20,9 +20,12 @@ import pytest
 from conftest import FIXTURES, command, jsonl
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_models import SAID, SAID_TOKENS
 
 from xqe import cli
 from xqe.commands import screens
+from xqe.models.engines.llama.engine import LlamaEngine
+from xqe.models.engines.llama.settings import Settings as LlamaSettings
 from xqe.models.engines.recorded import RecordingEngine
 from xqe.retrieval.bm25 import BM25
 from xqe.retrieval.choices import Method
@@ -185,24 +188,26 @@ def test_nothing_to_translate_is_a_step_without_texts(english: str, capsys: pyte
     assert "steps" not in record
 
 
-def test_a_real_model(english: str, tiny: Any) -> None:
-    engine = RecordingEngine(tiny)
-    stages: list[Stage] = [
-        Translate(engine, language("en"), max_tokens=4),
-        Expand(engine, Strategy.RAR.template, max_tokens=4),
-    ]
-    record = {"id": "q1", "query": "planète la plus proche du soleil", "lang": "fr"}
-    pieces = list(traced(record, stages, engine, BM25(open_index(Path(english))), [], "here"))
+def test_a_model_of_llama_cpp(english: str, certain_path: Path) -> None:
+    with LlamaEngine("certain", str(certain_path), settings=LlamaSettings(threads=1)) as model:
+        engine = RecordingEngine(model)
+        stages: list[Stage] = [
+            Translate(engine, language("en"), max_tokens=5),
+            Expand(engine, Strategy.RAR.template, max_tokens=16),
+        ]
+        record = {"id": "q1", "query": "planète la plus proche du soleil", "lang": "fr"}
+        pieces = list(traced(record, stages, engine, BM25(open_index(Path(english))), [], "here"))
     steps = [piece for piece in pieces if isinstance(piece, Step)]
-    for step, written in zip(steps, (record["query"], steps[0].record["query"]), strict=True):
+    asked = (record["query"], steps[0].record["query"])
+    for step, query, said, tokens in zip(steps, asked, (SAID[:5], SAID), (5, SAID_TOKENS), strict=True):
         [text] = step.texts
         assert text.prompt is not None
-        assert text.prompt.startswith("<bos>")
-        assert written in text.prompt
-        assert 0 < text.tokens <= 4
-        assert text.text == text.raw.strip()
+        assert text.prompt.startswith("<s>")
+        assert query in text.prompt
+        assert (text.tokens, text.raw, text.text) == (tokens, said, said)
         assert step.seconds > 0
-    assert steps[1].texts[0].text == pieces[-1].record["passages"][0]
+    assert steps[0].record["query"] == SAID[:5]
+    assert pieces[-1].record["passages"] == [SAID]
 
 
 # ---------------------------------------------------------------- terms

@@ -31,6 +31,8 @@ from xqe.training.pairs import Form, Pair, read_pairs
 from xqe.training.passages import passage
 from xqe.training.prompting import Prompting
 
+pytestmark = pytest.mark.xdist_group("training")
+
 Example = dict[str, Any]
 TRAIN, TEST = range(24), range(24, 40)
 

@@ -48,6 +48,8 @@ from xqe.training.library import quiet
 from xqe.training.peftconfig import LoraConfig
 from xqe.training.weights import read_weights
 
+pytestmark = pytest.mark.xdist_group("training")
+
 # measured: 6e-5 and 6e-3
 TOLERANCE, TOLERANCE_OF_GELU = 5e-4, 2e-2
 SEQUENCES = [[1, *(3 + byte for byte in text.encode())] for text in ("Who named mercury?", "Zürich 北")]
@@ -756,19 +758,19 @@ def write_peft(folder: Path, shapes: Mapping[str, tuple[int, int]], layers: int,
     return folder
 
 
-def test_an_adapter_of_a_real_model_is_exported_and_used(xqe: Run, tiny_path: Path, tmp_path: Path) -> None:
+def test_an_adapter_of_a_real_model_is_exported_and_used(xqe: Run, few_path: Path, tmp_path: Path) -> None:
     extents = {"embedding": 640, "feed_forward": 2048, "queries": 1024, "keys": 256}  # of Gemma 3 270M
     shapes = {module: (extents[rows], extents[columns]) for module, (_, rows, columns) in MATRICES.items()}
     folder = write_peft(tmp_path / "lora", shapes, 18, size=0.01)
     out = tmp_path / "lora.gguf"
-    done = xqe("finetune", "export", str(folder), "--out", str(out), "--base", "tiny", "--type", "f16")
+    done = xqe("finetune", "export", str(folder), "--out", str(out), "--base", str(few_path), "--type", "f16")
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["pairs"] == 18 * 7
     assert out.stat().st_size < 4_000_000
-    with closing(Model(str(tiny_path), gpu_layers=0)) as model:
+    with closing(Model(str(few_path), gpu_layers=0)) as model:
         tokens = [[int(token) for token in model.vocabulary.tokenize("The capital of France is", True, False)]]
         plain, none, whole = (
-            next(comparing.llama_logits(model, tokens, adapters))
+            next(comparing.llama_logits(model, tokens, adapters, threads=1))
             for adapters in ([], [(model.adapter(str(out)), 0.0)], [(model.adapter(str(out)), 1.0)])
         )
     assert np.abs(none - plain).max() < 1e-3

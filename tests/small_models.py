@@ -1,0 +1,146 @@
+"""Small models for llama.cpp, as GGUF files that take a moment to write and a moment to run.
+
+`bigrams` has every logit written down, so that what it says is known beforehand, and is the same on every CPU; what it
+says depends on the token before alone. `gemma` has random weights: what it says is nothing that a test may know, but it
+sees all that a model sees, and computes in 32-bit floats, so that little is lost to rounding. Both have a vocabulary of
+bytes and end at no token but END.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import gguf
+import numpy as np
+from numpy.typing import NDArray
+
+BYTES = 256
+END = "</s>"
+_SPECIAL = ("<unk>", "<s>", END)
+_SPACE = "▁"  # what such a tokenizer makes of a space
+VOCABULARY = len(_SPECIAL) + BYTES + 5  # with a space, and some that fill it up
+BIGRAMS = -(-VOCABULARY // 32) * 32  # the vocabulary, and the width, of `bigrams`
+CERTAIN = 20.0  # a logit: a token that is e^20 times as likely as any that has none
+CONTEXT = 8192
+WINDOW = 8  # tokens that every other layer of `gemma` sees
+
+SAID = "quick brown"
+"""What the model of bigrams says that the tests of commands use, in so many tokens, its end included."""
+SAID_TOKENS = len(SAID) + 1
+
+Table = Mapping[str, Mapping[str, float]]
+
+
+def write_tokenizer(writer: gguf.GGUFWriter, size: int = VOCABULARY) -> None:
+    """A vocabulary of bytes: every text has tokens."""
+    kinds = gguf.TokenType
+    filling = [f"<filling {number}>" for number in range(size - len(_SPECIAL) - BYTES - 1)]
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list([*_SPECIAL, *(f"<0x{byte:02X}>" for byte in range(BYTES)), _SPACE, *filling])
+    writer.add_token_scores([0.0] * size)
+    writer.add_token_types(
+        [kinds.UNKNOWN, *[kinds.CONTROL] * 2, *[kinds.BYTE] * BYTES, kinds.NORMAL, *[kinds.UNUSED] * len(filling)]
+    )
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_add_space_prefix(False)
+
+
+def number(token: str) -> int:
+    """The number of a token: an ASCII character, or END."""
+    if token in _SPECIAL:
+        return _SPECIAL.index(token)
+    return len(_SPECIAL) + (BYTES if token == " " else ord(token))
+
+
+def saying(text: str, after: str = END) -> dict[str, dict[str, float]]:
+    """A table for `bigrams`: the model says `text` after whatever is not in it, and `after` when it has said it.
+
+    No character may be twice in the text, since each has one successor.
+    """
+    assert len(set(text)) == len(text)
+    successors = {chr(byte): text[0] for byte in range(128)} | dict(zip(text, [*text[1:], after], strict=True))
+    return {token: {successor: CERTAIN} for token, successor in successors.items()}
+
+
+def bigrams(path: Path, table: Table, chat_template: str = "") -> Path:
+    """Write a llama whose logits after a token are those of the table, and 0 for what it does not name.
+
+    Every token is a direction of its own, its one layer adds nothing to it, and the output matrix is the table.
+    """
+    size = BIGRAMS
+    writer = _begun(path, "llama", width=size, layers=1, feed_forward=32, heads=1, key_heads=1, head=32, size=size)
+    if chat_template:
+        writer.add_chat_template(chat_template)
+    output = np.zeros((size, size), np.float32)
+    for token, successors in table.items():
+        for successor, logit in successors.items():
+            output[number(successor), number(token)] = logit
+    ones = np.ones(size, np.float32)
+    tensors = {
+        "token_embd": np.eye(size, dtype=np.float32),
+        "output_norm": ones / np.float32(size**0.5),  # what RMS norm makes of a direction is that long
+        "output": output,
+        "blk.0.attn_norm": ones,
+        "blk.0.ffn_norm": ones,
+    }
+    shapes = {"attn_q": (32, size), "attn_k": (32, size), "attn_v": (32, size), "attn_output": (size, 32)}
+    shapes |= {"ffn_gate": (32, size), "ffn_up": (32, size), "ffn_down": (size, 32)}
+    nothing = {f"blk.0.{name}": np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    return _written(writer, path, tensors | nothing)
+
+
+def gemma(path: Path, seed: int = 0, layers: int = 4) -> Path:
+    """Write a Gemma 3 of random weights, large enough that what a token sees changes what it predicts."""
+    width, feed_forward, heads, key_heads, head = 64, 96, 4, 2, 32
+    writer = _begun(path, "gemma3", width, layers, feed_forward, heads, key_heads, head, VOCABULARY)
+    writer.add_sliding_window(WINDOW)
+    writer.add_sliding_window_pattern([bool(layer % 2 == 0) for layer in range(layers)])
+    writer.add_rope_freq_base(1_000_000.0)
+    chance = np.random.default_rng(seed)
+
+    def drawn(*shape: int, size: float = 0.25, middle: float = 0.0) -> NDArray[np.float32]:
+        return (chance.standard_normal(shape) * size + middle).astype(np.float32)
+
+    shapes = {"attn_q": (heads * head, width), "attn_k": (key_heads * head, width), "attn_v": (key_heads * head, width)}
+    shapes |= {"attn_output": (width, heads * head)}
+    shapes |= {"ffn_gate": (feed_forward, width), "ffn_up": (feed_forward, width), "ffn_down": (width, feed_forward)}
+    norms = {"attn_norm": width, "post_attention_norm": width, "ffn_norm": width, "post_ffw_norm": width}
+    norms |= {"attn_q_norm": head, "attn_k_norm": head}
+    tensors = {"token_embd": drawn(VOCABULARY, width, size=0.1), "output_norm": drawn(width, size=0.2, middle=1)}
+    tensors["output"] = drawn(VOCABULARY, width, size=0.5)
+    tensors["output"][: len(_SPECIAL)] = 0  # none of these is ever the likeliest
+    for layer in range(layers):
+        tensors |= {f"blk.{layer}.{name}": drawn(*shape) for name, shape in shapes.items()}
+        tensors |= {f"blk.{layer}.{name}": drawn(length, size=0.2, middle=1) for name, length in norms.items()}
+    return _written(writer, path, tensors)
+
+
+def _begun(
+    path: Path, kind: str, width: int, layers: int, feed_forward: int, heads: int, key_heads: int, head: int, size: int
+) -> gguf.GGUFWriter:
+    writer = gguf.GGUFWriter(path, kind)
+    writer.add_context_length(CONTEXT)
+    writer.add_embedding_length(width)
+    writer.add_block_count(layers)
+    writer.add_feed_forward_length(feed_forward)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(key_heads)
+    writer.add_key_length(head)
+    writer.add_value_length(head)
+    writer.add_rope_dimension_count(head)
+    writer.add_vocab_size(size)
+    writer.add_layer_norm_rms_eps(1e-6)
+    write_tokenizer(writer, size)
+    return writer
+
+
+def _written(writer: gguf.GGUFWriter, path: Path, tensors: Mapping[str, NDArray[np.float32]]) -> Path:
+    for name, values in tensors.items():
+        writer.add_tensor(f"{name}.weight", values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
