@@ -2,8 +2,9 @@
 
     python benchmarks/startup.py [--rounds 9] [--only TEXT] [--json FILE] [--markdown]
 
-CPU time and wall time of whole processes, as ratios to `python -c "import typer"`: in each round every command runs
-once, one after the other, and a ratio is of two medians. README.md says how to read it.
+CPU time and wall time of whole processes, as ratios to `python -c "import typer"`. In each round every command runs
+once, one after the other, and just before it the baseline, as its own: a ratio is of two medians. README.md says how to
+read it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from pathlib import Path
 
 from processes import Done, run
@@ -27,14 +29,13 @@ from xqe.machine import available_cores
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 XQE = str(Path(sys.executable).with_name("xqe"))
 QUERIES = 16
-BASELINE = 'python -c "import typer"'
+BASELINE = [sys.executable, "-c", "import typer"]
 
 
 def commands(folder: Path) -> Iterator[tuple[str, list[str]]]:
     """What is run, by the names that the table has; `folder` holds an index of 40 documents and runs of 16 queries."""
     queries, qrels = str(folder / "queries.jsonl"), str(FIXTURES / "qrels.txt")
     one, two = str(folder / "one.jsonl"), str(folder / "two.jsonl")
-    yield BASELINE, [sys.executable, "-c", "import typer"]
     yield "python -c pass", [sys.executable, "-c", "pass"]
     yield "floor of eval: typer, ujson, pytrec_eval_ext", [sys.executable, "-c", "import typer, ujson, pytrec_eval_ext"]
     yield "floor of search: typer, ujson, numpy, tantivy", [sys.executable, "-c", "import typer, ujson, numpy, tantivy"]
@@ -77,33 +78,41 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepare(folder)
-        asked = {of: command for of, command in commands(folder) if of == BASELINE or options.only in of}
+        asked = {of: command for of, command in commands(folder) if options.only in of}
+        beside: dict[str, list[Done]] = {of: [] for of in asked}
         done: dict[str, list[Done]] = {of: [] for of in asked}
         for number in range(options.rounds + 1):
             print(f"round {number} of {options.rounds}", file=sys.stderr, flush=True)
             for of, command in asked.items():
-                one = run(command, available_cores())
+                before, one = run(BASELINE, available_cores()), run(command, available_cores())
                 if number:  # the first compiles byte code, and brings files into memory
+                    beside[of].append(before)
                     done[of].append(one)
     if options.json is not None:
-        raw = {of: [{"cpu": one.cpu, "seconds": one.seconds} for one in several] for of, several in done.items()}
+        raw = {of: {"baseline": _seconds(beside[of]), "command": _seconds(done[of])} for of in asked}
         options.json.write_text(json.dumps(raw), "utf-8")
     print(f"{processor()}, {available_cores()} cores, median of {options.rounds}\n")
-    print(report(done, options.markdown))
+    print(report(beside, done, options.markdown))
 
 
-def report(done: dict[str, list[Done]], markdown: bool) -> str:
-    """A row for each command: milliseconds of CPU and of wall time, and how often the baseline's they are."""
-    base = _medians(done[BASELINE])
-    rows = []
-    for of, several in done.items():
-        cpu, wall = _medians(several)
-        rows.append([of, f"{cpu * 1000:.0f}", f"{cpu / base[0]:.2f}", f"{wall * 1000:.0f}", f"{wall / base[1]:.2f}"])
+def report(beside: dict[str, list[Done]], done: dict[str, list[Done]], markdown: bool) -> str:
+    """A row for each command: milliseconds of CPU and of wall time, and how often its baseline's they are."""
+    everything = [one for several in beside.values() for one in several]
+    rows = [_row('python -c "import typer"', everything, everything)]
+    rows += [_row(of, several, beside[of]) for of, several in done.items()]
     return table(["", "CPU, ms", "ratio", "wall, ms", "ratio"], rows, markdown)
 
 
-def _medians(several: Sequence[Done]) -> tuple[float, float]:
-    return statistics.median(one.cpu for one in several), statistics.median(one.seconds for one in several)
+def _row(name: str, several: Sequence[Done], baseline: Sequence[Done]) -> list[str]:
+    row = [name]
+    for of in (attrgetter("cpu"), attrgetter("seconds")):
+        middle, base = statistics.median(map(of, several)), statistics.median(map(of, baseline))
+        row += [f"{middle * 1000:.0f}", f"{middle / base:.2f}"]
+    return row
+
+
+def _seconds(several: Sequence[Done]) -> list[dict[str, float]]:
+    return [{"cpu": one.cpu, "wall": one.seconds} for one in several]
 
 
 if __name__ == "__main__":
