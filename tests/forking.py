@@ -66,6 +66,8 @@ IMPORTED = {
     "grid": (*_INDEX, *_GENERATION, "xqe.experiments.grid.conduct", "scipy.stats", "ir_measures"),
     "index": _INDEX,
     "inspect": ("xqe.stages.inspection", *_SCREENS),
+    # huggingface_hub reads the environment when it is imported, so no more than what it imports
+    "models": ("httpx2", "filelock", "yaml", "tqdm.auto", "xqe.models.download", *_SCREENS),
     "report": ("xqe.experiments.report.page", "xqe.experiments.report.drawing", "scipy.stats", "matplotlib.figure"),
     "search": _INDEX,
     "store": (*_GENERATION, *_SCREENS),

@@ -50,8 +50,8 @@ def with_few_tokens(source: Path, target: Path, tokens: int) -> Path:
         header.write(struct.pack("<4sIQQ", magic, version, tensors, keys))
         for _ in range(keys):
             header.write(_string(file))
-            kind = file.read(4)
-            header.write(kind + _value(file, *struct.unpack("<I", kind), tokens))
+            (kind,) = struct.unpack("<I", file.read(4))
+            header.write(struct.pack("<I", kind) + _value(file, kind, tokens))
         places: list[tuple[int, int]] = []
         end = 0
         for _ in range(tensors):
