@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A core for each worker: two models with two threads each wait for one another, and take many times as long.
 os.environ.setdefault("XQE_THREADS", "1")
+
+# What is written is brought to the disk, some milliseconds for each file of thousands; memory does as well.
+_MEMORY, _ROOM = Path("/dev/shm"), 4 << 30
+if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM and not os.statvfs(_MEMORY).f_flag & os.ST_NOEXEC:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = ROOT / "fixtures"

@@ -49,11 +49,11 @@ SECRET = "hunter2"
 
 
 @pytest.fixture
-def own(xqe_alone: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own(xqe: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for the caches and nothing in it; returns xqe's one in it, which is not there yet."""
-    monkeypatch.delenv("XQE_MODELS", raising=False)
+    for name in ("XQE_MODELS", "XQE_THREADS"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("PYTHONPATH", SOURCES)
     return tmp_path / "cache" / "xqe"
 
 
@@ -91,8 +91,8 @@ def meminfo(field: str) -> int:
 # The facts
 
 
-def test_the_facts_are_those_of_other_sources(xqe_alone: Run, own: Path) -> None:
-    told = diagnosis(xqe_alone)
+def test_the_facts_are_those_of_other_sources(xqe: Run, own: Path) -> None:
+    told = diagnosis(xqe)
     assert (told["xqe"], told["executable"]) == (package.__version__, sys.executable)
     assert told["python"].split() == [platform.python_implementation(), platform.python_version()]
     cores, memory = told["cores"], told["memory"]
@@ -107,9 +107,9 @@ def test_the_facts_are_those_of_other_sources(xqe_alone: Run, own: Path) -> None
     assert told["store"]["path"] == os.environ["XQE_STORE"]
 
 
-def test_packages_and_extras_are_those_of_the_project(xqe_alone: Run, own: Path) -> None:
+def test_packages_and_extras_are_those_of_the_project(xqe: Run, own: Path) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    told = diagnosis(xqe_alone)
+    told = diagnosis(xqe)
     needed = {canonicalize_name(Requirement(text).name) for text in project["dependencies"]}
     assert {canonicalize_name(each["name"]) for each in told["packages"]} == needed
     for each in told["packages"]:
@@ -155,10 +155,10 @@ def test_limits_of_a_cgroup_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert facts.memory.machine > 1_000_000
 
 
-def test_places_and_their_sizes(xqe_alone: Run, little: Path) -> None:
+def test_places_and_their_sizes(xqe: Run, little: Path) -> None:
     own = little.parents[3]
     (own / "other").write_bytes(b"12345")
-    places = {place["name"]: place for place in diagnosis(xqe_alone)["places"]}
+    places = {place["name"]: place for place in diagnosis(xqe)["places"]}
     beside = Path(f"{little}.sha256").stat().st_size
     assert places["models"]["path"] == str(own / "models")
     assert places["models"]["size"] == len(CONTENT) + beside
@@ -170,8 +170,8 @@ def test_places_and_their_sizes(xqe_alone: Run, little: Path) -> None:
     assert os.stat(places["cache"]["disk"]).st_dev == own.stat().st_dev  # noqa: PTH116
 
 
-def test_it_leaves_nothing_behind(xqe_alone: Run, own: Path, store: Path) -> None:
-    told = diagnosis(xqe_alone)
+def test_it_leaves_nothing_behind(xqe: Run, own: Path, store: Path) -> None:
+    told = diagnosis(xqe)
     assert not own.exists()
     assert not store.exists()
     assert told["store"]["state"] == "none"
@@ -188,9 +188,9 @@ def test_the_store_is_looked_for_where_it_is_kept(monkeypatch: pytest.MonkeyPatc
 # Models
 
 
-def test_a_model_is_known_once_it_was_read(xqe_alone: Run, little: Path) -> None:
+def test_a_model_is_known_once_it_was_read(xqe: Run, little: Path) -> None:
     def state(*arguments: str) -> tuple[str, str | None]:
-        (model,) = diagnosis(xqe_alone, *arguments)["models"]
+        (model,) = diagnosis(xqe, *arguments)["models"]
         assert (model["name"], model["path"], model["size"]) == (NAME, str(little), len(CONTENT))
         return model["state"], model["against"]
 
@@ -208,10 +208,10 @@ def flipped(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("change", [flipped, lambda content: content[:-1000]], ids=["flipped", "cut"])
-def test_a_changed_model_is_a_problem(xqe_alone: Run, little: Path, change: Callable[[bytes], bytes]) -> None:
-    diagnosis(xqe_alone, "--verify")
+def test_a_changed_model_is_a_problem(xqe: Run, little: Path, change: Callable[[bytes], bytes]) -> None:
+    diagnosis(xqe, "--verify")
     little.write_bytes(change(CONTENT))
-    told = diagnosis(xqe_alone)
+    told = diagnosis(xqe)
     assert [model["state"] for model in told["models"]] == ["changed"]
     ((level, message),) = found(told, "files")
     assert level == "problem"
@@ -219,24 +219,24 @@ def test_a_changed_model_is_a_problem(xqe_alone: Run, little: Path, change: Call
     assert f"xqe models pull --force {NAME}" in json.dumps(told["findings"])
 
 
-def test_a_model_of_the_table_has_its_size(xqe_alone: Run, own: Path) -> None:
+def test_a_model_of_the_table_has_its_size(xqe: Run, own: Path) -> None:
     path = own / "models" / registry.find("gemma-3-4b").repository / registry.find("gemma-3-4b").file
     path.parent.mkdir(parents=True)
     path.write_bytes(CONTENT)
-    told = diagnosis(xqe_alone)
+    told = diagnosis(xqe)
     assert [(model["name"], model["state"]) for model in told["models"]] == [("gemma-3-4b", "changed")]
     assert "instead of 3155051328" in found(told, "files")[0][1]
 
 
-def test_the_model_of_xqe_model_is_looked_at(xqe_alone: Run, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_of_xqe_model_is_looked_at(xqe: Run, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = own.parent.parent / "elsewhere.gguf"
     path.write_bytes(CONTENT)
     monkeypatch.setenv("XQE_MODEL", str(path))
-    told = diagnosis(xqe_alone)
+    told = diagnosis(xqe)
     assert (told["model"]["path"], told["model"]["size"]) == (str(path), len(CONTENT))
     assert [model["path"] for model in told["models"]] == [str(path)]
     monkeypatch.setenv("XQE_MODEL", "gemma-3-4b")
-    ((level, message),) = found(diagnosis(xqe_alone), "model")
+    ((level, message),) = found(diagnosis(xqe), "model")
     assert level == "problem"
     assert "not downloaded" in message
 
@@ -256,10 +256,10 @@ def test_a_models_folder_that_cannot_be_read(own: Path, monkeypatch: pytest.Monk
 # What is broken
 
 
-def test_a_file_where_the_cache_should_be(xqe_alone: Run, own: Path) -> None:
+def test_a_file_where_the_cache_should_be(xqe: Run, own: Path) -> None:
     own.parent.mkdir()
     own.write_text("in the way")
-    told = diagnosis(xqe_alone)
+    told = diagnosis(xqe)
     places = {place["name"]: place["writable"] for place in told["places"]}
     assert places == {"cache": False, "models": False, "store": True}
     assert found(told, "folders") == [("problem", f"cache: {own} is not a folder")]
@@ -272,9 +272,9 @@ def keep(path: Path, count: int) -> None:
             store.put(asked, Generation(f"the text of {number}", "stop", 3, "tiny"))
 
 
-def test_a_store_is_counted(xqe_alone: Run, own: Path, store: Path) -> None:
+def test_a_store_is_counted(xqe: Run, own: Path, store: Path) -> None:
     keep(store, 5)
-    told = diagnosis(xqe_alone)["store"]
+    told = diagnosis(xqe)["store"]
     assert (told["state"], told["generations"], told["tokens"], told["checked"]) == ("ok", 5, 15, True)
     assert told["size"] >= store.stat().st_size > 0
 
@@ -290,12 +290,12 @@ def change_a_text(content: bytes) -> bytes:
     ids=["text", "cut", "overwritten"],
 )
 def test_a_damaged_store_is_reported_and_left_alone(
-    xqe_alone: Run, own: Path, store: Path, damage: Callable[[bytes], bytes]
+    xqe: Run, own: Path, store: Path, damage: Callable[[bytes], bytes]
 ) -> None:
     keep(store, 5)
     content = damage(store.read_bytes())
     store.write_bytes(content)
-    told = diagnosis(xqe_alone)
+    told = diagnosis(xqe)
     assert told["store"]["state"] == "unusable"
     ((level, message),) = found(told, "store")
     assert level == "problem"
@@ -338,14 +338,12 @@ def test_no_home_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         examine([])
 
 
-def test_a_gpu_that_the_build_cannot_use(
-    xqe_alone: Run, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_gpu_that_the_build_cannot_use(xqe: Run, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "nvidia-smi"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    told = diagnosis(xqe_alone)
+    told = diagnosis(xqe)
     assert told["gpus"][0] == "NVIDIA"
     sees_gpu = "gpu" in {device["kind"] for device in told["llama"]["devices"]}
     assert [level for level, _ in found(told, "gpu")] == ["ok" if sees_gpu else "warning"]
@@ -502,11 +500,11 @@ def test_the_text_is_for_people(xqe_alone: Run, little: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("arguments", [[], ["--json"]])
-def test_no_secret_is_written(xqe_alone: Run, own: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+def test_no_secret_is_written(xqe: Run, own: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
     for name in ("XQE_API_KEY", "OPENAI_API_KEY", "HF_TOKEN", "https_proxy", "XQE_APIKEY", "XQE_BASE_ULR"):
         monkeypatch.setenv(name, SECRET)
     monkeypatch.setenv("XQE_BASE_URL", f"http://me:{SECRET}@host:80/v1?key={SECRET}")
-    done = xqe_alone("doctor", *arguments)
+    done = xqe("doctor", *arguments)
     assert SECRET not in done.stdout + done.stderr
     assert "http://***@host:80/v1?***" in done.stdout
     for text in ("HF_TOKEN is set", "XQE_API_KEY is set") if not arguments else ('"HF_TOKEN","value":null',):
@@ -535,9 +533,9 @@ def test_every_variable_that_the_code_names_is_known() -> None:
     assert "XQE_GPU_LAYERS" in known
 
 
-def test_a_misspelt_variable_is_noticed(xqe_alone: Run, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_misspelt_variable_is_noticed(xqe: Run, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XQE_TREADS", "4")
-    told = diagnosis(xqe_alone)
+    told = diagnosis(xqe)
     assert found(told, "variables") == [("warning", "XQE_TREADS is set, and xqe reads no such variable")]
     assert "did you mean XQE_THREADS?" in json.dumps(told["findings"])
 
@@ -552,6 +550,6 @@ def test_its_help_loads_nothing(own: Path) -> None:
     assert "Exit status: 0" in done.stdout
 
 
-def test_the_keys_of_json_are_the_fields(xqe_alone: Run, own: Path, healthy: Facts) -> None:
-    told = diagnosis(xqe_alone)
+def test_the_keys_of_json_are_the_fields(xqe: Run, own: Path, healthy: Facts) -> None:
+    told = diagnosis(xqe)
     assert told.keys() == {"status", "findings", *asdict(healthy)}

@@ -1,4 +1,4 @@
-"""xqe models pull, as a process of its own, against a local server that answers as the hub does."""
+"""xqe models pull, as a process, against a local server that answers as the hub does."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import command
+from conftest import Run, command
+from forks import Forks
 from gguf_files import gguf
-
-import xqe
 
 PLACE = "owner/repo/little.gguf"
 TOKEN = "hf_secretsecretsecret"
@@ -133,7 +132,6 @@ def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XQE_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    monkeypatch.setenv("PYTHONPATH", str(Path(xqe.__file__).parent.parent))
 
 
 @pytest.fixture
@@ -157,11 +155,19 @@ def place(tmp_path: Path) -> Path:
     return tmp_path / "models" / PLACE
 
 
-def pull(name: str = PLACE, *options: str) -> tuple[int, str, str]:
+Pull = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def pull(forks: Forks) -> Pull:
     """The status, standard output and standard error of a pull; too many tries are an error of the test."""
-    done = subprocess.run(command("models", "pull", name, *options), capture_output=True, text=True, timeout=20)
-    assert "Traceback" not in done.stderr and all(line.startswith("xqe: ") for line in done.stderr.splitlines())
-    return done.returncode, done.stdout, done.stderr
+
+    def run(name: str = PLACE, *options: str) -> tuple[int, str, str]:
+        done = forks("models", "pull", name, *options, timeout=20)
+        assert "Traceback" not in done.stderr and all(line.startswith("xqe: ") for line in done.stderr.splitlines())
+        return done.status, done.stdout, done.stderr
+
+    return run
 
 
 def start(**options: Any) -> subprocess.Popen[str]:
@@ -197,7 +203,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def test_a_fresh_download_is_put_in_place_and_its_hash_recorded(
-    serve: Callable[..., Hub], place: Path, monkeypatch: pytest.MonkeyPatch
+    serve: Callable[..., Hub], place: Path, monkeypatch: pytest.MonkeyPatch, pull: Pull
 ) -> None:
     for noisy in ("HF_DEBUG=1", "HF_HUB_ENABLE_HF_TRANSFER=1", "HF_HUB_DISABLE_PROGRESS_BARS=0"):
         monkeypatch.setenv(*noisy.split("="))
@@ -215,7 +221,7 @@ def test_a_fresh_download_is_put_in_place_and_its_hash_recorded(
     ]
 
 
-def test_a_second_pull_asks_nobody_and_force_asks_again(serve: Callable[..., Hub]) -> None:
+def test_a_second_pull_asks_nobody_and_force_asks_again(pull: Pull, serve: Callable[..., Hub]) -> None:
     hub = serve()
     assert pull()[0] == 0
     assert "is there already" in pull()[2]
@@ -240,7 +246,7 @@ def test_a_bar_is_drawn_on_a_terminal(serve: Callable[..., Hub]) -> None:
 
 
 def test_a_cut_connection_is_resumed_and_the_token_stays_with_the_hub(
-    serve: Callable[..., Hub], place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    serve: Callable[..., Hub], place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pull: Pull
 ) -> None:
     storage = serve(LARGE)
     storage.headers = {"X-Linked-Etag": f'"{"0" * 64}"'}  # which only the hub may say
@@ -261,7 +267,7 @@ def test_a_cut_connection_is_resumed_and_the_token_stays_with_the_hub(
 # A file that arrives in parts
 
 
-def test_ctrl_c_keeps_the_part_for_the_next_pull(serve: Callable[..., Hub], place: Path) -> None:
+def test_ctrl_c_keeps_the_part_for_the_next_pull(pull: Pull, serve: Callable[..., Hub], place: Path) -> None:
     hub = serve(LARGE)
     hub.cuts.append(KEPT + 1000)
     hub.stalled.clear()
@@ -305,7 +311,9 @@ def test_of_two_pulls_at_once_one_waits_and_finds_the_file(serve: Callable[..., 
     [(LITTLE, []), (LITTLE[:1000], ["bytes=1000-"]), (LITTLE + b"more", [None])],
     ids=["complete", "begun", "too long"],
 )
-def test_what_becomes_of_a_part(serve: Callable[..., Hub], place: Path, part: bytes, ranges: list[str | None]) -> None:
+def test_what_becomes_of_a_part(
+    serve: Callable[..., Hub], place: Path, part: bytes, ranges: list[str | None], pull: Pull
+) -> None:
     hub = serve()
     put_part(place, part)
     assert pull()[0] == 0
@@ -313,14 +321,14 @@ def test_what_becomes_of_a_part(serve: Callable[..., Hub], place: Path, part: by
     assert place.read_bytes() == LITTLE
 
 
-def test_a_server_without_ranges_starts_over(serve: Callable[..., Hub], place: Path) -> None:
+def test_a_server_without_ranges_starts_over(pull: Pull, serve: Callable[..., Hub], place: Path) -> None:
     serve().ranges = False
     put_part(place, b"x" * 1000)
     assert pull()[0] == 0
     assert place.read_bytes() == LITTLE
 
 
-def test_a_part_of_another_version_is_not_used(serve: Callable[..., Hub], place: Path) -> None:
+def test_a_part_of_another_version_is_not_used(pull: Pull, serve: Callable[..., Hub], place: Path) -> None:
     hub = serve()
     put_part(place, b"x" * 1000, whole=LARGE)
     assert pull()[0] == 0
@@ -331,7 +339,7 @@ def test_a_part_of_another_version_is_not_used(serve: Callable[..., Hub], place:
 # What is not put in place
 
 
-def test_a_file_with_the_wrong_sha256(serve: Callable[..., Hub], place: Path) -> None:
+def test_a_file_with_the_wrong_sha256(pull: Pull, serve: Callable[..., Hub], place: Path) -> None:
     hub = serve()
     hub.content = LITTLE[:-1] + bytes([LITTLE[-1] ^ 1])
     status, out, err = pull()
@@ -340,7 +348,7 @@ def test_a_file_with_the_wrong_sha256(serve: Callable[..., Hub], place: Path) ->
     assert beside(place) == set()
 
 
-def test_a_web_page_in_place_of_the_file(serve: Callable[..., Hub], place: Path) -> None:
+def test_a_web_page_in_place_of_the_file(pull: Pull, serve: Callable[..., Hub], place: Path) -> None:
     hub = serve(b"<html>please log in</html>")
     hub.headers = {}
     status, _, err = pull()
@@ -348,7 +356,9 @@ def test_a_web_page_in_place_of_the_file(serve: Callable[..., Hub], place: Path)
     assert beside(place) == set()
 
 
-def test_a_hub_that_gives_no_sha256_is_held_to_the_structure(serve: Callable[..., Hub], place: Path) -> None:
+def test_a_hub_that_gives_no_sha256_is_held_to_the_structure(
+    serve: Callable[..., Hub], place: Path, pull: Pull
+) -> None:
     serve().headers = {}
     status, _, err = pull()
     assert status == 0 and "structure checked (the hub gave no sha256)" in err
@@ -362,14 +372,16 @@ def test_a_hub_that_gives_no_sha256_is_held_to_the_structure(serve: Callable[...
         ("gemma-3-12b", f"its size is {len(LITTLE)}, and xqe knows 8074473920"),
     ],
 )
-def test_a_file_other_than_the_known_one_is_not_downloaded(serve: Callable[..., Hub], name: str, message: str) -> None:
+def test_a_file_other_than_the_known_one_is_not_downloaded(
+    serve: Callable[..., Hub], name: str, message: str, pull: Pull
+) -> None:
     hub = serve()
     status, _, err = pull(name)
     assert status == 2 and message in err and "xqe models pull hf:google/" in err
     assert hub.sent("GET", "range") == []
 
 
-def test_a_file_larger_than_the_disk(serve: Callable[..., Hub], place: Path) -> None:
+def test_a_file_larger_than_the_disk(pull: Pull, serve: Callable[..., Hub], place: Path) -> None:
     hub = serve()
     hub.headers["X-Linked-Size"] = str(1 << 60)
     status, _, err = pull()
@@ -382,7 +394,7 @@ def test_a_file_larger_than_the_disk(serve: Callable[..., Hub], place: Path) -> 
 
 @pytest.mark.parametrize(("status", "code"), [(401, "GatedRepo"), (403, None)])
 def test_a_gated_repository_says_what_to_do(
-    serve: Callable[..., Hub], monkeypatch: pytest.MonkeyPatch, status: int, code: str | None
+    serve: Callable[..., Hub], monkeypatch: pytest.MonkeyPatch, status: int, code: str | None, pull: Pull
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     serve().refusal = (status, {"X-Error-Code": code} if code else {})
@@ -394,7 +406,9 @@ def test_a_gated_repository_says_what_to_do(
 
 
 @pytest.mark.parametrize(("status", "code"), [(404, "EntryNotFound"), (401, "RepoNotFound"), (404, None)])
-def test_what_is_not_on_the_hub(serve: Callable[..., Hub], place: Path, status: int, code: str | None) -> None:
+def test_what_is_not_on_the_hub(
+    serve: Callable[..., Hub], place: Path, status: int, code: str | None, pull: Pull
+) -> None:
     serve().refusal = (status, {"X-Error-Code": code} if code else {})
     left, _, err = pull()
     assert left == 2
@@ -402,12 +416,12 @@ def test_what_is_not_on_the_hub(serve: Callable[..., Hub], place: Path, status: 
     assert beside(place) == set()
 
 
-def test_a_hub_that_is_out_of_order(serve: Callable[..., Hub]) -> None:
+def test_a_hub_that_is_out_of_order(pull: Pull, serve: Callable[..., Hub]) -> None:
     serve().refusal = (503, {})
     assert pull() == (2, "", f"xqe: {PLACE}: the hub answers 503; run the same command later\n")
 
 
-def test_a_storage_that_refuses_is_no_question_of_the_licence(serve: Callable[..., Hub]) -> None:
+def test_a_storage_that_refuses_is_no_question_of_the_licence(pull: Pull, serve: Callable[..., Hub]) -> None:
     storage = serve()
     storage.refusal = (403, {})
     serve(storage=storage)
@@ -415,7 +429,7 @@ def test_a_storage_that_refuses_is_no_question_of_the_licence(serve: Callable[..
 
 
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "huggingface.co"])
-def test_no_answer_is_one_line(monkeypatch: pytest.MonkeyPatch, place: Path, endpoint: str) -> None:
+def test_no_answer_is_one_line(pull: Pull, monkeypatch: pytest.MonkeyPatch, place: Path, endpoint: str) -> None:
     monkeypatch.setenv("HF_ENDPOINT", endpoint)
     status, out, err = pull()
     assert (status, out) == (2, "")
@@ -423,7 +437,7 @@ def test_no_answer_is_one_line(monkeypatch: pytest.MonkeyPatch, place: Path, end
     assert beside(place) == set()
 
 
-def test_variables_that_the_library_cannot_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_that_the_library_cannot_read(pull: Pull, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_ETAG_TIMEOUT", "soon")
     status, _, err = pull()
     assert status == 2 and "huggingface_hub does not start" in err and err.endswith("; check the HF_ variables\n")
@@ -431,7 +445,7 @@ def test_variables_that_the_library_cannot_read(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("tail", ["\x01", "é"])
 def test_a_token_that_cannot_be_one_is_not_printed(
-    serve: Callable[..., Hub], monkeypatch: pytest.MonkeyPatch, tail: str
+    serve: Callable[..., Hub], monkeypatch: pytest.MonkeyPatch, tail: str, pull: Pull
 ) -> None:
     hub = serve()
     monkeypatch.setenv("HF_TOKEN", TOKEN + tail)
@@ -440,11 +454,12 @@ def test_a_token_that_cannot_be_one_is_not_printed(
     assert not hub.requests
 
 
-def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra(xqe_alone: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "huggingface_hub.py").write_text("raise ModuleNotFoundError(\"No module named 'huggingface_hub'\")")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
     expected = 'xqe: downloading a model needs huggingface_hub; install it with: pip install "xqe[hub]"\n'
-    assert pull() == (2, "", expected)
+    done = xqe_alone("models", "pull", PLACE)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", expected)
 
 
 def test_other_commands_do_not_load_the_library() -> None:

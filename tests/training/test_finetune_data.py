@@ -600,8 +600,10 @@ def output(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     "options", [("-s", "zeroshot"), ("-s", "zeroshot", "--shots", "0"), ("-s", "rar", "--shots", "1")]
 )
-def test_a_pretrained_model_is_asked_as_by_expand(output: Output, one_query: Path, options: tuple[str, ...]) -> None:
-    options = ("--model", "tiny", *options)
+def test_a_pretrained_model_is_asked_as_by_expand(
+    output: Output, one_query: Path, few_path: Path, options: tuple[str, ...]
+) -> None:
+    options = ("--model", str(few_path), *options)
     example = json.loads(output("finetune", "data", str(one_query / "c"), "--min-tokens", "1", *options))
     shown = output("expand", "-i", str(one_query / "q.jsonl"), "--show-prompt", *options)
     assert shown == f"<bos>{example['prompt']}\n"
