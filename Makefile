@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs bench-expansion bench-finetuning bench-generation bench-languages bench-memory bench-retrieval bench-startup clean
+.PHONY: demo test check docs bench-expansion bench-finetuning bench-generation bench-languages bench-memory bench-retrieval bench-startup bench-writing clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python fixtures/demo.py
@@ -46,6 +46,9 @@ bench-retrieval: $(VENV)/.developing
 
 bench-startup: $(VENV)/.developing
 	$(BIN)/python benchmarks/startup.py $(BENCH)
+
+bench-writing: $(VENV)/.developing
+	$(BIN)/python benchmarks/writing.py $(BENCH)
 
 # pip install, with llama.cpp compiled in half the time and progress to look at; pip keeps the wheel for later ones.
 INSTALL := $(BIN)/python scripts/install.py
