@@ -15,7 +15,8 @@ from typing import Any
 from bare import Ask
 
 from xqe.models import prompts
-from xqe.models.engines.base import Engine, Request, Sampling
+from xqe.models.engines.base import Engine
+from xqe.models.engines.requests import Request, Sampling
 from xqe.models.examples import Chooser
 from xqe.models.prompts import Chat, Template
 from xqe.stages.expand import Expand

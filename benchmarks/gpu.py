@@ -21,10 +21,10 @@ from tables import table
 from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.files.records import Record
-from xqe.models.engines.base import Sampling
 from xqe.models.engines.llama import library
 from xqe.models.engines.llama.engine import LlamaEngine
 from xqe.models.engines.llama.settings import Settings
+from xqe.models.engines.requests import Sampling
 from xqe.stages.expand import Expand
 from xqe.stages.generation import Tally, run
 from xqe.stages.strategies import Strategy

@@ -25,10 +25,11 @@ from tables import MISSING, processor, table
 from xqe.errors import XqeError
 from xqe.files.records import Record, has_failed
 from xqe.machine import available_cores
-from xqe.models.engines.base import Completion, Engine, Request, Sampling
+from xqe.models.engines.base import Engine
 from xqe.models.engines.jobs import Job
 from xqe.models.engines.llama.engine import LlamaEngine
 from xqe.models.engines.llama.settings import Settings
+from xqe.models.engines.requests import Completion, Request, Sampling
 from xqe.models.lookup import resolve
 from xqe.stages.expand import Expand
 from xqe.stages.generation import Stage, run

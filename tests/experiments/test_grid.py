@@ -30,8 +30,8 @@ from xqe.experiments.grid.planner import make_plan
 from xqe.experiments.grid.settings import Gate, read_grid
 from xqe.files.atomic import append_line
 from xqe.files.hashes import sha256
-from xqe.models.engines.base import Completion, Request
 from xqe.models.engines.fake import FakeEngine
+from xqe.models.engines.requests import Completion, Request
 
 TWO, ALL = ["de", "en"], ["de", "en", "ja"]
 SMALL = """

@@ -24,11 +24,11 @@ import pytest
 from conftest import Run, command, jsonl, records, summary
 
 from xqe.files.hashes import sha256
-from xqe.models.engines.base import Completion, Request, Sampling
 from xqe.models.engines.fake import FakeEngine
 from xqe.models.engines.jobs import Feed, Job, Ticket
 from xqe.models.engines.llama.engine import LlamaEngine
 from xqe.models.engines.llama.settings import Settings
+from xqe.models.engines.requests import Completion, Request, Sampling
 from xqe.models.engines.stored import StoredEngine
 from xqe.models.folder import models_folder
 from xqe.models.prompts import Chat, Text

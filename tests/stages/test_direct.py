@@ -17,8 +17,9 @@ from xqe import cli
 from xqe.errors import InputError, XqeError
 from xqe.files.records import Document, Record
 from xqe.models import examples, prompts
-from xqe.models.engines.base import Completion, Engine
+from xqe.models.engines.base import Engine
 from xqe.models.engines.fake import FakeEngine
+from xqe.models.engines.requests import Completion
 from xqe.models.prompts import Chat, Text
 from xqe.retrieval.choices import Use
 from xqe.retrieval.lexical import Index, build, open_index

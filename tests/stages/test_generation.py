@@ -17,9 +17,9 @@ from conftest import Run, command, jsonl, records, summary
 from small_models import SAID, SAID_TOKENS
 
 from xqe.files.hashes import sha256
-from xqe.models.engines.base import Sampling
 from xqe.models.engines.llama.engine import LlamaEngine
 from xqe.models.engines.llama.settings import Settings
+from xqe.models.engines.requests import Sampling
 from xqe.models.examples import Chooser
 from xqe.models.prompts import Text
 from xqe.stages.expand import Expand

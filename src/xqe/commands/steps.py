@@ -10,7 +10,8 @@ from xqe.text.languages import language
 if TYPE_CHECKING:
     from xqe.commands.options.generation import Generation
     from xqe.commands.options.steps import Expansion
-    from xqe.models.engines.base import Engine, Sampling
+    from xqe.models.engines.base import Engine
+    from xqe.models.engines.requests import Sampling
     from xqe.stages.expand import Expand
     from xqe.stages.strategies import Strategy
     from xqe.stages.translate import Translate
@@ -48,7 +49,7 @@ def expansion(
 
 def _sampling(generation: Generation) -> Sampling:
     """How the options want texts drawn."""
-    from xqe.models.engines.base import Sampling
+    from xqe.models.engines.requests import Sampling
 
     return Sampling(
         generation.temperature, generation.top_p, generation.top_k, generation.repeat_penalty, generation.seed

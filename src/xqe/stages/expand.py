@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from xqe.errors import XqeError
 from xqe.files.records import Record, advanced
-from xqe.models.engines.base import Completion, Engine, Request, Sampling
+from xqe.models.engines.base import Engine
+from xqe.models.engines.requests import Completion, Request, Sampling
 from xqe.models.examples import Chooser
 from xqe.models.prompts import TARGET, Template
 from xqe.stages.generation import clean, one_line, provenance, request

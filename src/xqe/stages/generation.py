@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 from xqe.errors import XqeError
 from xqe.files.records import Record, failed, has_failed
-from xqe.models.engines.base import Completion, Engine, Request, Sampling
+from xqe.models.engines.base import Engine
 from xqe.models.engines.jobs import Job
+from xqe.models.engines.requests import Completion, Request, Sampling
 from xqe.models.prompts import Prompt
 
 _THINKING = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from xqe.errors import XqeError
 from xqe.files.records import Record, has_failed, passages_lang
-from xqe.models.engines.base import Completion, Request
 from xqe.models.engines.recorded import RecordingEngine
+from xqe.models.engines.requests import Completion, Request
 from xqe.retrieval.retriever import Retriever, Scored, Term
 from xqe.stages.generation import Stage, clean, run
 from xqe.stages.search import DEPTH, answered

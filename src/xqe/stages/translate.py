@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from xqe.errors import XqeError
 from xqe.files.records import Record, advanced, passages_lang
 from xqe.models import examples, prompts
-from xqe.models.engines.base import Completion, Engine, Request, Sampling
+from xqe.models.engines.base import Engine
+from xqe.models.engines.requests import Completion, Request, Sampling
 from xqe.models.prompts import Prompt, Template
 from xqe.stages.generation import clean, one_line, provenance, request
 from xqe.text.languages import Language, language

@@ -30,7 +30,6 @@ from small_models import CERTAIN, END, SAID, SAID_TOKENS
 
 from xqe.errors import ModelError, XqeError
 from xqe.machine import available_cores
-from xqe.models.engines.base import Completion, Request, Sampling
 from xqe.models.engines.jobs import Job, Ticket
 from xqe.models.engines.llama import library, loading, scheduler, sizing
 from xqe.models.engines.llama.adapters import adapter
@@ -42,6 +41,7 @@ from xqe.models.engines.llama.pending import Pending, stop_position, whole_chara
 from xqe.models.engines.llama.scheduler import CPU_SHAPE
 from xqe.models.engines.llama.sequential import CHUNK, Sequential
 from xqe.models.engines.llama.settings import Settings
+from xqe.models.engines.requests import Completion, Request, Sampling
 from xqe.models.prompts import Chat, Text
 
 PREFIXES = {

@@ -30,9 +30,9 @@ from conftest import Run, command, jsonl, records, start
 
 from xqe.errors import ModelError
 from xqe.models.engines import openai
-from xqe.models.engines.base import Completion, Request, Sampling
 from xqe.models.engines.jobs import Job
 from xqe.models.engines.openai import GIVE_UP_AFTER, OpenAIEngine, Settings
+from xqe.models.engines.requests import Completion, Request, Sampling
 from xqe.models.prompts import Chat, Text
 
 KEY = "sk-a-key-that-nobody-may-see"

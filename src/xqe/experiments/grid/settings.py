@@ -18,7 +18,7 @@ from xqe.errors import InputError, XqeError
 from xqe.evaluation import measures as measure_names
 from xqe.evaluation.measures import Measure
 from xqe.models.engines import FAKE, SERVER
-from xqe.models.engines.base import Sampling
+from xqe.models.engines.requests import Sampling
 from xqe.models.examples import Chooser
 from xqe.retrieval.choices import GREATEST_WEIGHT, Use
 from xqe.stages.strategies import PASSAGE_TOKENS, Strategy

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from xqe.errors import InputError
 from xqe.files import jsonl
-from xqe.models.engines.base import Completion
 from xqe.models.engines.jobs import Job
+from xqe.models.engines.requests import Completion
 from xqe.models.engines.served import CHAT, PATHS, AnswerError, ServedEngine, said
 
 T = TypeVar("T")

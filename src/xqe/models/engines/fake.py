@@ -17,9 +17,10 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
-from xqe.models.engines.base import Completion, Engine, Request, Sampling
+from xqe.models.engines.base import Engine
 from xqe.models.engines.interrupts import deferred_interrupt
 from xqe.models.engines.jobs import Feed, Job
+from xqe.models.engines.requests import Completion, Request, Sampling
 from xqe.models.prompts import Chat, Prompt
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from xqe.models.engines.base import Completion, Request
+from xqe.models.engines.requests import Completion, Request
 
 T = TypeVar("T")
 

@@ -25,10 +25,10 @@ from typing import Any, NoReturn, TypeVar
 from xqe import __version__
 from xqe.errors import MissingExtraError, ModelError, XqeError
 from xqe.messages import say
-from xqe.models.engines.base import Completion, Request
 from xqe.models.engines.interrupts import deferred_interrupt
 from xqe.models.engines.jobs import Feed, Job, Ticket
 from xqe.models.engines.network import Network
+from xqe.models.engines.requests import Completion, Request
 from xqe.models.engines.served import CHAT, PATHS, AnswerError, Dialect, ServedEngine, said
 from xqe.models.prompts import Prompt
 

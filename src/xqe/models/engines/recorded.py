@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from xqe.models.engines.base import Completion, Engine, Request
+from xqe.models.engines.base import Engine
 from xqe.models.engines.jobs import Job
+from xqe.models.engines.requests import Completion, Request
 from xqe.models.engines.wrapper import Wrapper
 
 T = TypeVar("T")

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from xqe.models.engines.base import Completion, Engine, Request, Sampling
+from xqe.models.engines.base import Engine
+from xqe.models.engines.requests import Completion, Request, Sampling
 from xqe.models.prompts import Chat, Prompt
 
 CHAT = "chat"

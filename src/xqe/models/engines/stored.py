@@ -9,8 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from xqe.errors import XqeError
-from xqe.models.engines.base import Completion, Engine, Request
+from xqe.models.engines.base import Engine
 from xqe.models.engines.jobs import Job
+from xqe.models.engines.requests import Completion, Request
 from xqe.models.engines.wrapper import Wrapper
 from xqe.models.prompts import Text
 from xqe.models.store.generation import Asked, Generation

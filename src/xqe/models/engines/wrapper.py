@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from xqe.models.engines.base import Engine, Sampling
+from xqe.models.engines.base import Engine
+from xqe.models.engines.requests import Sampling
 from xqe.models.prompts import Prompt
 
 

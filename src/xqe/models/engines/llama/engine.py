@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from xqe.errors import ModelError, XqeError
 from xqe.messages import amount, say
-from xqe.models.engines.base import Engine, Sampling
+from xqe.models.engines.base import Engine
 from xqe.models.engines.interrupts import Interrupt, deferred_interrupt
 from xqe.models.engines.jobs import Feed, Job, Ticket
 from xqe.models.engines.llama import library, sizing
@@ -23,6 +23,7 @@ from xqe.models.engines.llama.scheduler import CPU_SHAPE, GPU_SHAPE, Scheduler
 from xqe.models.engines.llama.sequential import Sequential
 from xqe.models.engines.llama.settings import DEFAULT_CACHE, Settings
 from xqe.models.engines.llama.vocabulary import Tokens
+from xqe.models.engines.requests import Sampling
 from xqe.models.prompts import Chat, Prompt
 
 T = TypeVar("T")

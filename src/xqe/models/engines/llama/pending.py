@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from xqe.models.engines.base import Completion
 from xqe.models.engines.jobs import Ticket
 from xqe.models.engines.llama.drawing import Picker
 from xqe.models.engines.llama.vocabulary import Tokens, Vocabulary
+from xqe.models.engines.requests import Completion
 
 
 @dataclass(slots=True)
