@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
+from xqe.errors import XqeError
+
+
+def _below(context: typer.Context, names: Sequence[str]) -> list[Any]:
+    """The rows of the commands that a command has, named by itself and those above it; none where it has none."""
+    xqe: Any = context.find_root().command
+    rows = [row for rows in xqe.table.values() for row in rows]
+    for name in names:
+        rows = next((list(row.verbs) for row in rows if row.name == name and hasattr(row, "verbs")), [])
+    return rows
+
 
 def _names(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """The commands that may be named next, and their lines, for a shell."""
-    xqe: Any = context.find_root().command
-    rows = [row for rows in xqe.table.values() for row in rows]
-    for name in context.params.get("command") or ():
-        rows = next((list(row.verbs) for row in rows if row.name == name and hasattr(row, "verbs")), [])
-    return [(row.name, row.help) for row in rows]
+    return [(row.name, row.help) for row in _below(context, context.params.get("command") or ())]
 
 
 def help_of(
@@ -29,5 +37,8 @@ def help_of(
     ] = None,
 ) -> None:
     """Show this help, or that of a command."""
-    xqe = context.find_root()
-    xqe.command.main([*(command or []), "--help"], prog_name=xqe.info_name, standalone_mode=False)
+    xqe, names = context.find_root(), command or []
+    above = names[:-1]
+    if above and above[0] in xqe.command.list_commands(xqe) and not _below(context, above):
+        raise XqeError(f'"{names[-1]}" is no command of xqe {" ".join(above)}', f"see xqe help {' '.join(above)}")
+    xqe.command.main([*names, "--help"], prog_name=xqe.info_name, standalone_mode=False)
