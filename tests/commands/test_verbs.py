@@ -41,13 +41,6 @@ def named(typed: tuple[str, ...]) -> Any:
 TYPED = dict(rows())
 
 
-@pytest.mark.parametrize("above", ["search", "data sample"])
-def test_help_on_a_command_of_one_that_has_none(above: str, xqe: Run) -> None:
-    done = xqe("help", *above.split(), "more")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f'xqe: "more" is no command of xqe {above}; see xqe help {above}\n'
-
-
 @pytest.mark.parametrize("typed", TYPED, ids=" ".join)
 def test_a_line_is_what_the_command_says_of_itself(typed: tuple[str, ...]) -> None:
     assert named(typed).get_short_help_str(limit=1000) == TYPED[typed].help
@@ -103,6 +96,13 @@ def test_help_on_what_is_no_command_fails_as_that_does(about: str, line: str, xq
     asked, run = xqe("help", *about.split()), xqe(*about.split())
     assert (asked.returncode, asked.stdout, asked.stderr) == (2, "", line)
     assert (run.returncode, run.stdout, run.stderr) == (2, "", line)
+
+
+@pytest.mark.parametrize("above", ["search", "data sample"])
+def test_help_on_a_command_of_one_that_has_none(above: str, xqe: Run) -> None:
+    done = xqe("help", *above.split(), "more")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f'xqe: "more" is no command of xqe {above}; see xqe help {above}\n'
 
 
 @pytest.mark.parametrize("typed", ["", "data", "store"])
