@@ -39,6 +39,6 @@ def help_of(
     """Show this help, or that of a command."""
     xqe, names = context.find_root(), command or []
     above = names[:-1]
-    if above and above[0] in xqe.command.list_commands(xqe) and not _below(context, above):
+    if above and any(row.name == above[0] for row in _below(context, [])) and not _below(context, above):
         raise XqeError(f'"{names[-1]}" is no command of xqe {" ".join(above)}', f"see xqe help {' '.join(above)}")
     xqe.command.main([*names, "--help"], prog_name=xqe.info_name, standalone_mode=False)
