@@ -158,6 +158,15 @@ def place(tmp_path: Path) -> Path:
 Pull = Callable[..., tuple[int, str, str]]
 
 
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    """A process that no other module's tests share: huggingface_hub, which transformers imports, reads the environment
+    when it is imported."""
+    forks = Forks()
+    yield forks
+    forks.close()
+
+
 @pytest.fixture
 def pull(forks: Forks) -> Pull:
     """The status, standard output and standard error of a pull; too many tries are an error of the test."""
