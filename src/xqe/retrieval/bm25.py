@@ -22,13 +22,13 @@ from xqe.retrieval.retriever import (
 )
 from xqe.retrieval.weighting import Query, Weighting, weighted_query
 from xqe.text.languages import language
-from xqe.text.snippets import Snippet, snippet
 
 if TYPE_CHECKING:
     from xqe.files.names import Numbers
     from xqe.files.records import Record
     from xqe.retrieval.lexical import Index, Parameters
     from xqe.retrieval.retriever import Scores
+    from xqe.text.snippets import Snippet
 
 _QUERY_ALONE = Weighting(use=Use.QUERY)
 _PARTS = ("query", "passages", "source", FEEDBACK)
@@ -107,6 +107,8 @@ class BM25(Retriever[Query]):
         }
 
     def snippet(self, number: int, explanation: Explanation) -> Snippet | None:
+        from xqe.text.snippets import snippet
+
         text = self.documents.text(number)
         if text is None:
             return None
