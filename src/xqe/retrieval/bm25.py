@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from xqe.errors import XqeError
 from xqe.retrieval.choices import Use
 from xqe.retrieval.feedback import Feedback, fed
 from xqe.retrieval.retriever import (
@@ -21,12 +20,13 @@ from xqe.retrieval.retriever import (
     Term,
 )
 from xqe.retrieval.weighting import Query, Weighting, weighted_query
-from xqe.text.languages import language
+from xqe.text.languages import name_of
 
 if TYPE_CHECKING:
     from xqe.files.names import Numbers
     from xqe.files.records import Record
     from xqe.retrieval.lexical import Index, Parameters
+    from xqe.retrieval.lexical.opened import Contribution
     from xqe.retrieval.retriever import Scores
     from xqe.text.snippets import Snippet
 
@@ -70,11 +70,9 @@ class BM25(Retriever[Query]):
         return next((rank for rank, found in enumerate(numbers.tolist(), 1) if found == number), None)
 
     def explain(self, query: Query, number: int) -> Explanation:
-        import numpy
-
         parts = self._index.explain(query.weights, number, self._parameters)
         return Explanation(
-            float(numpy.float32(sum(part.score for part in parts))),
+            _score(parts),
             [Scored(part.term, part.score) for part in parts if part.tf],
             [part.term for part in parts if not part.tf],
         )
@@ -87,10 +85,11 @@ class BM25(Retriever[Query]):
         those that do not.
         """
         index, parameters = self._index, self._parameters
-        terms = [part._asdict() for part in index.explain(query.weights, number, parameters)]
+        parts = index.explain(query.weights, number, parameters)
+        terms = [part._asdict() for part in parts]
         return {
             "document": self.documents.id(number),
-            "score": self.explain(query, number).score,
+            "score": _score(parts),
             "rank": self.rank(query, number, None),
             "documents": len(self.documents),
             "length": int(index.vectors.lengths[number]),
@@ -174,8 +173,8 @@ class BM25(Retriever[Query]):
         return sorted(terms, key=lambda term: (-term.weight, -term.idf, term.term))
 
     def _notes(self, record: Record, pool: Numbers | None, has_terms: bool, has_hits: bool) -> Iterator[str]:
-        indexed = _language(self._index.manifest.language)
-        spoken = _language(record.get("lang", self._index.manifest.language))
+        indexed = name_of(self._index.manifest.language)
+        spoken = name_of(record.get("lang", self._index.manifest.language))
         if spoken != indexed:
             yield f"the query is in {spoken}, the documents are in {indexed}: only names and loan words can match"
         if pool is not None and not len(pool):
@@ -186,6 +185,13 @@ class BM25(Retriever[Query]):
             yield "no document has any of the terms"
         if has_hits and not self.documents.has_texts:
             yield "the index was built without texts, so there are no snippets"
+
+
+def _score(parts: Iterable[Contribution]) -> float:
+    """What the parts of a score come to, as a search gives it."""
+    import numpy
+
+    return float(numpy.float32(sum(part.score for part in parts)))
 
 
 def _words(record: Record, index: Index) -> dict[str, str]:
@@ -209,11 +215,3 @@ def _source(record: Record) -> str:
     """The query as it first arrived."""
     source = record.get("source", {}).get("query", record["query"])
     return source if isinstance(source, str) else str(record["query"])
-
-
-def _language(code: str) -> str:
-    """The name of a language, or its code if xqe does not know it."""
-    try:
-        return language(code).name
-    except XqeError:
-        return code

@@ -130,3 +130,11 @@ def language(code: str, where: str = "") -> Language:
         place = f"{where}: " if where else ""
         raise XqeError(f'{place}unknown language "{code}"', f"xqe knows {' '.join(LANGUAGES)}")
     return LANGUAGES[primary]
+
+
+def name_of(code: object) -> str:
+    """The English name of a language, or what was given if xqe does not know it."""
+    try:
+        return language(str(code)).name
+    except XqeError:
+        return str(code)

@@ -11,11 +11,10 @@ from rich.text import Text as Styled
 
 from xqe.commands.screens import legible, rendered, table
 from xqe.commands.sections import ERROR, GOOD, MATCH, NOTE, QUIET, Row, counted, named, plain, section
-from xqe.errors import XqeError
 from xqe.files.records import Record
 from xqe.retrieval.retriever import FEEDBACK, QUERY, SEARCHED, SOURCE, Scored, Term
 from xqe.stages.tracing import Found, Given, Piece, Relevant, Standing, Step, Text, TracedHit
-from xqe.text.languages import language
+from xqe.text.languages import name_of
 from xqe.text.snippets import Snippet
 
 PROMPT_CELLS = (160, 320)  # of a long prompt, the first and the last
@@ -56,25 +55,18 @@ def _arrived_with(record: Record) -> Iterator[Row]:
 
 
 def _identity(record: Record) -> str:
-    return f"{record['id']}, {_language(record['lang'])}" if "lang" in record else str(record["id"])
-
-
-def _language(code: object) -> str:
-    try:
-        return language(str(code)).name
-    except XqeError:
-        return str(code)
+    return f"{record['id']}, {name_of(record['lang'])}" if "lang" in record else str(record["id"])
 
 
 def _described(step: Mapping[str, Any]) -> str:
     """What a step of a record did, and with which model."""
     said = [str(step["step"])] if "step" in step else []
     if "from" in step and "to" in step:
-        said.append(f"{_language(step['from'])} → {_language(step['to'])}")
+        said.append(f"{name_of(step['from'])} → {name_of(step['to'])}")
     if "strategy" in step:
         said.append(f"{step['strategy']} with {step['shots']} examples" if "shots" in step else str(step["strategy"]))
         if "to" in step:
-            said.append(f"in {_language(step['to'])}")
+            said.append(f"in {name_of(step['to'])}")
     if "model" in step:
         said.append(str(step["model"]))
     return ", ".join(said)
@@ -82,7 +74,7 @@ def _described(step: Mapping[str, Any]) -> str:
 
 def _step(step: Step, full: bool) -> Table:
     if not step.texts and not step.error:
-        return section(step.step, Styled(f"nothing to do: it is in {_language(step.record['lang'])} already"))
+        return section(step.step, Styled(f"nothing to do: it is in {name_of(step.record['lang'])} already"))
     made = {name: value for name, value in step.provenance.items() if name != "step"}
     tokens = sum(text.tokens for text in step.texts if not text.reused)
     cost = f"{counted(tokens, 'token')} in {step.seconds:.1f} s" if tokens else "from the store"
@@ -136,7 +128,7 @@ def _until_break(text: str) -> str:
 def _found(found: Found, full: bool) -> list[Any]:
     index = found.record["index"]
     documents = counted(found.documents, "document") + (" in the pool" if "pool" in index else "")
-    said = f"{_language(index['lang'])}, {documents}; BM25 with k1 {index['k1']:g}, b {index['b']:g}"
+    said = f"{name_of(index['lang'])}, {documents}; BM25 with k1 {index['k1']:g}, b {index['b']:g}"
     rows: list[Row] = [*_weights(found), *(("note", plain(note, NOTE)) for note in found.notes)]
     rows += _every_term(found.terms) if full else _terms_by_word(found)
     parts: list[Any] = [section("search", Styled(said), rows)]
@@ -293,7 +285,7 @@ def _lacking(standing: Standing, words: Mapping[str, str]) -> list[str]:
 def _stage(standing: Standing, found: Found) -> str:
     used = _parts(found.terms)
     spoken = found.record.get("lang")
-    of = f", {_language(spoken)}" if spoken and "source" in found.record else ""
+    of = f", {name_of(spoken)}" if spoken and "source" in found.record else ""
     return {
         SOURCE: "query as asked",
         QUERY: f"query{of}",
