@@ -129,6 +129,14 @@ def failed(record: Record, step: str, message: str) -> Record:
     return {**record, "error": {"step": step, "message": " ".join(message.split())}}
 
 
+def untranslated(record: Mapping[str, Any], where: str) -> str:
+    """The query as it first arrived; "" if it is the query still. Raises InputError, which says `where`."""
+    text = record.get("source", {}).get("query", "")
+    if not isinstance(text, str):
+        raise InputError(f'{where}: "query" of "source" is not a string', "it is the query as it first arrived")
+    return text if text != record["query"] else ""
+
+
 def passages_lang(record: Mapping[str, Any]) -> str:
     """The language of a record's passages: that of the query, unless they name their own."""
     return str(record.get("passages_lang") or record.get("lang", ""))

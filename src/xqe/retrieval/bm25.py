@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from xqe.retrieval.choices import Use
+from xqe.retrieval.choices import By, Use
 from xqe.retrieval.feedback import Feedback, fed
 from xqe.retrieval.retriever import (
     FEEDBACK,
@@ -14,6 +14,7 @@ from xqe.retrieval.retriever import (
     SEARCHED,
     SOURCE,
     Account,
+    Best,
     Explanation,
     Retriever,
     Scored,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from xqe.files.records import Record
     from xqe.retrieval.lexical import Index, Parameters
     from xqe.retrieval.lexical.opened import Contribution
-    from xqe.retrieval.retriever import Scores
     from xqe.text.snippets import Snippet
 
 _QUERY_ALONE = Weighting(use=Use.QUERY)
@@ -60,13 +60,13 @@ class BM25(Retriever[Query]):
         numbers, scores = self._index.best(query.weights, self._feedback.documents, pool, self._parameters)
         return fed(query, numbers.tolist(), scores.tolist(), self._index, self._feedback)
 
-    def best(self, query: Query, k: int, pool: Numbers | None) -> tuple[Numbers, Scores]:
-        return self._index.best(query.weights, k, pool, self._parameters)
+    def best(self, query: Query, k: int, pool: Numbers | None) -> Best:
+        return Best(*self._index.best(query.weights, k, pool, self._parameters))
 
     def rank(self, query: Query, number: int, pool: Numbers | None) -> int | None:
         if pool is None:
             return self._index.rank(query.weights, number, self._parameters)
-        numbers, _ = self.best(query, len(pool), pool)
+        numbers = self.best(query, len(pool), pool).numbers
         return next((rank for rank, found in enumerate(numbers.tolist(), 1) if found == number), None)
 
     def explain(self, query: Query, number: int) -> Explanation:
@@ -75,12 +75,13 @@ class BM25(Retriever[Query]):
             _score(parts),
             [Scored(part.term, part.score) for part in parts if part.tf],
             [part.term for part in parts if not part.tf],
+            {part.term: part.score for part in parts if part.tf},
         )
 
     def explained(self, query: Query, number: int) -> dict[str, Any]:
         """Return the score of a document with all that makes it.
 
-        document, score, rank, documents; length, average_length (terms), k1, b, K; terms: {"term", "weight", "tf",
+        by, document, score, rank, documents; length, average_length (terms), k1, b, K; terms: {"term", "weight", "tf",
         "df", "idf", "score"} of those that occur, the greatest score first; missing: the same without tf and score of
         those that do not.
         """
@@ -88,6 +89,7 @@ class BM25(Retriever[Query]):
         parts = index.explain(query.weights, number, parameters)
         terms = [part._asdict() for part in parts]
         return {
+            "by": str(By.BM25),
             "document": self.documents.id(number),
             "score": _score(parts),
             "rank": self.rank(query, number, None),
@@ -111,13 +113,14 @@ class BM25(Retriever[Query]):
         text = self.documents.text(number)
         if text is None:
             return None
-        return snippet(text, {term.term: term.score for term in explanation.terms}, self._index.analyzer.terms)
+        return snippet(text, explanation.words, self._index.analyzer.terms)
 
     def described(self, query: Query, k: int) -> dict[str, Any]:
         weighting, feedback = self._weighting, self._feedback
         said: dict[str, Any] = {
             "name": self._index.name,
             "lang": self._index.manifest.language,
+            "by": str(By.BM25),
             "use": str(weighting.use),
             "query_weight": query.query_weight,
             "source_weight": weighting.source_weight,

@@ -16,8 +16,37 @@ class Use(StrEnum):
     QUERY_DOC = "query+doc"
 
 
+class By(StrEnum):
+    """What documents are found by: words, vectors, or both, fused."""
+
+    BM25 = "bm25"
+    DENSE = "dense"
+    HYBRID = "hybrid"
+
+
+class Encode(StrEnum):
+    """Which state of a record's query is encoded: as it first arrived, as it is now, or both at equal weight."""
+
+    SOURCE = "source"
+    QUERY = "query"
+    BOTH = "both"
+
+
 class Method(StrEnum):
-    """How the first documents of a search become terms of another."""
+    """How the first documents of a search change the query of another: its terms, its vector, or both."""
 
     RM3 = "rm3"
     ROCCHIO = "rocchio"
+    MEAN = "mean"
+
+    @property
+    def sides(self) -> frozenset[By]:
+        """What it is defined for."""
+        return _SIDES[self]
+
+
+_SIDES = {
+    Method.RM3: frozenset({By.BM25}),
+    Method.ROCCHIO: frozenset({By.BM25, By.DENSE}),
+    Method.MEAN: frozenset({By.DENSE}),
+}

@@ -1,21 +1,24 @@
 """What a retriever is: it finds the documents of an index that answer a record best, and says why.
 
     query      what a record is searched with: read from the record, in the order of the records, by one thread
+    queries    the same for several records, which may be sooner done together
     fed        the same with what its first hits add to it, where the retriever has feedback
-    best       the numbers and scores of the best documents for a query
+    best       the best documents for a query
+    found      the best documents for several queries, with feedback
     rank       where a document stands for a query, however low
     explain    why a document has its score
     account    what a query is made of, for a person: `Account`
 
-All but `query` and `account` may be called from any number of threads. BM25 (`bm25`) is the only one so far.
+All but `query`, `queries` and `account` may be called from any number of threads. There are `bm25`, which looks for
+words, `nearest`, which looks for vectors, and `hybrid`, which fuses what other retrievers find.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     import numpy
@@ -33,11 +36,27 @@ Q = TypeVar("Q")
 SOURCE, QUERY, SEARCHED, FEEDBACK = "source", "query", "searched", "feedback"
 """The states of a query: as it first arrived, as it is now, with all that it is searched with, and with what its
 first hits add."""
+STATES = (SOURCE, QUERY, SEARCHED, FEEDBACK)
+
+
+class Best(NamedTuple):
+    """The best documents for a query, by score and then by id, both falling.
+
+    numbers, scores: arrays of one length. said: what else "hits" say of each, where a retriever says more.
+    """
+
+    numbers: Numbers
+    scores: Scores
+    said: Sequence[Mapping[str, Any]] | None = None
+
+
+class QueryError(Exception):
+    """Why one record cannot be searched with, though it is a record; the others go on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What a term adds to a document's score."""
+    """What a term, or whatever else a query is made of, adds to a document's score."""
 
     term: str
     score: float
@@ -46,11 +65,12 @@ class Scored:
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """Why a document has its score. terms: those that occur, the greatest share first. missing: those that do not, the
-    one that would matter most first."""
+    one that would matter most first. words: what each term of the text adds, where words were searched for."""
 
     score: float
     terms: list[Scored]
     missing: list[str]
+    words: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,24 +103,37 @@ class Account(Generic[Q]):
 
 
 class Retriever(ABC, Generic[Q]):
-    """Finds documents of one index, all in one way. Q: what a record is searched with."""
+    """Finds documents of one index, all in one way. Q: what a record is searched with.
+
+    together: how many queries are found sooner together than one after the other.
+    """
 
     documents: Documents
+    together = 1
 
     @abstractmethod
     def query(self, record: Record, where: str) -> Q:
-        """Return what a record is searched with. Raises InputError, which says `where`, for one that lacks it."""
+        """Return what a record is searched with. Raises InputError, which says `where`, for one that lacks it, and
+        QueryError."""
+
+    def queries(self, records: Sequence[tuple[Record, str]]) -> list[Q | QueryError]:
+        """Return what each record, with where it came from, is searched with. Raises InputError."""
+        return [self.query(*record) for record in records]
 
     @abstractmethod
     def fed(self, query: Q, pool: Numbers | None) -> Q:
         """Return the query with what its first hits in the pool add to it; the query itself where nothing does."""
 
     @abstractmethod
-    def best(self, query: Q, k: int, pool: Numbers | None) -> tuple[Numbers, Scores]:
-        """Return the numbers and scores of the `k` best documents, by score and then by id, both falling.
+    def best(self, query: Q, k: int, pool: Numbers | None) -> Best:
+        """Return the `k` best documents.
 
         pool: the numbers of the only documents that may be found, sorted; None is all.
         """
+
+    def found(self, queries: Sequence[Q], k: int, pools: Sequence[Numbers | None]) -> list[Best]:
+        """Return the `k` best documents for each query with its feedback, in its pool."""
+        return [self.best(self.fed(query, pool), k, pool) for query, pool in zip(queries, pools, strict=True)]
 
     @abstractmethod
     def rank(self, query: Q, number: int, pool: Numbers | None) -> int | None:
@@ -112,8 +145,8 @@ class Retriever(ABC, Generic[Q]):
 
     @abstractmethod
     def explained(self, query: Q, number: int) -> dict[str, Any]:
-        """Return the same with all that makes it, as JSON values: "document", "score", "rank", "documents" (of the
-        index) and what is this retriever's own."""
+        """Return the same with all that makes it, as JSON values: "by", "document", "score", "rank", "documents" (of
+        the index) and what is this retriever's own."""
 
     @abstractmethod
     def snippet(self, number: int, explanation: Explanation) -> Snippet | None:

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from xqe.errors import InputError
-from xqe.files.records import Record, has_failed, passages_lang
+from xqe.files.records import Record, has_failed, passages_lang, untranslated
 from xqe.retrieval.choices import Use
 from xqe.text.analysis import is_added
 
@@ -86,7 +86,7 @@ def weighted_query(record: Record, index: Index, weighting: Weighting, where: st
         share = None if passages_lang(record) == record.get("lang", "") else LEAST_SHARE
         query_weight = auto_weight(query, expansion, index, share)
 
-    source = Counter(terms_of(_untranslated(record, where)) if weighting.source_weight > 0 else [])
+    source = Counter(terms_of(untranslated(record, where)) if weighting.source_weight > 0 else [])
     parts = {
         "passages": expansion,
         "query": {term: query_weight * count for term, count in query.items()},
@@ -140,11 +140,3 @@ def _heaviest(weights: Mapping[str, float], index: Index, most: int) -> dict[str
     idf = dict(zip(terms, index.idfs(terms), strict=True))
     kept = sorted(terms, key=lambda term: (-weights[term] * idf[term], term))[:most]
     return {term: weights[term] for term in kept}
-
-
-def _untranslated(record: Record, where: str) -> str:
-    """The query as it first arrived; "" if it is the query still."""
-    text = record.get("source", {}).get("query", "")
-    if not isinstance(text, str):
-        raise InputError(f'{where}: "query" of "source" is not a string', "it is the query as it first arrived")
-    return text if text != record["query"] else ""

@@ -9,8 +9,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
-from xqe.files.records import Record
+from xqe.files.records import Record, failed
 from xqe.retrieval.pools import Pools
+from xqe.retrieval.retriever import Best, QueryError
 
 if TYPE_CHECKING:
     from xqe.retrieval.retriever import Retriever
@@ -32,64 +33,104 @@ def search(
     """Yield each record with "index" and "hits", in order, each as soon as it and those before it are done.
 
     `place` says where the record that was read last came from. k: most hits for a record. Queries are made as records
-    arrive, and `threads` searches run at a time, outside the interpreter's lock.
+    arrive, as many together as the retriever likes and have arrived; `threads` searches run at a time, outside the
+    interpreter's lock.
     """
 
-    def query_of(record: Record) -> Q:
-        return retriever.query(record, place())
+    def found(arrived: list[Record], queries: list[Q | QueryError]) -> list[Record]:
+        able = [query for query in queries if not isinstance(query, QueryError)]
+        own = [
+            pools.of(record["id"]) if pools is not None else None
+            for record, query in zip(arrived, queries, strict=True)
+            if not isinstance(query, QueryError)
+        ]
+        results = iter(retriever.found(able, k, own)) if able else iter(())
+        return [
+            failed(record, "search", str(query))
+            if isinstance(query, QueryError)
+            else answered(record, retriever, query, next(results), k, pools)
+            for record, query in zip(arrived, queries, strict=True)
+        ]
 
-    def found(record: Record, query: Q) -> Record:
-        pool = pools.of(record["id"]) if pools is not None else None
-        numbers, scores = retriever.best(retriever.fed(query, pool), k, pool)
-        hits = zip(retriever.documents.ids(numbers), scores.tolist(), strict=True)
-        return answered(record, retriever, query, hits, k, pools)
-
-    yield from _in_order(records, query_of, found, threads)
+    yield from _in_order(records, place, retriever, found, threads)
 
 
-def answered(
-    record: Record,
-    retriever: Retriever[Q],
-    query: Q,
-    hits: Iterable[tuple[str, float]],
-    k: int,
-    pools: Pools | None,
-) -> Record:
-    """A record with "index" and "hits": ids and scores, best first."""
+def answered(record: Record, retriever: Retriever[Q], query: Q, best: Best, k: int, pools: Pools | None) -> Record:
+    """A record with "index" and "hits": ids and scores, best first, and what else the retriever says of each."""
+    hits = zip(retriever.documents.ids(best.numbers), best.scores.tolist(), strict=True)
+    said = best.said or [{}] * len(best.numbers)
     return {
         **record,
         "index": {**retriever.described(query, k), **({"pool": True} if pools is not None else {})},
-        "hits": [{"id": name, "score": score} for name, score in hits],
+        "hits": [{"id": name, "score": score, **more} for (name, score), more in zip(hits, said, strict=True)],
     }
 
 
 def _in_order(
     records: Iterable[Record],
-    prepare: Callable[[Record], Q],
-    work: Callable[[Record, Q], Record],
+    place: Callable[[], str],
+    retriever: Retriever[Q],
+    work: Callable[[list[Record], list[Q | QueryError]], list[Record]],
     threads: int,
 ) -> Iterator[Record]:
-    """Read and prepare in one thread, work in `threads`, and yield in this one: an answer never waits for input."""
-    answers: queue.Queue[Future[Record] | BaseException | None] = queue.Queue(4 * threads)
-    executor = ThreadPoolExecutor(threads)
+    """Read in one thread, make queries in another, work in `threads`, and yield in this one: an answer never waits for
+    input."""
+    arrivals: queue.Queue[tuple[Record, str] | BaseException | None] = queue.Queue(4 * threads * retriever.together)
+    answers: queue.Queue[Future[list[Record]] | BaseException | None] = queue.Queue(4 * threads)
+    executor = ThreadPoolExecutor(threads if retriever.together == 1 else 1)  # what is found together has threads
 
     def read() -> None:
         try:
             for record in records:
-                answers.put(executor.submit(work, record, prepare(record)))
+                arrivals.put((record, place()))
+            arrivals.put(None)
+        except BaseException as error:
+            arrivals.put(error)
+
+    def ask() -> None:
+        try:
+            for group, end in _grouped(arrivals, retriever.together):
+                if group:
+                    queries = retriever.queries(group)
+                    answers.put(executor.submit(work, [record for record, _ in group], queries))
+                if isinstance(end, BaseException):
+                    raise end
             answers.put(None)
         except BaseException as error:
             answers.put(error)
 
-    # A daemon, since it may be waiting for input when this process ends.
+    # Daemons, since they may be waiting for input when this process ends.
     threading.Thread(target=read, daemon=True).start()
+    threading.Thread(target=ask, daemon=True).start()
     try:
         while (answer := answers.get()) is not None:
             if isinstance(answer, BaseException):
                 raise answer
-            yield answer.result()
+            yield from answer.result()
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _grouped(
+    arrivals: queue.Queue[tuple[Record, str] | BaseException | None], most: int
+) -> Iterator[tuple[list[tuple[Record, str]], BaseException | None]]:
+    """Groups of what has arrived, at most so many at a time, the first waited for; with the last one, what ended it."""
+    while True:
+        group: list[tuple[Record, str]] = []
+        arrived = arrivals.get()
+        while isinstance(arrived, tuple):
+            group.append(arrived)
+            if len(group) == most:
+                break
+            try:
+                arrived = arrivals.get_nowait()
+            except queue.Empty:
+                break
+        if isinstance(arrived, tuple):
+            yield group, None
+        else:
+            yield group, arrived
+            return
 
 
 def run_lines(record: Record, tag: str) -> list[str]:

@@ -161,12 +161,11 @@ def as_record(pieces: Sequence[Piece]) -> dict[str, Any]:
         **found.record,
         "hits": [
             {
-                "id": hit.id,
-                "score": hit.score,
+                **as_found,
                 "snippet": {"text": hit.snippet.text, "matches": hit.snippet.matches} if hit.snippet else None,
                 "terms": [asdict(term) for term in hit.terms],
             }
-            for hit in found.hits
+            for as_found, hit in zip(found.record["hits"], found.hits, strict=True)
         ],
         "trace": {
             "steps": [
@@ -247,13 +246,14 @@ def _found(
     query = retriever.query(record, where)
     pool = pools.of(record["id"]) if pools is not None else None
     searched = retriever.fed(query, pool)
-    numbers, scores = retriever.best(searched, k, pool)
-    hits = [_hit(retriever, searched, *pair) for pair in zip(numbers.tolist(), scores.tolist(), strict=True)]
+    best = retriever.best(searched, k, pool)
+    pairs = zip(best.numbers.tolist(), best.scores.tolist(), strict=True)
+    hits = [_hit(retriever, searched, *pair) for pair in pairs]
     account = retriever.account(record, query, searched, where, pool, bool(hits))
-    first = int(numbers[0]) if hits else None
+    first = int(best.numbers[0]) if hits else None
     looked_up = _Lookup(retriever, pool, account.states, first)
     return Found(
-        answered(record, retriever, query, ((hit.id, hit.score) for hit in hits), k, pools),
+        answered(record, retriever, query, best, k, pools),
         len(retriever.documents) if pool is None else len(pool),
         account.terms,
         hits,

@@ -1,0 +1,142 @@
+"""What a record is searched with by its meaning: one vector, made of those of its texts.
+
+    query_weight x the query + the mean of the passages, each as a vector of length 1; the sum is brought to length 1
+
+Several passages count as their mean, as with words. They are encoded as what is found, not as what is searched with,
+and each for itself: the mean of their vectors is HyDE's (Gao et al., ACL 2023, equation 8), which has the query among
+them at the weight of one passage. The query is the one that first arrived, the one it is now, or the mean of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy
+
+from xqe.errors import InputError
+from xqe.files.records import Record, has_failed, untranslated
+from xqe.models.encoders.base import Side
+from xqe.retrieval.choices import Encode, Use
+from xqe.retrieval.retriever import FEEDBACK, QUERY, SOURCE, QueryError
+
+if TYPE_CHECKING:
+    from xqe.models.encoders.base import Encoder, Matrix
+
+PASSAGES = "passages"
+QUERY_WEIGHT = 1.0
+"""Of the query, where it has passages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """Which texts of a record are encoded. query_weight: of the query against the mean of its passages."""
+
+    use: Use = Use.QUERY_DOC
+    encode: Encode = Encode.QUERY
+    query_weight: float = QUERY_WEIGHT
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A text that is part of what is searched with. part: "source", "query" or "passages"; None in `text` is a vector
+    that no text has, that of feedback."""
+
+    part: str
+    text: str | None
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """A vector to search with. vector: float32 of length 1, shape (dimension,). parts: the vectors that it is made of,
+    shape (pieces, dimension), each of length 1."""
+
+    vector: Matrix
+    pieces: tuple[Piece, ...]
+    parts: Matrix
+
+    def mixed_with(self, vectors: Matrix, own_weight: float, weight: float) -> Meaning:
+        """This x own_weight + the mean of some vectors x weight."""
+        added = weight / (len(vectors) or 1)
+        pieces = [Piece(piece.part, piece.text, own_weight * piece.weight) for piece in self.pieces]
+        pieces += [Piece(FEEDBACK, None, added)] * len(vectors)
+        return combined(pieces, numpy.concatenate([self.parts, vectors]))
+
+
+def combined(pieces: Sequence[Piece], parts: Matrix) -> Meaning:
+    """The weighted sum of vectors, at length 1. Weights are brought to those whose sum that is."""
+    weights = numpy.array([piece.weight for piece in pieces])
+    total = weights @ parts.astype(numpy.float64)
+    size = float(numpy.linalg.norm(total)) or 1.0
+    scaled = tuple(Piece(piece.part, piece.text, piece.weight / size) for piece in pieces)
+    return Meaning((total / size).astype(numpy.float32), scaled, parts)
+
+
+def meanings(
+    records: Sequence[tuple[Record, str]], encoder: Encoder, meant: Meant, known: Known
+) -> list[Meaning | QueryError]:
+    """Return what each record, with where it came from, is searched with; all their texts are encoded together.
+
+    Raises InputError as words do (`weighting`): where only passages are to be used and there are none.
+    """
+    pieces = [list(_pieces(record, meant, where)) for record, where in records]
+    known.add(encoder, [piece for some in pieces for piece in some])
+    return [known.meaning(some) for some in pieces]
+
+
+class Known:
+    """The vectors of texts that were encoded before, of the latest `MOST` of them: a run asks for many twice."""
+
+    MOST = 20_000
+
+    def __init__(self) -> None:
+        self._vectors: dict[tuple[Side, str], Matrix | str] = {}
+
+    def add(self, encoder: Encoder, pieces: Sequence[Piece]) -> None:
+        """Encode what is not known yet."""
+        for side in Side:
+            texts = dict.fromkeys(str(piece.text) for piece in pieces if _side(piece) is side)
+            new = [text for text in texts if (side, text) not in self._vectors]
+            if not new:
+                continue
+            while len(self._vectors) + len(new) > self.MOST and self._vectors:
+                del self._vectors[next(iter(self._vectors))]
+            encoded = encoder.encode(new, side)
+            for place, (text, vector) in enumerate(zip(new, encoded.vectors, strict=True)):
+                self._vectors[side, text] = encoded.errors.get(place, vector)
+
+    def meaning(self, pieces: Sequence[Piece]) -> Meaning | QueryError:
+        """What these pieces, which have been added, make together; why there is none, if one of them has no vector."""
+        vectors = [self._vectors[_side(piece), str(piece.text)] for piece in pieces]
+        for vector in vectors:
+            if isinstance(vector, str):
+                return QueryError(vector)
+        return combined(pieces, numpy.stack([vector for vector in vectors if not isinstance(vector, str)]))
+
+
+def _side(piece: Piece) -> Side:
+    return Side.PASSAGE if piece.part == PASSAGES else Side.QUERY
+
+
+def _pieces(record: Record, meant: Meant, where: str) -> Iterator[Piece]:
+    passages = record.get("passages", []) if meant.use is not Use.QUERY else []
+    if meant.use is Use.DOC and not passages and not has_failed(record):
+        raise InputError(f'{where}: no "passages" to search with', "write them with xqe expand, or give --use query")
+    if meant.use is not Use.DOC or not passages:
+        texts = _asked(record, meant.encode, where)
+        for part, text in texts.items():
+            yield Piece(part, text, (meant.query_weight if passages else 1.0) / len(texts))
+    for passage in passages:
+        yield Piece(PASSAGES, passage, 1 / len(passages))
+
+
+def _asked(record: Record, encode: Encode, where: str) -> Mapping[str, str]:
+    """The texts of the query, by the state that each is of."""
+    source = untranslated(record, where)
+    if not source or encode is Encode.QUERY:
+        return {QUERY: record["query"]}
+    if encode is Encode.SOURCE:
+        return {SOURCE: source}
+    return {SOURCE: source, QUERY: record["query"]}

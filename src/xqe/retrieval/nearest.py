@@ -1,0 +1,183 @@
+"""The retriever that searches by meaning: a record's texts become one vector, and the documents of the nearest vectors
+are found, by their cosine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from xqe.models.encoders.base import Encoder
+from xqe.retrieval.choices import By, Encode, Use
+from xqe.retrieval.meaning import Known, Meaning, Meant, meanings
+from xqe.retrieval.retriever import (
+    FEEDBACK,
+    QUERY,
+    SEARCHED,
+    SOURCE,
+    Account,
+    Best,
+    Explanation,
+    QueryError,
+    Retriever,
+    Scored,
+)
+
+if TYPE_CHECKING:
+    from xqe.files.names import Numbers
+    from xqe.files.records import Record
+    from xqe.retrieval.dense import Vectors
+    from xqe.retrieval.documents import Documents
+    from xqe.retrieval.vector_feedback import VectorFeedback
+    from xqe.text.snippets import Snippet
+
+
+class Dense(Retriever[Meaning]):
+    """Searches the vectors of an index. encoder: the one that made them. feedback: None for none. approximate: look
+    through the graph of the vectors, not through all of them."""
+
+    together = 64
+
+    def __init__(
+        self,
+        name: str,
+        language: str,
+        documents: Documents,
+        vectors: Vectors,
+        encoder: Encoder,
+        meant: Meant | None = None,
+        feedback: VectorFeedback | None = None,
+        approximate: bool = False,
+    ) -> None:
+        self.documents = documents
+        self._name, self._language = name, language
+        self._vectors, self._encoder = vectors, encoder
+        self._meant, self._feedback = meant or Meant(), feedback
+        self._approximate = approximate
+        self._known = Known()
+
+    def query(self, record: Record, where: str) -> Meaning:
+        [meaning] = self.queries([(record, where)])
+        if isinstance(meaning, QueryError):
+            raise meaning
+        return meaning
+
+    def queries(self, records: Sequence[tuple[Record, str]]) -> list[Meaning | QueryError]:
+        return self._made(records, self._meant)
+
+    def _made(self, records: Sequence[tuple[Record, str]], meant: Meant) -> list[Meaning | QueryError]:
+        return meanings(records, self._encoder, meant, self._known)
+
+    def fed(self, query: Meaning, pool: Numbers | None) -> Meaning:
+        return self._all_fed([query], [pool])[0]
+
+    def _all_fed(self, queries: Sequence[Meaning], pools: Sequence[Numbers | None]) -> Sequence[Meaning]:
+        if self._feedback is None:
+            return queries
+        first = self._nearest(queries, self._feedback.documents, pools)
+        return [
+            self._feedback.applied(query, self._vectors.of(best.numbers))
+            for query, best in zip(queries, first, strict=True)
+        ]
+
+    def best(self, query: Meaning, k: int, pool: Numbers | None) -> Best:
+        return self._nearest([query], k, [pool])[0]
+
+    def found(self, queries: Sequence[Meaning], k: int, pools: Sequence[Numbers | None]) -> list[Best]:
+        return self._nearest(self._all_fed(queries, pools), k, pools)
+
+    def _nearest(self, queries: Sequence[Meaning], k: int, pools: Sequence[Numbers | None]) -> list[Best]:
+        import numpy
+
+        asked = numpy.stack([query.vector for query in queries])
+        return [Best(*best) for best in self._vectors.best(asked, k, pools, approximate=self._approximate)]
+
+    def rank(self, query: Meaning, number: int, pool: Numbers | None) -> int | None:
+        return self._vectors.rank(query.vector, number, pool)
+
+    def explain(self, query: Meaning, number: int) -> Explanation:
+        import numpy
+
+        score = float(self._vectors.scores(query.vector, numpy.array([number]))[0])
+        return Explanation(score, self._shares(query, number), [])
+
+    def _shares(self, query: Meaning, number: int) -> list[Scored]:
+        """What each text that is searched with adds to a document's score: its weight x its own cosine."""
+        vector = self._vectors.window(number, self._vectors.nearest(query.vector, number))
+        shares: dict[str, float] = {}
+        passages = 0
+        for piece, cosine in zip(query.pieces, (query.parts @ vector).tolist(), strict=True):
+            name = piece.part
+            if name == "passages":
+                passages += 1
+                name = f"passage {passages}"
+            shares[name] = shares.get(name, 0.0) + piece.weight * cosine
+        return sorted((Scored(*share) for share in shares.items()), key=lambda share: -share.score)
+
+    def explained(self, query: Meaning, number: int) -> dict[str, Any]:
+        """Return the score of a document with all that makes it.
+
+        by, document, score, rank, documents; encoder; window, windows: which of the document's was compared, from 1;
+        terms: {"term", "score"} of each text that is searched with: "source", "query", "passage 1", …, "feedback".
+        """
+        why = self.explain(query, number)
+        return {
+            "by": str(By.DENSE),
+            "document": self.documents.id(number),
+            "score": why.score,
+            "rank": self.rank(query, number, None),
+            "documents": len(self.documents),
+            "encoder": self._vectors.name,
+            "window": self._vectors.nearest(query.vector, number) + 1,
+            "windows": self._vectors.count(number),
+            "terms": [{"term": share.term, "score": share.score} for share in why.terms],
+        }
+
+    def snippet(self, number: int, explanation: Explanation) -> Snippet | None:
+        from xqe.text.snippets import snippet
+
+        text = self.documents.text(number)
+        return snippet(text, {}, str.split) if text is not None else None
+
+    def described(self, query: Meaning, k: int) -> dict[str, Any]:
+        meant, feedback = self._meant, self._feedback
+        said: dict[str, Any] = {
+            "name": self._name,
+            "lang": self._language,
+            "by": str(By.DENSE),
+            "encoder": self._vectors.name,
+            "encode": str(meant.encode),
+            "use": str(meant.use),
+            "query_weight": meant.query_weight,
+            "k": k,
+        }
+        if self._approximate:
+            said["approximate"] = True
+        if feedback is not None:
+            said["feedback"] = {"method": str(feedback.method), "documents": feedback.documents}
+            if feedback.weight is not None:
+                said["feedback"]["weight"] = feedback.weight
+        return said
+
+    def account(
+        self, record: Record, query: Meaning, fed: Meaning, where: str, pool: Numbers | None, has_hits: bool
+    ) -> Account[Meaning]:
+        return Account(list(self._states(record, query, fed, where)), [], {}, list(self._notes(pool, has_hits)))
+
+    def _states(self, record: Record, query: Meaning, fed: Meaning, where: str) -> Iterator[tuple[str, Meaning]]:
+        alone = [
+            (state, self._made([(record, where)], Meant(Use.QUERY, encode))[0])
+            for state, encode in ((SOURCE, Encode.SOURCE), (QUERY, Encode.QUERY))
+        ]
+        states = [(state, one) for state, one in alone if not isinstance(one, QueryError)]
+        states += [(SEARCHED, query), (FEEDBACK, fed)]
+        if states[0][0] == SOURCE and states[0][1].pieces[0].part != SOURCE:  # it was never translated
+            del states[0]
+        yield states[0]
+        yield from (after for before, after in pairwise(states) if (after[1].vector != before[1].vector).any())
+
+    def _notes(self, pool: Numbers | None, has_hits: bool) -> Iterator[str]:
+        if pool is not None and not len(pool):
+            yield "the pool has no documents for this query"
+        if has_hits and not self.documents.has_texts:
+            yield "the index was built without texts, so there are no snippets"
