@@ -1,4 +1,4 @@
-"""What of a search is chosen by name. Commands offer it before anything is loaded."""
+"""What of a search, and of what it searches, is chosen by name. Commands offer it before anything is loaded."""
 
 from __future__ import annotations
 
@@ -50,3 +50,19 @@ _SIDES = {
     Method.ROCCHIO: frozenset({By.BM25, By.DENSE}),
     Method.MEAN: frozenset({By.DENSE}),
 }
+
+
+class Windows(StrEnum):
+    """What becomes of a text that is cut into windows: one vector of its beginning, the vectors of all, of which the
+    best one counts, or their mean."""
+
+    NONE = "none"
+    MAX = "max"
+    MEAN = "mean"
+
+
+class Precision(StrEnum):
+    """How the numbers of vectors are kept."""
+
+    F16 = "f16"
+    INT8 = "int8"

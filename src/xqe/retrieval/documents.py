@@ -1,21 +1,31 @@
-"""The documents of an index: their ids, their numbers, their texts."""
+"""The documents of an index: their ids, their numbers, their texts, and the best of them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy
+from numpy.typing import NDArray
 
 from xqe.files.names import NONE, Names, Numbers
+
+Scores = NDArray[numpy.float32]
+
+MANIFEST = "xqe.json"
+"""Of an index. Its field "data" names the folder of its files, which is another one after each build."""
 
 
 class Documents:
     """Documents have numbers, from 0 in the order in which they were indexed. Any number of threads may ask.
 
-    text_of: the text of a document by its number; None where no texts are kept.
+    folder: where the files of the index lie, and of what else is made of its documents. text_of: the text of a document
+    by its number; None where no texts are kept.
     """
 
-    def __init__(self, names: Names, text_of: Callable[[int], str | None] | None = None) -> None:
+    def __init__(self, names: Names, folder: Path, text_of: Callable[[int], str | None] | None = None) -> None:
+        self.folder = folder
         self._names = names
         self._text_of = text_of
 
@@ -45,3 +55,37 @@ class Documents:
     def text(self, number: int) -> str | None:
         """The text of a document, its title first; None where none is kept."""
         return self._text_of(number) if self._text_of is not None else None
+
+    def best(self, numbers: Numbers, scores: Scores, k: int) -> tuple[Numbers, Scores]:
+        """The k best of some documents, by score and then by id, both falling."""
+        if len(numbers) > k:
+            kept = numpy.flatnonzero(scores >= numpy.partition(scores, -k)[-k])
+            numbers, scores = numbers[kept], scores[kept]
+        order = numpy.argsort(-scores, kind="stable")
+        numbers, scores = numbers[order], scores[order]
+        tied = _tied(scores)
+        if len(tied):
+            ids, values = self.ids(numbers[tied]), scores[tied].tolist()
+            # falling values stay where they are, so that each group of equal ones is put in order in its place
+            ranked = sorted(range(len(tied)), key=lambda at: (values[at], ids[at]), reverse=True)
+            numbers[tied] = numbers[tied[ranked]]
+        return numbers[:k], scores[:k]
+
+    def above(self, number: int, others: Numbers) -> int:
+        """How many of these documents come before one that has the same score."""
+        own = self.id(number)
+        return sum(name > own for name in self.ids(others))
+
+
+def _tied(scores: Scores) -> Numbers:
+    """Where falling values have an equal one beside them."""
+    equal = numpy.concatenate([[False], scores[1:] == scores[:-1], [False]])
+    return numpy.flatnonzero(equal[1:] | equal[:-1])
+
+
+def data_folder(directory: Path) -> Path | None:
+    """The folder that the manifest of an index names now; None where there is no index that can be read."""
+    try:
+        return directory / str(json.loads((directory / MANIFEST).read_bytes())["data"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

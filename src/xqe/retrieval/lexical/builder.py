@@ -18,9 +18,10 @@ from xqe.files.arrays import Writers
 from xqe.files.documents import Placed
 from xqe.files.fingerprints import fingerprints
 from xqe.files.names import NONE, NamesWriter, Numbering
+from xqe.retrieval.documents import MANIFEST
 from xqe.retrieval.lexical.bm25 import DEFAULT, NATIVE, Padding, Parameters, excess
 from xqe.retrieval.lexical.candidates import VERSION, CandidatesWriter
-from xqe.retrieval.lexical.manifest import FORMAT, LOCK, MANIFEST, OURS, Manifest, described, read_manifest
+from xqe.retrieval.lexical.manifest import FORMAT, LOCK, OURS, Manifest, described, read_manifest
 from xqe.retrieval.lexical.manifest import write_manifest as put_manifest
 from xqe.retrieval.lexical.vectors import Vectors, VectorsWriter
 from xqe.text.analysis import PROBES, Analyzer, analyzer

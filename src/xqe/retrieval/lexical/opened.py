@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from xqe.errors import InputError
 from xqe.files.names import NONE, Names, Numbers
-from xqe.retrieval.documents import Documents
+from xqe.retrieval.documents import Documents, Scores
 from xqe.retrieval.lexical.bm25 import TANTIVY_K1, Floats, Parameters, excess, idf
 from xqe.retrieval.lexical.builder import DOCUMENTS
 from xqe.retrieval.lexical.candidates import Candidates
@@ -26,8 +26,6 @@ _MANY_TERMS = 10_000  # more of them are looked up in every document sooner than
 _ROUNDING = 1e-5  # tantivy sums in single precision
 
 _REACH = 5.0  # how much deeper to look at first, for each part by which scores may exceed the exact ones
-
-Scores = NDArray[numpy.float32]
 
 
 class Hit(NamedTuple):
@@ -92,7 +90,7 @@ def _opened(directory: Path, manifest: Manifest, verify: bool) -> Index:
     tantivy_files = [name for name in manifest.files if not name.startswith((f"{DOCUMENTS}.", "vectors.", "terms."))]
     try:
         candidates = Candidates(data, tantivy_files)
-        documents = Documents(Names(data, DOCUMENTS), candidates.text if manifest.texts else None)
+        documents = Documents(Names(data, DOCUMENTS), data, candidates.text if manifest.texts else None)
         return Index(directory.resolve().name, manifest, analyze, candidates, Vectors(data), documents)
     except FileNotFoundError as error:
         raise InputError(f"{directory}: {error.filename} is gone", "it was replaced; try again") from None
@@ -159,8 +157,8 @@ class Index:
         if pool is not None and (many or len(pool) <= max(_SMALL_POOL, k)):
             scores = self._scores(query, pool, parameters)
             matching = scores > 0
-            return self._cut(pool[matching], scores[matching], k)
-        return self._cut(*self._found(query, k, pool, parameters), k)
+            return self.documents.best(pool[matching], scores[matching], k)
+        return self.documents.best(*self._found(query, k, pool, parameters), k)
 
     def _found(self, query: _Query, k: int, pool: Numbers | None, parameters: Parameters) -> tuple[Numbers, Scores]:
         """Documents and exact scores, among them the k best and all that score as the k-th (see `bm25`)."""
@@ -181,21 +179,6 @@ class Index:
             if exhausted or (len(scores) >= k and lowest < numpy.partition(scores, -k)[-k]):
                 return numbers, scores
             limit *= 3
-
-    def _cut(self, numbers: Numbers, scores: Scores, k: int) -> tuple[Numbers, Scores]:
-        """The k best by score and then by id."""
-        if len(numbers) > k:
-            kept = numpy.flatnonzero(scores >= numpy.partition(scores, -k)[-k])
-            numbers, scores = numbers[kept], scores[kept]
-        order = numpy.argsort(-scores, kind="stable")
-        numbers, scores = numbers[order], scores[order]
-        tied = _tied(scores)
-        if len(tied):
-            ids, values = self.documents.ids(numbers[tied]), scores[tied].tolist()
-            # falling values stay where they are, so that each group of equal ones is put in order in its place
-            ranked = sorted(range(len(tied)), key=lambda at: (values[at], ids[at]), reverse=True)
-            numbers[tied] = numbers[tied[ranked]]
-        return numbers[:k], scores[:k]
 
     def _query(self, weights: Mapping[str, float]) -> _Query:
         positive = sorted((term, weight) for term, weight in weights.items() if weight > 0)
@@ -287,9 +270,7 @@ class Index:
         if not own > 0:
             return None
         equal = numpy.flatnonzero(scores == own)
-        name = self.documents.id(number)
-        before = sum(other > name for other in self.documents.ids(equal))
-        return int((scores > own).sum()) + before + 1
+        return int((scores > own).sum()) + self.documents.above(number, equal) + 1
 
     # ------------------------------------------------------------ terms of documents
 
@@ -309,9 +290,3 @@ class Index:
         """In how many documents each term occurs."""
         numbers = self.vectors.names.numbers(terms)
         return [int(self.vectors.df[number]) if number != NONE else 0 for number in numbers.tolist()]
-
-
-def _tied(scores: Scores) -> Numbers:
-    """Where falling values have an equal one beside them."""
-    equal = numpy.concatenate([[False], scores[1:] == scores[:-1], [False]])
-    return numpy.flatnonzero(equal[1:] | equal[:-1])

@@ -1,0 +1,264 @@
+"""Making the vectors of an index's documents, so that a run that was killed is gone on with.
+
+Documents are encoded in blocks. A block's bytes are brought to the disk, then a line of blocks.jsonl that says how many
+they are and what their sha256 is. Whoever goes on checks the blocks that have a line, and cuts off what comes after: in
+the end the files are those of a run that nothing interrupted. dense.json is written last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from hashlib import sha256 as sha256_of
+from itertools import accumulate, chain
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy
+
+from xqe import __version__
+from xqe.errors import XqeError, why
+from xqe.files.hashes import sha256
+from xqe.files.locks import held
+from xqe.models.encoders.base import Encoder, Side
+from xqe.retrieval.choices import Windows
+from xqe.retrieval.dense.description import (
+    BLOCKS,
+    DESCRIPTION,
+    ENDS,
+    FORMAT,
+    Description,
+    Storing,
+    folder_name,
+    write_description,
+)
+from xqe.retrieval.dense.opened import normalised
+from xqe.retrieval.dense.rows import Matrix, row_bytes, stored
+from xqe.retrieval.documents import Documents, data_folder
+
+LOCK = "dense.lock"
+BLOCK = 512  # documents
+
+
+def check_embeddable(directory: Path, documents: Documents, encoder: Encoder, force: bool) -> None:
+    """Raise XqeError where vectors cannot be made, or are there already and are not to be made anew."""
+    if not documents.has_texts:
+        raise XqeError(f"{directory}: keeps no texts to embed", "build it again without --no-texts")
+    folder = documents.folder / folder_name(encoder.name, encoder.contract.as_json())
+    if not force and (folder / DESCRIPTION).exists():
+        raise XqeError(f"{directory}: has the vectors of {encoder.name} already", "make them anew with --force")
+
+
+def embed(
+    directory: Path, documents: Documents, encoder: Encoder, storing: Storing, force: bool = False
+) -> Iterator[int]:
+    """Make the vectors of all documents of an index; yield how many have theirs, first those of an earlier run.
+
+    Raises XqeError for what `check_embeddable` does, for a folder that another process embeds into, for an unfinished
+    one of another `storing`, for a text that the encoder fails on, and where the index was replaced meanwhile. What is
+    done stays, and is gone on with, but for `force`.
+    """
+    check_embeddable(directory, documents, encoder, force)
+    folder = documents.folder / folder_name(encoder.name, encoder.contract.as_json())
+    with held(folder / LOCK, "embedding the same"):
+        check_embeddable(directory, documents, encoder, force)  # another run may have ended since
+        try:
+            if force:
+                _clear(folder)
+            yield from _Embedding(folder, documents, encoder, storing).run()
+        except OSError as error:
+            if data_folder(directory) != documents.folder:
+                raise _replaced(directory) from None
+            raise XqeError(
+                f"{folder}: cannot write the vectors ({why(error)})", "mend that, and go on with the same command"
+            ) from None
+    if data_folder(directory) != documents.folder:
+        raise _replaced(directory)
+
+
+def _replaced(directory: Path) -> XqeError:
+    return XqeError(f"{directory}: the index was replaced while its texts were embedded", "embed those of the new one")
+
+
+def _clear(folder: Path) -> None:
+    """Remove vectors, first what says that they are finished. Who has them open keeps them."""
+    (folder / DESCRIPTION).unlink(missing_ok=True)
+    for path in folder.iterdir():
+        if path.name != LOCK:
+            path.unlink()
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A line of blocks.jsonl. truncated: how many of the texts the encoder cut."""
+
+    documents: int
+    rows: int
+    truncated: int
+    sha256: str
+
+
+class _Embedding:
+    """A run, in a folder that is held."""
+
+    def __init__(self, folder: Path, documents: Documents, encoder: Encoder, storing: Storing) -> None:
+        self._folder, self._documents, self._encoder, self._storing = folder, documents, encoder, storing
+        self._sizes = row_bytes(storing.precision, encoder.contract.dimension)  # bytes a row, by file
+        self._names = [*self._sizes, *([ENDS] if storing.windows is Windows.MAX else [])]
+
+    def run(self) -> Iterator[int]:
+        blocks = self._taken_up()
+        done = sum(block.documents for block in blocks)
+        yield done
+        with ExitStack() as stack:
+            files = {name: stack.enter_context((self._folder / name).open("ab")) for name in self._names}
+            lines = stack.enter_context((self._folder / BLOCKS).open("ab"))
+            if not blocks:
+                _append(lines, json.dumps(self._plan()).encode() + b"\n")
+            rows = sum(block.rows for block in blocks)
+            while done < len(self._documents):
+                block = self._add(range(done, min(done + BLOCK, len(self._documents))), rows, files)
+                _append(lines, _line(block))
+                blocks.append(block)
+                done += block.documents
+                rows += block.rows
+                yield done
+        self._finish(blocks)
+
+    def _plan(self) -> dict[str, Any]:
+        """The first line of blocks.jsonl: what has to be the same to go on."""
+        contract = self._encoder.contract.as_json()
+        return {"format": FORMAT, "encoder": self._encoder.name, "contract": contract, **self._storing.as_json()}
+
+    def _taken_up(self) -> list[_Block]:
+        """The blocks that are there and whole; what comes after them is cut off."""
+        path = self._folder / BLOCKS
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        blocks: list[_Block] = []
+        if lines and lines[0].endswith(b"\n"):
+            self._check_plan(lines[0])
+            blocks = self._whole_blocks(lines[1:])
+        kept = len(lines[0]) + sum(len(_line(block)) for block in blocks) if blocks else 0
+        for name, size in {BLOCKS: kept, **self._ends_of(blocks)}.items():
+            with (self._folder / name).open("ab") as file:
+                file.truncate(size)
+        return blocks
+
+    def _check_plan(self, line: bytes) -> None:
+        try:
+            plan = json.loads(line)
+        except ValueError:
+            plan = None
+        if not isinstance(plan, dict):
+            raise XqeError(f"{self._folder / BLOCKS}: damaged", "begin anew with --force")
+        for name, value in self._plan().items():
+            if plan.get(name) != value:
+                raise XqeError(
+                    f"{self._folder}: begun with {name} {plan.get(name)}, now {value}",
+                    "go on with the same options, or begin anew with --force",
+                )
+
+    def _whole_blocks(self, lines: list[bytes]) -> list[_Block]:
+        blocks: list[_Block] = []
+        with ExitStack() as stack:
+            try:
+                files = {name: stack.enter_context((self._folder / name).open("rb")) for name in self._names}
+            except FileNotFoundError:
+                return []
+            for line in lines:
+                block = _read(line)
+                if block is None:
+                    break
+                parts = [files[name].read(size) for name, size in self._ends_of([block]).items()]
+                if sha256_of(b"".join(parts)).hexdigest() != block.sha256:
+                    break
+                blocks.append(block)
+        return blocks
+
+    def _ends_of(self, blocks: list[_Block]) -> dict[str, int]:
+        """How many bytes of each file these blocks are."""
+        documents, rows = sum(block.documents for block in blocks), sum(block.rows for block in blocks)
+        return {name: rows * self._sizes[name] if name in self._sizes else documents * 8 for name in self._names}
+
+    def _add(self, numbers: range, rows: int, files: Mapping[str, BinaryIO]) -> _Block:
+        """Encode documents, and bring their vectors to the disk."""
+        windows = self._texts(numbers)
+        encoded = self._encoder.encode(list(chain.from_iterable(windows)), Side.PASSAGE)
+        counts = [len(some) for some in windows]
+        ends = list(accumulate(counts))
+        if encoded.errors:
+            place, error = min(encoded.errors.items())
+            failed = numbers[sum(end <= place for end in ends)]
+            raise XqeError(
+                f'{self._encoder.name}: document "{self._documents.id(failed)}": {error}',
+                "mend that, and go on with the same command",
+            )
+        vectors = encoded.vectors
+        if self._storing.windows is Windows.MEAN:
+            vectors = _means(vectors, ends)
+        parts = stored(vectors, self._storing.precision)
+        if ENDS in self._names:
+            parts[ENDS] = (numpy.array(ends, "<u8") + numpy.uint64(rows)).tobytes()
+        for name, part in parts.items():
+            _append(files[name], part)
+        digest = sha256_of(b"".join(parts[name] for name in self._names)).hexdigest()
+        return _Block(len(numbers), len(vectors), encoded.truncated, digest)
+
+    def _texts(self, numbers: range) -> list[list[str]]:
+        """What is encoded of each document."""
+        texts = [self._documents.text(number) or "" for number in numbers]
+        storing = self._storing
+        if storing.windows is Windows.NONE:
+            return [[text] for text in texts]
+        assert storing.window_tokens is not None and storing.overlap is not None
+        return self._encoder.windows(texts, storing.window_tokens, storing.overlap)
+
+    def _finish(self, blocks: list[_Block]) -> None:
+        names = [*self._names, BLOCKS]
+        files = {
+            name: {"size": (self._folder / name).stat().st_size, "sha256": sha256(self._folder / name)}
+            for name in names
+        }
+        description = Description(
+            format=FORMAT,
+            xqe=__version__,
+            encoder=self._encoder.name,
+            contract=self._encoder.contract.as_json(),
+            making=self._encoder.making(),
+            **self._storing.as_json(),
+            documents=len(self._documents),
+            rows=sum(block.rows for block in blocks),
+            truncated=sum(block.truncated for block in blocks),
+            approximate=None,
+            files=files,
+        )
+        write_description(self._folder, description)
+
+
+def _means(vectors: Matrix, ends: list[int]) -> Matrix:
+    starts = [0, *ends[:-1]]
+    means = numpy.add.reduceat(vectors.astype(numpy.float64), starts, axis=0)
+    return normalised(means).astype(numpy.float32)
+
+
+def _append(file: BinaryIO, data: bytes) -> None:
+    file.write(data)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _line(block: _Block) -> bytes:
+    fields = {name: getattr(block, name) for name in _Block.__slots__}
+    return json.dumps(fields).encode() + b"\n"
+
+
+def _read(line: bytes) -> _Block | None:
+    """The block of a line; None for a line that is not as it was written."""
+    try:
+        block = _Block(**json.loads(line))
+        return block if _line(block) == line else None
+    except (TypeError, ValueError):
+        return None

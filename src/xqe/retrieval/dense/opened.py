@@ -1,0 +1,127 @@
+"""An open set of vectors: the best documents for a query's vector, scores, ranks, and the vectors themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy
+from numpy.typing import NDArray
+
+from xqe.errors import InputError
+from xqe.files.names import Numbers
+from xqe.machine import available_cores
+from xqe.retrieval.dense.description import Description, check_description, chosen
+from xqe.retrieval.dense.exact import Workers, candidates, standing
+from xqe.retrieval.dense.rows import Doubles, Matrix, Rows
+from xqe.retrieval.documents import Documents, Scores
+
+Vector = NDArray[numpy.float32]
+
+_SMALL_POOL = 16  # a pool that is no more than this part of all documents is scored one and all
+
+
+def open_vectors(
+    directory: Path, documents: Documents, encoder: str | None = None, threads: int | None = None
+) -> Vectors:
+    """Open the vectors of the documents of an index, having checked that they are whole.
+
+    directory: the folder of the index, for messages. encoder: whose; the only ones where it is None. threads: that
+    search, by default one for each core. Raises XqeError where there are none, or several, or damaged ones.
+    """
+    description = chosen(documents.folder, directory, encoder)
+    folder = documents.folder / description.folder_name
+    check_description(folder, description)
+    try:
+        return Vectors(description, Rows(folder, description), documents, Workers(threads or available_cores()))
+    except FileNotFoundError as error:
+        raise InputError(f"{directory}: {error.filename} is gone", "the index was replaced; try again") from None
+
+
+class Vectors:
+    """An open set of vectors. Any number of threads may call it.
+
+    A score is the cosine of a query and a document, of its best window where it has several, as float32. It is the same
+    alone, in a pool and among other queries.
+    """
+
+    def __init__(self, description: Description, rows: Rows, documents: Documents, workers: Workers) -> None:
+        self.name = description.encoder
+        self.description = description
+        self.documents = documents
+        self._rows = rows
+        self._workers = workers
+
+    def best(
+        self, queries: Matrix, k: int, pools: Sequence[Numbers | None] | None = None
+    ) -> list[tuple[Numbers, Scores]]:
+        """For each query's vector, of length 1, the numbers and scores of the `k` best documents, by score and then by
+        id, both falling.
+
+        queries: float32 of shape (queries, dimension). pools: for each the numbers of the only documents that may be
+        found, sorted; None is all. The same array for several queries is faster than equal ones.
+        """
+        if pools is None:
+            pools = [None] * len(queries)
+        found: list[Numbers | None] = [self._small(pool, k) for pool in pools]
+        rest = [query for query, numbers in enumerate(found) if numbers is None]
+        among = candidates(self._rows, queries[rest], k, [pools[query] for query in rest], self._workers)
+        for query, numbers in zip(rest, among, strict=True):
+            found[query] = numbers
+
+        def cut(query: int) -> tuple[Numbers, Scores]:
+            numbers = found[query]
+            assert numbers is not None
+            return self.documents.best(numbers, self.scores(queries[query], numbers), k)
+
+        return list(self._workers.executor.map(cut, range(len(queries))))
+
+    def _small(self, pool: Numbers | None, k: int) -> Numbers | None:
+        """The pool if its documents are scored sooner than they are found among all."""
+        return pool if pool is not None and len(pool) <= max(k, len(self.documents) // _SMALL_POOL) else None
+
+    def scores(self, query: Vector, numbers: Numbers) -> Scores:
+        """The scores of documents."""
+        products, firsts = self._products(query, numbers)
+        return products if self._rows.ends is None or not len(numbers) else numpy.maximum.reduceat(products, firsts)
+
+    def _products(self, query: Vector, numbers: Numbers) -> tuple[Scores, Numbers]:
+        """The scores of all windows of documents, and where those of each begin."""
+        at, firsts = self._places(numbers)
+        return self._rows.products(query.astype(numpy.float64), at), firsts
+
+    def _places(self, numbers: Numbers) -> tuple[Numbers, Numbers]:
+        """The rows of documents, and where among them those of each begin."""
+        starts, counts = self._rows.spans(numbers)
+        firsts = numpy.cumsum(counts) - counts
+        return numpy.arange(int(counts.sum())) + numpy.repeat(starts - firsts, counts), firsts
+
+    def rank(self, query: Vector, number: int, pool: Numbers | None) -> int | None:
+        """The rank of a document, from 1, among all that may be found, however low; None for one that may not be."""
+        own = self.scores(query, numpy.array([number]))[0]
+        if pool is None:
+            more, near = standing(self._rows, query[None], float(own), self._workers)
+        elif number in pool:
+            more, near = pool[:0], pool
+        else:
+            return None
+        scores = self.scores(query, near)
+        return len(more) + int((scores > own).sum()) + self.documents.above(number, near[scores == own]) + 1
+
+    def of(self, numbers: Numbers) -> Matrix:
+        """The vectors of documents, of length 1; of one with several windows their mean."""
+        at, firsts = self._places(numbers)
+        vectors = self._rows.floats(at)
+        if self._rows.ends is not None and len(numbers):
+            vectors = numpy.add.reduceat(vectors, firsts, axis=0)
+        return normalised(vectors).astype(numpy.float32)
+
+    def nearest(self, query: Vector, number: int) -> int:
+        """Which window of a document scores best, from 0; the first of equal ones."""
+        return int(self._products(query, numpy.array([number]))[0].argmax())
+
+
+def normalised(vectors: Doubles) -> Doubles:
+    """Vectors with length 1; one of zeros stays so."""
+    lengths = numpy.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / numpy.where(lengths > 0, lengths, 1)
