@@ -46,7 +46,7 @@ ONLY_IMPORTER = {
     "scipy": {"evaluation/significance.py"},
     "huggingface_hub": {"models/download.py"},
     "httpx2": {
-        "models/engines/openai.py",
+        "models/engines/client.py",
         "models/download.py",
     },  # for errors that huggingface_hub passes on
     "jinja2": {"models/engines/llama/chat.py", "experiments/report/page.py"},
