@@ -211,7 +211,7 @@ class Client:
         if not response.is_success:
             if status in _REFUSED | {_NOT_FOUND} and not self._has_succeeded:
                 raise self._refusal(response)
-            raise self._failure(response)
+            raise self.failure(response)
         try:
             return understood(response.json())
         except (ValueError, RecursionError):
@@ -219,7 +219,7 @@ class Client:
         except AnswerError as error:
             raise FailedError(self._redacted(str(error)), is_passing=not error.is_final) from None
 
-    def _failure(self, response: Response) -> FailedError:
+    def failure(self, response: Response) -> FailedError:
         """What an answer with the status of an error means."""
         status = response.status_code
         wait = _retry_after(response)
@@ -252,7 +252,7 @@ class Client:
                 if failure.is_slow:  # one that is busy with the requests of others
                     return
                 raise ModelError(f"{self.shown}: {failure}", "is the server running, and the URL right?") from None
-            answered = self._failure(response)
+            answered = self.failure(response)
             if response.is_success or not answered.is_passing:
                 break
             if attempt > self._connection.retries:
