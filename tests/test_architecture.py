@@ -57,8 +57,9 @@ ONLY_IMPORTER = {
     "rjieba": {"text/analysis.py"},
     "sudachipy": {"text/analysis.py"},
     "Stemmer": {"text/analysis.py"},
-    "torch": {"training/library.py"},
-    "transformers": {"training/library.py"},
+    "torch": {"training/library.py", "models/encoders/sentence_transformers.py"},
+    "transformers": {"training/library.py", "models/encoders/sentence_transformers.py"},
+    "sentence_transformers": {"models/encoders/sentence_transformers.py"},
     "peft": {"training/library.py"},
     "gguf": {"training/library.py", "training/adapters.py"},  # the latter without torch, which takes seconds
 }
@@ -83,6 +84,7 @@ HEAVY = {
     "transformers",
     "torch",
     "peft",
+    "sentence_transformers",
 }
 
 
