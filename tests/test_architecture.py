@@ -47,7 +47,7 @@ ONLY_IMPORTER = {
     "scipy": {"evaluation/significance.py"},
     "huggingface_hub": {"models/download.py"},
     "httpx2": {
-        "models/engines/openai.py",
+        "models/engines/client.py",
         "models/download.py",
     },  # for errors that huggingface_hub passes on
     "jinja2": {"models/engines/llama/chat.py", "experiments/report/page.py"},
@@ -58,8 +58,9 @@ ONLY_IMPORTER = {
     "rjieba": {"text/analysis.py"},
     "sudachipy": {"text/analysis.py"},
     "Stemmer": {"text/analysis.py"},
-    "torch": {"training/library.py"},
-    "transformers": {"training/library.py"},
+    "torch": {"training/library.py", "models/encoders/sentence_transformers.py"},
+    "transformers": {"training/library.py", "models/encoders/sentence_transformers.py"},
+    "sentence_transformers": {"models/encoders/sentence_transformers.py"},
     "peft": {"training/library.py"},
     "gguf": {"training/library.py", "training/adapters.py"},  # the latter without torch, which takes seconds
 }
@@ -86,6 +87,7 @@ HEAVY = {
     "transformers",
     "torch",
     "peft",
+    "sentence_transformers",
 }
 
 

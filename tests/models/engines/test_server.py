@@ -29,9 +29,10 @@ import small_models
 from conftest import Run, command, jsonl, records, start
 
 from xqe.errors import ModelError
-from xqe.models.engines import openai
+from xqe.models.engines import client
+from xqe.models.engines.client import GIVE_UP_AFTER
 from xqe.models.engines.jobs import Job
-from xqe.models.engines.openai import GIVE_UP_AFTER, OpenAIEngine, Settings
+from xqe.models.engines.openai import OpenAIEngine, Settings
 from xqe.models.engines.requests import Completion, Request, Sampling
 from xqe.models.prompts import Chat, Text
 
@@ -204,7 +205,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries that follow each other at once."""
-    monkeypatch.setattr(openai, "FIRST_DELAY", 0.005)
+    monkeypatch.setattr(client, "FIRST_DELAY", 0.005)
 
 
 def chat(subject: str, **more: Any) -> Request:
@@ -302,7 +303,7 @@ def test_a_server_that_asks_to_wait_for_hours_is_not_waited_for(server: Server) 
 
 
 def test_delays_double_and_are_not_all_the_same(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
-    monkeypatch.setattr(openai, "FIRST_DELAY", 0.1)
+    monkeypatch.setattr(client, "FIRST_DELAY", 0.1)
     server.plan = lambda subject, attempt: "500" if attempt < 3 else None
     with OpenAIEngine(NAME, Settings(server.url)) as engine:
         complete(engine, ["a", "b", "c"])
@@ -620,7 +621,7 @@ def test_a_url_that_lacks_v1_is_told_so(server: Server) -> None:
 def test_a_server_that_is_busy_at_first_is_not_taken_for_absent(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openai, "CHECK_SECONDS", 0.2)
+    monkeypatch.setattr(client, "CHECK_SECONDS", 0.2)
     monkeypatch.setattr(Handler, "do_GET", lambda self: time.sleep(0.5))
     with OpenAIEngine(NAME, Settings(server.url)) as engine:
         assert complete(engine, ["text"])[0].text == "answer to text"

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 AUTO = "auto"
+
+
+def number_or_auto(least: int, most: int | None = None) -> Callable[[str], int | None]:
+    """A parser of "auto" (None) and of whole numbers from `least` to `most`."""
+
+    def parse(text: str) -> int | None:
+        if text == AUTO:
+            return None
+        try:
+            number = int(text)
+        except ValueError:
+            raise typer.BadParameter(f"{text!r} is neither a whole number nor {AUTO}") from None
+        if number < least or (most is not None and number > most):
+            span = f"from {least} to {most}" if most is not None else f"of at least {least}"
+            raise typer.BadParameter(f"{number} is not a number {span}")
+        return number
+
+    return parse
+
 
 Query = Annotated[
     str | None,
@@ -36,6 +56,38 @@ Threads = Annotated[
         help="CPU threads. [default: the cores this process may use]",
     ),
 ]
+GpuLayers = Annotated[
+    Any,
+    typer.Option(
+        "--gpu-layers",
+        metavar="N|auto",
+        parser=number_or_auto(0),
+        envvar="XQE_GPU_LAYERS",
+        show_default=False,
+        help="Layers to put on the GPU. [default: auto, as many as fit]",
+    ),
+]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--base-url",
+        metavar="URL",
+        envvar="XQE_BASE_URL",
+        show_default=False,
+        help="Of the OpenAI-compatible server for openai:NAME, such as http://localhost:8080/v1.",
+    ),
+]
+Timeout = Annotated[
+    float,
+    typer.Option("--timeout", metavar="SECONDS", min=0.001, envvar="XQE_TIMEOUT", help="For one server request."),
+]
+Retries = Annotated[
+    int,
+    typer.Option(
+        "--retries", metavar="N", min=0, envvar="XQE_RETRIES", help="Of a server request that failed in passing."
+    ),
+]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Show what llama.cpp logs, or each retry of a server.")]
 Store = Annotated[
     str | None,
     typer.Option(

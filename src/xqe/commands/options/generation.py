@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-from xqe.commands.options.common import AUTO, Store, Switch, Threads
+from xqe.commands.options.common import (
+    BaseUrl,
+    GpuLayers,
+    Retries,
+    Store,
+    Switch,
+    Threads,
+    Timeout,
+    Verbose,
+    number_or_auto,
+)
 
 MOST_SEQUENCES = 256  # llama.cpp's limit
-
-
-def _number_or_auto(least: int, most: int | None = None) -> Callable[[str], int | None]:
-    """A parser of "auto" (None) and of whole numbers from `least` to `most`."""
-
-    def parse(text: str) -> int | None:
-        if text == AUTO:
-            return None
-        try:
-            number = int(text)
-        except ValueError:
-            raise typer.BadParameter(f"{text!r} is neither a whole number nor {AUTO}") from None
-        if number < least or (most is not None and number > most):
-            span = f"from {least} to {most}" if most is not None else f"of at least {least}"
-            raise typer.BadParameter(f"{number} is not a number {span}")
-        return number
-
-    return parse
 
 
 class Api(StrEnum):
@@ -134,7 +125,7 @@ class Generation:
         typer.Option(
             "--batch",
             metavar="N|auto",
-            parser=_number_or_auto(1, MOST_SEQUENCES),
+            parser=number_or_auto(1, MOST_SEQUENCES),
             envvar="XQE_BATCH",
             show_default=False,
             help="Texts generated together; for a server, requests in flight. [default: auto]",
@@ -145,24 +136,14 @@ class Generation:
         typer.Option(
             "--ctx",
             metavar="N|auto",
-            parser=_number_or_auto(1),
+            parser=number_or_auto(1),
             envvar="XQE_CTX",
             show_default=False,
             help="Tokens of context for all texts together. [default: auto, what the prompts need and memory holds]",
         ),
     ] = None
     threads: Threads = None
-    gpu_layers: Annotated[
-        Any,
-        typer.Option(
-            "--gpu-layers",
-            metavar="N|auto",
-            parser=_number_or_auto(0),
-            envvar="XQE_GPU_LAYERS",
-            show_default=False,
-            help="Layers to put on the GPU. [default: auto, as many as fit]",
-        ),
-    ] = None
+    gpu_layers: GpuLayers = None
     split_mode: Annotated[
         SplitMode,
         typer.Option("--split-mode", envvar="XQE_SPLIT_MODE", help="How several GPUs share the model."),
@@ -194,30 +175,13 @@ class Generation:
         CacheType,
         typer.Option("--cache-type", envvar="XQE_CACHE_TYPE", help="Number format of the KV cache."),
     ] = CacheType.F16
-    base_url: Annotated[
-        str | None,
-        typer.Option(
-            "--base-url",
-            metavar="URL",
-            envvar="XQE_BASE_URL",
-            show_default=False,
-            help="Of the OpenAI-compatible server for openai:NAME, such as http://localhost:8080/v1.",
-        ),
-    ] = None
+    base_url: BaseUrl = None
     api: Annotated[
         Api,
         typer.Option("--api", envvar="XQE_API", help="Ask the server's chat API, or let a pretrained model complete."),
     ] = Api.CHAT
-    timeout: Annotated[
-        float,
-        typer.Option("--timeout", metavar="SECONDS", min=0.001, envvar="XQE_TIMEOUT", help="For one server request."),
-    ] = 120.0
-    retries: Annotated[
-        int,
-        typer.Option(
-            "--retries", metavar="N", min=0, envvar="XQE_RETRIES", help="Of a server request that failed in passing."
-        ),
-    ] = 5
+    timeout: Timeout = 120.0
+    retries: Retries = 5
     store: Store = None
     no_store: Annotated[
         bool, typer.Option("--no-store", help="Neither reuse finished generations nor keep new ones.")
@@ -229,6 +193,4 @@ class Generation:
         ),
     ] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No summary line at the end.")] = False
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show what llama.cpp logs, or each retry of a server.")] = (
-        False
-    )
+    verbose: Verbose = False

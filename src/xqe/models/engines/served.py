@@ -65,7 +65,7 @@ class ServedEngine(Engine):
         if isinstance(prompt, Chat):
             asked = {"messages": _turns(prompt, dialect.has_system)}
         else:
-            asked = {"prompt": _valid(prompt.text), "stop": list(prompt.stop)}
+            asked = {"prompt": valid(prompt.text), "stop": list(prompt.stop)}
         parameters = self.parameters(request.sampling)
         return {
             "model": self.name,
@@ -133,7 +133,7 @@ def _made_by(answer: Mapping[str, Any], name: str) -> dict[str, str]:
 
 
 def _turns(prompt: Chat, has_system: bool = True) -> list[dict[str, str]]:
-    system, user = _valid(prompt.system), _valid(prompt.user)
+    system, user = valid(prompt.system), valid(prompt.user)
     if not system:
         return [{"role": "user", "content": user}]
     if not has_system:
@@ -141,6 +141,6 @@ def _turns(prompt: Chat, has_system: bool = True) -> list[dict[str, str]]:
     return [{"role": "system", "content": system}, {"role": "user", "content": user}]
 
 
-def _valid(text: str) -> str:
+def valid(text: str) -> str:
     """`text` without lone surrogates, which servers refuse as broken JSON."""
     return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,188 @@
+"""What the encoding commands share: opening the encoder that is asked for, or the one that vectors were made by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol
+
+from xqe.errors import InputError, XqeError
+from xqe.messages import say
+from xqe.models.encoders import SENTENCE_TRANSFORMERS
+from xqe.models.engines import FAKE, SERVER
+
+if TYPE_CHECKING:
+    from xqe.commands.options.encoding import Encoding
+    from xqe.models.encoders.base import Encoder
+
+DEFAULT_ENCODER = "e5-small"
+
+# Options that some encoders have no use for. Those that a variable of the environment gives are not here: it is set
+# once, for models of all kinds.
+_SPELLINGS = {
+    "pooling": "--pooling",
+    "query_prefix": "--query-prefix",
+    "passage_prefix": "--passage-prefix",
+    "limit": "--max-text-tokens",
+    "runtime": "--runtime",
+    "encode_batch": "--encode-batch",
+}
+_OF_A_CONTRACT = ("pooling", "query_prefix", "passage_prefix", "limit")
+_SHOWN = 12  # characters of a hash
+
+
+class Made(Protocol):
+    """What is kept beside vectors about how they were made. encoder: the name of the encoder; contract: its Contract,
+    as JSON."""
+
+    @property
+    def encoder(self) -> str: ...
+
+    @property
+    def contract(self) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """Encoders that are opened alike. takes: which options of _SPELLINGS have an effect. open: from what follows the
+    beginning of the name, and the options."""
+
+    called: str
+    takes: frozenset[str]
+    open: Callable[[str, Encoding], Encoder]
+
+
+def open_encoder(options: Encoding) -> Encoder:
+    """The encoder that --encoder names. Raises XqeError for what does not go together, before anything is loaded."""
+    name = options.encoder
+    if name is None:
+        if options.base_url is not None:
+            raise XqeError("--base-url names a server but no encoder of it", f"add --encoder {SERVER}NAME")
+        name = DEFAULT_ENCODER
+        announce_default()
+    kind, rest = _kind(name)
+    for option, spelling in _SPELLINGS.items():
+        if option not in kind.takes and getattr(options, option) != _default(options, option):
+            raise XqeError(f"{spelling} has no effect on {kind.called}", "leave it out")
+    return kind.open(rest, options)
+
+
+def encoder_for(place: object, made: Made, options: Encoding) -> Encoder:
+    """The encoder that made the vectors in a place, for queries to be compared with them.
+
+    Its name and its contract are those of then, unless options give others; what queries begin with may differ, as no
+    vector there depends on it. Raises InputError where it would make other vectors now.
+    """
+    name = options.encoder or made.encoder
+    kind, _ = _kind(name)
+    kept = {
+        option: made.contract[option]
+        for option in _OF_A_CONTRACT
+        if option in kind.takes and getattr(options, option) is None
+    }
+    encoder = open_encoder(replace(options, encoder=name, **kept))
+    try:
+        _check(place, made, encoder)
+    except XqeError:
+        encoder.close()
+        raise
+    return encoder
+
+
+@cache
+def announce_default() -> None:
+    """Say, once in a process, that no encoder was configured and which one is used."""
+    say(f'no --encoder and no XQE_ENCODER: using "{DEFAULT_ENCODER}"; see xqe models list for others')
+
+
+def _check(place: object, made: Made, encoder: Encoder) -> None:
+    now = encoder.contract.as_json()
+    differing = [
+        f"{field} {_brief(made.contract.get(field))}, now {_brief(value)}"
+        for field, value in now.items()
+        if field != "query_prefix" and made.contract.get(field) != value
+    ]
+    if differing:
+        hint = "give the encoder and the options that they were made with, or make them anew"
+        if encoder.name != made.encoder:
+            hint = f"leave out --encoder and XQE_ENCODER to search with {made.encoder}, or make them anew"
+        raise InputError(
+            f"{place}: its vectors of {made.encoder} were made by another encoder ({'; '.join(differing)})", hint
+        )
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {text[:_SHOWN]}" if key == "sha256" else str(text) for key, text in value.items())
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _default(options: Encoding, name: str) -> Any:
+    return next(field.default for field in fields(options) if field.name == name)
+
+
+def _kind(name: str) -> tuple[_Kind, str]:
+    """The kind of an encoder, and its name without what tells the kind."""
+    for beginning, kind in _KINDS.items():
+        if name.startswith(beginning) if beginning.endswith(":") else name == beginning:
+            return kind, name.removeprefix(beginning)
+    return _LOCAL, name
+
+
+def _fake(_: str, options: Encoding) -> Encoder:
+    from xqe.models.encoders.fake import FakeEncoder
+
+    return FakeEncoder()
+
+
+def _served(name: str, options: Encoding) -> Encoder:
+    if options.base_url is None:
+        raise XqeError(
+            f"--encoder {SERVER}{name} names no server", "add --base-url URL, such as http://localhost:8080/v1"
+        )
+    if not name:
+        raise XqeError(f"--encoder {SERVER} names no model", f"give --encoder {SERVER}NAME")
+    from xqe.models.encoders.openai import OpenAIEncoder, Settings
+
+    settings = Settings(options.base_url, options.encode_batch, options.timeout, options.retries, options.verbose)
+    return OpenAIEncoder(name, settings, options.query_prefix, options.passage_prefix)
+
+
+def _sentence_transformers(name: str, options: Encoding) -> Encoder:
+    if not name:
+        raise XqeError(f"--encoder {SENTENCE_TRANSFORMERS} names no model", "give a folder, or a name of the hub")
+    from xqe.models.encoders.sentence_transformers import SentenceTransformersEncoder
+
+    return SentenceTransformersEncoder(
+        name, options.query_prefix, options.passage_prefix, options.limit, options.encode_batch, options.threads
+    )
+
+
+def _local(name: str, options: Encoding) -> Encoder:
+    from xqe.models.encoders.local import open_encoder as open_local
+    from xqe.models.engines.llama.settings import Hardware
+
+    hardware = Hardware(threads=options.threads, gpu_layers=options.gpu_layers, verbose=options.verbose)
+    pooling = None if options.pooling is None else str(options.pooling)
+    return open_local(
+        name,
+        hardware,
+        pooling,
+        options.query_prefix,
+        options.passage_prefix,
+        options.limit,
+        str(options.runtime),
+    )
+
+
+_PREFIXES = frozenset({"query_prefix", "passage_prefix"})
+_LOCAL = _Kind("an encoder in this process", frozenset({"pooling", "limit", "runtime"}) | _PREFIXES, _local)
+_KINDS = {
+    FAKE: _Kind("the fake encoder", frozenset(), _fake),
+    SERVER: _Kind("the encoder of a server", frozenset({"encode_batch"}) | _PREFIXES, _served),
+    SENTENCE_TRANSFORMERS: _Kind(
+        "an encoder of sentence-transformers", frozenset({"limit", "encode_batch"}) | _PREFIXES, _sentence_transformers
+    ),
+}
+"""By what the name of an encoder begins with, or is."""
