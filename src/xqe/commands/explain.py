@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xqe.commands.options.common import Input, ScreenFormat
+from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.groups import part, takes
 from xqe.commands.options.searching import SCORING, Searching
 from xqe.commands.screens import on_screen
-from xqe.commands.searching import check_searching, numbers_of, open_retriever
+from xqe.commands.searching import ENCODERS, check_searching, numbers_of, open_retriever
 from xqe.commands.streams import Queries
 from xqe.files import jsonl
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from xqe.commands.sections import Row
 
 
-@takes(searching=part(Searching, *SCORING))
+@takes(searching=part(Searching, *SCORING), encoding=part(Encoding, *ENCODERS))
 def explain(
     directory: Annotated[Path, typer.Argument(metavar="DIR", show_default=False, help="The folder of the index.")],
     query: Annotated[
@@ -33,26 +34,30 @@ def explain(
     searching: Searching,
     form: ScreenFormat = None,
     files: Input = None,
+    *,
+    encoding: Encoding,
 ) -> None:
-    """Explain the score of a document for a query, term by term.
+    """Explain the score of a document for a query.
 
     Each term of the query stands with its weight in it, its count in the document (tf), the number of documents that
     hold it (df), its idf, and what it adds; these sums make the score that xqe search gives. Then the terms of the
-    query that do not occur in the document. "rank" is the document's among all documents of the index.
+    query that do not occur in the document. Among vectors it is what each text that is searched with adds, and which of
+    the document's windows is nearest; in a hybrid search what each side adds, with its own rank and score. "rank" is the
+    document's among all documents of the index, in a hybrid search among those that are fused.
     """
     check_searching(searching)
     queries = Queries(query, files)
-    retriever = open_retriever(searching, directory)
-    numbers = numbers_of(documents, retriever.documents, directory)
     shown = on_screen(form)
-    for record in queries:
-        searched = retriever.fed(retriever.query(record, queries.place), pool=None)
-        for number in numbers:
-            row = {"id": record["id"], "query": record["query"], **retriever.explained(searched, number)}
-            if shown:
-                jsonl.write(f"{_text(row)}\n")
-            else:
-                jsonl.write(jsonl.dumps(row))
+    with open_retriever(searching, encoding, directory) as retriever:
+        numbers = numbers_of(documents, retriever.documents, directory)
+        for record in queries:
+            searched = retriever.fed(retriever.query(record, queries.place), pool=None)
+            for number in numbers:
+                row = {"id": record["id"], "query": record["query"], **retriever.explained(searched, number)}
+                if shown:
+                    jsonl.write(f"{_text(row)}\n")
+                else:
+                    jsonl.write(jsonl.dumps(row))
 
 
 def _text(row: dict[str, Any]) -> str:

@@ -8,17 +8,18 @@ from typing import Annotated
 import typer
 
 from xqe.commands.options.common import Input, Query, Threads
-from xqe.commands.options.groups import takes
+from xqe.commands.options.encoding import Encoding
+from xqe.commands.options.groups import part, takes
 from xqe.commands.options.searching import Searching
 from xqe.commands.runs import RunFormat, write_run
-from xqe.commands.searching import check_searching, open_retriever, pools_of
+from xqe.commands.searching import ENCODERS, check_searching, open_retriever, pools_of
 from xqe.commands.streams import Queries, emit, report_failures
 from xqe.errors import XqeError
 from xqe.machine import available_cores
 from xqe.messages import progress, say
 
 
-@takes(searching=Searching)
+@takes(searching=Searching, encoding=part(Encoding, *ENCODERS))
 def search(
     directory: Annotated[Path, typer.Argument(metavar="DIR", show_default=False, help="The folder of the index.")],
     searching: Searching,
@@ -29,10 +30,12 @@ def search(
     tag: Annotated[str, typer.Option("--tag", metavar="NAME", help="Name of the run, in a TREC run.")] = "xqe",
     threads: Threads = None,
     files: Input = None,
+    *,
+    encoding: Encoding,
 ) -> None:
-    """Search an index with BM25.
+    """Search an index by words, by meaning, or by both.
 
-    Adds "index" and "hits", best first, to each query record. Hits of equal score are ordered by id, from high to low,
+    Words are ranked by BM25, vectors by their cosine with those of xqe embed, and hits of both are fused. Adds "index" and "hits", best first, to each query record. Hits of equal score are ordered by id, from high to low,
     as trec_eval does.
     """
     if tag.split() != [tag]:
@@ -41,14 +44,14 @@ def search(
     queries = Queries(query, files)
     from xqe.stages.search import search as search_records
 
-    retriever = open_retriever(searching, directory)
-    pools = pools_of(searching, retriever.documents)
     threads = threads or available_cores()
-    found = search_records(queries, retriever, threads, lambda: queries.place, searching.k, pools)
-    if form is RunFormat.TREC:
-        count, failures = write_run(progress(found, queries.total, "search"), tag)
-    else:
-        count, failures = emit(found, "search", queries.total)
+    with open_retriever(searching, encoding, directory, threads) as retriever:
+        pools = pools_of(searching, retriever.documents)
+        found = search_records(queries, retriever, threads, lambda: queries.place, searching.k, pools)
+        if form is RunFormat.TREC:
+            count, failures = write_run(progress(found, queries.total, "search"), tag)
+        else:
+            count, failures = emit(found, "search", queries.total)
     if pools is not None and pools.lacking:
         say(f"{len(pools.lacking)} of {count} queries have no pool in {searching.pool}, and so no hits")
     report_failures(count, failures)

@@ -25,7 +25,7 @@ class By(StrEnum):
 
 
 class Encode(StrEnum):
-    """Which state of a record's query is encoded: as it first arrived, as it is now, or both at equal weight."""
+    """Which state of a record's query is encoded: as it first arrived, as it is now, or both."""
 
     SOURCE = "source"
     QUERY = "query"

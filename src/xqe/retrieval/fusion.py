@@ -233,10 +233,10 @@ _METHOD = {method.name: method for method in METHODS}
 _NORM = {norm.name: norm for norm in NORMS}
 
 
-def method_named(name: str) -> Method:
+def method_named(name: str, option: str = "--method") -> Method:
     """Return the method of that name; raises XqeError with those there are."""
     if name not in _METHOD:
-        raise XqeError(f'--method: unknown method "{name}"', f"xqe knows {', '.join(_METHOD)}")
+        raise XqeError(f'{option}: unknown method "{name}"', f"xqe knows {', '.join(_METHOD)}")
     return _METHOD[name]
 
 

@@ -9,7 +9,7 @@ them at the weight of one passage. The query is the one that first arrived, the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 PASSAGES = "passages"
 QUERY_WEIGHT = 1.0
 """Of the query, where it has passages."""
+SOURCE_SHARE = 2 / 3
+"""Of the query as it first arrived, where both are encoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Meant:
     """Which texts of a record are encoded. query_weight: of the query against the mean of its passages."""
 
     use: Use = Use.QUERY_DOC
-    encode: Encode = Encode.QUERY
+    encode: Encode = Encode.BOTH
     query_weight: float = QUERY_WEIGHT
 
 
@@ -125,18 +127,18 @@ def _pieces(record: Record, meant: Meant, where: str) -> Iterator[Piece]:
     if meant.use is Use.DOC and not passages and not has_failed(record):
         raise InputError(f'{where}: no "passages" to search with', "write them with xqe expand, or give --use query")
     if meant.use is not Use.DOC or not passages:
-        texts = _asked(record, meant.encode, where)
-        for part, text in texts.items():
-            yield Piece(part, text, (meant.query_weight if passages else 1.0) / len(texts))
+        weight = meant.query_weight if passages else 1.0
+        for part, text, share in _asked(record, meant.encode, where):
+            yield Piece(part, text, weight * share)
     for passage in passages:
         yield Piece(PASSAGES, passage, 1 / len(passages))
 
 
-def _asked(record: Record, encode: Encode, where: str) -> Mapping[str, str]:
-    """The texts of the query, by the state that each is of."""
+def _asked(record: Record, encode: Encode, where: str) -> list[tuple[str, str, float]]:
+    """The texts of the query: the state that each is of, the text, its share."""
     source = untranslated(record, where)
     if not source or encode is Encode.QUERY:
-        return {QUERY: record["query"]}
+        return [(QUERY, record["query"], 1.0)]
     if encode is Encode.SOURCE:
-        return {SOURCE: source}
-    return {SOURCE: source, QUERY: record["query"]}
+        return [(SOURCE, source, 1.0)]
+    return [(SOURCE, source, SOURCE_SHARE), (QUERY, record["query"], 1 - SOURCE_SHARE)]

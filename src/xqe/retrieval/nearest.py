@@ -103,7 +103,7 @@ class Dense(Retriever[Meaning]):
 
     def _shares(self, query: Meaning, number: int) -> list[Scored]:
         """What each text that is searched with adds to a document's score: its weight x its own cosine."""
-        vector = self._vectors.window(number, self._vectors.nearest(query.vector, number))
+        vector = self._vectors.windows(number)[self._vectors.nearest(query.vector, number)]
         shares: dict[str, float] = {}
         passages = 0
         for piece, cosine in zip(query.pieces, (query.parts @ vector).tolist(), strict=True):
@@ -129,7 +129,7 @@ class Dense(Retriever[Meaning]):
             "documents": len(self.documents),
             "encoder": self._vectors.name,
             "window": self._vectors.nearest(query.vector, number) + 1,
-            "windows": self._vectors.count(number),
+            "windows": len(self._vectors.windows(number)),
             "terms": [{"term": share.term, "score": share.score} for share in why.terms],
         }
 

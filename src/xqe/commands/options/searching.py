@@ -9,9 +9,11 @@ import typer
 
 from xqe.commands.options.bm25 import K1, B
 from xqe.commands.options.common import AUTO
-from xqe.retrieval.choices import GREATEST_WEIGHT, Method, Use
+from xqe.retrieval.choices import GREATEST_WEIGHT, By, Encode, Method, Use
+from xqe.retrieval.fusion import DEFAULT_NORM, METHODS, NORMS
 
 SCORING = (
+    "by",
     "use",
     "query_weight",
     "source_weight",
@@ -22,6 +24,11 @@ SCORING = (
     "feedback_docs",
     "feedback_terms",
     "feedback_weight",
+    "encode",
+    "approximate",
+    "fusion",
+    "norm",
+    "dense_weight",
 )
 """The options of `Searching` that decide a document's score, not which documents are asked for."""
 
@@ -45,6 +52,15 @@ def _weight_or_auto(text: str) -> float | None:
 class Searching:
     """What a record is searched with, and how."""
 
+    by: Annotated[
+        By | None,
+        typer.Option(
+            "--by",
+            show_default=False,
+            help="Find by words, by vectors (see xqe embed), or by both. [default: hybrid where the index has vectors, "
+            "else bm25]",
+        ),
+    ] = None
     use: Annotated[Use, typer.Option("--use", help="Search with the query, with its passages (doc), or with both.")] = (
         Use.QUERY_DOC
     )
@@ -56,19 +72,21 @@ class Searching:
             parser=_weight_or_auto,
             show_default=False,
             help="With passages, the query counts W times; 1 is the paper's. [default: auto, which gives it 0.6 to "
-            "0.9 of all weight, the less the more of its words the passages have]",
+            "0.9 of all weight, the less the more of its words the passages have; among vectors 1]",
         ),
     ] = None
     source_weight: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--source-weight",
             metavar="W",
             min=0.0,
             max=GREATEST_WEIGHT,
-            help="Search also with the untranslated query, which counts W times as much as the query.",
+            show_default=False,
+            help="Search also with the words of the untranslated query, which counts W times as much as the query. "
+            "[default: 0; 0.5 in hybrid]",
         ),
-    ] = 0.0
+    ] = None
     passage_terms: Annotated[
         int | None,
         typer.Option(
@@ -85,12 +103,22 @@ class Searching:
     feedback: Annotated[
         Method | None,
         typer.Option(
-            "--feedback", show_default=False, help="Add terms of the first hits to the query, and search again."
+            "--feedback",
+            show_default=False,
+            help="Add what the first hits are about to the query, and search again: rm3 and rocchio add terms, rocchio "
+            "and mean add vectors.",
         ),
     ] = None
     feedback_docs: Annotated[
-        int, typer.Option("--feedback-docs", metavar="N", min=1, help="How many hits terms are taken from.")
-    ] = 10
+        int | None,
+        typer.Option(
+            "--feedback-docs",
+            metavar="N",
+            min=1,
+            show_default=False,
+            help="How many hits are looked at. [default: 10 for terms, 3 for vectors]",
+        ),
+    ] = None
     feedback_terms: Annotated[
         int, typer.Option("--feedback-terms", metavar="N", min=1, help="How many terms are added.")
     ] = 10
@@ -102,7 +130,47 @@ class Searching:
             min=0.0,
             max=GREATEST_WEIGHT,
             show_default=False,
-            help="What they count; rm3 gives the query 1 - W. [default: 0.5 with rm3, 0.75 with rocchio]",
+            help="What they count; rm3 gives the query 1 - W. [default: 0.5 with rm3, 0.75 with rocchio; of vectors "
+            "their number with mean, 0.11 with rocchio]",
+        ),
+    ] = None
+    encode: Annotated[
+        Encode,
+        typer.Option("--encode", help="The vector is that of the query as it was asked, as it is now, or of both."),
+    ] = Encode.BOTH
+    approximate: Annotated[
+        bool,
+        typer.Option("--approximate", help="Look for near vectors in the graph that xqe embed --approximate made."),
+    ] = False
+    fusion: Annotated[
+        str | None,
+        typer.Option(
+            "--fusion",
+            metavar="METHOD",
+            show_default=False,
+            help="How the hits of words and vectors are fused: one of "
+            f"{' '.join(method.name for method in METHODS)}. [default: combsum]",
+        ),
+    ] = None
+    norm: Annotated[
+        str | None,
+        typer.Option(
+            "--norm",
+            metavar="NORM",
+            show_default=False,
+            help="How a fusion of scores makes them comparable: one of "
+            f"{' '.join(norm.name for norm in NORMS if not norm.at_face_value)}. [default: {DEFAULT_NORM}]",
+        ),
+    ] = None
+    dense_weight: Annotated[
+        float | None,
+        typer.Option(
+            "--dense-weight",
+            metavar="W",
+            min=0.0,
+            max=GREATEST_WEIGHT,
+            show_default=False,
+            help="What vectors count in the fusion, where words count 1. [default: 2]",
         ),
     ] = None
     pool: Annotated[

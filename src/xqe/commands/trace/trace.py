@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,12 +14,13 @@ import typer
 from xqe.commands import steps
 from xqe.commands.generating import keeping, open_engine, open_store
 from xqe.commands.options.common import Input, Query, ScreenFormat, spoken
+from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
 from xqe.commands.options.searching import SCORING, Searching
 from xqe.commands.options.steps import OF_THE_STEP, STRATEGY, TO, Expansion, most_tokens
 from xqe.commands.screens import on_screen
-from xqe.commands.searching import check_searching, numbers_of, open_retriever, pools_of
+from xqe.commands.searching import ENCODERS, check_searching, numbers_of, open_retriever, pools_of
 from xqe.commands.streams import Queries, first_of, report_failures
 from xqe.errors import XqeError
 from xqe.files import jsonl
@@ -36,6 +37,7 @@ Make = Callable[["Engine"], "Stage"]
 
 _OF_RUNS = ("show_prompt", "quiet")  # prompts are shown anyway, and there is no summary
 _GENERATION = tuple(field.name for field in fields(Generation) if field.name not in _OF_RUNS)
+_ENCODING = tuple(name for name in ENCODERS if name not in _GENERATION)
 _EXPANSION = tuple(field.name for field in fields(Expansion))
 
 
@@ -51,6 +53,7 @@ class Order(StrEnum):
     expansion=Expansion,
     searching=part(Searching, *SCORING, "pool"),
     generation=part(Generation, *_GENERATION),
+    encoding=part(Encoding, *_ENCODING),
 )
 def trace(
     context: typer.Context,
@@ -90,6 +93,7 @@ def trace(
     max_tokens: Annotated[int | None, most_tokens(OF_THE_STEP)] = None,
     searching: Searching,
     generation: Generation,
+    encoding: Encoding,
 ) -> None:
     """Show the whole way of a query, from prompts to hits.
 
@@ -111,15 +115,18 @@ def trace(
     queries = Queries(query, files, "--lang" if makes or lang is not None else "", lang)
     from xqe.stages.tracing import as_record, traced
 
-    retriever = open_retriever(searching, directory)
-    known = numbers_of(relevant or [], retriever.documents, directory)
-    pools = pools_of(searching, retriever.documents)
     arrived = first_of(queries)
     if arrived is None:
         return
     shown = on_screen(form)
     count = failures = 0
-    with _recorder(generation if makes else None) as engine:
+    encoding = replace(encoding, **{name: getattr(generation, name) for name in ENCODERS if name in _GENERATION})
+    with (
+        open_retriever(searching, encoding, directory, generation.threads) as retriever,
+        _recorder(generation if makes else None) as engine,
+    ):
+        known = numbers_of(relevant or [], retriever.documents, directory)
+        pools = pools_of(searching, retriever.documents)
         stages = [make(engine) for make in makes if engine is not None]
         for record in arrived:
             pieces: list[Piece] = []

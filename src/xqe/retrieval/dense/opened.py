@@ -116,6 +116,11 @@ class Vectors:
             vectors = numpy.add.reduceat(vectors, firsts, axis=0)
         return normalised(vectors).astype(numpy.float32)
 
+    def windows(self, number: int) -> Matrix:
+        """The vectors of a document's windows, shape (windows, dimension), as they are kept."""
+        at, _ = self._places(numpy.array([number]))
+        return self._rows.floats(at).astype(numpy.float32)
+
     def nearest(self, query: Vector, number: int) -> int:
         """Which window of a document scores best, from 0; the first of equal ones."""
         return int(self._products(query, numpy.array([number]))[0].argmax())
