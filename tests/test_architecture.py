@@ -60,7 +60,12 @@ ONLY_IMPORTER = {
     "torch": {"training/library.py"},
     "transformers": {"training/library.py"},
     "peft": {"training/library.py"},
-    "gguf": {"training/library.py", "training/adapters.py"},  # the latter without torch, which takes seconds
+    "gguf": {
+        "training/library.py",
+        "training/adapters.py",  # without torch, which takes seconds
+        "models/encoders/onnx.py",
+    },
+    "onnxruntime": {"models/encoders/onnx.py"},
 }
 HEAVY = {
     "llama_cpp",
@@ -80,6 +85,7 @@ HEAVY = {
     "httpx2",
     "ir_datasets",
     "gguf",
+    "onnxruntime",
     "transformers",
     "torch",
     "peft",

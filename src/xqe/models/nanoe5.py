@@ -22,6 +22,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ class _Reader:
         starts = self._take(f"{count + 1}I")
         scores = self._take(f"{count}f")
         text = bytes(self._bytes(length))
-        pieces = [text[start:stop] for start, stop in zip(starts, starts[1:], strict=False)]
+        pieces = [text[start:stop] for start, stop in pairwise(starts)]
         _, passed = self._take("iI")
         self._bytes(passed)
         kinds = [_NORMAL] * count + [_UNUSED] * (vocabulary - count)

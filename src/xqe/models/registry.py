@@ -74,8 +74,8 @@ class Model:
 
     @property
     def kind(self) -> str:
-        """What it is for, in a word."""
-        return "encoder" if self.encoding else "generator"
+        """What it is for, in a word: of a file outside the table, by its name."""
+        return "encoder" if self.encoding or families.family_of(self.file) else "generator"
 
     def here(self) -> Model:
         """The model that this name means on this machine."""

@@ -5,11 +5,11 @@ Source: onnx.proto of ONNX: the fields below, in protocol buffers' wire format.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 
 _VARINT, _FIXED32, _BYTES = 0, 5, 2
-_FLOAT32, INT32 = 1, 6  # TensorProto.DataType
-FLOAT32 = _FLOAT32
+FLOAT32, INT32 = 1, 6  # TensorProto.DataType
 _EXTERNAL = 1  # TensorProto.DataLocation
 _IR_VERSION, _OPSET = 9, 17
 """ONNX 1.13 to 1.14, which every ONNX Runtime since 1.15 reads."""
@@ -64,8 +64,6 @@ def _value(name: str, kind: int, shape: Shape) -> bytes:
 def _attribute(name: str, value: int | float) -> bytes:
     if isinstance(value, int):
         return _field(1, name) + _field(3, value) + _field(20, 2)
-    import struct
-
     return _field(1, name) + _key(2, _FIXED32) + struct.pack("<f", value) + _field(20, 1)
 
 

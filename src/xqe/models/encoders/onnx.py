@@ -6,7 +6,7 @@ its own quantised arithmetic loses. The rows of the vocabulary that a text needs
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -79,7 +79,7 @@ class OnnxEncoder(TokenizedEncoder):
         return numpy.stack([pool(states[number, :length]) for number, length in enumerate(lengths)])
 
 
-_POOLINGS = {
+_POOLINGS: Mapping[str, Callable[[Matrix], NDArray[numpy.float32]]] = {
     "mean": lambda states: states.mean(axis=0),
     "cls": lambda states: states[0],
     "last": lambda states: states[-1],
@@ -128,15 +128,10 @@ class _Weights:
 
 def dequantised(blocks: NDArray[numpy.uint8], kind: int) -> NDArray[numpy.float32]:
     """Rows of bytes as rows of floats."""
+    from gguf import GGMLQuantizationType
     from gguf.quants import dequantize
 
-    return numpy.ascontiguousarray(dequantize(blocks, _kind(kind)), numpy.float32)
-
-
-def _kind(number: int) -> Any:
-    from gguf import GGMLQuantizationType
-
-    return GGMLQuantizationType(number)
+    return numpy.ascontiguousarray(dequantize(blocks, GGMLQuantizationType(kind)), numpy.float32)
 
 
 class _Embeddings:
@@ -184,9 +179,7 @@ def _session(weights: _Weights, threads: int) -> Any:
     def added(states: str, change: str, name: str, output: str) -> str:
         """The norm of states + change."""
         parts = [weight(f"{name}.{part}", weights.tensor(f"{name}.{part}")) for part in ("weight", "bias")]
-        return graph.node(
-            "SkipLayerNormalization", [states, change, *parts], output, _CONTRIB, epsilon=weights.epsilon
-        )
+        return graph.node("SkipLayerNormalization", [states, change, *parts], output, _CONTRIB, epsilon=weights.epsilon)
 
     states = "hidden"
     for layer in range(weights.layers):

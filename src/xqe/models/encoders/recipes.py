@@ -8,7 +8,7 @@ from pathlib import Path
 from xqe.errors import ModelError
 from xqe.models.families import POOLINGS, Family, family_of
 from xqe.models.folder import file_errors
-from xqe.models.gguf import read_header
+from xqe.models.gguf import read_header, read_metadata
 from xqe.models.registry import MODELS, known_at
 
 _MOST_TOKENS = 8192  # of a text, where nobody says less
@@ -16,6 +16,11 @@ _UNSPECIFIED = -1
 _POOLINGS = {1: "mean", 2: "cls", 3: "last"}  # llama_pooling_type
 _RANK = 4
 _PRECOMPILED = "tokenizer.ggml.precompiled_charsmap"
+_ENCODERS = {
+    *("bert", "jina-bert-v2", "jina-bert-v3", "nomic-bert", "nomic-bert-moe", "neo-bert", "eurobert", "modern-bert"),
+    *("gemma-embedding", "llama-embed"),
+}
+"""Architectures that llama.cpp gives no memory for what is generated, or knows as embedders (llama-model.cpp)."""
 _NO_PREFIXES = Family("", "")
 
 
@@ -93,6 +98,19 @@ def recipe(
         said.get("tokenizer.ggml.model") == "t5" and _PRECOMPILED not in header.arrays,
         encoding.dimension if encoding else None,
     )
+
+
+def check_generates(name: str, path: Path) -> None:
+    """Raise ModelError for a file that makes vectors and generates no text."""
+    with file_errors(path):
+        architecture = read_metadata(path, "general.architecture").get("general.architecture")
+    row = known_at(path)
+    encodes = row.encoding is not None if row is not None else family_of(path.name) is not None
+    if encodes or architecture in _ENCODERS:
+        raise ModelError(
+            f"{name}: makes vectors and generates no text",
+            f"take one of {', '.join(model.name for model in MODELS if not model.encoding)}",
+        )
 
 
 def _encoders() -> str:

@@ -1,4 +1,4 @@
-"""What encoders have in common that compute in this process: tokens come first, and vectors are held to what is known."""
+"""What encoders of GGUF files have in common: tokens come first, and vectors are held to what is known of them."""
 
 from __future__ import annotations
 
