@@ -2,14 +2,15 @@
 
 `bigrams` has every logit written down, so that what it says is known beforehand, and is the same on every CPU; what it
 says depends on the token before alone. `gemma` has random weights: what it says is nothing that a test may know, but it
-sees all that a model sees, and computes in 32-bit floats, so that little is lost to rounding. Both have a vocabulary of
-bytes and end at no token but END.
+sees all that a model sees, and computes in 32-bit floats, so that little is lost to rounding. `bert` and `qwen3` are
+encoders of random weights. All have a vocabulary of bytes and end at no token but END.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 import gguf
 import numpy as np
@@ -98,11 +99,7 @@ def gemma(path: Path, seed: int = 0, layers: int = 4) -> Path:
     writer.add_sliding_window(WINDOW)
     writer.add_sliding_window_pattern([bool(layer % 2 == 0) for layer in range(layers)])
     writer.add_rope_freq_base(1_000_000.0)
-    chance = np.random.default_rng(seed)
-
-    def drawn(*shape: int, size: float = 0.25, middle: float = 0.0) -> NDArray[np.float32]:
-        return (chance.standard_normal(shape) * size + middle).astype(np.float32)
-
+    drawn = _drawing(seed)
     shapes = {"attn_q": (heads * head, width), "attn_k": (key_heads * head, width), "attn_v": (key_heads * head, width)}
     shapes |= {"attn_output": (width, heads * head)}
     shapes |= {"ffn_gate": (feed_forward, width), "ffn_up": (feed_forward, width), "ffn_down": (width, feed_forward)}
@@ -117,11 +114,88 @@ def gemma(path: Path, seed: int = 0, layers: int = 4) -> Path:
     return _written(writer, path, tensors)
 
 
+def bert(path: Path, pooling: int = 2, seed: int = 0, positions: int = 96, name: str = "") -> Path:
+    """Write a BERT of random weights. pooling: llama_pooling_type, by itself that of the first token; -1 for none."""
+    width, feed_forward, layers = 64, 96, 2
+    writer = _begun(path, "bert", width, layers, feed_forward, 4, 4, 16, VOCABULARY, positions)
+    writer.add_layer_norm_eps(1e-12)
+    writer.add_causal_attention(False)
+    writer.add_token_type_count(2)
+    writer.add_add_bos_token(True)
+    writer.add_add_eos_token(True)
+    if name:
+        writer.add_name(name)
+    if pooling >= 0:
+        writer.add_pooling_type(gguf.PoolingType(pooling))
+    drawn = _drawing(seed)
+    weights = {"token_embd": drawn(VOCABULARY, width), "position_embd": drawn(positions, width)}
+    weights |= {"token_types": drawn(2, width)}
+    biases: dict[str, NDArray[np.float32]] = {}
+
+    def norm(place: str) -> None:
+        weights[place], biases[place] = drawn(width, size=0.2, middle=1), drawn(width)
+
+    norm("token_embd_norm")
+    shapes = dict.fromkeys(("attn_q", "attn_k", "attn_v", "attn_output"), (width, width))
+    shapes |= {"ffn_up": (feed_forward, width), "ffn_down": (width, feed_forward)}
+    for layer in range(layers):
+        for part, shape in shapes.items():
+            weights[f"blk.{layer}.{part}"], biases[f"blk.{layer}.{part}"] = drawn(*shape), drawn(shape[0])
+        norm(f"blk.{layer}.attn_output_norm")
+        norm(f"blk.{layer}.layer_output_norm")
+    for place, values in biases.items():
+        writer.add_tensor(f"{place}.bias", values)
+    return _written(writer, path, weights)
+
+
+def qwen3(path: Path, seed: int = 0) -> Path:
+    """Write a Qwen 3 of random weights, which says that the vector of a text is that of its last token."""
+    width, feed_forward, layers, heads, key_heads, head = 64, 96, 2, 4, 2, 32
+    writer = _begun(path, "qwen3", width, layers, feed_forward, heads, key_heads, head, VOCABULARY)
+    writer.add_rope_freq_base(1_000_000.0)
+    writer.add_pooling_type(gguf.PoolingType.LAST)
+    writer.add_add_bos_token(False)
+    writer.add_name("qwen3-embedding-of-chance")
+    drawn = _drawing(seed)
+    tensors = {"token_embd": drawn(VOCABULARY, width), "output_norm": drawn(width, size=0.2, middle=1)}
+    shapes = {"attn_q": (heads * head, width), "attn_k": (key_heads * head, width), "attn_v": (key_heads * head, width)}
+    shapes |= {"attn_output": (width, heads * head)}
+    shapes |= {"ffn_gate": (feed_forward, width), "ffn_up": (feed_forward, width), "ffn_down": (width, feed_forward)}
+    norms = {"attn_norm": width, "ffn_norm": width, "attn_q_norm": head, "attn_k_norm": head}
+    for layer in range(layers):
+        tensors |= {f"blk.{layer}.{part}": drawn(*shape) for part, shape in shapes.items()}
+        tensors |= {f"blk.{layer}.{part}": drawn(length, size=0.2, middle=1) for part, length in norms.items()}
+    return _written(writer, path, tensors)
+
+
+class _Draw(Protocol):
+    def __call__(self, *shape: int, size: float = 0.25, middle: float = 0.0) -> NDArray[np.float32]: ...
+
+
+def _drawing(seed: int) -> _Draw:
+    """What draws tensors, each of numbers around a middle."""
+    chance = np.random.default_rng(seed)
+
+    def drawn(*shape: int, size: float = 0.25, middle: float = 0.0) -> NDArray[np.float32]:
+        return (chance.standard_normal(shape) * size + middle).astype(np.float32)
+
+    return drawn
+
+
 def _begun(
-    path: Path, kind: str, width: int, layers: int, feed_forward: int, heads: int, key_heads: int, head: int, size: int
+    path: Path,
+    kind: str,
+    width: int,
+    layers: int,
+    feed_forward: int,
+    heads: int,
+    key_heads: int,
+    head: int,
+    size: int,
+    context: int = CONTEXT,
 ) -> gguf.GGUFWriter:
     writer = gguf.GGUFWriter(path, kind)
-    writer.add_context_length(CONTEXT)
+    writer.add_context_length(context)
     writer.add_embedding_length(width)
     writer.add_block_count(layers)
     writer.add_feed_forward_length(feed_forward)

@@ -62,7 +62,12 @@ ONLY_IMPORTER = {
     "transformers": {"training/library.py", "models/encoders/sentence_transformers.py"},
     "sentence_transformers": {"models/encoders/sentence_transformers.py"},
     "peft": {"training/library.py"},
-    "gguf": {"training/library.py", "training/adapters.py"},  # the latter without torch, which takes seconds
+    "gguf": {
+        "training/library.py",
+        "training/adapters.py",  # without torch, which takes seconds
+        "models/encoders/onnx.py",
+    },
+    "onnxruntime": {"models/encoders/onnx.py"},
 }
 HEAVY = {
     "llama_cpp",
@@ -84,6 +89,7 @@ HEAVY = {
     "httpx2",
     "ir_datasets",
     "gguf",
+    "onnxruntime",
     "transformers",
     "torch",
     "peft",

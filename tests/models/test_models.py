@@ -307,7 +307,7 @@ def test_list_draws_a_table_on_a_terminal() -> None:
     leader, follower = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "xqe", "models", "list"],
-        stdout=follower, env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "TERM": "xterm"},
+        stdout=follower, env={**os.environ, "COLUMNS": "220", "NO_COLOR": "1", "TERM": "xterm"},
     ) as process:  # fmt: skip
         os.close(follower)
         shown = b""
@@ -317,7 +317,7 @@ def test_list_draws_a_table_on_a_terminal() -> None:
         os.close(leader)
     assert process.returncode == 0
     lines = re.sub(r"\x1b\[[01]m", "", shown.decode()).splitlines()  # bold is no colour
-    assert lines[0].split() == ["name", "size", "present", "gated", "licence", "description"]
+    assert lines[0].split() == ["name", "kind", "size", "present", "gated", "licence", "description"]
     assert len(lines) == 1 + len(registry.MODELS)
     assert not {"{", "\x1b"} & set("".join(lines))
 

@@ -55,6 +55,7 @@ def _server(options: Generation, name: str) -> Engine:
 def _local(options: Generation) -> Engine:
     from xqe.files.hashes import cached_sha256
     from xqe.models import registry
+    from xqe.models.encoders.recipes import check_generates
     from xqe.models.engines.llama import adapters as lora
     from xqe.models.engines.llama import settings as llama
     from xqe.models.lookup import resolve
@@ -80,6 +81,7 @@ def _local(options: Generation) -> Engine:
         name = registry.default_model()
         registry.announce_default()
     resolved = resolve(name)
+    check_generates(resolved.name, resolved.path)
     from xqe.models.engines.llama.engine import LlamaEngine
 
     sha256 = cached_sha256(resolved.path)

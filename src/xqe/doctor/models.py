@@ -58,9 +58,11 @@ def model_chosen(extras: list[Extra]) -> Chosen:
         if model is None or not model.chunks or model.path.is_file():
             path = lookup.locate(name).path
             return replace(chosen, path=str(path), size=path.stat().st_size)
-        if name in installed:
+        if registry.EXTRA in installed:
             return replace(chosen, size=model.size)  # assembled when it is used
-        return replace(chosen, error=f'the model "{name}" is not installed', hint=f'pip install "xqe[{name}]"')
+        return replace(
+            chosen, error=f'the model "{name}" is not installed', hint=f'pip install "xqe[{registry.EXTRA}]"'
+        )
     except ModelError as error:
         return replace(chosen, error=error.message, hint=error.hint)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Which version of a package is installed, for records of what something was made with."""
+"""Installed packages, none of them imported: which version there is, and where a file of one lies."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import re
 import sys
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 
 _SUFFIX = ".dist-info"
 
@@ -22,6 +24,16 @@ def version(package: str) -> str:
     from importlib import metadata
 
     return metadata.version(package)
+
+
+def file_in(package: str, file: str) -> Path | None:
+    """The path of a file that an installed package carries; None where there is no such package or file in it."""
+    spec = find_spec(package)
+    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+        path = Path(folder) / file
+        if path.is_file():
+            return path
+    return None
 
 
 @cache

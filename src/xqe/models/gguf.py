@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,7 +16,7 @@ from xqe.errors import ModelError
 
 MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
-_ALIGNMENT_KEY, _ALIGNMENT = b"general.alignment", 32
+_ALIGNMENT_KEY, _ALIGNMENT = "general.alignment", 32
 _STRING, _ARRAY, _UINT32 = 8, 9, 4
 _VALUE_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _VALUE_FORMS = {
@@ -72,6 +73,36 @@ def read_metadata(path: Path, *keys: str) -> Metadata:
             raise _damaged(path, error) from None
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a tensor lies. shape: as ggml has it, the length of a row first. kind: ggml's number of its type. start:
+    from the file's beginning, and length: in bytes."""
+
+    shape: tuple[int, ...]
+    kind: int
+    start: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a GGUF file says before its weights. metadata: without arrays, of which only the keys are there, in
+    `arrays`. places: where each tensor lies, by its name."""
+
+    metadata: Metadata
+    arrays: frozenset[str]
+    places: dict[str, Place]
+
+
+def read_header(path: Path) -> Header:
+    """Return the header of a file. Raises DamagedError for a file that is no GGUF file, and OSError."""
+    with path.open("rb") as file:
+        try:
+            return _Header(file, os.fstat(file.fileno()).st_size).header()
+        except _HeaderError as error:
+            raise _damaged(path, error) from None
+
+
 def _damaged(path: Path, error: _HeaderError) -> DamagedError:
     return DamagedError(f"{path}: damaged or incomplete ({error})", "copy or download it again", str(error))
 
@@ -86,20 +117,33 @@ class _Header:
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file, self._size = file, size
         self._alignment = _ALIGNMENT
+        self._start = 0  # of the data of tensors
 
     def check(self) -> None:
-        tensors, keys = self._counts()
-        for _ in range(keys):
-            self._metadata()
-        places = [self._tensor() for _ in range(tensors)]
-        start = self._padded(self._file.tell())
         expected = 0
-        for name, offset, length in places:
+        for name, place in self.header().places.items():
+            offset = place.start - self._start
             if offset != expected:
                 raise _HeaderError(f"tensor {name} at {offset} instead of {expected}")
-            if start + offset + length > self._size:
-                raise _HeaderError(f"tensor {name} ends at byte {start + offset + length}, the file at {self._size}")
-            expected = self._padded(offset + length)
+            end = place.start + place.length
+            if end > self._size:
+                raise _HeaderError(f"tensor {name} ends at byte {end}, the file at {self._size}")
+            expected = self._padded(offset + place.length)
+
+    def header(self) -> Header:
+        tensors, keys = self._counts()
+        metadata: Metadata = {}
+        arrays = set()
+        for _ in range(keys):
+            key, value = self._entry()
+            if value is None:
+                arrays.add(key)
+            else:
+                metadata[key] = value
+        found = [self._tensor() for _ in range(tensors)]
+        self._start = self._padded(self._file.tell())
+        places = {name: Place(shape, kind, self._start + offset, length) for name, shape, kind, offset, length in found}
+        return Header(metadata, frozenset(arrays), places)
 
     def metadata(self, wanted: Sequence[str]) -> Metadata:
         _, keys = self._counts()
@@ -107,15 +151,9 @@ class _Header:
         for _ in range(keys):
             if len(found) == len(wanted):
                 break
-            key, kind = self._string().decode("utf-8", "replace"), self._number("<I")
-            if key not in wanted or kind == _ARRAY:
-                self._skip(kind, 0)
-            elif kind == _STRING:
-                found[key] = self._string().decode("utf-8", "replace")
-            elif kind in _VALUE_FORMS:
-                found[key] = struct.unpack(_VALUE_FORMS[kind], self._take(_VALUE_BYTES[kind]))[0]
-            else:
-                raise _HeaderError(f"a metadata value of unknown type {kind}")
+            key, value = self._entry()
+            if key in wanted and value is not None:
+                found[key] = value
         return found
 
     def _counts(self) -> tuple[int, int]:
@@ -133,18 +171,24 @@ class _Header:
             raise _HeaderError("it holds no tensors")
         return tensors, keys
 
-    def _metadata(self) -> None:
-        key = self._string()
-        kind = self._number("<I")
-        if key != _ALIGNMENT_KEY:
+    def _entry(self) -> tuple[str, str | int | float | bool | None]:
+        """A metadata key and its value, None for an array."""
+        key, kind = self._string().decode("utf-8", "replace"), self._number("<I")
+        value: str | int | float | bool | None = None
+        if kind == _STRING:
+            value = self._string().decode("utf-8", "replace")
+        elif kind in _VALUE_FORMS:
+            value = struct.unpack(_VALUE_FORMS[kind], self._take(_VALUE_BYTES[kind]))[0]
+        else:
             self._skip(kind, 0)
-            return
-        self._alignment = self._number("<I")
-        if kind != _UINT32 or self._alignment == 0 or self._alignment % 8:
-            raise _HeaderError("general.alignment is not a multiple of 8")
+        if key == _ALIGNMENT_KEY:
+            if kind != _UINT32 or not isinstance(value, int) or value == 0 or value % 8:
+                raise _HeaderError("general.alignment is not a multiple of 8")
+            self._alignment = value
+        return key, value
 
-    def _tensor(self) -> tuple[str, int, int]:
-        """The name of a tensor, and the offset and length of its data."""
+    def _tensor(self) -> tuple[str, tuple[int, ...], int, int, int]:
+        """The name of a tensor, its shape and type, and the offset and length of its data."""
         name = self._string().decode("utf-8", "replace")[:64]
         dimensions = self._number("<I")
         if dimensions > _MOST_DIMENSIONS:
@@ -159,7 +203,7 @@ class _Header:
         length = block
         for extent in shape:
             length *= extent
-        return name, offset, length // weights
+        return name, tuple(shape), kind, offset, length // weights
 
     def _skip(self, kind: int, depth: int) -> None:
         """Pass over a metadata value."""
@@ -173,6 +217,8 @@ class _Header:
                 raise _HeaderError(f"an array of {count} values")
             if item in _VALUE_BYTES:
                 self._pass(count * _VALUE_BYTES[item])
+            elif item == _STRING:
+                self._pass_strings(count)
             else:
                 for _ in range(count):
                     self._skip(item, depth + 1)
@@ -182,6 +228,15 @@ class _Header:
     def _pass(self, length: int) -> None:
         if self._file.seek(length, os.SEEK_CUR) > self._size:
             raise _HeaderError("it ends in its header")
+
+    def _pass_strings(self, count: int) -> None:
+        """Pass over some strings, of which a vocabulary has a quarter of a million."""
+        read = self._file.read
+        for _ in range(count):
+            head = read(8)
+            length = int.from_bytes(head, "little")
+            if len(head) < 8 or length > _LONGEST_STRING or len(read(length)) < length:
+                raise _HeaderError("it ends in its header, or has a string that is too long")
 
     def _take(self, length: int) -> bytes:
         data = self._file.read(length)

@@ -30,6 +30,8 @@ def list_models() -> None:
 def _row(model: Model, found: ResolvedModel | None) -> dict[str, Any]:
     return {
         "name": model.name,
+        "kind": model.kind,
+        "dimension": model.encoding.dimension if model.encoding else None,
         "size": found.path.stat().st_size if found is not None else model.size,
         "present": found is not None,
         "gated": model.gated,
@@ -48,9 +50,10 @@ def _show(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("name", "size", "present", "gated", "licence", "description", box=None, pad_edge=False)
+    table = Table("name", "kind", "size", "present", "gated", "licence", "description", box=None, pad_edge=False)
     for row in rows:
         size = f"{row['size'] / 1e9:.2f} GB" if row["size"] else "?"
         marks = [["no", "yes"][row[field]] for field in ("present", "gated")]
-        table.add_row(*map(Text, [row["name"], size, *marks, row["licence"], row["description"]]))
+        kind = f"{row['kind']}, {row['dimension']}" if row["dimension"] else row["kind"]
+        table.add_row(*map(Text, [row["name"], kind, size, *marks, row["licence"], row["description"]]))
     Console().print(table)

@@ -23,11 +23,11 @@ _FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}  # llama_flash_attn_type
 
 class Context:
     """Fill the first n entries of the arrays `token`, `position`, `sequence` and `wants_logits`, each of shape
-    (N_BATCH,), and decode them.
+    (batch,), and decode them.
 
     parameters: llama.cpp's, with what this kind of context sets. tokens, memory: what it is to hold, and the bytes
     that takes, for the error if there is no room. threads: of the CPU. adapters: (pointer, scale) of those to apply.
-    stopped: asked while a batch is decoded, which is given up once it says so.
+    stopped: asked while a batch is decoded, which is given up once it says so. batch: the most tokens decoded at once.
     """
 
     def __init__(
@@ -40,8 +40,9 @@ class Context:
         hardware: Hardware,
         adapters: Sequence[tuple[Any, float]] = (),
         stopped: Stopped = lambda: False,
+        batch: int = N_BATCH,
     ) -> None:
-        parameters.n_batch = N_BATCH
+        parameters.n_batch = batch
         parameters.n_threads = parameters.n_threads_batch = threads
         parameters.flash_attn_type = _FLASH_ATTENTION[hardware.flash_attention]
         parameters.no_perf = True
@@ -56,15 +57,15 @@ class Context:
                 "lower --batch, --ctx or --max-tokens",
             )
         self._adapt(adapters)
-        self.token = np.zeros(N_BATCH, dtype=np.int32)
-        self.position = np.zeros(N_BATCH, dtype=np.int32)
-        self.sequence = np.zeros(N_BATCH, dtype=np.int32)
-        self.wants_logits = np.zeros(N_BATCH, dtype=np.int8)
-        self._sequence_counts = np.ones(N_BATCH, dtype=np.int32)
+        self.token = np.zeros(batch, dtype=np.int32)
+        self.position = np.zeros(batch, dtype=np.int32)
+        self.sequence = np.zeros(batch, dtype=np.int32)
+        self.wants_logits = np.zeros(batch, dtype=np.int8)
+        self._sequence_counts = np.ones(batch, dtype=np.int32)
         first, width = self.sequence.ctypes.data, self.sequence.itemsize
         pointer_type = ctypes.POINTER(llama_cpp.llama_seq_id)
-        self._sequence_pointers = (pointer_type * N_BATCH)(
-            *(ctypes.cast(first + i * width, pointer_type) for i in range(N_BATCH))
+        self._sequence_pointers = (pointer_type * batch)(
+            *(ctypes.cast(first + i * width, pointer_type) for i in range(batch))
         )
         self._batch = llama_cpp.llama_batch(
             0,

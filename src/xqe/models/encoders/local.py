@@ -1,0 +1,75 @@
+"""Opening an encoder that computes in this process."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xqe.errors import MissingExtraError, XqeError
+from xqe.files.hashes import cached_sha256
+from xqe.models.encoders.recipes import Recipe, recipe
+from xqe.models.lookup import resolve
+from xqe.models.registry import EXTRA, named
+
+if TYPE_CHECKING:
+    from xqe.models.encoders.base import Encoder
+    from xqe.models.engines.llama.settings import Hardware
+
+AUTO, LLAMA, ONNX = "auto", "llama.cpp", "onnxruntime"
+RUNTIMES = (AUTO, LLAMA, ONNX)
+_PACKAGES = ("onnxruntime", "gguf")
+
+
+def open_encoder(
+    reference: str,
+    hardware: Hardware | None = None,
+    pooling: str | None = None,
+    query_prefix: str | None = None,
+    passage_prefix: str | None = None,
+    limit: int | None = None,
+    runtime: str = AUTO,
+) -> Encoder:
+    """Open the encoder that a name of the table, or the path of a GGUF file, means.
+
+    pooling, the prefixes and limit: instead of what is known of it. runtime: what computes; by itself ONNX Runtime,
+    which is faster on a CPU, where it is installed, knows the architecture and no GPU is used, and else llama.cpp. The
+    vectors are the same within what quantised arithmetic loses, and so is the contract. Raises ModelError and XqeError,
+    before anything is loaded where it can be told.
+    """
+    resolved = resolve(reference)
+    how = recipe(reference, resolved.path, pooling, query_prefix, passage_prefix, limit)
+    by_onnx = _by_onnx(runtime, how, hardware)
+    name = resolved.name if reference in named() else str(Path(reference).expanduser().absolute())
+    sha256 = cached_sha256(resolved.path)
+    if by_onnx:
+        from xqe.models.encoders.onnx import OnnxEncoder
+
+        return OnnxEncoder(name, how, sha256, hardware)
+    from xqe.models.encoders.llama import LlamaEncoder
+
+    return LlamaEncoder(name, how, sha256, hardware)
+
+
+def _by_onnx(runtime: str, how: Recipe, hardware: Hardware | None) -> bool:
+    """Whether ONNX Runtime computes. Raises XqeError where it was asked for and cannot."""
+    knows = how.architecture == "bert"
+    if runtime == ONNX and not knows:
+        raise XqeError(
+            f"{how.reference}: {ONNX} computes BERT, and the file is of the architecture {how.architecture}",
+            f"use {LLAMA}",
+        )
+    if runtime == LLAMA or not knows:
+        return False
+    installed = all(find_spec(package) for package in _PACKAGES)
+    if runtime == ONNX and not installed:
+        raise MissingExtraError(f"{ONNX} is not installed", EXTRA)
+    return installed and (runtime == ONNX or not _on_gpu(hardware))
+
+
+def _on_gpu(hardware: Hardware | None) -> bool:
+    if hardware is not None and hardware.gpu_layers is not None:
+        return hardware.gpu_layers != 0
+    from xqe.models.engines.llama.library import gpus
+
+    return bool(gpus())

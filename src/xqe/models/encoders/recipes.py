@@ -1,0 +1,117 @@
+"""How a GGUF file is used as an encoder: by the table of models, by what the file says, by its family, or as asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from xqe.errors import ModelError
+from xqe.models.families import POOLINGS, Family, family_of
+from xqe.models.folder import file_errors
+from xqe.models.gguf import read_header, read_metadata
+from xqe.models.registry import MODELS, known_at
+
+_MOST_TOKENS = 8192  # of a text, where nobody says less
+_UNSPECIFIED = -1
+_POOLINGS = {1: "mean", 2: "cls", 3: "last"}  # llama_pooling_type
+_RANK = 4
+_PRECOMPILED = "tokenizer.ggml.precompiled_charsmap"
+_ENCODERS = {
+    *("bert", "jina-bert-v2", "jina-bert-v3", "nomic-bert", "nomic-bert-moe", "neo-bert", "eurobert", "modern-bert"),
+    *("gemma-embedding", "llama-embed"),
+}
+"""Architectures that llama.cpp gives no memory for what is generated, or knows as embedders (llama-model.cpp)."""
+_NO_PREFIXES = Family("", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a file is used. reference: as it was asked for. limit: tokens of a text, with its prefix and all that is
+    added to it. end: a token that is to stand last. normalised: texts are normalised before they are tokenized, since
+    the file does not say how. dimension: as far as it is known beforehand.
+    """
+
+    reference: str
+    path: Path
+    architecture: str
+    pooling: str
+    query_prefix: str
+    passage_prefix: str
+    limit: int
+    end: str = ""
+    normalised: bool = False
+    dimension: int | None = None
+
+
+def recipe(
+    reference: str,
+    path: Path,
+    pooling: str | None = None,
+    query_prefix: str | None = None,
+    passage_prefix: str | None = None,
+    limit: int | None = None,
+) -> Recipe:
+    """Return how to use a file, whatever is given going before what is known.
+
+    reference: the name or the path that it was asked for by. Raises ModelError for a model that is no encoder, and for
+    one of which too little is known.
+    """
+    row = known_at(path)
+    if row is not None and row.encoding is None:
+        raise ModelError(f'"{reference}" generates text and makes no vectors', f"take {_encoders()}")
+    if pooling is not None and pooling not in POOLINGS:
+        raise ModelError(f'--pooling "{pooling}" is not known', f"known are {', '.join(POOLINGS)}")
+    with file_errors(path):
+        header = read_header(path)
+    said = header.metadata
+    architecture = str(said.get("general.architecture"))
+    encoding = row.encoding if row is not None else None
+    family = encoding.family if encoding else family_of(path.name, str(said.get("general.name", "")))
+    number = int(said.get(f"{architecture}.pooling_type", _UNSPECIFIED))
+    if number == _RANK and pooling is None:
+        raise ModelError(f"{reference}: is a re-ranker and makes no vectors", f"take {_encoders()}")
+    pooling = pooling or _POOLINGS.get(number) or (family.pooling if family else None)
+    if pooling is None:
+        raise ModelError(
+            f"{reference}: nothing says how it makes one vector of a text, so it may be no encoder",
+            f"give --pooling {', '.join(POOLINGS)}, as its authors say, or take {_encoders()}",
+        )
+    if family is None and None in (query_prefix, passage_prefix):
+        raise ModelError(
+            f"{reference}: nothing says what it wants before a text",
+            'give --query-prefix and --passage-prefix, as its authors say; "" for none',
+        )
+    family = family or _NO_PREFIXES
+    limits = [limit or (encoding.limit if encoding else _MOST_TOKENS)]
+    limits.append(int(said.get(f"{architecture}.context_length", limits[0])))
+    if "position_embd.weight" in header.places:
+        limits.append(header.places["position_embd.weight"].shape[-1])
+    return Recipe(
+        reference,
+        path,
+        architecture,
+        pooling,
+        family.query_prefix if query_prefix is None else query_prefix,
+        family.passage_prefix if passage_prefix is None else passage_prefix,
+        min(limits),
+        family.end,
+        said.get("tokenizer.ggml.model") == "t5" and _PRECOMPILED not in header.arrays,
+        encoding.dimension if encoding else None,
+    )
+
+
+def check_generates(name: str, path: Path) -> None:
+    """Raise ModelError for a file that makes vectors and generates no text."""
+    with file_errors(path):
+        architecture = read_metadata(path, "general.architecture").get("general.architecture")
+    row = known_at(path)
+    encodes = row.encoding is not None if row is not None else family_of(path.name) is not None
+    if encodes or architecture in _ENCODERS:
+        raise ModelError(
+            f"{name}: makes vectors and generates no text",
+            f"take one of {', '.join(model.name for model in MODELS if not model.encoding)}",
+        )
+
+
+def _encoders() -> str:
+    return f"one of {', '.join(model.name for model in MODELS if model.encoding)}"
