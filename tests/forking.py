@@ -65,6 +65,7 @@ IMPORTED = {
     "analyze": (*_INDEX, *_SCREENS),
     "batch": (*_GENERATION, "xqe.models.engines.batchfile"),
     "data": ("xqe.collections.conversion", "xqe.collections.sampling", "xqe.collections.sources", *_SCREENS),
+    "embed": (*_INDEX, "xqe.retrieval.dense.building", "xqe.models.encoders.fake"),
     "eval": ("xqe.evaluation.comparison", "xqe.evaluation.values", "scipy.stats", *_SCREENS),
     "expand": _GENERATION,
     "explain": (*_INDEX, "xqe.retrieval.bm25", *_SCREENS),

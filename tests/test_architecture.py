@@ -41,6 +41,7 @@ ONLY_IMPORTER = {
     "llama_cpp": {"models/engines/llama/library.py"},
     "tantivy": {"retrieval/lexical/candidates.py"},
     "typer": {"cli.py", "verbs.py", "commands/"},
+    "usearch": {"retrieval/dense/approximate.py"},
     "threadpoolctl": {"retrieval/dense/exact.py"},
     "sqlite3": {"models/store/database.py"},
     "pytrec_eval_ext": {"evaluation/values.py"},  # its package, pytrec_eval, imports numpy

@@ -35,6 +35,7 @@ COMMANDS: Table = {
     ),
     "Index and search": (
         Verb("index", "Index documents for BM25 search.", "index:index"),
+        Verb("embed", "Add vectors of an encoder to an index.", "embed:embed"),
         Verb("search", "Search an index with BM25.", "search:search"),
         Verb("fuse", "Fuse runs into one.", "fuse:fuse"),
     ),

@@ -40,8 +40,8 @@ def amount(size: int | None) -> str:
     return f"{number:.3g} {units[0]}"
 
 
-def progress(items: Iterable[T], total: int | None, label: str) -> Iterator[T]:
-    """Yield `items`, with a bar on a terminal where their number is known.
+def progress(items: Iterable[T], total: int | None, label: str, done: int = 0) -> Iterator[T]:
+    """Yield `items`, with a bar on a terminal where their number is known. done: how many of them an earlier run did.
 
     A stage that reads a pipe has no total and shows nothing: the stages of a pipe share one terminal.
     """
@@ -50,4 +50,4 @@ def progress(items: Iterable[T], total: int | None, label: str) -> Iterator[T]:
         return
     from tqdm import tqdm
 
-    yield from tqdm(items, total=total, desc=label, unit="rec", dynamic_ncols=True, smoothing=0.1)
+    yield from tqdm(items, total=total, initial=done, desc=label, unit="rec", dynamic_ncols=True, smoothing=0.1)

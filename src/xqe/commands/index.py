@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xqe.commands.embedding import Encoding, embed_documents, open_encoder
 from xqe.commands.options.bm25 import K1, B
 from xqe.commands.options.common import Input
+from xqe.commands.options.embedding import Embedding
 from xqe.commands.streams import input_paths
 from xqe.errors import XqeError
 from xqe.files import jsonl
@@ -43,6 +46,15 @@ def index(
     texts: Annotated[
         bool, typer.Option("--texts/--no-texts", help="Keep the texts in the index, to show what was found.")
     ] = True,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            "--encoder",
+            metavar="NAME",
+            show_default=False,
+            help="Also add vectors of this encoder, as xqe embed does.",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the index that is in DIR.")] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Build nothing: check every file of the index in DIR against its hash.")
@@ -56,27 +68,34 @@ def index(
     others.
     """
     if verify:
-        _verify(directory, building=bool(lang or files or force))
+        _verify(directory, building=bool(lang or files or encoder or force))
         return
     if lang is None:
         raise XqeError("missing option --lang", f"the language of the documents: {' '.join(LANGUAGES)}")
     code = language(lang, "--lang").code
-    from xqe.retrieval.lexical import Parameters, build, check_target
+    from xqe.retrieval.lexical import Parameters, build, check_target, open_index
 
     check_target(directory, force)
     paths = input_paths(None, files)
-    started = time.monotonic()
-    total = line_count(paths) if sys.stderr.isatty() else None
-    arriving = progress(documents(paths, form), total, "index")
-    manifest = build(directory, code, arriving, force, Parameters().changed(k1, b), texts)
-    seconds = round(time.monotonic() - started, 2)
-    jsonl.write(jsonl.dumps({**_summary(directory, manifest), "seconds": seconds}))
+    if encoder is not None and not texts:
+        raise XqeError("--encoder embeds the texts that the index keeps", "leave out --no-texts")
+    with nullcontext() if encoder is None else open_encoder(Encoding(encoder=encoder)) as embedder:
+        started = time.monotonic()
+        total = line_count(paths) if sys.stderr.isatty() else None
+        arriving = progress(documents(paths, form), total, "index")
+        manifest = build(directory, code, arriving, force, Parameters().changed(k1, b), texts)
+        seconds = round(time.monotonic() - started, 2)
+        done = {**_summary(directory, manifest), "seconds": seconds}
+        if embedder is not None:
+            indexed = open_index(directory).documents
+            done["vectors"] = embed_documents(directory, indexed, embedder, Embedding())
+    jsonl.write(jsonl.dumps(done))
 
 
 def _verify(directory: Path, building: bool) -> None:
     """Open the index with all files hashed, and sum it up."""
     if building:
-        raise XqeError("--verify builds nothing", "leave out --lang, --input and --force")
+        raise XqeError("--verify builds nothing", "leave out --lang, --input, --encoder and --force")
     from xqe.retrieval.lexical import open_index
 
     manifest = open_index(directory, verify=True).manifest

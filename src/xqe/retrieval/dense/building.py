@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from hashlib import sha256 as sha256_of
 from itertools import accumulate, chain
 from pathlib import Path
@@ -25,31 +25,45 @@ from xqe.files.hashes import sha256
 from xqe.files.locks import held
 from xqe.models.encoders.base import Encoder, Side
 from xqe.retrieval.choices import Windows
+from xqe.retrieval.dense.approximate import build, check_installed, made_with
 from xqe.retrieval.dense.description import (
     BLOCKS,
     DESCRIPTION,
     ENDS,
     FORMAT,
+    GRAPH,
     Description,
     Storing,
+    check_description,
     folder_name,
+    of_passages,
+    read_description,
     write_description,
 )
-from xqe.retrieval.dense.opened import normalised
-from xqe.retrieval.dense.rows import Matrix, row_bytes, stored
+from xqe.retrieval.dense.opened import normalised, opened
+from xqe.retrieval.dense.rows import Matrix, Rows, row_bytes, stored
 from xqe.retrieval.documents import Documents, data_folder
 
 LOCK = "dense.lock"
 BLOCK = 512  # documents
 
 
-def check_embeddable(directory: Path, documents: Documents, encoder: Encoder, force: bool) -> None:
-    """Raise XqeError where vectors cannot be made, or are there already and are not to be made anew."""
-    if not documents.has_texts:
-        raise XqeError(f"{directory}: keeps no texts to embed", "build it again without --no-texts")
-    folder = documents.folder / folder_name(encoder.name, encoder.contract.as_json())
-    if not force and (folder / DESCRIPTION).exists():
-        raise XqeError(f"{directory}: has the vectors of {encoder.name} already", "make them anew with --force")
+_SAMPLE = 100  # vectors of documents that the graph's recall is measured with
+_DEPTHS = (10, 100)
+
+
+def folder_of(documents: Documents, encoder: Encoder) -> Path:
+    """Where the vectors of an encoder are, or would be."""
+    return documents.folder / folder_name(encoder.name, encoder.contract.as_json())
+
+
+def lacks_graph(documents: Documents, encoder: Encoder, storing: Storing) -> bool:
+    """True where there are vectors like these, and no graph for approximate search."""
+    folder = folder_of(documents, encoder)
+    if not (folder / DESCRIPTION).exists():
+        return False
+    description = read_description(folder)
+    return description.approximate is None and description.storing == storing
 
 
 def embed(
@@ -57,18 +71,59 @@ def embed(
 ) -> Iterator[int]:
     """Make the vectors of all documents of an index; yield how many have theirs, first those of an earlier run.
 
-    Raises XqeError for what `check_embeddable` does, for a folder that another process embeds into, for an unfinished
-    one of another `storing`, for a text that the encoder fails on, and where the index was replaced meanwhile. What is
-    done stays, and is gone on with, but for `force`.
+    Raises XqeError for an index without texts, where the vectors are there already, for a folder that another process
+    embeds into, for an unfinished one of another `storing`, for a text that the encoder fails on, and where the index
+    was replaced meanwhile. What is done stays, and is gone on with; `force` begins anew.
     """
-    check_embeddable(directory, documents, encoder, force)
-    folder = documents.folder / folder_name(encoder.name, encoder.contract.as_json())
+    if not documents.has_texts:
+        raise XqeError(f"{directory}: keeps no texts to embed", "build it again without --no-texts")
+    with _held(directory, documents, encoder) as folder:
+        if force:
+            _clear(folder)
+        elif (folder / DESCRIPTION).exists():
+            there = ", ".join(f"{name} {value}" for name, value in read_description(folder).storing.as_json().items())
+            raise XqeError(f"{directory}: has vectors of {encoder.name} ({there})", "make them anew with --force")
+        yield from _Embedding(folder, documents, encoder, storing).run()
+
+
+def add_graph(directory: Path, documents: Documents, encoder: Encoder, threads: int) -> Iterator[int]:
+    """Add a graph for approximate search to vectors that are there; yield how many rows are in it.
+
+    It is made in memory, and anew where it was there. Raises MissingExtraError, and XqeError as `embed` does.
+    """
+    check_installed()
+    with _held(directory, documents, encoder) as folder:
+        description = read_description(folder)
+        check_description(folder, description)
+        yield from build(folder, Rows(folder, description), threads)
+        files = {**description.files, GRAPH: _on_disk(folder / GRAPH)}
+        described = replace(description, approximate=made_with(), files=files)
+        recall = _recall(folder, described, documents, threads)
+        write_description(folder, replace(described, approximate={**made_with(), "recall": recall}))
+
+
+def _recall(folder: Path, description: Description, documents: Documents, threads: int) -> dict[str, float]:
+    """The part of the k best documents that the graph finds, for vectors of documents that are spread over all."""
+    vectors = opened(folder, description, documents, threads)
+    queries = vectors.of(numpy.unique(numpy.linspace(0, len(documents) - 1, _SAMPLE).astype(numpy.int64)))
+    recall = {}
+    for k in _DEPTHS:
+        exact, found = (vectors.best(queries, k, approximate=approximate) for approximate in (False, True))
+        parts = [
+            len(numpy.intersect1d(some, all_of_them)) / len(all_of_them)
+            for (some, _), (all_of_them, _) in zip(found, exact, strict=True)
+        ]
+        recall[str(k)] = round(sum(parts) / len(parts), 4)
+    return recall
+
+
+@contextmanager
+def _held(directory: Path, documents: Documents, encoder: Encoder) -> Iterator[Path]:
+    """The folder of the vectors, for this process alone; what goes wrong with files is told in one line."""
+    folder = folder_of(documents, encoder)
     with held(folder / LOCK, "embedding the same"):
-        check_embeddable(directory, documents, encoder, force)  # another run may have ended since
         try:
-            if force:
-                _clear(folder)
-            yield from _Embedding(folder, documents, encoder, storing).run()
+            yield folder
         except OSError as error:
             if data_folder(directory) != documents.folder:
                 raise _replaced(directory) from None
@@ -130,7 +185,7 @@ class _Embedding:
 
     def _plan(self) -> dict[str, Any]:
         """The first line of blocks.jsonl: what has to be the same to go on."""
-        contract = self._encoder.contract.as_json()
+        contract = of_passages(self._encoder.contract.as_json())
         return {"format": FORMAT, "encoder": self._encoder.name, "contract": contract, **self._storing.as_json()}
 
     def _taken_up(self) -> list[_Block]:
@@ -218,10 +273,7 @@ class _Embedding:
 
     def _finish(self, blocks: list[_Block]) -> None:
         names = [*self._names, BLOCKS]
-        files = {
-            name: {"size": (self._folder / name).stat().st_size, "sha256": sha256(self._folder / name)}
-            for name in names
-        }
+        files = {name: _on_disk(self._folder / name) for name in names}
         description = Description(
             format=FORMAT,
             xqe=__version__,
@@ -236,6 +288,10 @@ class _Embedding:
             files=files,
         )
         write_description(self._folder, description)
+
+
+def _on_disk(path: Path) -> dict[str, Any]:
+    return {"size": path.stat().st_size, "sha256": sha256(path)}
 
 
 def _means(vectors: Matrix, ends: list[int]) -> Matrix:

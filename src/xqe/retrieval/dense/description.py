@@ -19,7 +19,14 @@ from xqe.retrieval.choices import Precision, Windows
 from xqe.retrieval.documents import data_folder
 
 FORMAT = 1
-DESCRIPTION, ROWS, SCALES, ENDS, BLOCKS = "dense.json", "rows", "scales", "ends", "blocks.jsonl"
+DESCRIPTION, ROWS, SCALES, ENDS, BLOCKS, GRAPH = (
+    "dense.json",
+    "rows",
+    "scales",
+    "ends",
+    "blocks.jsonl",
+    "approximate.usearch",
+)
 AGAIN = "make them again with xqe embed --force"
 _PREFIX = "dense-"
 
@@ -48,7 +55,8 @@ class Description:
 
     encoder: its name. contract: see `Contract`. making: how the model was run. dtype: "f16" or "int8". windows: "none",
     "max" or "mean". documents: of the index; rows: vectors that are kept; truncated: texts or windows that the encoder
-    cut. approximate: None, or the parameters of the graph and its measured "recall". files: name -> {"size", "sha256"}.
+    cut. approximate: None, or the parameters of the graph and its "recall": k -> the part of the k best documents that
+    it found. files: name -> {"size", "sha256"}.
     """
 
     format: int
@@ -85,9 +93,15 @@ class Description:
 
 
 def folder_name(encoder: str, contract: Mapping[str, Any]) -> str:
-    """The name of the folder in which vectors of this contract are."""
+    """The name of the folder in which vectors of this contract are. What queries begin with makes no difference."""
     slug = re.sub(r"[^a-z0-9]+", "-", encoder.lower()).strip("-")[:60]
-    return f"{_PREFIX}{slug}-{sha256(json.dumps(contract, sort_keys=True).encode()).hexdigest()[:8]}"
+    decisive = json.dumps(of_passages(contract), sort_keys=True)
+    return f"{_PREFIX}{slug}-{sha256(decisive.encode()).hexdigest()[:8]}"
+
+
+def of_passages(contract: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a contract the vectors of documents depend on."""
+    return {name: value for name, value in contract.items() if name != "query_prefix"}
 
 
 def embedded(directory: Path) -> list[Description]:

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy
 from numpy.typing import NDArray
 
-from xqe.errors import InputError
+from xqe.errors import InputError, XqeError
 from xqe.files.names import Numbers
 from xqe.machine import available_cores
+from xqe.retrieval.dense.approximate import Graph
 from xqe.retrieval.dense.description import Description, check_description, chosen
 from xqe.retrieval.dense.exact import Workers, candidates, standing
 from xqe.retrieval.dense.rows import Doubles, Matrix, Rows
@@ -18,6 +19,7 @@ from xqe.retrieval.documents import Documents, Scores
 
 Vector = NDArray[numpy.float32]
 
+_GAIN = 8  # the graph is faster where it looks at no more than this part of the rows
 _SMALL_POOL = 16  # a pool that is no more than this part of all documents is scored one and all
 
 
@@ -33,9 +35,14 @@ def open_vectors(
     folder = documents.folder / description.folder_name
     check_description(folder, description)
     try:
-        return Vectors(description, Rows(folder, description), documents, Workers(threads or available_cores()))
+        return opened(folder, description, documents, threads or available_cores())
     except FileNotFoundError as error:
         raise InputError(f"{directory}: {error.filename} is gone", "the index was replaced; try again") from None
+
+
+def opened(folder: Path, description: Description, documents: Documents, threads: int) -> Vectors:
+    """The vectors in a folder, which is not checked."""
+    return Vectors(folder, description, Rows(folder, description), documents, Workers(threads))
 
 
 class Vectors:
@@ -45,25 +52,39 @@ class Vectors:
     alone, in a pool and among other queries.
     """
 
-    def __init__(self, description: Description, rows: Rows, documents: Documents, workers: Workers) -> None:
+    def __init__(
+        self, folder: Path, description: Description, rows: Rows, documents: Documents, workers: Workers
+    ) -> None:
         self.name = description.encoder
+        self._folder = folder
+        self._graph: Graph | None = None
         self.description = description
         self.documents = documents
         self._rows = rows
         self._workers = workers
 
     def best(
-        self, queries: Matrix, k: int, pools: Sequence[Numbers | None] | None = None
+        self,
+        queries: Matrix,
+        k: int,
+        pools: Sequence[Numbers | None] | None = None,
+        approximate: bool = False,
     ) -> list[tuple[Numbers, Scores]]:
         """For each query's vector, of length 1, the numbers and scores of the `k` best documents, by score and then by
         id, both falling.
 
         queries: float32 of shape (queries, dimension). pools: for each the numbers of the only documents that may be
-        found, sorted; None is all. The same array for several queries is faster than equal ones.
+        found, sorted; None is all. The same array for several queries is faster than equal ones. approximate: look
+        only where the graph leads, and miss a few; scores are exact all the same. A query with a pool, or for so many
+        documents that the graph would be no faster, is answered exactly. Raises XqeError where there is no graph.
         """
+        if k < 1:
+            return [(numpy.empty(0, numpy.int64), numpy.empty(0, numpy.float32)) for _ in queries]
         if pools is None:
             pools = [None] * len(queries)
         found: list[Numbers | None] = [self._small(pool, k) for pool in pools]
+        if approximate:
+            self._lead(queries, k, pools, found)
         rest = [query for query, numbers in enumerate(found) if numbers is None]
         among = candidates(self._rows, queries[rest], k, [pools[query] for query in rest], self._workers)
         for query, numbers in zip(rest, among, strict=True):
@@ -75,6 +96,21 @@ class Vectors:
             return self.documents.best(numbers, self.scores(queries[query], numbers), k)
 
         return list(self._workers.executor.map(cut, range(len(queries))))
+
+    def _lead(self, queries: Matrix, k: int, pools: Sequence[Numbers | None], found: list[Numbers | None]) -> None:
+        """Put what the graph finds into `found`, for queries that have no pool."""
+        if self.description.approximate is None:
+            raise XqeError(
+                f"{self._folder.parent.parent}: the vectors of {self.name} have no graph for approximate search",
+                f"make one: xqe embed {self._folder.parent.parent} --encoder {self.name} --approximate",
+            )
+        each = len(self._rows) / len(self.documents)
+        free = [query for query, pool in enumerate(pools) if pool is None]
+        if not free or _GAIN * Graph.reach(k, each) > len(self._rows):
+            return
+        self._graph = self._graph or Graph(self._folder, self._workers.threads)
+        for query, rows in zip(free, self._graph.near(queries[free], k, each), strict=True):
+            found[query] = self._rows.owners(rows)
 
     def _small(self, pool: Numbers | None, k: int) -> Numbers | None:
         """The pool if its documents are scored sooner than they are found among all."""

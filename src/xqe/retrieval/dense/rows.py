@@ -26,16 +26,20 @@ _BIAS = numpy.float32(2.0**112)  # by how much the exponents of the two formats 
 def stored(vectors: Matrix, precision: Precision) -> dict[str, bytes]:
     """What is appended to which file for some vectors.
 
-    A byte is a 127th of the row's greatest number. The scale makes its row as long as 1 again, so that products are
-    cosines.
+    The scale of a row of bytes makes it as long as 1 again, so that products are cosines.
     """
     if precision is Precision.F16:
         return {ROWS: vectors.astype(_STORED[precision]).tobytes()}
-    greatest = numpy.abs(vectors).max(axis=1, keepdims=True)
-    rows = numpy.rint(vectors * (127 / numpy.where(greatest > 0, greatest, 1))).astype(_STORED[precision])
+    rows = in_bytes(vectors)
     lengths = numpy.linalg.norm(rows.astype(numpy.float64), axis=1)
     scales = numpy.divide(1, lengths, where=lengths > 0, out=numpy.zeros(len(rows)))
     return {ROWS: rows.tobytes(), SCALES: scales.astype("<f4").tobytes()}
+
+
+def in_bytes(vectors: Matrix | Doubles) -> NDArray[numpy.int8]:
+    """Vectors in steps of a 127th of the greatest number of each."""
+    greatest = numpy.abs(vectors).max(axis=1, keepdims=True)
+    return numpy.rint(vectors * (127 / numpy.where(greatest > 0, greatest, 1))).astype(numpy.int8)
 
 
 def row_bytes(precision: Precision, dimension: int) -> dict[str, int]:
@@ -71,6 +75,10 @@ class Rows:
         ends = self.ends[documents].astype(numpy.int64)
         starts = numpy.where(documents > 0, self.ends[numpy.maximum(documents - 1, 0)].astype(numpy.int64), 0)
         return starts, ends - starts
+
+    def owners(self, rows: Numbers) -> Numbers:
+        """The documents that these rows are of, sorted."""
+        return numpy.unique(rows if self.ends is None else numpy.searchsorted(self.ends, rows, "right"))
 
     def unscaled(self, start: int, end: int, into: NDArray[numpy.int32]) -> tuple[Matrix, Matrix | None]:
         """Consecutive rows as float32, and what products with each are to be multiplied by. into: room for them."""

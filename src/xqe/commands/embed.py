@@ -1,0 +1,56 @@
+"""xqe embed: vectors of an index's documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xqe.commands.embedding import Encoding, check_embedding, embed_documents, open_encoder, storing, summary
+from xqe.commands.options.embedding import Embedding
+from xqe.commands.options.groups import takes
+from xqe.files import jsonl
+
+
+@takes(encoding=Encoding, embedding=Embedding)
+def embed(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", show_default=False, help="The folder of the index.")],
+    encoding: Encoding,
+    embedding: Embedding,
+    force: Annotated[bool, typer.Option("--force", help="Make vectors anew.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Make nothing: check every file of the vectors in DIR against its hash.")
+    ] = False,
+) -> None:
+    """Add vectors of an encoder to an index.
+
+    The texts that the index keeps are encoded, and the vectors lie beside it; those of several encoders may. Writes one
+    line that sums them up. A run that was stopped is gone on with by the same command. When the index is built anew,
+    its vectors are gone, too.
+    """
+    if verify:
+        _verify(directory, encoding.encoder)
+        return
+    check_embedding(embedding)
+    from xqe.retrieval.lexical import open_index
+
+    with open_encoder(encoding) as encoder:
+        storing(embedding, encoder)
+        documents = open_index(directory).documents
+        jsonl.write(jsonl.dumps(embed_documents(directory, documents, encoder, embedding, force, encoding.threads)))
+
+
+def _verify(directory: Path, encoder: str | None) -> None:
+    """Hash the files of vectors, and sum up those of each encoder."""
+    from xqe.retrieval.dense import embedded
+    from xqe.retrieval.dense.description import check_description, chosen
+    from xqe.retrieval.lexical import open_index
+
+    data = open_index(directory).documents.folder
+    if encoder is not None or not embedded(directory):
+        chosen(data, directory, encoder)  # says what there is
+    for description in embedded(directory):
+        if encoder in (None, description.encoder, description.folder_name):
+            check_description(data / description.folder_name, description, verify=True)
+            jsonl.write(jsonl.dumps({**summary(directory, description), "verified": len(description.files)}))

@@ -1,0 +1,131 @@
+"""What the commands that embed share: from options to vectors beside an index, and what is said of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from xqe.commands.options.common import Threads
+from xqe.commands.options.embedding import OVERLAP, WINDOW_TOKENS, Embedding
+from xqe.errors import XqeError
+from xqe.machine import available_cores
+from xqe.messages import progress
+from xqe.models.engines import FAKE
+from xqe.retrieval.choices import Windows
+
+if TYPE_CHECKING:
+    from xqe.models.encoders.base import Encoder
+    from xqe.retrieval.dense import Description
+    from xqe.retrieval.dense.description import Storing
+    from xqe.retrieval.documents import Documents
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """Which encoder."""
+
+    encoder: Annotated[
+        str | None, typer.Option("--encoder", metavar="NAME", show_default=False, help="The encoder.")
+    ] = None
+    threads: Threads = None
+
+
+def open_encoder(options: Encoding) -> Encoder:
+    """The encoder that --encoder names."""
+    if options.encoder is None:
+        raise XqeError("missing option --encoder", "name the encoder that makes the vectors")
+    if options.encoder != FAKE:
+        raise XqeError(f'--encoder "{options.encoder}" is unknown', f"known: {FAKE}")
+    from xqe.models.encoders.fake import FakeEncoder
+
+    return FakeEncoder()
+
+
+def check_embedding(options: Embedding) -> None:
+    """Raise XqeError for options that mean nothing together or cannot be met, before anything is opened."""
+    if options.windows is Windows.NONE and (options.window_tokens, options.overlap) != (None, None):
+        raise XqeError(
+            "--window-tokens and --overlap are for windows, and there are none", "add --windows max or --windows mean"
+        )
+    tokens, overlap = options.window_tokens or WINDOW_TOKENS, _overlap(options)
+    if overlap >= tokens:
+        raise XqeError(f"--overlap {overlap} leaves a window of {tokens} tokens no new ones", "give a lower number")
+    if options.approximate:
+        from xqe.retrieval.dense.approximate import check_installed
+
+        check_installed()
+
+
+def _overlap(options: Embedding) -> int:
+    return OVERLAP if options.overlap is None else options.overlap
+
+
+def storing(options: Embedding, encoder: Encoder) -> Storing:
+    """How the options want vectors. Raises XqeError for windows that the encoder would cut."""
+    from xqe.retrieval.dense.description import Storing
+
+    if options.windows is Windows.NONE:
+        return Storing(options.dtype)
+    tokens, limit = options.window_tokens or WINDOW_TOKENS, encoder.contract.limit
+    if limit is not None and tokens > limit:
+        raise XqeError(
+            f"--window-tokens {tokens} is more than the {limit} tokens that {encoder.name} takes", "give a lower number"
+        )
+    return Storing(options.dtype, options.windows, tokens, _overlap(options))
+
+
+def embed_documents(
+    directory: Path,
+    documents: Documents,
+    encoder: Encoder,
+    options: Embedding,
+    force: bool = False,
+    threads: int | None = None,
+) -> dict[str, Any]:
+    """Make the vectors of an index's documents, or only the graph of those that are there; return what sums them up."""
+    from xqe.retrieval.dense.building import add_graph, embed, folder_of, lacks_graph
+    from xqe.retrieval.dense.description import read_description
+
+    started = time.monotonic()
+    done = 0
+    asked = storing(options, encoder)
+    if force or not (options.approximate and lacks_graph(documents, encoder, asked)):
+        counts = embed(directory, documents, encoder, asked, force)
+        done = next(counts)
+        for _ in progress(_each(counts, done), len(documents), "embed", done):
+            pass
+    if options.approximate:
+        rows = read_description(folder_of(documents, encoder)).rows
+        for _ in progress(_each(add_graph(directory, documents, encoder, threads or available_cores())), rows, "graph"):
+            pass
+    description = read_description(folder_of(documents, encoder))
+    seconds = round(time.monotonic() - started, 2)
+    return {**summary(directory, description), "resumed": done, "seconds": seconds}
+
+
+def _each(counts: Iterator[int], done: int = 0) -> Iterator[int]:
+    """Growing counts one by one."""
+    for count in counts:
+        yield from range(done, count)
+        done = count
+
+
+def summary(directory: Path, description: Description) -> dict[str, Any]:
+    """What a line says of vectors."""
+    return {
+        "index": str(directory),
+        "name": directory.resolve().name,
+        "encoder": description.encoder,
+        "dimension": description.dimension,
+        **description.storing.as_json(),
+        "documents": description.documents,
+        "rows": description.rows,
+        "truncated": description.truncated,
+        "approximate": description.approximate,
+        "bytes": description.size,
+    }
