@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import numpy
@@ -24,6 +28,7 @@ from xqe.errors import InputError, ModelError, XqeError
 from xqe.models.encoders.base import Encoded, Side
 from xqe.models.encoders.openai import OpenAIEncoder, Settings
 from xqe.models.engines import client
+from xqe.models.lookup import resolve
 
 KEY = "sk-a-key-that-nobody-may-see"
 NAME = "some-model"
@@ -382,6 +387,45 @@ def test_ctrl_c_does_not_wait_for_requests_that_hang(server: Server) -> None:
 def test_windows_are_not_guessed(server: Server) -> None:
     with OpenAIEncoder(NAME, Settings(server.url)) as encoder, pytest.raises(XqeError, match="cut them beforehand"):
         encoder.windows(["a b c"], 2, 1)
+
+
+# -- a real server -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.xdist_group("model")
+def test_a_real_server_makes_the_vectors_that_are_made_here(tmp_path: Path) -> None:
+    """llama_cpp.server on e5-small, which is asked by its family's name, so that the prefixes are known."""
+    texts = ["the house", "das Haus am großen Fluss", ""]
+    with open_encoder(Encoding(encoder="e5-small", runtime=Runtime.LLAMA_CPP)) as encoder:
+        expected = encoder.encode(texts, Side.QUERY).vectors
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    arguments = ["--model", str(resolve("e5-small").path), "--embedding", "true", "--n_ctx", "512", "--n_threads", "1",
+                 "--port", str(port), "--verbose", "false"]  # fmt: skip
+    url = f"http://127.0.0.1:{port}/v1"
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-m", "llama_cpp.server", *arguments], stdout=log, stderr=log)
+    try:
+        end = time.monotonic() + 120
+        while not answers(f"{url}/models"):
+            assert process.poll() is None and time.monotonic() < end, (tmp_path / "log").read_text()
+            time.sleep(0.1)
+        options = Encoding(encoder="openai:multilingual-e5-small", base_url=url)
+        with open_encoder(options) as encoder:
+            made = encoder.encode(texts, Side.QUERY)
+            other = encoder.encode(texts[:1], Side.PASSAGE).vectors[0]
+    finally:
+        process.terminate()
+        process.wait(20)
+    assert made.errors == {}
+    assert (made.vectors * expected).sum(1).min() > 0.999
+    assert other @ expected[0] < 0.99, "the prefix of a passage is another"
+
+
+def answers(url: str) -> bool:
+    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
+        return True
+    return False
 
 
 # -- opened by the options ---------------------------------------------------------------------------------------
