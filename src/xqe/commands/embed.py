@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from xqe.commands.embedding import Encoding, check_embedding, embed_documents, open_encoder, storing, summary
+from xqe.commands.embedding import check_embedding, embed_documents, open_embedder, storing, summary
 from xqe.commands.options.embedding import Embedding
+from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.groups import takes
 from xqe.files import jsonl
 
@@ -35,7 +36,7 @@ def embed(
     check_embedding(embedding)
     from xqe.retrieval.lexical import open_index
 
-    with open_encoder(encoding) as encoder:
+    with open_embedder(encoding, embedding) as encoder:
         storing(embedding, encoder)
         documents = open_index(directory).documents
         jsonl.write(jsonl.dumps(embed_documents(directory, documents, encoder, embedding, force, encoding.threads)))

@@ -4,46 +4,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from xqe.commands.options.common import Threads
-from xqe.commands.options.embedding import OVERLAP, WINDOW_TOKENS, Embedding
+from xqe.commands.encoding import can_be_cut, open_encoder
+from xqe.commands.options.embedding import OVERLAP, TEXT_TOKENS, WINDOW_TOKENS, Embedding
 from xqe.errors import XqeError
 from xqe.machine import available_cores
 from xqe.messages import progress
-from xqe.models.engines import FAKE
 from xqe.retrieval.choices import Windows
 
 if TYPE_CHECKING:
+    from xqe.commands.options.encoding import Encoding
     from xqe.models.encoders.base import Encoder
     from xqe.retrieval.dense import Description
     from xqe.retrieval.dense.description import Storing
     from xqe.retrieval.documents import Documents
 
 
-@dataclass(frozen=True, slots=True)
-class Encoding:
-    """Which encoder."""
+def open_embedder(encoding: Encoding, embedding: Embedding) -> Encoder:
+    """The encoder that --encoder names, to embed whole documents with.
 
-    encoder: Annotated[
-        str | None, typer.Option("--encoder", metavar="NAME", show_default=False, help="The encoder.")
-    ] = None
-    threads: Threads = None
-
-
-def open_encoder(options: Encoding) -> Encoder:
-    """The encoder that --encoder names."""
-    if options.encoder is None:
-        raise XqeError("missing option --encoder", "name the encoder that makes the vectors")
-    if options.encoder != FAKE:
-        raise XqeError(f'--encoder "{options.encoder}" is unknown', f"known: {FAKE}")
-    from xqe.models.encoders.fake import FakeEncoder
-
-    return FakeEncoder()
+    Without windows it cuts a text after TEXT_TOKENS, unless told otherwise, where it can be told.
+    """
+    if encoding.limit is None and embedding.windows is Windows.NONE and can_be_cut(encoding):
+        encoding = replace(encoding, limit=TEXT_TOKENS)
+    return open_encoder(encoding)
 
 
 def check_embedding(options: Embedding) -> None:

@@ -68,6 +68,12 @@ def open_encoder(options: Encoding) -> Encoder:
     return kind.open(rest, options)
 
 
+def can_be_cut(options: Encoding) -> bool:
+    """Whether the encoder that --encoder names can be told how many tokens of a text count."""
+    kind, _ = _kind(options.encoder or DEFAULT_ENCODER)
+    return "limit" in kind.takes
+
+
 def encoder_for(place: object, made: Made, options: Encoding) -> Encoder:
     """The encoder that made the vectors in a place, for queries to be compared with them.
 

@@ -42,8 +42,8 @@ def explain(
     Each term of the query stands with its weight in it, its count in the document (tf), the number of documents that
     hold it (df), its idf, and what it adds; these sums make the score that xqe search gives. Then the terms of the
     query that do not occur in the document. Among vectors it is what each text that is searched with adds, and which of
-    the document's windows is nearest; in a hybrid search what each side adds, with its own rank and score. "rank" is the
-    document's among all documents of the index, in a hybrid search among those that are fused.
+    the document's windows is nearest; in a hybrid search what each side adds, with its own rank and score. "rank" is
+    the document's among all of the index, in a hybrid search among those that are fused.
     """
     check_searching(searching)
     queries = Queries(query, files)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xqe.commands.embedding import Encoding, embed_documents, open_encoder
+from xqe.commands.embedding import embed_documents, open_embedder
 from xqe.commands.options.bm25 import K1, B
 from xqe.commands.options.common import Input
 from xqe.commands.options.embedding import Embedding
+from xqe.commands.options.encoding import Encoding
 from xqe.commands.streams import input_paths
 from xqe.errors import XqeError
 from xqe.files import jsonl
@@ -52,7 +53,7 @@ def index(
             "--encoder",
             metavar="NAME",
             show_default=False,
-            help="Also add vectors of this encoder, as xqe embed does.",
+            help="Also add vectors of this encoder, as xqe embed does without other options.",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the index that is in DIR.")] = False,
@@ -60,7 +61,7 @@ def index(
         bool, typer.Option("--verify", help="Build nothing: check every file of the index in DIR against its hash.")
     ] = False,
 ) -> None:
-    """Index documents for BM25 search.
+    """Index documents for search.
 
     Documents are {"id", "text"} with an optional "title"; Pyserini's, BEIR's and MIRACL's names of these fields are
     read too. Writes one line that sums the index up. An index is replaced in one step, when the new one is whole. It
@@ -79,7 +80,8 @@ def index(
     paths = input_paths(None, files)
     if encoder is not None and not texts:
         raise XqeError("--encoder embeds the texts that the index keeps", "leave out --no-texts")
-    with nullcontext() if encoder is None else open_encoder(Encoding(encoder=encoder)) as embedder:
+    vectors = Embedding()
+    with nullcontext() if encoder is None else open_embedder(Encoding(encoder=encoder), vectors) as embedder:
         started = time.monotonic()
         total = line_count(paths) if sys.stderr.isatty() else None
         arriving = progress(documents(paths, form), total, "index")
@@ -88,7 +90,7 @@ def index(
         done = {**_summary(directory, manifest), "seconds": seconds}
         if embedder is not None:
             indexed = open_index(directory).documents
-            done["vectors"] = embed_documents(directory, indexed, embedder, Embedding())
+            done["vectors"] = embed_documents(directory, indexed, embedder, vectors)
     jsonl.write(jsonl.dumps(done))
 
 

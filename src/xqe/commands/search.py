@@ -35,8 +35,8 @@ def search(
 ) -> None:
     """Search an index by words, by meaning, or by both.
 
-    Words are ranked by BM25, vectors by their cosine with those of xqe embed, and hits of both are fused. Adds "index" and "hits", best first, to each query record. Hits of equal score are ordered by id, from high to low,
-    as trec_eval does.
+    Words are ranked by BM25, vectors of xqe embed by their cosine, and hits of both are fused. Adds "index" and "hits",
+    best first, to each query record. Hits of equal score are ordered by id, from high to low, as trec_eval does.
     """
     if tag.split() != [tag]:
         raise XqeError(f'--tag "{tag}" is empty or contains white space', "a TREC run separates fields by white space")

@@ -85,11 +85,11 @@ def open_retriever(
     by = options.by or _usual(index)
     _check_effect(options, by)
     with ExitStack() as opened:
-        makers = {
-            By.BM25: lambda: _words(options, index, by),
-            By.DENSE: lambda: opened.enter_context(_meanings(options, encoding, index, directory, threads)),
-        }
-        sides: dict[By, Retriever[Any]] = {side: make() for side, make in makers.items() if side in _sides(by)}
+        sides: dict[By, Retriever[Any]] = {}
+        if by in _WORDS:
+            sides[By.BM25] = _words(options, index, by)
+        if by in _VECTORS:
+            sides[By.DENSE] = opened.enter_context(_meanings(options, encoding, index, directory, threads))
         if by is By.HYBRID:
             from xqe.retrieval.hybrid import Hybrid
 

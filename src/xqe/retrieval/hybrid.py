@@ -215,9 +215,7 @@ class Hybrid(Retriever[Both]):
             "by": str(By.HYBRID),
             **self._mixed(),
             "k": k,
-            "sides": {
-                by: {name: value for name, value in said.items() if name not in _SHARED} for by, said in sides.items()
-            },
+            "sides": {by: _own(said) for by, said in sides.items()},
         }
 
     def account(

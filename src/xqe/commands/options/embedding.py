@@ -9,6 +9,8 @@ import typer
 
 from xqe.retrieval.choices import Precision, Windows
 
+TEXT_TOKENS = 192
+"""Of a text without windows: what stands first says best what a text is about (docs/performance.md)."""
 WINDOW_TOKENS, OVERLAP = 256, 32
 
 
@@ -21,7 +23,8 @@ class Embedding:
         typer.Option(
             "--windows",
             help="Cut long texts into windows: a text scores as its best one does (max), or has the mean of their "
-            "vectors. none: only the beginning of a text counts.",
+            f"vectors. none: only the beginning of a text counts, {TEXT_TOKENS} tokens unless --max-text-tokens says "
+            "otherwise.",
         ),
     ] = Windows.NONE
     window_tokens: Annotated[

@@ -39,8 +39,9 @@ class FakeEncoder(Encoder):
 def _vector(words: Sequence[str]) -> numpy.ndarray:
     total = _direction("")
     for word in words:
-        total = total + 4 * _direction(word)
-    return total / numpy.linalg.norm(total)
+        total += 4 * _direction(word)
+    total /= numpy.linalg.norm(total)
+    return total
 
 
 def _direction(word: str) -> numpy.ndarray:
