@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import gguf
 import torch
-from forward import number, weights
-from packs import PACK
+from forward import weights
+from packs import PACK, Tokens
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.models import Pooling, Transformer
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+from xqe.models.gguf import read_header
 
 UNKNOWN, BEGIN, END, PAD = 3, 0, 2, 1
 
@@ -37,7 +38,8 @@ def export(path: str, folder: Path) -> None:
         "embeddings.LayerNorm.weight": found["token_embd_norm.weight"],
         "embeddings.LayerNorm.bias": found["token_embd_norm.bias"],
     }
-    layers = int(number(path, "bert.block_count"))
+    said = read_header(Path(path)).metadata
+    layers = int(said["bert.block_count"])
     for layer in range(layers):
         for ours, theirs in _NAMES.items():
             for kind in ("weight", "bias"):
@@ -47,11 +49,11 @@ def export(path: str, folder: Path) -> None:
         vocab_size=words,
         hidden_size=dimension,
         num_hidden_layers=layers,
-        num_attention_heads=int(number(path, "bert.attention.head_count")),
+        num_attention_heads=int(said["bert.attention.head_count"]),
         intermediate_size=len(found["blk.0.ffn_up.bias"]),
         max_position_embeddings=len(found["position_embd.weight"]),
         type_vocab_size=len(found["token_types.weight"]),
-        layer_norm_eps=float(number(path, "bert.attention.layer_norm_epsilon")),
+        layer_norm_eps=float(said["bert.attention.layer_norm_epsilon"]),
         pad_token_id=PAD,
     )
     bert = BertModel(config, add_pooling_layer=False)
@@ -64,12 +66,7 @@ def export(path: str, folder: Path) -> None:
 
 def _tokenizer(path: str) -> PreTrainedTokenizerFast:
     """XLM-R's tokenizer with NFKC in place of its own table, which is that and a few characters more."""
-    fields = gguf.GGUFReader(path).fields
-    pieces, scores = fields["tokenizer.ggml.tokens"], fields["tokenizer.ggml.scores"]
-    rows = [
-        (bytes(pieces.parts[at]).decode(), scores.parts[score][0].item())
-        for at, score in zip(pieces.data, scores.data, strict=True)
-    ]
+    rows = Tokens(path).pieces()
     tokenizer = Tokenizer(models.Unigram(rows, unk_id=UNKNOWN))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(r"\s+"), " ")])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()

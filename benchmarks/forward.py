@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import gguf
@@ -17,22 +18,20 @@ from numpy.typing import NDArray
 from packs import PACK, Tokens, packs
 from scipy.special import erf
 
+from xqe.models.gguf import read_header
+
 Array = NDArray[np.float32]
 
 
 def weights(path: str) -> dict[str, Array]:
     """The tensors of a GGUF file in float32, by their names there."""
-    tensors = gguf.GGUFReader(path).tensors
-    return {
-        tensor.name: np.ascontiguousarray(gguf.quants.dequantize(tensor.data, tensor.tensor_type), np.float32)
-        for tensor in tensors
-    }
-
-
-def number(path: str, name: str) -> Any:
-    """A number that a GGUF file says, such as "bert.attention.head_count"."""
-    field = gguf.GGUFReader(path).fields[name]
-    return field.parts[field.data[0]][0].item()
+    found = {}
+    for name, place in read_header(Path(path)).places.items():
+        raw = np.fromfile(path, np.uint8, place.length, offset=place.start)
+        kind = gguf.GGMLQuantizationType(place.kind)
+        values = raw.view(np.float32) if kind == gguf.GGMLQuantizationType.F32 else gguf.quants.dequantize(raw, kind)
+        found[name] = np.ascontiguousarray(values.reshape(place.shape[::-1]), np.float32)
+    return found
 
 
 class Forward:
@@ -41,9 +40,10 @@ class Forward:
     def __init__(self, path: str, threads: int) -> None:
         self._tokens, self._threads = Tokens(path), threads
         self._w = weights(path)
-        self._layers = int(number(path, "bert.block_count"))
-        self._heads = int(number(path, "bert.attention.head_count"))
-        self._epsilon = float(number(path, "bert.attention.layer_norm_epsilon"))
+        said = read_header(Path(path)).metadata
+        self._layers = int(said["bert.block_count"])
+        self._heads = int(said["bert.attention.head_count"])
+        self._epsilon = float(said["bert.attention.layer_norm_epsilon"])
         for name, matrix in self._w.items():
             if name.startswith("blk.") and matrix.ndim == 2:
                 self._w[name] = np.ascontiguousarray(matrix.T)

@@ -43,6 +43,17 @@ class Tokens:
         self.model = llama_cpp.llama_model_load_from_file(path.encode(), parameters)
         self._vocabulary = llama_cpp.llama_model_get_vocab(self.model)
 
+    def pieces(self) -> list[tuple[str, float]]:
+        """What each token is, and its score."""
+        vocabulary = self._vocabulary
+        return [
+            (
+                llama_cpp.llama_vocab_get_text(vocabulary, token).decode(),
+                llama_cpp.llama_vocab_get_score(vocabulary, token),
+            )
+            for token in range(llama_cpp.llama_vocab_n_tokens(vocabulary))
+        ]
+
     def __call__(self, text: str) -> list[int]:
         raw = unicodedata.normalize("NFKC", text).encode()
         found = (llama_cpp.llama_token * (len(raw) + 16))()

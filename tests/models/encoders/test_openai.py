@@ -53,7 +53,7 @@ def vector(text: str, dimension: int = DIMENSION) -> list[float]:
 
 def unit(text: str) -> numpy.ndarray:
     row = numpy.array(vector(text))
-    return row / numpy.sqrt((row**2).sum())
+    return numpy.asarray(row / numpy.sqrt((row**2).sum()))
 
 
 def as_json(status: int, value: Any) -> Answer:
@@ -146,7 +146,8 @@ def encoded(server: Server, texts: list[str], **more: Any) -> Encoded:
 
 def check(made: Encoded, texts: list[str], without: tuple[int, ...] = ()) -> None:
     """Assert that each text has its own vector, and that those without one have an error and zeros."""
-    assert (made.vectors.shape, made.vectors.dtype) == ((len(texts), DIMENSION), numpy.float32)
+    assert made.vectors.shape == (len(texts), DIMENSION)
+    assert made.vectors.dtype == numpy.float32
     assert tuple(made.errors) == without
     for place, text in enumerate(texts):
         expected = numpy.zeros(DIMENSION) if place in without else unit(text)
@@ -365,7 +366,7 @@ def test_the_key_is_sent_and_never_shown(
 
 
 def test_ctrl_c_does_not_wait_for_requests_that_hang(server: Server) -> None:
-    server.decides = lambda body, number: time.sleep(60) if number else None  # type: ignore[func-returns-value]
+    server.decides = lambda body, number: time.sleep(60) if number else None
     program = (
         "import sys\n"
         "from xqe.models.encoders.base import Side\n"
