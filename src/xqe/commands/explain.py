@@ -16,6 +16,7 @@ from xqe.commands.screens import on_screen
 from xqe.commands.searching import ENCODERS, check_searching, numbers_of, open_retriever
 from xqe.commands.streams import Queries
 from xqe.files import jsonl
+from xqe.retrieval.choices import By
 
 if TYPE_CHECKING:
     from xqe.commands.sections import Row
@@ -64,22 +65,62 @@ def _text(row: dict[str, Any]) -> str:
     from rich.text import Text
 
     from xqe.commands.screens import rendered
-    from xqe.commands.sections import QUIET, counted, plain, section
+    from xqe.commands.sections import QUIET, plain, section
 
-    rank = f"rank {row['rank']:,} of {row['documents']:,}" if row["rank"] else "not a hit"
-    said = Text.assemble(plain(row["document"], "bold"), f"  score {row['score']:.6g}, {rank}")
+    said = Text.assemble(plain(row["document"], "bold"), f"  {_standing(row)}")
     query = Text.assemble(plain(row["query"]), plain(f"  {row['id']}", QUIET))
-    length = (
-        f"{counted(row['length'], 'term')}, {row['length'] / (row['average_length'] or 1):.2f} of the average; "
-        f"with k1 {row['k1']:g} and b {row['b']:g}, K = {row['K']:.4g}"
-    )
-    return rendered(section("document", said, [("query", query), ("length", Text(length)), *_rows(row)]))
+    if row["by"] != By.HYBRID:
+        return rendered(section("document", said, [("query", query), *_ROWS[row["by"]](row)]))
+    parts = [section("document", said, [("query", query), *_fused(row)])]
+    for side in row["sides"]:
+        parts += ["", section(side["by"], Text(_standing(side)), _ROWS[side["by"]](side))]
+    return rendered(*parts)
 
 
-def _rows(row: dict[str, Any]) -> Iterator[Row]:
+def _standing(row: dict[str, Any]) -> str:
+    rank = f"rank {row['rank']:,} of {row['documents']:,}" if row["rank"] else "not a hit"
+    return f"score {row['score']:.6g}, {rank}"
+
+
+def _fused(row: dict[str, Any]) -> Iterator[Row]:
+    """What each side adds to a fused score, as a table."""
+    from xqe.commands.screens import table
+    from xqe.commands.sections import plain
+
+    found = table(("side", "rank", "weight", "adds"), ("rank", "weight", "adds"))
+    for side in row["sides"]:
+        adds = f"{side['adds']:.4f}" if side["adds"] is not None else "-"
+        found.add_row(side["by"], f"{side['fused_rank'] or '-'}", f"{side['weight']:g}", adds)
+    norm = f" of {row['norm']}" if "norm" in row else ""
+    yield "fused", plain(f"{row['fusion']}{norm}")
+    yield "", found
+
+
+def _of_vectors(row: dict[str, Any]) -> Iterator[Row]:
+    """What each text that is searched with adds to a cosine, as a table."""
+    from xqe.commands.screens import table
+    from xqe.commands.sections import plain
+
+    if row["windows"] > 1:
+        yield "nearest", plain(f"window {row['window']} of {row['windows']}")
+    found = table(("text", "adds", "share"), ("adds", "share"))
+    for term in row["terms"]:
+        found.add_row(plain(term["term"]), f"{term['score']:.4f}", f"{100 * term['score'] / row['score']:.0f} %")
+    yield "texts", found
+
+
+def _of_words(row: dict[str, Any]) -> Iterator[Row]:
     """The terms that make the score as a table, and the names of those that are missing."""
     from xqe.commands.screens import table
-    from xqe.commands.sections import named, plain
+    from xqe.commands.sections import counted, named, plain
+
+    yield (
+        "length",
+        plain(
+            f"{counted(row['length'], 'term')}, {row['length'] / (row['average_length'] or 1):.2f} of the average; "
+            f"with k1 {row['k1']:g} and b {row['b']:g}, K = {row['K']:.4g}"
+        ),
+    )
 
     numbers = ("weight", "tf", "df", "idf", "adds", "share")
     found = table(("term", *numbers), numbers)
@@ -99,3 +140,6 @@ def _rows(row: dict[str, Any]) -> Iterator[Row]:
     for label, in_some in (("lacks", True), ("nowhere", False)):
         if names := [term["term"] for term in row["missing"] if (term["df"] > 0) is in_some]:
             yield label, named(names, full=True)
+
+
+_ROWS = {By.BM25: _of_words, By.DENSE: _of_vectors}

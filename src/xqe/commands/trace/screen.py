@@ -12,6 +12,7 @@ from rich.text import Text as Styled
 from xqe.commands.screens import legible, rendered, table
 from xqe.commands.sections import ERROR, GOOD, MATCH, NOTE, QUIET, Row, counted, named, plain, section
 from xqe.files.records import Record
+from xqe.retrieval.choices import By, Encode
 from xqe.retrieval.retriever import FEEDBACK, QUERY, SEARCHED, SOURCE, Scored, Term
 from xqe.stages.tracing import Found, Given, Piece, Relevant, Standing, Step, Text, TracedHit
 from xqe.text.languages import name_of
@@ -128,7 +129,7 @@ def _until_break(text: str) -> str:
 def _found(found: Found, full: bool) -> list[Any]:
     index = found.record["index"]
     documents = counted(found.documents, "document") + (" in the pool" if "pool" in index else "")
-    said = f"{name_of(index['lang'])}, {documents}; BM25 with k1 {index['k1']:g}, b {index['b']:g}"
+    said = f"{name_of(index['lang'])}, {documents}; {_manner(index)}"
     rows: list[Row] = [*_weights(found), *(("note", plain(note, NOTE)) for note in found.notes)]
     rows += _every_term(found.terms) if full else _terms_by_word(found)
     parts: list[Any] = [section("search", Styled(said), rows)]
@@ -139,9 +140,28 @@ def _found(found: Found, full: bool) -> list[Any]:
     return parts
 
 
+def _manner(index: Mapping[str, Any]) -> str:
+    """What a search found documents by."""
+    if index["by"] == By.HYBRID:
+        sides = " and ".join(_manner({**said, "by": by}) for by, said in index["sides"].items())
+        norm = f" of {index['norm']}" if "norm" in index else ""
+        return f"{sides}, fused by {index['fusion']}{norm}, vectors x {index['dense_weight']:g}"
+    if index["by"] == By.DENSE:
+        return f"vectors of {index['encoder']}, of {_ENCODED[index['encode']]}"
+    return f"BM25 with k1 {index['k1']:g}, b {index['b']:g}"
+
+
+_ENCODED = {
+    Encode.SOURCE: "the query as asked",
+    Encode.QUERY: "the query as it is now",
+    Encode.BOTH: "the query as asked and as it is now",
+}
+
+
 def _weights(found: Found) -> Iterator[Row]:
-    """What counts how much, where that is more than the query."""
+    """What counts how much among words, where that is more than the query."""
     index = found.record["index"]
+    index = index.get("sides", {}).get(By.BM25, index)
     used = _parts(found.terms)
     said = []
     if "query" in used and "passages" in used:

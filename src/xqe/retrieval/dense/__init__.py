@@ -4,7 +4,7 @@
         dense.json                 the manifest, written last: what they are, and the sha256 of every file
         rows                       the vectors, one after the other, in the order of the documents
         scales                     with int8: what each row is multiplied by, float32
-        ends                       with --windows max: where the rows of each document end, uint64
+        ends                       with --windows max: where the rows of each document end, int64
         blocks.jsonl               a line for each block of documents that is finished
         approximate.usearch        with --approximate: a graph that finds candidates
 

@@ -256,7 +256,7 @@ class _Embedding:
             vectors = _means(vectors, ends)
         parts = stored(vectors, self._storing.precision)
         if ENDS in self._names:
-            parts[ENDS] = (numpy.array(ends, "<u8") + numpy.uint64(rows)).tobytes()
+            parts[ENDS] = (numpy.array(ends, "<i8") + rows).tobytes()
         for name, part in parts.items():
             _append(files[name], part)
         digest = sha256_of(b"".join(parts[name] for name in self._names)).hexdigest()

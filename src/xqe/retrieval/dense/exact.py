@@ -33,7 +33,7 @@ def _one_thread_of_blas() -> None:
     """For good: nothing else of xqe multiplies matrices with numpy."""
     from threadpoolctl import ThreadpoolController
 
-    ThreadpoolController().select(internal_api="openblas").limit(limits=1)
+    ThreadpoolController().limit(limits=1, user_api="blas")
 
 
 class Workers:

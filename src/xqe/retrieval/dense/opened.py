@@ -124,7 +124,7 @@ class Vectors:
     def _products(self, query: Vector, numbers: Numbers) -> tuple[Scores, Numbers]:
         """The scores of all windows of documents, and where those of each begin."""
         at, firsts = self._places(numbers)
-        return self._rows.products(query.astype(numpy.float64), at), firsts
+        return self._rows.products(query, at), firsts
 
     def _places(self, numbers: Numbers) -> tuple[Numbers, Numbers]:
         """The rows of documents, and where among them those of each begin."""

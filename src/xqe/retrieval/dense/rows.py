@@ -18,9 +18,11 @@ Matrix = NDArray[numpy.float32]
 Doubles = NDArray[numpy.float64]
 
 _STORED = {Precision.F16: "<f2", Precision.INT8: "i1"}
+_PLACES = 28  # binary places of queries
 _PIECE = 1 << 14  # numbers that are converted at a time, so that they stay in the nearest cache
+_GATHERED = 1 << 16  # of rows that are not side by side
 _SIGN_AND_NUMBER = numpy.int32(-0x70000001)  # 0x8fffffff, all bits but those that the sign filled
-_BIAS = numpy.float32(2.0**112)  # by how much the exponents of the two formats differ
+_BIAS = 112  # by how much the exponents of the two formats differ
 
 
 def stored(vectors: Matrix, precision: Precision) -> dict[str, bytes]:
@@ -55,9 +57,10 @@ class Rows:
         precision = description.storing.precision
         self.dimension = description.dimension
         self.documents = description.documents
+        self._bias = _BIAS if precision is Precision.F16 else 0
         self._rows: NDArray[Any] = mapped(folder / ROWS, _STORED[precision]).reshape(-1, self.dimension)
         self._scales = mapped(folder / SCALES, "<f4") if precision is Precision.INT8 else None
-        self.ends = mapped(folder / ENDS, "<u8") if ENDS in description.files else None
+        self.ends = mapped(folder / ENDS, "<i8") if ENDS in description.files else None
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -72,9 +75,8 @@ class Rows:
         """Where the rows of each of these documents begin, and how many there are."""
         if self.ends is None:
             return documents, numpy.ones(len(documents), numpy.int64)
-        ends = self.ends[documents].astype(numpy.int64)
-        starts = numpy.where(documents > 0, self.ends[numpy.maximum(documents - 1, 0)].astype(numpy.int64), 0)
-        return starts, ends - starts
+        starts = numpy.where(documents > 0, self.ends[numpy.maximum(documents - 1, 0)], 0)
+        return starts, self.ends[documents] - starts
 
     def owners(self, rows: Numbers) -> Numbers:
         """The documents that these rows are of, sorted."""
@@ -85,38 +87,53 @@ class Rows:
         into = into[: end - start]
         step = max(1, _PIECE // self.dimension)
         for at in range(0, end - start, step):
-            _widen(self._rows[start + at : min(end, start + at + step)], into[at : at + step])
+            values = _shifted(self._rows[start + at : min(end, start + at + step)], into[at : at + step])
+            if self._bias:
+                values *= numpy.float32(2.0**self._bias)
         return into.view(numpy.float32), self._scales[start:end] if self._scales is not None else None
 
     def floats(self, numbers: Numbers) -> Doubles:
         """Rows with these numbers."""
-        rows = self._rows[numbers]
-        into = numpy.empty(rows.shape, numpy.int32)
-        _widen(rows, into)
-        values = into.view(numpy.float32).astype(numpy.float64)
+        values = numpy.ldexp(_shifted(self._rows[numbers], self._room(len(numbers))).astype(numpy.float64), self._bias)
         return values if self._scales is None else values * self._scales[numbers, None]
 
-    def products(self, query: Doubles, numbers: Numbers) -> Matrix:
-        """The products of rows with a query, summed in double precision; each is the same whatever rows are beside it,
-        which a matrix product does not promise."""
+    def _room(self, count: int) -> NDArray[numpy.int32]:
+        return numpy.empty((count, self.dimension), numpy.int32)
+
+    def products(self, query: Matrix, numbers: Numbers) -> Matrix:
+        """The products of rows with a query, each the same whatever rows are beside it.
+
+        A query that is no longer than 1 is rounded to multiples of 2^-28. Those of rows are of 2^-24, and no sum of
+        products exceeds 2 (with bytes: of 1, and 127 times the root of the dimension). So double precision holds all
+        sums without an error, in whatever order they are made.
+        """
+        _, exponent = numpy.frexp(numpy.linalg.norm(query.astype(numpy.float64)))
+        rounded = numpy.rint(numpy.ldexp(query.astype(numpy.float64), _PLACES - exponent))
+        exact = numpy.ldexp(rounded, self._bias - _PLACES)
         found = numpy.empty(len(numbers))
-        step = max(1, _PIECE // self.dimension)
+        step = max(1, _GATHERED // self.dimension)
+        into = self._room(min(step, len(numbers)))
+        values = numpy.empty(into.shape)
         for at in range(0, len(numbers), step):
-            some = numbers[at : at + step]
-            numpy.einsum("ij,j->i", self.floats(some), query, out=found[at : at + step])
-        return found.astype(numpy.float32)
+            rows = self._rows.take(numbers[at : at + step], axis=0)
+            count = len(rows)
+            numpy.copyto(values[:count], _shifted(rows, into[:count]))
+            numpy.matmul(values[:count], exact, out=found[at : at + count])
+        if self._scales is not None:
+            found *= self._scales[numbers]
+        return numpy.ldexp(found, exponent).astype(numpy.float32)
 
 
-def _widen(rows: NDArray[Any], into: NDArray[numpy.int32]) -> None:
-    """Put rows as float32 into the memory of `into`.
+def _shifted(rows: NDArray[Any], into: NDArray[numpy.int32]) -> Matrix:
+    """Rows as float32 in the memory of `into`, those of 16-bit floats without `_BIAS`.
 
     numpy converts 16-bit floats one at a time. The bits of one, moved to where float32 has its own, are a float32 that
     is too small by a power of two, subnormal numbers too; this takes a third of the time.
     """
     if rows.dtype.kind == "i":
         numpy.copyto(into.view(numpy.float32), rows)
-        return
-    numpy.copyto(into, rows.view("<i2"))
-    numpy.left_shift(into, 13, out=into)
-    numpy.bitwise_and(into, _SIGN_AND_NUMBER, out=into)
-    numpy.multiply(into.view(numpy.float32), _BIAS, out=into.view(numpy.float32))
+    else:
+        numpy.copyto(into, rows.view("<i2"))
+        numpy.left_shift(into, 13, out=into)
+        numpy.bitwise_and(into, _SIGN_AND_NUMBER, out=into)
+    return into.view(numpy.float32)
