@@ -71,7 +71,7 @@ def _text(row: dict[str, Any]) -> str:
     query = Text.assemble(plain(row["query"]), plain(f"  {row['id']}", QUIET))
     if row["by"] != By.HYBRID:
         return rendered(section("document", said, [("query", query), *_ROWS[row["by"]](row)]))
-    parts = [section("document", said, [("query", query), *_fused(row)])]
+    parts: list[Any] = [section("document", said, [("query", query), *_fused(row)])]
     for side in row["sides"]:
         parts += ["", section(side["by"], Text(_standing(side)), _ROWS[side["by"]](side))]
     return rendered(*parts)
