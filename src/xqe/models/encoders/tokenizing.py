@@ -37,7 +37,8 @@ class Tokenizer:
     def __init__(self, vocabulary: Vocabulary, recipe: Recipe) -> None:
         self._vocabulary, self._recipe = vocabulary, recipe
         plain, whole = (vocabulary.tokenize("a", special, False) for special in (False, True))
-        before = next(at for at in range(len(whole)) if (whole[at : at + len(plain)] == plain).all())
+        starts = range(len(whole) - len(plain) + 1)
+        before = next((at for at in starts if (whole[at : at + len(plain)] == plain).all()), 0)
         self._begin, self._end = whole[:before], whole[before + len(plain) :]
         if recipe.end:
             self._end = vocabulary.tokenize(recipe.end, False, True)
