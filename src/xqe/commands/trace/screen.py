@@ -318,4 +318,6 @@ def _and_more(used: set[str]) -> str:
     """What a search adds to the query."""
     if "query" not in used and "passages" in used:
         return "passages alone"
-    return " ".join(f"+ {part}" for part in ("passages", "source") if part in used) or ("query, weighted" if used else "as searched")
+    return " ".join(f"+ {part}" for part in ("passages", "source") if part in used) or (
+        "query, weighted" if used else "as searched"
+    )

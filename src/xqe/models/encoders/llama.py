@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _POOLINGS = {"mean": 1, "cls": 2, "last": 3}  # llama_pooling_type
 _CPU_TOKENS, _CPU_TEXTS = 512, 1
-_GPU_TOKENS, _GPU_TEXTS = 2048, 64
+_GPU_TOKENS, _GPU_TEXTS = 512, 64  # of 512, 2048 and 8192 tokens the fastest (docs/performance.md)
 _FLOAT = 4  # bytes
 
 

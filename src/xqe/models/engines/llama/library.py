@@ -20,7 +20,7 @@ from xqe.messages import say
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import llama_cpp as llama_cpp
-from llama_cpp import _ggml
+from llama_cpp.llama_cpp import _lib  # libllama, in which names of the ggml that it loads are found, too
 
 _WARN, _ERROR, _CONTINUED = 3, 4, 5  # ggml_log_level
 _DEVICE_KINDS = {0: "cpu", 1: "gpu", 2: "integrated gpu", 3: "accelerator"}  # ggml_backend_dev_type
@@ -80,14 +80,13 @@ def version() -> str:
 
 def build() -> dict[str, str]:
     """What the library says of itself: versions, the commit of ggml, and the CPU features it was built with."""
-    base = _ggml.libggml  # a name is looked for in the libraries that it loads, too
     for function in ("ggml_version", "ggml_commit"):
-        getattr(base, function).restype = ctypes.c_char_p
+        getattr(_lib, function).restype = ctypes.c_char_p
     return {
         "llama_cpp_python": llama_cpp.__version__,
         "llama_cpp": llama_cpp.llama_version().decode(),
-        "ggml": base.ggml_version().decode(),
-        "commit": base.ggml_commit().decode(),
+        "ggml": _lib.ggml_version().decode(),
+        "commit": _lib.ggml_commit().decode(),
         "features": llama_cpp.llama_print_system_info().decode().strip(" |\n"),
     }
 
@@ -99,7 +98,7 @@ def supports_gpu() -> bool:
 
 def devices() -> list[Device]:
     """The devices that the library sees, as it orders them."""
-    ggml = _ggml.libggml
+    ggml = _lib
     ggml.ggml_backend_dev_count.restype = ctypes.c_size_t
     ggml.ggml_backend_dev_get.restype = ctypes.c_void_p
     ggml.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
