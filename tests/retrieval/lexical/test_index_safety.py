@@ -496,7 +496,7 @@ class Hashed:
             self._names.append(path.name)
             return sha256(path)
 
-        patch.setattr("xqe.retrieval.lexical.manifest.sha256", hashing)
+        patch.setattr("xqe.files.whole.sha256", hashing)
 
     def by(self, directory: Path, verify: bool = False) -> list[str]:
         self._names.clear()
