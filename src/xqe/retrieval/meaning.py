@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from xqe.models.encoders.base import Encoder, Matrix
 
 PASSAGES = "passages"
-QUERY_WEIGHT = 1.0
-"""Of the query, where it has passages."""
+QUERY_WEIGHT = 5.0
+"""Of the query, where it has passages: those of small models lead away from it (docs/performance.md)."""
 SOURCE_SHARE = 2 / 3
 """Of the query as it first arrived, where both are encoded."""
 

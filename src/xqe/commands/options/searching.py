@@ -72,7 +72,7 @@ class Searching:
             parser=_weight_or_auto,
             show_default=False,
             help="With passages, the query counts W times; 1 is the paper's. [default: auto, which gives it 0.6 to "
-            "0.9 of all weight, the less the more of its words the passages have; among vectors 1]",
+            "0.9 of all weight, the less the more of its words the passages have; among vectors 5]",
         ),
     ] = None
     source_weight: Annotated[
