@@ -1,0 +1,149 @@
+"""xqe search, explain and trace over an index with vectors: what is searched unless told, and what makes no sense."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Run, jsonl, records
+from forks import Forks
+
+DOCUMENTS = [
+    {"id": "d1", "text": "the planet mercury is nearest to the sun"},
+    {"id": "d2", "text": "mercury once called quicksilver is a metal"},
+    {"id": "d3", "text": "a harbour in winter"},
+]
+QUERY = {"id": "q1", "query": "mercury metal", "lang": "en", "source": {"query": "quicksilver", "lang": "de"}}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Path:
+    """Two indexes, of which "both" has the vectors of the fake encoder."""
+    folder = tmp_path_factory.mktemp("searching")
+    for name, more in (("words", []), ("both", ["--encoder", "fake"])):
+        done = forks("index", str(folder / name), "--lang", "en", *more, stdin=jsonl(*DOCUMENTS))
+        assert done.status == 0, done.stderr
+    return folder
+
+
+def searched(xqe: Run, directory: Path, *options: str, query: dict[str, Any] = QUERY) -> dict[str, Any]:
+    done = xqe("search", str(directory), *options, stdin=jsonl(query))
+    assert (done.returncode, done.stderr) == (0, "")
+    [record] = records(done)
+    return record
+
+
+def test_an_index_with_vectors_is_searched_by_both_unless_told(xqe: Run, made: Path) -> None:
+    assert searched(xqe, made / "words")["index"]["by"] == "bm25"
+    assert searched(xqe, made / "both")["index"]["by"] == "hybrid"
+    for by in ("bm25", "dense", "hybrid"):
+        assert searched(xqe, made / "both", "--by", by)["index"]["by"] == by
+
+
+def test_the_record_says_how_words_and_vectors_were_searched_and_fused(xqe: Run, made: Path) -> None:
+    assert searched(xqe, made / "both", "-k", "2")["index"] == {
+        "name": "both", "lang": "en", "by": "hybrid", "fusion": "combsum", "norm": "min-max", "dense_weight": 2.0,
+        "k": 2,
+        "sides": {
+            "bm25": {"use": "query+doc", "query_weight": 1.0, "source_weight": 0.5, "k1": 0.82, "b": 0.68},
+            "dense": {"encoder": "fake", "encode": "both", "use": "query+doc", "query_weight": 5.0},
+        },
+    }  # fmt: skip
+
+
+def test_each_way_of_encoding_finds_what_is_like_its_text(xqe: Run, made: Path) -> None:
+    query = {"id": "q", "query": "winter harbour", "source": {"query": "planet sun"}}
+    first = {
+        encode: searched(xqe, made / "both", "--by", "dense", "--encode", encode, query=query)["hits"][0]["id"]
+        for encode in ("source", "query")
+    }
+    assert first == {"source": "d1", "query": "d3"}
+
+
+def test_options_change_the_fusion(xqe: Run, made: Path) -> None:
+    by_rank = searched(xqe, made / "both", "--fusion", "rrf")
+    assert (by_rank["index"]["fusion"], by_rank["index"]["rrf_k"]) == ("rrf", 60)
+    alone = searched(xqe, made / "both", "--by", "dense", "--feedback", "mean", "--feedback-docs", "1")
+    assert alone["index"]["feedback"] == {"method": "mean", "documents": 1}
+    both = searched(xqe, made / "both", "--feedback", "rocchio")["index"]["sides"]
+    assert both["bm25"]["feedback"]["documents"] == 10
+    assert both["dense"]["feedback"]["documents"] == 3
+
+
+def test_pools_hold_for_vectors(xqe: Run, made: Path, tmp_path: Path) -> None:
+    (tmp_path / "pool").write_text("d1\nd3\n")
+    for by in ("dense", "hybrid"):
+        hits = searched(xqe, made / "both", "--by", by, "--pool", str(tmp_path / "pool"))["hits"]
+        assert sorted(hit["id"] for hit in hits) == ["d1", "d3"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--by", "dense", "--k1", "1"], "--k1 has no effect on a search by dense"),
+        (["--by", "dense", "--source-weight", "1"], "--source-weight has no effect on a search by dense"),
+        (["--by", "bm25", "--encode", "source"], "--encode has no effect on a search by bm25"),
+        (["--by", "dense", "--fusion", "rrf"], "--fusion has no effect on a search by dense"),
+        (["--by", "bm25", "--dense-weight", "1"], "--dense-weight has no effect on a search by bm25"),
+        (["--by", "dense", "--feedback", "rm3"], "--feedback rm3 has no effect on a search by dense"),
+        (["--by", "bm25", "--feedback", "mean"], "--feedback mean has no effect on a search by bm25"),
+        (["--norm", "none"], "--norm none takes scores at face value"),
+        (["--fusion", "rrf", "--norm", "sum"], "--norm has no effect on --fusion rrf"),
+        (["--fusion", "sum"], '--fusion: unknown method "sum"'),
+        (["--by", "dense", "--encoder", "e5-small"], "e5-small"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line(xqe: Run, made: Path, options: list[str], said: str) -> None:
+    done = xqe("search", str(made / "both"), *options, stdin=jsonl(QUERY))
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert said in done.stderr
+
+
+def test_an_index_without_vectors_says_how_to_make_them(xqe: Run, made: Path) -> None:
+    for by in ("dense", "hybrid"):
+        done = xqe("search", str(made / "words"), "--by", by, stdin=jsonl(QUERY))
+        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+        assert "xqe embed" in done.stderr
+
+
+def test_another_encoder_than_the_one_of_the_vectors_is_refused(xqe: Run, made: Path, tmp_path: Path) -> None:
+    """As a model file that was replaced would be: the manifest is sealed, and its contract is compared."""
+    shutil.copytree(made / "both", tmp_path / "both")
+    [manifest] = tmp_path.glob("both/data-*/dense-*/dense.json")
+    said = json.loads(manifest.read_text())
+    said["contract"]["dimension"] = 65
+    manifest.write_text(json.dumps(said))
+    done = xqe("search", str(tmp_path / "both"), "--by", "dense", stdin=jsonl(QUERY))
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+
+
+def test_explain_gives_the_score_of_the_search(xqe: Run, made: Path) -> None:
+    for by in ("dense", "hybrid"):
+        hits = {hit["id"]: hit["score"] for hit in searched(xqe, made / "both", "--by", by)["hits"]}
+        done = xqe("explain", str(made / "both"), "-", *hits, "--by", by, stdin=jsonl(QUERY))
+        rows = records(done)
+        assert {row["document"]: row["score"] for row in rows} == pytest.approx(hits, abs=1e-6)
+        assert [row["rank"] for row in rows] == [1, 2, 3]
+        shown = xqe("explain", str(made / "both"), "-", "d2", "--by", by, "--format", "text", stdin=jsonl(QUERY))
+        assert shown.returncode == 0
+        assert "rank 1 of 3" in shown.stdout
+
+
+def test_trace_finds_what_search_finds_and_tells_the_sides_apart(xqe: Run, made: Path) -> None:
+    for by in ("dense", "hybrid"):
+        found = searched(xqe, made / "both", "--by", by)
+        done = xqe("trace", "--index", str(made / "both"), "-", "--by", by, "-r", "d3", stdin=jsonl(QUERY))
+        [traced] = records(done)
+        assert [(hit["id"], hit["score"]) for hit in traced["hits"]] == [
+            (hit["id"], hit["score"]) for hit in found["hits"]
+        ]
+        assert traced["index"] == {**found["index"], "k": 10}
+        assert traced["trace"]["relevant"][0]["document"] == "d3"
+        for hit in traced["hits"]:
+            assert sum(term["score"] for term in hit["terms"]) == pytest.approx(hit["score"], abs=1e-5)
+    assert all(set(hit["from"]) <= {"bm25", "dense"} for hit in found["hits"])
+    shown = xqe("trace", "--index", str(made / "both"), "-", "--format", "text", stdin=jsonl(QUERY))
+    assert "vectors of fake, of the query as asked and as it is now, fused by combsum of min-max" in shown.stdout
