@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs bench-dense bench-encoding bench-expansion bench-finetuning bench-generation bench-languages bench-memory bench-retrieval bench-startup bench-writing clean
+.PHONY: demo test check docs bench-dense bench-encoding bench-expansion bench-finetuning bench-generation bench-hybrid bench-languages bench-memory bench-retrieval bench-startup bench-writing clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python fixtures/demo.py
@@ -33,6 +33,9 @@ bench-encoding: $(VENV)/.developing
 # COLLECTION=DIR has docs.LANG.jsonl, queries.LANG.jsonl and qrels.tsv; OUT=DIR keeps what was generated.
 bench-expansion: $(VENV)/.developing
 	$(BIN)/python benchmarks/expansion.py --collection "$(COLLECTION)" --out "$(or $(OUT),/tmp/xqe-expansion)" $(BENCH)
+
+bench-hybrid: $(VENV)/.developing
+	$(BIN)/python benchmarks/hybrid.py --collection "$(COLLECTION)" --out "$(or $(OUT),/tmp/xqe-hybrid)" $(BENCH)
 
 bench-finetuning: $(VENV)/.developing
 	$(BIN)/python benchmarks/finetuning.py $(BENCH)

@@ -86,10 +86,10 @@ def _generate(pair: str, options: argparse.Namespace) -> None:
     target = pair.split("-")[1]
     folder: Path = options.out
     if not (folder / f"{pair}.Q").exists():
-        _sample(options.collection, pair, folder, options.queries, options.seed)
+        sample(options.collection, pair, folder, options.queries, options.seed)
     if not (folder / f"index.{target}").exists():
         documents = options.collection / f"docs.{target}.jsonl"
-        _run(["index", str(folder / f"index.{target}"), "--lang", target, "-i", str(documents)], None)
+        run(["index", str(folder / f"index.{target}"), "--lang", target, "-i", str(documents)], None)
     translate = ["translate", "--to", target]
     expand = ["expand", "--strategy", "fewshot", "--max-tokens", str(options.max_tokens)]
     steps = [("Q", "T", translate), ("T", "TE", expand), ("Q", "E", expand), ("E", "ET", translate)]
@@ -98,10 +98,10 @@ def _generate(pair: str, options: argparse.Namespace) -> None:
     for before, after, command in steps:
         path = folder / f"{pair}.{after}"
         if not path.exists():
-            _run([*command, "-i", str(folder / f"{pair}.{before}")], path)
+            run([*command, "-i", str(folder / f"{pair}.{before}")], path)
 
 
-def _sample(collection: Path, pair: str, folder: Path, count: int, seed: int) -> None:
+def sample(collection: Path, pair: str, folder: Path, count: int, seed: int) -> None:
     source, target = pair.split("-")
     with open(collection / f"docs.{target}.jsonl", encoding="utf-8") as file:
         present = {json.loads(line)["id"] for line in file}
@@ -115,7 +115,7 @@ def _sample(collection: Path, pair: str, folder: Path, count: int, seed: int) ->
     (folder / f"{pair}.Q").write_text("".join(chosen), encoding="utf-8")
 
 
-def _run(arguments: Sequence[str], output: Path | None) -> None:
+def run(arguments: Sequence[str], output: Path | None) -> None:
     """Run xqe; its output takes its place when it is whole. Status 1, some records failed, is gone on with."""
     partial = output.with_suffix(".part") if output else Path(os.devnull)
     with open(partial, "w", encoding="utf-8") as file:
@@ -132,7 +132,7 @@ def _evaluate(
     folder, target = options.out, pair.split("-")[1]
     values = []
     for _, kind, search in rows:
-        _run(["search", str(folder / f"index.{target}"), "-i", str(folder / f"{pair}.{kind}"), *search], folder / "run")
+        run(["search", str(folder / f"index.{target}"), "-i", str(folder / f"{pair}.{kind}"), *search], folder / "run")
         arguments = ["eval", "--qrels", str(folder / f"{pair}.qrels"), "-m", "MRR,Hit@10", str(folder / "run")]
         result = subprocess.run([*XQE, *arguments], capture_output=True, text=True, check=True)
         measures = json.loads(result.stdout.splitlines()[0])["measures"]
