@@ -18,6 +18,7 @@ from xqe.collections.layout import MANIFEST
 from xqe.errors import XqeError
 from xqe.experiments.grid.folder import Folder
 from xqe.experiments.grid.generating import Generated, Opener, duration, generate
+from xqe.experiments.grid.indexing import build_indexes, check_indexes
 from xqe.experiments.grid.nights import (
     DROPPED,
     FAILED,
@@ -31,7 +32,7 @@ from xqe.experiments.grid.nights import (
     values_of,
 )
 from xqe.experiments.grid.plan import Plan
-from xqe.experiments.grid.retrieving import build_indexes, check_indexes, evaluate_cells
+from xqe.experiments.grid.retrieving import evaluate_cells
 from xqe.files.hashes import sha256
 from xqe.files.times import now
 from xqe.messages import say
