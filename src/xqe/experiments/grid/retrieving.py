@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from xqe.errors import XqeError
 from xqe.evaluation.values import average, per_query, ranking
@@ -13,14 +13,11 @@ from xqe.experiments.grid.asked import Asked
 from xqe.experiments.grid.folder import Folder, FolderError
 from xqe.experiments.grid.generating import duration
 from xqe.experiments.grid.plan import Cell, Plan
+from xqe.experiments.grid.searching import Encoding, Opened
 from xqe.files.records import Record, has_failed
 from xqe.messages import say
-from xqe.retrieval.bm25 import BM25
-from xqe.retrieval.weighting import Weighting
+from xqe.retrieval.choices import By
 from xqe.stages.search import run_lines, search
-
-if TYPE_CHECKING:
-    from xqe.retrieval.lexical import Index
 
 Json = dict[str, Any]
 
@@ -29,13 +26,14 @@ def evaluate_cells(
     plan: Plan,
     folder: Folder,
     unable: dict[str, str],
+    encoding: Encoding,
     threads: int,
     tell: Callable[[str], None] = say,
     again: bool = False,
 ) -> Counter[str]:
     """Search and judge the cells that are not done, or with `again` all; return how many were, were there, and failed.
 
-    A cell that fails says why, and the others go on.
+    encoding: of queries, for all cells that need it. A cell that fails says why, and the others go on.
     """
     counts: Counter[str] = Counter(done=0, reused=0, failed=0)
     pending: dict[tuple[str, str], list[Cell]] = {}
@@ -47,10 +45,9 @@ def evaluate_cells(
     started = time.monotonic()
     total = sum(map(len, pending.values()))
     for (collection, lang), cells in pending.items():
-        for cell, index in zip(cells, _opened(folder, collection, lang, cells), strict=True):
+        index = Opened(folder.index(collection, lang), plan.grid, encoding, threads)
+        for cell in cells:
             try:
-                if isinstance(index, XqeError):
-                    raise index
                 said = _evaluated(cell, plan, folder, index, unable, threads)
             except FolderError:
                 raise
@@ -80,26 +77,13 @@ _EMPTY: Json = {
 }
 
 
-def _opened(folder: Folder, collection: str, lang: str, cells: Sequence[Cell]) -> Iterator[Index | XqeError]:
-    """The open index for each of the cells, or why it cannot be opened."""
-    from xqe.retrieval.lexical import open_index
-
-    index: Index | XqeError
-    try:
-        index = open_index(folder.index(collection, lang))
-    except XqeError as error:
-        index = error
-    for _ in cells:
-        yield index
-
-
 def _described(cell: Cell, plan: Plan) -> Json:
     """The fields of a cell that say what it is."""
     asked = plan.asked[cell.collection]
     texts = cell.texts
     with_passages = texts is not None and texts.strategy is not None
     weight: str | float | None = None
-    if with_passages and cell.use == "query+doc":
+    if with_passages and cell.use == "query+doc" and cell.retriever is not By.DENSE:
         weight = "auto" if cell.query_weight is None else cell.query_weight
     return {
         "collection": cell.collection,
@@ -112,6 +96,7 @@ def _described(cell: Cell, plan: Plan) -> Json:
         "strategy": texts.strategy if texts else None,
         "order": texts.order if texts else None,
         "use": str(cell.use),
+        "retriever": str(cell.retriever),
         "query_weight": weight,
         "samples": texts.samples if texts and with_passages else None,
         "documents": asked.collection.document_count(cell.target),
@@ -120,13 +105,12 @@ def _described(cell: Cell, plan: Plan) -> Json:
     }
 
 
-def _evaluated(cell: Cell, plan: Plan, folder: Folder, index: Index, unable: dict[str, str], threads: int) -> Json:
+def _evaluated(cell: Cell, plan: Plan, folder: Folder, index: Opened, unable: dict[str, str], threads: int) -> Json:
     started = time.monotonic()
     grid, asked = plan.grid, plan.asked[cell.collection]
     if cell.texts is not None and cell.texts.place in unable:
         raise XqeError(f"{cell.texts.name}: {unable[cell.texts.place]}")
-    retriever = BM25(index, Weighting(cell.use, cell.query_weight))
-    found = list(search(_records(cell, asked, folder), retriever, threads, lambda: cell.place, grid.depth))
+    found = list(search(_records(cell, asked, folder), index.retriever(cell), threads, lambda: cell.place, grid.depth))
     run = {record["id"]: {hit["id"]: hit["score"] for hit in record["hits"]} for record in found}
     values = per_query(asked.qrels[cell.pair], run, grid.measures, grid.rel)
     queries = [one for one in cell.ids if one in values]
