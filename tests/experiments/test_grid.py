@@ -1012,6 +1012,14 @@ def test_vectors_of_another_encoder_are_not_searched(
     assert json.loads(index.read_text())["encoder"] == {"encoder": "fake"}
 
 
+def test_another_encoder_is_told_where_runs_are_compared() -> None:
+    then: dict[str, Any] = {"models": {}, "collections": {}, "libraries": {}, "grid": {}, "finished": "yesterday"}
+    older, newer = {"encoder": "e5-small", "sha256": "a"}, {"encoder": "e5-small", "sha256": "b"}
+    assert changes({**then, "xqe": None}, {**then, "xqe": None, "python": None, "encoder": newer}) == []
+    [line] = changes({**then, "encoder": older}, {**then, "xqe": None, "python": None, "encoder": newer})
+    assert "encoder e5-small" in line and "yesterday" in line
+
+
 def test_an_encoder_that_is_gone_leaves_words_alone(
     written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

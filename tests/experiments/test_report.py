@@ -633,7 +633,8 @@ def tables_of(studies: tuple[Study, ...]) -> dict[str, Table]:
 
 
 def mean_over(folder: Path, pairs: list[tuple[str, str]], name: str) -> float:
-    return sum(read(cell_path(folder, "-".join(pair), name))["measures"]["MRR"] for pair in pairs) / len(pairs)
+    values = [float(read(cell_path(folder, "-".join(pair), name))["measures"]["MRR"]) for pair in pairs]
+    return sum(values) / len(values)
 
 
 def test_the_papers_tables_are_those_of_words_alone(

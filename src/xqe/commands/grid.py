@@ -71,7 +71,8 @@ def grid(
         ),
     ] = None,
     reindex: Annotated[
-        bool, typer.Option("--reindex", help="Build the indexes again, as where a collection has changed.")
+        bool,
+        typer.Option("--reindex", help="Build the indexes again, as where a collection or the encoder has changed."),
     ] = False,
     again: Annotated[
         bool,
@@ -87,7 +88,7 @@ def grid(
 ) -> None:
     """Run the experiment that a file describes.
 
-    It runs models, strategies, orders and uses over language pairs and collections. A translation is made once for all
+    It runs models, strategies, orders, uses and retrievers over language pairs and collections. A translation is made once for all
     strategies, and an expansion in the source language once for all languages of documents. What is done stays done:
     after a kill, or with more rows in the file, --resume does the rest. A cell that fails says why and the others go
     on.
