@@ -88,10 +88,10 @@ def grid(
 ) -> None:
     """Run the experiment that a file describes.
 
-    It runs models, strategies, orders, uses and retrievers over language pairs and collections. A translation is made once for all
-    strategies, and an expansion in the source language once for all languages of documents. What is done stays done:
-    after a kill, or with more rows in the file, --resume does the rest. A cell that fails says why and the others go
-    on.
+    It runs models, strategies, orders, uses and retrievers over language pairs and collections. A translation is made
+    once for all strategies, and an expansion in the source language once for all languages of documents. What is done
+    stays done: after a kill, or with more rows in the file, --resume does the rest. A cell that fails says why and the
+    others go on.
 
     Exit status 1 if a record or a cell failed or a limit of [gate] was missed; the last line says so.
     """
