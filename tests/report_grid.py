@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import random
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,7 @@ EASE = {"original": -1.6, "translation": 0.0, "human": 0.9, "source-expansion": 
 STRATEGY = {"zeroshot": 0.0, "cot": -0.25, "rar": -0.1, "fewshot": 0.3}
 ORDER = {"te": 0.0, "et": 0.12}
 USE = {"query": 0.0, "doc": -0.35, "query+doc": 0.2}
+RETRIEVER = {"bm25": 0.0, "dense": 0.4, "hybrid": 0.6}
 MODEL = {"tiny": 0.0, "gemma-3-4b": 0.7}
 LANGUAGE = {"en": 0.4, "de": 0.2, "ru": -0.2, "ja": -0.5}
 
@@ -70,6 +71,7 @@ class Shape:
     collections: tuple[str, ...] = ("debian", "clirmatrix")
     queries: int = 40
     seed: int = 0
+    retrievers: tuple[str, ...] = ("bm25",)
 
 
 SMALL = Shape(("de", "en", "ja"), ("tiny",), ("zeroshot", "fewshot"), ("debian",), 16)
@@ -85,9 +87,18 @@ class Asked:
     strategy: str | None = None
     order: str | None = None
     use: str = "query"
+    retriever: str = "bm25"
 
 
 def systems(shape: Shape) -> list[Asked]:
+    return [
+        one if by == "bm25" else replace(one, name=f"{one.name}.{by}", retriever=by)
+        for by in shape.retrievers
+        for one in _systems(shape)
+    ]
+
+
+def _systems(shape: Shape) -> list[Asked]:
     made = [Asked("original", "original"), Asked("human", "human")]
     for model in shape.models:
         made.append(Asked(f"{model}.translation", "translation", model))
@@ -192,6 +203,7 @@ def _cell(
         "strategy": system.strategy,
         "order": system.order,
         "use": system.use,
+        **({} if shape.retrievers == ("bm25",) else {"retriever": system.retriever}),
         "query_weight": None,
         "samples": 1 if system.strategy else None,
         "documents": 33_075 if collection == "debian" else 4_000,
@@ -244,6 +256,7 @@ def _rank(collection: str, source: str, target: str, system: Asked, query: str, 
     ease += USE[system.use] if system.strategy else 0
     ease += MODEL.get(system.model or "", 0) + LANGUAGE[source] + LANGUAGE[target]
     ease += 0.6 if collection == "clirmatrix" else 0
+    ease += RETRIEVER[system.retriever]
     rank = int(2 ** max(0.0, 3.2 - 1.2 * (own + pair + noise + ease)))
     return rank if rank <= 1000 else None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import gzip
+import hashlib
 import json
 import os
 import shutil
@@ -22,14 +23,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_models import SAID, SAID_TOKENS
 
-from xqe import cli
+from xqe import __version__, cli
+from xqe.errors import XqeError
 from xqe.experiments.grid.asked import _draw
 from xqe.experiments.grid.folder import Folder
 from xqe.experiments.grid.nights import changes, judge
+from xqe.experiments.grid.plan import Cell, Plan
 from xqe.experiments.grid.planner import make_plan
 from xqe.experiments.grid.settings import Gate, read_grid
 from xqe.files.atomic import append_line
 from xqe.files.hashes import sha256
+from xqe.models.encoders.base import Encoded, Side
+from xqe.models.encoders.fake import FakeEncoder
 from xqe.models.engines.fake import FakeEngine
 from xqe.models.engines.requests import Completion, Request
 
@@ -173,6 +178,15 @@ BAD = {
     '[gate]\nmax_drop = ["P@5=0.1"]': "the grid does not measure P@5",
     '[gate]\nsystems = ["best"]': 'no system "best"',
     '[gate]\nfail_under = ["MRR"]': "MRR",
+    'retrievers = ["splade"]': "unknown retrievers 'splade'",
+    "retrievers = []": "retrievers is empty",
+    'encode = "source"': "encode has no effect on searches by bm25",
+    'encoder = "fake"': "encoder has no effect on searches by bm25",
+    'retrievers = "dense"\ndense_weight = 1': "dense_weight has no effect on searches by dense",
+    'retrievers = "dense"\nencode = "all"': "unknown encode 'all'",
+    'retrievers = "dense"\nencoder = "openai:e"': "grid.toml: encoder: base_url is missing",
+    'retrievers = "dense"\nencoder = {model = "sentence-transformers:"}': "names no model",
+    'retrievers = "dense"\nencoder = "e5-enormous"': "grid.toml: encoder: ",
 }
 
 
@@ -780,3 +794,247 @@ def test_rows_that_share_a_model_load_it_once_and_a_refused_run_writes_nothing(
     replace_line(path, 'name = "small"', 'name = "other"')
     assert grid(capsys, path, "--out", tmp_path / out, "--resume")[0] == 2
     assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / out / "queries").rglob("*.jsonl")}
+
+
+# ---------------------------------------------------------------- words, vectors, both
+
+THREE = SMALL.replace("depth = 50", 'depth = 50\nretrievers = ["bm25", "dense", "hybrid"]\nencoder = "fake"')
+Texts = list[tuple[str, Side]]
+
+
+def planned(path: Path, text: str) -> Plan:
+    path.write_text(text, "utf-8")
+    return make_plan(read_grid(path))
+
+
+def keys(plan: Plan) -> dict[str, str]:
+    return {**{one.place: one.key for one in plan.texts}, **{one.place: one.key for one in plan.cells}}
+
+
+def test_a_grid_without_retrievers_is_the_one_that_it_was(written: Written) -> None:
+    text = SMALL.replace("depth = 50", 'depth = 50\nquery_weights = ["auto", 1]\nsamples = [1, 2]\ntemperature = 0.5')
+    path = written(text, ALL)
+    plan = planned(path, text)
+    golden = json.loads((ROOT / "tests" / "golden" / "grid_plan.json").read_text())
+    assert sorted(one.place for one in plan.texts) == golden["texts"]
+    assert sorted(one.place for one in plan.cells) == golden["cells"]
+    for cell in plan.cells:
+        assert cell.key == key_of_words(plan, cell), cell.place
+    assert keys(planned(path, text.replace("depth", 'retrievers = ["bm25"]\ndepth'))) == keys(plan)
+
+
+def key_of_words(plan: Plan, cell: Cell) -> str:
+    """The key of a cell as it was before there were other retrievers."""
+    asked, pair = plan.asked["fixtures"], [cell.source, cell.target]
+    lang = cell.target if cell.kind == "human" else cell.source
+    queries = [[[one, asked.queries[lang][one]] for one in cell.ids]]
+    weight = None if cell.query_weight is None else float(cell.query_weight)
+    made_of = [
+        *(__version__, cell.kind, cell.texts.key if cell.texts else hashed(queries), cell.use, weight, 50),
+        *(["Hit@10", "Recall@5", "Recall@50", "MRR", "nDCG@10"], 1, asked.qrels[cell.pair]),
+        *(asked.collection.manifest["documents"][cell.target]["sha256"], pair),
+    ]
+    return hashed(made_of)
+
+
+def hashed(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def test_each_system_has_a_cell_for_each_retriever_and_texts_are_shared(written: Written) -> None:
+    path = written(languages=ALL)
+    words, three = planned(path, SMALL), planned(path, THREE)
+    assert {one.place: one.key for one in three.texts} == {one.place: one.key for one in words.texts}
+    names = {cell.place for cell in words.cells}
+    assert {cell.place for cell in three.cells} == names | {f"{n}.{by}" for n in names for by in ("dense", "hybrid")}
+    assert keys(words).items() <= keys(three).items()
+    assert len(set(keys(three).values())) == len(keys(three))
+
+
+def test_a_query_weight_is_of_words(written: Written) -> None:
+    plan = planned(written(), THREE.replace("depth", 'query_weights = ["auto", 1]\ndepth'))
+    named = {cell.system for cell in plan.cells if cell.system.startswith("fake.zeroshot.te.query+doc")}
+    te = "fake.zeroshot.te.query+doc"
+    assert named == {f"{te}.{one}" for one in ("auto", "w1", "auto.hybrid", "w1.hybrid", "dense")}
+
+
+CHANGED = {
+    'encode = "query"': {"dense", "hybrid"},
+    "dense_weight = 1": {"hybrid"},
+    "depth = 40": {"bm25", "dense", "hybrid"},
+}
+
+
+@pytest.mark.parametrize("line", CHANGED)
+def test_what_decides_a_cell_is_in_its_key(written: Written, line: str) -> None:
+    path = written()
+    before = planned(path, THREE)
+    text = THREE.replace("depth = 50", line) if line.startswith("depth") else f"{line}\n{THREE}"
+    after = keys(planned(path, text))
+    changed = {str(cell.retriever) for cell in before.cells if after[cell.place] != cell.key}
+    same = {str(cell.retriever) for cell in before.cells if after[cell.place] == cell.key}
+    assert changed == CHANGED[line] and not changed & same
+
+
+def test_another_encoder_is_another_key(written: Written) -> None:
+    path = written()
+    served = 'encoder = {model = "openai:e", base_url = "http://localhost:1/v1"}'
+    before, after = keys(planned(path, THREE)), keys(planned(path, THREE.replace('encoder = "fake"', served)))
+    assert {place.endswith((".dense", ".hybrid")) for place in before if before[place] != after[place]} == {True}
+    assert {place.endswith((".dense", ".hybrid")) for place in before if before[place] == after[place]} == {False}
+
+
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> Texts:
+    """What the fake encoder is asked to encode, as it is."""
+    texts: Texts = []
+    encode = FakeEncoder.encode
+
+    def counted(self: FakeEncoder, some: list[str], side: Side) -> Encoded:
+        texts.extend((text, side) for text in some)
+        return encode(self, some, side)
+
+    monkeypatch.setattr(FakeEncoder, "encode", counted)
+    return texts
+
+
+def test_cells_of_vectors_are_what_the_pipe_gives(
+    written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert grid(capsys, written(THREE), "--out", tmp_path / "out")[0] == 0
+    found = {name: cell["measures"] for name, cell in cells(tmp_path / "out").items()}
+    queries = (tmp_path / "collection" / "queries" / "test" / "de.jsonl").read_text()
+    english = (tmp_path / "collection" / "queries" / "test" / "en.jsonl").read_text()
+    t, e = ["translate", "--to", "en"], ["expand", "--strategy", "fewshot"]
+    for by in ("dense", "hybrid"):
+        for system, stages, text, use in (
+            ("original", [], queries, "query"),
+            ("human", [], english, "query"),
+            ("fake.translation", [t], queries, "query"),
+            ("fake.fewshot.te.doc", [t, e], queries, "doc"),
+            ("fake.fewshot.et.query+doc", [e, t], queries, "query+doc"),
+        ):
+            wanted = by_hand(capsys, tmp_path, stages, text, "--use", use, "--by", by, "--encoder", "fake")
+            assert found[f"fixtures/de-en/{system}.{by}"] == pytest.approx(wanted, abs=1e-9), (system, by)
+    values = [found[f"fixtures/de-en/fake.fewshot.te.query+doc{by}"]["MRR"] for by in ("", ".dense", ".hybrid")]
+    assert len(set(values)) == 3
+
+
+def test_a_cell_says_its_retriever(written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    grid(capsys, written(THREE), "--out", tmp_path / "out")
+    for name, cell in cells(tmp_path / "out").items():
+        by = {"dense": "dense", "hybrid": "hybrid"}.get(name.rpartition(".")[2], "bm25")
+        assert (cell["retriever"], cell["error"]) == (by, None)
+        weighs = cell["use"] == "query+doc" and by != "dense"
+        assert cell["query_weight"] == ("auto" if weighs else None)
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["encoder"] == {"encoder": "fake"} and manifest["settings"]["encode"] == "both"
+
+
+def documents_in(collection: Path) -> int:
+    return sum(len(gzip.open(path).readlines()) for path in (collection / "documents").iterdir())
+
+
+def test_a_text_is_encoded_once_and_a_second_run_opens_no_encoder(
+    written: Written,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    encoded: Texts,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path, out = written(THREE, ALL), tmp_path / "out"
+    assert grid(capsys, path, "--out", out)[0] == 0
+    documents = documents_in(tmp_path / "collection")
+    asked = encoded[documents:]
+    assert len(asked) == len(set(asked)) > 100
+    monkeypatch.setattr("xqe.commands.grid.open_embedder", lambda *_: pytest.fail("an encoder was opened"))
+    status, said = grid(capsys, path, "--out", out, "--resume")
+    assert status == 0 and "0 new, 0 failed" in said
+
+
+def test_embedding_goes_on_where_it_was_killed(
+    written: Written,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    encoded: Texts,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path, out, whole = written(THREE), tmp_path / "out", tmp_path / "whole"
+    monkeypatch.setattr("xqe.retrieval.dense.building.BLOCK", 4)
+    encode = FakeEncoder.encode
+
+    def dying(self: FakeEncoder, texts: list[str], side: Side) -> Encoded:
+        if len(encoded) >= 8:
+            raise KeyboardInterrupt
+        return encode(self, texts, side)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeEncoder, "encode", dying)
+        assert grid(capsys, path, "--out", out)[0] == 130
+    assert len(encoded) == 8
+    before = list(encoded)
+    encoded.clear()
+    assert grid(capsys, path, "--out", out, "--resume")[0] == 0
+    assert not set(before) & set(encoded)
+    assert grid(capsys, path, "--out", whole)[0] == 0
+    assert numbers(out) == numbers(whole)
+
+
+def test_vectors_come_to_a_grid_that_had_none(
+    written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = written(), tmp_path / "out"
+    grid(capsys, path, "--out", out)
+    before = {p: p.stat().st_mtime_ns for p in (out / "cells").rglob("*.json")}
+    path.write_text(THREE, "utf-8")
+    status, plan = grid(capsys, path, "--out", out, "--dry-run")
+    documents = documents_in(tmp_path / "collection")
+    assert status == 0 and f"embedding: {documents} documents of 2 indexes" in plan
+    assert "retrievers: bm25, dense, hybrid; vectors of fake" in plan
+    status, said = grid(capsys, path, "--out", out, "--resume")
+    assert status == 0 and "0 texts generated" in said and f"{2 * len(before)} new" in said
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+    assert "embedding: nothing left to do" in grid(capsys, path, "--out", out, "--dry-run")[1]
+
+
+def test_vectors_of_another_encoder_are_not_searched(
+    written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = written(THREE), tmp_path / "out"
+    grid(capsys, path, "--out", out)
+    index = out / "indexes" / "fixtures" / "en.json"
+    index.write_text(json.dumps({**json.loads(index.read_text()), "encoder": {"encoder": "older"}}))
+    status, said = grid(capsys, path, "--out", out, "--resume")
+    assert status == 2 and said.count("\n") == 1
+    assert "another encoder made its vectors (older)" in said and "--reindex" in said
+    status, said = grid(capsys, path, "--out", out, "--resume", "--reindex")
+    assert status == 0 and "0 new, 0 failed" in said
+    assert json.loads(index.read_text())["encoder"] == {"encoder": "fake"}
+
+
+def test_another_encoder_is_told_where_runs_are_compared() -> None:
+    then: dict[str, Any] = {"models": {}, "collections": {}, "libraries": {}, "grid": {}, "finished": "yesterday"}
+    older, newer = {"encoder": "e5-small", "sha256": "a"}, {"encoder": "e5-small", "sha256": "b"}
+    assert changes({**then, "xqe": None}, {**then, "xqe": None, "python": None, "encoder": newer}) == []
+    [line] = changes({**then, "encoder": older}, {**then, "xqe": None, "python": None, "encoder": newer})
+    assert "encoder e5-small" in line and "yesterday" in line
+
+
+def test_an_encoder_that_is_gone_leaves_words_alone(
+    written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = written(THREE), tmp_path / "out"
+    opened = iter([FakeEncoder()])
+
+    def gone(*_: object) -> FakeEncoder:
+        if (encoder := next(opened, None)) is not None:
+            return encoder
+        raise XqeError("the encoder is gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("xqe.commands.grid.open_embedder", gone)
+        status, said = grid(capsys, path, "--out", out)
+    assert status == 1 and "the encoder is gone" in said
+    errors = {cell["retriever"]: cell["error"] for cell in cells(out).values()}
+    assert errors == {"bm25": None, "dense": "the encoder is gone", "hybrid": "the encoder is gone"}
+    assert grid(capsys, path, "--out", out, "--resume")[0] == 0

@@ -7,6 +7,8 @@ import gzip
 import io
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,9 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from report_grid import SMALL, Shape, cell_path, make, make_history, read, write
+from scipy.stats import kendalltau
 
 from xqe.errors import InputError, XqeError
 from xqe.experiments.report import (
+    beside,
     labels,
     latex,
     maps,
@@ -25,18 +29,20 @@ from xqe.experiments.report import (
     published,
     quality,
     queries,
+    ranks,
     results,
+    retrievers,
     story,
     tables,
     tidy,
     trend,
 )
 from xqe.experiments.report.averages import Difference, Frame, common
-from xqe.experiments.report.blocks import BEST, WORST, Row, Table, Value, marked
+from xqe.experiments.report.blocks import BEST, WORST, Paragraph, Row, Table, Value, marked
 from xqe.experiments.report.compose import compose
 from xqe.experiments.report.results import Results, System
 from xqe.experiments.report.sparkline import sparkline
-from xqe.experiments.report.study import Study
+from xqe.experiments.report.study import Study, studies_of
 from xqe.stages.inspection.measures import MEASURES
 
 TWO = Shape(("de", "en", "ja"), ("tiny", "gemma-3-4b"), ("zeroshot", "fewshot"), ("debian", "clirmatrix"), 12)
@@ -602,6 +608,162 @@ def test_a_cell_that_failed_in_one_shard_is_taken_from_the_other(small: Path, ow
     write(cell_path(own, "ja-en", "tiny.zeroshot.et.doc"), done | {"source": "ja", "target": "en"})
     assert len(results.read([small]).broken) == 1
     assert not results.read([small, own]).broken
+
+
+# ---------------------------------------------------------------- words, vectors, both
+
+
+THREE = replace(SMALL, strategies=("zeroshot", "cot", "rar", "fewshot"), retrievers=("bm25", "dense", "hybrid"))
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(tmp_path_factory.mktemp("three"), THREE)
+
+
+@pytest.fixture(scope="module")
+def by_retriever(three: Path) -> tuple[Study, ...]:
+    found = studies_of(results.read([three]), "MRR")
+    assert [one.retriever for one in found] == ["bm25", "dense", "hybrid"]
+    return tuple(found)
+
+
+def tables_of(studies: tuple[Study, ...]) -> dict[str, Table]:
+    return {block.key: block for block in retrievers.blocks(studies) if isinstance(block, Table)}
+
+
+def mean_over(folder: Path, pairs: list[tuple[str, str]], name: str) -> float:
+    values = [float(read(cell_path(folder, "-".join(pair), name))["measures"]["MRR"]) for pair in pairs]
+    return sum(values) / len(values)
+
+
+def test_the_papers_tables_are_those_of_words_alone(
+    by_retriever: tuple[Study, ...], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    shape = replace(THREE, retrievers=("bm25",))
+    [alone] = studies_of(results.read([make(tmp_path_factory.mktemp("alone"), shape)]), "MRR")
+    assert [one.name for one in by_retriever[0].systems] == [one.name for one in alone.systems]
+    for make_table in (tables.models_by_strategies, tables.all_differences):
+        assert make_table(by_retriever[0]) == make_table(alone)
+    for make_of_model in (tables.settings, tables.by_language, quality.correlations):
+        assert make_of_model(by_retriever[0], "tiny") == make_of_model(alone, "tiny")
+    sections = {section.key: section for section in compose(by_retriever[0].results, list(by_retriever), 1).sections}
+    before = {section.key: section for section in compose(alone.results, [alone], 1).sections}
+    assert [key for key in sections if key not in before] == ["retrievers"]
+    for key in ("findings", "languages", "queries", "quality", "cases"):
+        assert sections[key] == before[key]
+
+
+def test_each_retriever_has_its_table_of_settings(by_retriever: tuple[Study, ...], three: Path) -> None:
+    for one in by_retriever:
+        suffix = "" if one.retriever == "bm25" else f".{one.retriever}"
+        shown = row(tables.settings(one, "tiny"), "Few-shot", "T + E", "Q + doc")
+        wanted = mean_over(three, one.frame.pairs, f"tiny.fewshot.te.query+doc{suffix}")
+        assert shown["MRR"].number == pytest.approx(wanted)
+    report = compose(by_retriever[0].results, list(by_retriever), 0)
+    keys = [block.key for section in report.sections for block in section.blocks if not isinstance(block, Paragraph)]
+    assert len(keys) == len(set(keys))
+
+
+def test_a_retriever_is_compared_by_the_same_system(by_retriever: tuple[Study, ...], three: Path) -> None:
+    table = tables_of(by_retriever)["debian-retrievers"]
+    pairs = by_retriever[0].frame.pairs
+    for by, suffix in (("dense", ".dense"), ("hybrid", ".hybrid")):
+        for shown, name in (("Original query", "original"), ("tiny, Translated query alone", "tiny.translation")):
+            found = row(table, by, shown)
+            after, before = mean_over(three, pairs, f"{name}{suffix}"), mean_over(three, pairs, name)
+            assert found["MRR"].number == pytest.approx(after)
+            assert found["to BM25"].number == pytest.approx(after - before)
+    values = [mean_over(three, pairs, one.name) for one in by_retriever[1].systems if one.kind in results.GENERATED]
+    best = next(line for line in table.rows if line.heads[0] == "dense" and not line.kind)
+    assert best.values[table.columns.index("MRR")].number == pytest.approx(max(values))
+
+
+def test_pairs_have_each_retriever_and_stars_for_what_differs(by_retriever: tuple[Study, ...], three: Path) -> None:
+    table = tables_of(by_retriever)["debian-retrievers-pairs"]
+    assert [one.heads[0] for one in table.rows] == [*WHOLE, "mean"]
+    groups = [name for name, width in table.groups for _ in range(width)]
+    places = [place for place, group in enumerate(groups) if group == "as people wrote it"]
+    line = row(table, "en-de")
+    assert line["BM25"].number is not None
+    numbers = [table.rows[2].values[place].number for place in places]
+    wanted = [read(cell_path(three, "en-de", name))["measures"]["MRR"] for name in ("human", "human.dense")]
+    assert numbers[:2] == pytest.approx(wanted)
+    for one in table.rows:
+        for value, column in zip(one.values, table.columns, strict=True):
+            assert column != "BM25" or "*" not in value.text
+            assert ("corrected" in value.note) == (column != "BM25")
+
+
+def test_a_system_of_several_weights_meets_the_automatic_one(by_retriever: tuple[Study, ...]) -> None:
+    words, dense, _ = by_retriever
+    mine = system(dense, "tiny.fewshot.te.query+doc.dense")
+    same = system(words, "tiny.fewshot.te.query+doc")
+    weighted = [replace(same, name=f"{same.name}.{weight}", query_weight=weight) for weight in ("1", "auto")]
+    several = Study(words.results, "debian", "MRR")
+    several.systems = tuple(weighted)
+    found = beside.counterpart(several, mine)
+    assert found is not None and found.query_weight == "auto"
+    found = beside.counterpart(several, replace(mine, query_weight="1"))
+    assert found is not None and found.query_weight == "1"
+    assert beside.counterpart(several, system(dense, "original.dense")) is None
+
+
+COLUMNS = some.lists(some.tuples(some.integers(0, 4), some.integers(0, 4)), min_size=2, max_size=8)
+
+
+@given(COLUMNS)
+def test_tau_is_that_of_scipy(points: list[tuple[int, int]]) -> None:
+    first, second = ([float(point[side]) for point in points] for side in (0, 1))
+    wanted = kendalltau(first, second).statistic
+    found = ranks.tau(first, second)
+    assert (found is None) == bool(wanted != wanted)
+    if found is not None:
+        assert found == pytest.approx(wanted)
+    opposite = sum((a - c) * (b - d) < 0 for (a, b), (c, d) in combinations(points, 2))
+    assert ranks.swapped(first, second) == opposite
+
+
+def test_the_ranks_of_strategies_are_told(by_retriever: tuple[Study, ...], three: Path) -> None:
+    table = tables_of(by_retriever)["debian-retrievers-ranks"]
+    pairs = by_retriever[0].frame.pairs
+    names = [f"tiny.{strategy}.te.doc" for strategy in THREE.strategies]
+    words, dense = ([mean_over(three, pairs, f"{name}{suffix}") for name in names] for suffix in ("", ".dense"))
+    line = next(one for one in table.rows if one.heads == ("tiny", "T + E", "Doc only"))
+    assert line.values[2].number == pytest.approx(kendalltau(words, dense).statistic)
+    ranked = sorted(zip(words, ("Zero-shot", "CoT", "RaR", "Few-shot"), strict=True), reverse=True)
+    assert line.values[0].text == ", ".join(strategy for _, strategy in ranked)
+    couples = len(THREE.strategies) * (len(THREE.strategies) - 1) // 2
+    swaps = sum((a > b) != (c > d) for (a, c), (b, d) in combinations(zip(words, dense, strict=True), 2))
+    assert line.values[3].text == f"{swaps} of {couples}"
+    taus = [one.values[2].number for one in table.rows[:-1]]
+    assert table.rows[-1].values[2].number == pytest.approx(sum(filter(None, taus)) / len(taus))
+    assert table.rows[-1].values[3].text.endswith(f" of {couples * (len(table.rows) - 1)}")
+
+
+def test_cells_as_csv_have_their_retriever(by_retriever: tuple[Study, ...]) -> None:
+    files = dict(tidy.files(by_retriever[0].results, by_retriever))
+    cells = list(csv.DictReader(io.StringIO(files["cells.csv"].decode())))
+    assert {one["retriever"] for one in cells if one["system"].endswith(".dense")} == {"dense"}
+    assert {one["retriever"] for one in cells if one["system"] == "original"} == {"bm25"}
+    differences = list(csv.DictReader(io.StringIO(files["differences.csv"].decode())))
+    assert len(differences) == sum(len(every(one)) for one in by_retriever)
+
+
+def test_a_grid_of_vectors_alone_is_reported(tmp_path: Path) -> None:
+    folder = make(tmp_path / "dense", replace(SMALL, retrievers=("dense",)))
+    [one] = studies_of(results.read([folder]), "MRR")
+    report = compose(one.results, [one], 1)
+    assert "retrievers" not in {section.key for section in report.sections}
+    assert "dense" in report.lead[1]
+    text = markdown.markdown(report)
+    assert "debian, dense" in text and "searched by BM25" in text
+
+
+def test_queries_as_they_were_asked_are_not_the_best_of_a_night() -> None:
+    measures = {name: {"MRR": 0.9} for name in ("original.dense", "human.hybrid", "human")}
+    night = {"time": "2026-11-26", "measures": {**measures, "tiny.translation.dense": {"MRR": 0.1}}}
+    assert trend._best(night, "MRR") == "tiny.translation.dense"
 
 
 # ---------------------------------------------------------------- how it is written

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xqe.commands.encoding import can_be_cut, open_encoder
-from xqe.commands.options.embedding import OVERLAP, TEXT_TOKENS, WINDOW_TOKENS, Embedding
+from xqe.commands.options.embedding import OVERLAP, WINDOW_TOKENS, Embedding
 from xqe.errors import XqeError
 from xqe.machine import available_cores
 from xqe.messages import progress
-from xqe.retrieval.choices import Windows
+from xqe.retrieval.choices import TEXT_TOKENS, Windows
 
 if TYPE_CHECKING:
     from xqe.commands.options.encoding import Encoding

@@ -12,19 +12,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from xqe.commands.embedding import open_embedder
+from xqe.commands.encoding import DEFAULT_ENCODER
 from xqe.commands.generating import keeping, open_engine
+from xqe.commands.options.embedding import Embedding
+from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
 from xqe.commands.streams import FAILED_STATUS
 from xqe.files import jsonl
 from xqe.machine import available_cores
-from xqe.messages import say
+from xqe.messages import plural, say
 from xqe.models.engines import FAKE
 
 if TYPE_CHECKING:
     from xqe.experiments.grid.folder import Folder
     from xqe.experiments.grid.plan import Plan
-    from xqe.experiments.grid.settings import ModelRow
+    from xqe.experiments.grid.settings import EncoderRow, ModelRow
+    from xqe.models.encoders.base import Encoder
     from xqe.models.engines.base import Engine
     from xqe.models.store.run import Store
 
@@ -66,7 +71,8 @@ def grid(
         ),
     ] = None,
     reindex: Annotated[
-        bool, typer.Option("--reindex", help="Build the indexes again, as where a collection has changed.")
+        bool,
+        typer.Option("--reindex", help="Build the indexes again, as where a collection or the encoder has changed."),
     ] = False,
     again: Annotated[
         bool,
@@ -82,10 +88,10 @@ def grid(
 ) -> None:
     """Run the experiment that a file describes.
 
-    It runs models, strategies, orders and uses over language pairs and collections. A translation is made once for all
-    strategies, and an expansion in the source language once for all languages of documents. What is done stays done:
-    after a kill, or with more rows in the file, --resume does the rest. A cell that fails says why and the others go
-    on.
+    It runs models, strategies, orders, uses and retrievers over language pairs and collections. A translation is made
+    once for all strategies, and an expansion in the source language once for all languages of documents. What is done
+    stays done: after a kill, or with more rows in the file, --resume does the rest. A cell that fails says why and the
+    others go on.
 
     Exit status 1 if a record or a cell failed or a limit of [gate] was missed; the last line says so.
     """
@@ -95,7 +101,8 @@ def grid(
     from xqe.experiments.grid.settings import read_grid
     from xqe.models.registry import default_model
 
-    plan = make_plan(read_grid(file, os.environ.get("XQE_MODEL") or default_model()))
+    usual = os.environ.get("XQE_MODEL") or default_model(), os.environ.get("XQE_ENCODER") or DEFAULT_ENCODER
+    plan = make_plan(read_grid(file, *usual))
     if shard is not None:
         plan = plan.shard(*shard)
         if not plan.cells:
@@ -104,7 +111,7 @@ def grid(
     folder = Folder(out, resume or dry_run)
     if dry_run:
         check(plan, folder, reindex)
-        _show(plan, folder, generation)
+        _show(plan, folder, generation, reindex)
         return
     with folder.locked(), _store(generation, out) as store:
 
@@ -114,8 +121,11 @@ def grid(
                 # texts of the fake engine are kept only where a store is named, as in a pipe
                 yield keeping(engine, store if model.model != FAKE or generation.store is not None else None)
 
+        def encoder(row: EncoderRow) -> Encoder:
+            return open_embedder(_encoding_for(generation, row), Embedding())
+
         threads = generation.threads or available_cores()
-        outcome = conduct(plan, folder, opened, threads, _ignore if quiet else say, reindex, again)
+        outcome = conduct(plan, folder, opened, encoder, threads, _ignore if quiet else say, reindex, again)
     if not quiet or not outcome.is_good:
         say(outcome.summary)
     if not outcome.is_good:
@@ -128,6 +138,14 @@ def _ignore(_: str) -> None:
 
 def _options_for(generation: Generation, model: ModelRow) -> Generation:
     return replace(generation, model=model.model, lora=list(model.lora) or None, base_url=model.base_url)
+
+
+def _encoding_for(generation: Generation, row: EncoderRow) -> Encoding:
+    return Encoding(
+        encoder=row.model,
+        base_url=row.base_url,
+        **{name: getattr(generation, name) for name in ("threads", "gpu_layers", "timeout", "retries", "verbose")},
+    )
 
 
 @contextmanager
@@ -148,9 +166,10 @@ def _store(generation: Generation, out: Path) -> Iterator[Store]:
         yield store
 
 
-def _show(plan: Plan, folder: Folder, generation: Generation) -> None:
+def _show(plan: Plan, folder: Folder, generation: Generation, reindex: bool) -> None:
     """Write the plan for a person: what is shared, what is done, and how long the rest will take."""
     from xqe.experiments.grid.generating import duration, estimate, measured
+    from xqe.experiments.grid.indexing import check_indexes, unembedded
 
     def opened(model: ModelRow) -> Engine:
         return open_engine(_options_for(generation, model))
@@ -165,6 +184,10 @@ def _show(plan: Plan, folder: Folder, generation: Generation) -> None:
         jsonl.write("generating: " + ("time unknown" if seconds is None else f"about {duration(seconds)}"))
     else:
         jsonl.write("generating: nothing left to do")
+    if plan.grid.encoder is not None:
+        left = unembedded(plan, folder, check_indexes(plan, folder, reindex))
+        what = f"{plural(sum(left.values()), 'document')} of {len(left)} indexes" if left else "nothing left to do"
+        jsonl.write(f"embedding: {what}")
 
 
 def _plan_lines(plan: Plan, folder: Folder) -> Iterator[str]:
@@ -181,6 +204,8 @@ def _plan_lines(plan: Plan, folder: Folder) -> Iterator[str]:
         shown = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
         kind = "a pool" if asked.collection.is_pool else "a whole collection"
         yield f"{name} ({asked.row.split}, {kind}): {len(asked.pairs)} pairs of {shown} queries each"
+    if plan.grid.encoder is not None:
+        yield f"retrievers: {', '.join(plan.grid.retrievers)}; vectors of {plan.grid.encoder.model}"
     yield from (f"not possible: {line}" for line in plan.impossible)
     table = Table(box=None, pad_edge=False)
     for heading, justify in (

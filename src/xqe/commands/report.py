@@ -108,13 +108,12 @@ def _grid(folders: list[Path], formats: tuple[str, ...], measure: str | None, ex
     from xqe.experiments.report import tidy
     from xqe.experiments.report.compose import compose
     from xqe.experiments.report.results import read
-    from xqe.experiments.report.study import Study, main_measure_of
+    from xqe.experiments.report.study import main_measure_of, studies_of
 
     results = read(folders)
     if measure is not None and measure not in results.measures:
         raise XqeError(f"--measure: the grid has no {measure}", f"it has {', '.join(results.measures)}")
-    main = main_measure_of(results.measures, measure)
-    studies = [Study(results, collection, main) for collection in results.collections]
+    studies = studies_of(results, main_measure_of(results.measures, measure))
     texts = [one for one in formats if one in _SUFFIXES]
     if texts:
         made = compose(results, studies, examples)

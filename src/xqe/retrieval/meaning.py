@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy
@@ -97,16 +98,21 @@ class Known:
         self._vectors: dict[tuple[Side, str], Matrix | str] = {}
 
     def add(self, encoder: Encoder, pieces: Sequence[Piece]) -> None:
-        """Encode what is not known yet."""
+        """Encode what is not known yet. What is asked for now is forgotten last."""
+        asked = dict.fromkeys((_side(piece), str(piece.text)) for piece in pieces)
+        for key in asked:
+            if key in self._vectors:
+                self._vectors[key] = self._vectors.pop(key)
+        new = [key for key in asked if key not in self._vectors]
+        excess = len(self._vectors) + len(new) - max(self.MOST, len(asked))
+        for key in [*islice(self._vectors, max(0, excess))]:
+            del self._vectors[key]
         for side in Side:
-            texts = dict.fromkeys(str(piece.text) for piece in pieces if _side(piece) is side)
-            new = [text for text in texts if (side, text) not in self._vectors]
-            if not new:
+            texts = [text for its, text in new if its is side]
+            if not texts:
                 continue
-            while len(self._vectors) + len(new) > self.MOST and self._vectors:
-                del self._vectors[next(iter(self._vectors))]
-            encoded = encoder.encode(new, side)
-            for place, (text, vector) in enumerate(zip(new, encoded.vectors, strict=True)):
+            encoded = encoder.encode(texts, side)
+            for place, (text, vector) in enumerate(zip(texts, encoded.vectors, strict=True)):
                 self._vectors[side, text] = encoded.errors.get(place, vector)
 
     def meaning(self, pieces: Sequence[Piece]) -> Meaning | QueryError:

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 class Dense(Retriever[Meaning]):
     """Searches the vectors of an index. encoder: the one that made them. feedback: None for none. approximate: look
-    through the graph of the vectors, not through all of them."""
+    through the graph of the vectors, not through all of them. known: vectors of texts, shared by retrievers of one
+    encoder."""
 
     together = 64
 
@@ -48,13 +49,14 @@ class Dense(Retriever[Meaning]):
         meant: Meant | None = None,
         feedback: VectorFeedback | None = None,
         approximate: bool = False,
+        known: Known | None = None,
     ) -> None:
         self.documents = documents
         self._name, self._language = name, language
         self._vectors, self._encoder = vectors, encoder
         self._meant, self._feedback = meant or Meant(), feedback
         self._approximate = approximate
-        self._known = Known()
+        self._known = known or Known()
 
     def query(self, record: Record, where: str) -> Meaning:
         [meaning] = self.queries([(record, where)])

@@ -7,10 +7,8 @@ from typing import Annotated
 
 import typer
 
-from xqe.retrieval.choices import Precision, Windows
+from xqe.retrieval.choices import TEXT_TOKENS, Precision, Windows
 
-TEXT_TOKENS = 192
-"""Of a text without windows: what stands first says best what a text is about (docs/performance.md)."""
 WINDOW_TOKENS, OVERLAP = 256, 32
 
 

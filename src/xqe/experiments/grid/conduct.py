@@ -6,7 +6,7 @@ import platform
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
@@ -18,6 +18,7 @@ from xqe.collections.layout import MANIFEST
 from xqe.errors import XqeError
 from xqe.experiments.grid.folder import Folder
 from xqe.experiments.grid.generating import Generated, Opener, duration, generate
+from xqe.experiments.grid.indexing import EncoderOpener, build_indexes, check_indexes, embed_indexes
 from xqe.experiments.grid.nights import (
     DROPPED,
     FAILED,
@@ -31,10 +32,13 @@ from xqe.experiments.grid.nights import (
     values_of,
 )
 from xqe.experiments.grid.plan import Plan
-from xqe.experiments.grid.retrieving import build_indexes, check_indexes, evaluate_cells
+from xqe.experiments.grid.retrieving import evaluate_cells
+from xqe.experiments.grid.searching import Encoding
+from xqe.experiments.grid.settings import EncoderRow, Grid
 from xqe.files.hashes import sha256
 from xqe.files.times import now
 from xqe.messages import say
+from xqe.retrieval.choices import By
 
 Json = dict[str, Any]
 
@@ -46,6 +50,7 @@ _LIBRARIES = (
     "sudachidict-core",
     "rjieba",
 )
+_OF_VECTORS = ("onnxruntime", "sentence-transformers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,7 @@ def conduct(
     plan: Plan,
     folder: Folder,
     open_engine: Opener,
+    open_encoder: EncoderOpener,
     threads: int,
     tell: Callable[[str], None] = say,
     rebuild: bool = False,
@@ -96,8 +102,10 @@ def conduct(
             folder.put_queries(name, lang, {one: asked.queries[lang][one] for one in ids})
     folder.put_manifest({**said, "changed": changed, "finished": before.get("finished") if not changed else None})
     build_indexes(plan, folder, rebuild, tell)
+    embed_indexes(plan, folder, open_encoder, tell)
     generated = generate(plan, folder, open_engine, tell, again)
-    counts = evaluate_cells(plan, folder, generated.unable, threads, tell, again)
+    with Encoding(lambda: open_encoder(_encoder(plan))) as encoding:
+        counts = evaluate_cells(plan, folder, generated.unable, encoding, threads, tell, again)
     if removed := folder.remove_others(plan.cells):
         say(f"grid: {removed} cells that are not in the grid any more are removed")
 
@@ -130,6 +138,11 @@ def conduct(
     return Outcome(finished.summary(), finished.status == PASSED)
 
 
+def _encoder(plan: Plan) -> EncoderRow:
+    assert plan.grid.encoder is not None  # or nothing is searched by vectors
+    return plan.grid.encoder
+
+
 def _judge(plan: Plan, folder: Folder, values: Json) -> Judgement:
     passed = last_passed(folder.history())
     if passed is None:
@@ -152,7 +165,7 @@ def _manifest(plan: Plan, folder: Folder) -> Json:
         "xqe": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "libraries": _libraries(),
+        "libraries": _libraries(_LIBRARIES + (_OF_VECTORS if plan.encoder else ())),
         "settings": _settings(plan),
         "machine": {"cores": machine.available_cores(), "memory": machine.total_memory(), "gpus": _gpus(folder)},
         "started": now(),
@@ -160,6 +173,7 @@ def _manifest(plan: Plan, folder: Folder) -> Json:
         "seconds": folder.manifest().get("seconds") or 0.0,
         "collections": {name: _collection(plan, folder, name) for name in plan.asked},
         "models": {row.name: {**plan.identities[row.name], "lora": _adapters(plan, row.name)} for row in grid.models},
+        **({"encoder": plan.encoder} if plan.encoder else {}),
         "measures": [str(measure) for measure in grid.measures],
         "rel": grid.rel,
         "depth": grid.depth,
@@ -185,6 +199,15 @@ def _settings(plan: Plan) -> Json:
         "passage_tokens": grid.passage_tokens,
         "examples": grid.examples,
         "shots": grid.shots,
+        **(_of_retrievers(grid) if plan.encoder else {}),
+    }
+
+
+def _of_retrievers(grid: Grid) -> Json:
+    return {
+        "retrievers": grid.retrievers,
+        "encode": grid.encode,
+        "dense_weight": grid.dense_weight if By.HYBRID in grid.retrievers else None,
     }
 
 
@@ -207,9 +230,9 @@ def _adapters(plan: Plan, name: str) -> list[Json]:
     ]
 
 
-def _libraries() -> dict[str, str]:
+def _libraries(names: Iterable[str]) -> dict[str, str]:
     found = {}
-    for name in _LIBRARIES:
+    for name in names:
         with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
@@ -326,7 +349,8 @@ class _Finished:
         """One line, in the same order whatever it says: it is the end of a mail, and grep finds it in a log."""
         measures = list(map(str, self.plan.grid.measures))
         measure = "MRR" if "MRR" in measures else measures[0]
-        made = {name: each for name, each in means(self.values).items() if name not in ("original", "human")}
+        asked = {cell.system for cell in self.plan.cells if cell.texts is None}
+        made = {name: each for name, each in means(self.values).items() if name not in asked}
         best = max(made.items(), key=lambda item: item[1][measure], default=None)
         parts = [
             f"{len(self.plan.cells)} cells, {self.counts['done']} new, {self.counts['failed']} failed",

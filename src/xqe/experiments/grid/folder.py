@@ -3,7 +3,7 @@
     manifest.json                          what made the numbers
     queries/COLLECTION/LANG.jsonl          the queries that are asked
     texts/COLLECTION/MODEL/STAGE.jsonl     what was generated; STAGE.json says from what and how
-    indexes/COLLECTION/LANG/               an index; LANG.json beside it says of which documents
+    indexes/COLLECTION/LANG/               an index; LANG.json beside it says of which documents, and by which encoder
     runs/COLLECTION/PAIR/SYSTEM.trec.gz    hits, as a TREC run
     cells/COLLECTION/PAIR/SYSTEM.json      values, query by query
     history.jsonl, nights/TIME.json.gz     a line for each finished run, and its values
@@ -125,14 +125,15 @@ class Folder:
     def index(self, collection: str, lang: str) -> Path:
         return self.path / "indexes" / collection / lang
 
-    def indexed(self, collection: str, lang: str) -> str | None:
-        """The sha256 of the documents that an index was built of; None where there is no finished index."""
+    def indexed(self, collection: str, lang: str) -> Json:
+        """What is said of an index: "documents", the sha256 of those that it was built of; "texts", where it keeps
+        them; "encoder", the identity of the one that made its vectors. Empty where there is no finished index."""
         if not (self.index(collection, lang) / INDEX_MANIFEST).is_file():
-            return None
-        return _read(self.index(collection, lang).with_suffix(".json")).get("documents")
+            return {}
+        return _read(self.index(collection, lang).with_suffix(".json"))
 
-    def put_indexed(self, collection: str, lang: str, documents: str) -> None:
-        _write(self.index(collection, lang).with_suffix(".json"), {"format": FORMAT, "documents": documents})
+    def put_indexed(self, collection: str, lang: str, said: Mapping[str, Any]) -> None:
+        _write(self.index(collection, lang).with_suffix(".json"), {"format": FORMAT, **said})
 
     # ------------------------------------------------------------ the whole
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
-from xqe.experiments.grid.settings import ModelRow
+from xqe.experiments.grid.settings import EncoderRow, ModelRow
 from xqe.files.hashes import cached_sha256
+from xqe.models.encoders import SENTENCE_TRANSFORMERS
 from xqe.models.engines import FAKE, SERVER
 from xqe.models.lookup import resolve
+from xqe.retrieval.choices import TEXT_TOKENS
 
 Identity = dict[str, Any]
 
@@ -40,4 +43,25 @@ def identity(row: ModelRow) -> Identity:
         "size": found.path.stat().st_size,
         "sha256": cached_sha256(found.path),
         "lora": adapters,
+    }
+
+
+def encoder_identity(row: EncoderRow) -> Identity:
+    """What a vector depends on in an encoder: the hash of its weights, or its name elsewhere, and how much of a text it
+    reads. Raises XqeError for one that is not there."""
+    if row.model == FAKE:
+        return {"encoder": FAKE}
+    if row.model.startswith(SERVER):
+        return {"encoder": row.model, "base_url": row.base_url}
+    if row.model.startswith(SENTENCE_TRANSFORMERS):
+        folder = Path(row.model.removeprefix(SENTENCE_TRANSFORMERS))
+        weights = sorted([*folder.rglob("*.safetensors"), *folder.rglob("*.bin")]) if folder.is_dir() else []
+        return {"encoder": row.model, "sha256": [cached_sha256(file) for file in weights], "limit": TEXT_TOKENS}
+    found = resolve(row.model)
+    return {
+        "encoder": row.model,
+        "file": found.path.name,
+        "size": found.path.stat().st_size,
+        "sha256": cached_sha256(found.path),
+        "limit": TEXT_TOKENS,
     }

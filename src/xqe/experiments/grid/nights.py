@@ -37,6 +37,9 @@ def _changes(before: Json, now: Json) -> Iterator[str]:
             )
         elif old is not None and old.get("lora") != new.get("lora"):
             yield f"model {name}: its adapters have changed since {since}, so its expansions are generated anew"
+    old, new = before.get("encoder"), now.get("encoder")
+    if old and new and old != new:
+        yield f"encoder {new['encoder']}: it is not that of {since}, so vectors are searched anew"
     for name, new in now["collections"].items():
         old = before.get("collections", {}).get(name)
         if old is not None and old.get("sha256") != new["sha256"]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from xqe.experiments.grid.asked import Asked
 from xqe.experiments.grid.keys import Identity
 from xqe.experiments.grid.settings import Grid, ModelRow, Pair
-from xqe.retrieval.choices import Use
+from xqe.retrieval.choices import By, Use
 from xqe.stages.strategies import Strategy
 
 TRANSLATE, EXPAND, DIRECT = "translate", "expand", "direct"
@@ -65,7 +65,8 @@ class Texts:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One system on one language pair. texts: what is searched with, None for queries as they are."""
+    """One system on one language pair. texts: what is searched with, None for queries as they are. query_weight: among
+    words, None for the automatic one and where it has no effect."""
 
     collection: str
     source: str
@@ -77,6 +78,11 @@ class Cell:
     texts: Texts | None
     query_weight: float | None
     key: str
+    retriever: By = By.BM25
+
+    @property
+    def by_vectors(self) -> bool:
+        return self.retriever is not By.BM25
 
     @property
     def pair(self) -> Pair:
@@ -89,14 +95,16 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What there is to do. texts stand after those they need. identities: of each model row, by its name. systems: of
-    the whole grid. part: which of several it is ("1/4"), None for all."""
+    """What there is to do. texts stand after those they need. identities: of each model row, by its name. encoder: its
+    identity, None where nothing is searched by vectors. systems: of the whole grid. part: which of several it is
+    ("1/4"), None for all."""
 
     grid: Grid
     asked: dict[str, Asked]
     texts: tuple[Texts, ...]
     cells: tuple[Cell, ...]
     identities: dict[str, Identity] = field(repr=False)
+    encoder: Identity | None
     systems: frozenset[str]
     impossible: tuple[str, ...] = ()
     part: str | None = None

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from xqe import __version__
 from xqe.experiments.grid.asked import Asked, ask_all, examples_file
-from xqe.experiments.grid.keys import Identity, digest, identity
+from xqe.experiments.grid.keys import Identity, digest, encoder_identity, identity
 from xqe.experiments.grid.plan import DIRECT, EXPAND, EXPANSION, TRANSLATE, Cell, Plan, Texts, needed
 from xqe.experiments.grid.settings import BUILTIN, Grid, ModelRow, Pair, told_at
 from xqe.files.hashes import cached_sha256
 from xqe.models import examples, prompts
-from xqe.retrieval.choices import Use
+from xqe.retrieval.choices import By, Use
+from xqe.retrieval.hybrid import DEPTH, METHOD, NORM, SOURCE_WEIGHT
+from xqe.retrieval.meaning import QUERY_WEIGHT
 from xqe.stages.strategies import Strategy
 
 
@@ -22,18 +24,23 @@ def make_plan(grid: Grid) -> Plan:
     for number, row in enumerate(grid.models, 1):
         with told_at(f"{grid.file}: models[{number}]"):
             identities[row.name] = identity(row)
+    encoder = None
+    if grid.encoder is not None:
+        with told_at(f"{grid.file}: encoder"):
+            encoder = encoder_identity(grid.encoder)
     asked = ask_all(grid)
-    planner = _Planner(grid, identities)
+    planner = _Planner(grid, identities, encoder)
     cells: list[Cell] = []
     impossible: list[str] = []
     for one in asked.values():
         for pair in one.pairs:
-            cells += planner.cells(one, pair)
+            for retriever in grid.retrievers:
+                cells += planner.cells(one, pair, retriever)
             if "human" in grid.baselines and not _has_human(one, pair):
                 impossible.append(f"{one.name} {pair[0]}-{pair[1]}: no queries that people translated")
     texts = tuple(planner.texts.values())
     systems = frozenset(cell.system for cell in cells)
-    return Plan(grid, asked, needed(texts, cells), tuple(cells), identities, systems, tuple(impossible))
+    return Plan(grid, asked, needed(texts, cells), tuple(cells), identities, encoder, systems, tuple(impossible))
 
 
 def _has_human(one: Asked, pair: Pair) -> bool:
@@ -44,27 +51,33 @@ def _has_human(one: Asked, pair: Pair) -> bool:
 
 
 class _Planner:
-    def __init__(self, grid: Grid, identities: dict[str, Identity]) -> None:
+    def __init__(self, grid: Grid, identities: dict[str, Identity], encoder: Identity | None) -> None:
         self.grid = grid
         self.identities = identities
+        self.encoder = encoder
         self.texts: dict[str, Texts] = {}
 
-    def cells(self, one: Asked, pair: Pair) -> Iterator[Cell]:
+    def cells(self, one: Asked, pair: Pair, retriever: By) -> Iterator[Cell]:
         grid = self.grid
         if "original" in grid.baselines:
-            yield self._cell(one, pair, "original", None, Use.QUERY)
+            yield self._cell(one, pair, retriever, "original", None, Use.QUERY)
         if "human" in grid.baselines and _has_human(one, pair):
-            yield self._cell(one, pair, "human", None, Use.QUERY)
+            yield self._cell(one, pair, retriever, "human", None, Use.QUERY)
         for model in grid.models:
             if "translation" in grid.baselines and not model.lora:
-                yield self._cell(one, pair, "translation", self.translated(one, pair, model), Use.QUERY)
+                yield self._cell(one, pair, retriever, "translation", self.translated(one, pair, model), Use.QUERY)
             for strategy in grid.strategies:
                 for samples in grid.samples:
                     for kind, texts in self._expanded(one, pair, model, strategy, samples):
                         for use in grid.uses:
-                            weights = grid.query_weights if use is Use.QUERY_DOC else grid.query_weights[:1]
-                            for weight in weights if use is not Use.QUERY else [None]:
-                                yield self._cell(one, pair, kind, texts, use, weight)
+                            for weight in self._weights(use, retriever):
+                                yield self._cell(one, pair, retriever, kind, texts, use, weight)
+
+    def _weights(self, use: Use, retriever: By) -> Sequence[float | None]:
+        """The query weights that a system is searched with, which are those of words."""
+        if use is Use.QUERY or retriever is By.DENSE:
+            return [None]
+        return self.grid.query_weights if use is Use.QUERY_DOC else self.grid.query_weights[:1]
 
     def _expanded(
         self, one: Asked, pair: Pair, model: ModelRow, strategy: Strategy, samples: int
@@ -137,7 +150,14 @@ class _Planner:
         return digest(parts)
 
     def _cell(
-        self, one: Asked, pair: Pair, kind: str, texts: Texts | None, use: Use, weight: float | None = None
+        self,
+        one: Asked,
+        pair: Pair,
+        retriever: By,
+        kind: str,
+        texts: Texts | None,
+        use: Use,
+        weight: float | None = None,
     ) -> Cell:
         ids = one.pairs[pair]
         searched = texts.key if texts else one.digest_of(pair[1] if kind == "human" else pair[0], ids)
@@ -154,33 +174,52 @@ class _Planner:
             one.qrels[pair],
             one.documents_sha256(pair[1]),
             pair,
+            *self._by(retriever),
         )
         return Cell(
             one.name,
             *pair,
-            self._system(kind, texts, use, weight),
+            self._system(retriever, kind, texts, use, weight),
             kind,
             use,
             ids,
             texts,
             weight if with_passages else None,
             key,
+            retriever,
         )
 
-    def _system(self, kind: str, texts: Texts | None, use: Use, weight: float | None) -> str:
-        """The name of a system: what is the same in all of the grid is left out, but for the paper's parameters."""
-        if texts is None:
-            return kind
-        parts = [texts.model.name]
-        if kind == "translation":
-            return ".".join([*parts, kind])
-        parts += [
-            str(texts.strategy),
-            texts.order or {"source-expansion": "source", "direct": "direct"}[kind],
-            str(use),
-        ]
-        if use is Use.QUERY_DOC and len(self.grid.query_weights) > 1:
-            parts.append("auto" if weight is None else f"w{weight:g}".replace(".", "_"))
-        if len(self.grid.samples) > 1:
-            parts.append(f"n{texts.samples}")
+    def _by(self, retriever: By) -> list[dict[str, object]]:
+        """What else decides what a retriever finds: nothing where it looks for words alone."""
+        if retriever is By.BM25:
+            return []
+        said: dict[str, object] = {
+            "by": retriever,
+            "encoder": self.encoder,
+            "encode": self.grid.encode,
+            "query_weight": QUERY_WEIGHT,
+        }
+        if retriever is By.DENSE:
+            return [said]
+        fused = {"fusion": METHOD, "norm": NORM, "depth": DEPTH, "dense_weight": self.grid.dense_weight}
+        return [{**said, **fused, "source_weight": SOURCE_WEIGHT}]
+
+    def _system(self, retriever: By, kind: str, texts: Texts | None, use: Use, weight: float | None) -> str:
+        """The name of a system: what is the same in all of the grid is left out, but for the paper's parameters, and
+        so is that words are searched for, as in the paper."""
+        parts = [] if texts is None else [texts.model.name]
+        if texts is None or kind == "translation":
+            parts.append(kind)
+        else:
+            parts += [
+                str(texts.strategy),
+                texts.order or {"source-expansion": "source", "direct": "direct"}[kind],
+                str(use),
+            ]
+            if use is Use.QUERY_DOC and len(self.grid.query_weights) > 1 and retriever is not By.DENSE:
+                parts.append("auto" if weight is None else f"w{weight:g}".replace(".", "_"))
+            if len(self.grid.samples) > 1:
+                parts.append(f"n{texts.samples}")
+        if retriever is not By.BM25:
+            parts.append(str(retriever))
         return ".".join(parts)

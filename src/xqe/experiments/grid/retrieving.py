@@ -1,104 +1,39 @@
-"""The indexes of a plan, and its cells: each is searched with its texts, and judged."""
+"""The cells of a plan: each is searched with its texts, and judged."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-from xqe.errors import InputError, XqeError
+from xqe.errors import XqeError
 from xqe.evaluation.values import average, per_query, ranking
 from xqe.experiments.grid.asked import Asked
 from xqe.experiments.grid.folder import Folder, FolderError
 from xqe.experiments.grid.generating import duration
 from xqe.experiments.grid.plan import Cell, Plan
-from xqe.files.documents import documents
+from xqe.experiments.grid.searching import Encoding, Opened
 from xqe.files.records import Record, has_failed
 from xqe.messages import say
-from xqe.retrieval.bm25 import BM25
-from xqe.retrieval.weighting import Weighting
+from xqe.retrieval.choices import By
 from xqe.stages.search import run_lines, search
 
-if TYPE_CHECKING:
-    from xqe.retrieval.documents import Documents
-    from xqe.retrieval.lexical import Index
-
 Json = dict[str, Any]
-
-
-def check_indexes(plan: Plan, folder: Folder, rebuild: bool) -> list[tuple[str, str]]:
-    """Return (collection, language) of the indexes that have to be built.
-
-    Raises InputError for one that was built of other documents, unless it is to be built again.
-    """
-    missing = []
-    for collection, lang in dict.fromkeys((cell.collection, cell.target) for cell in plan.cells):
-        asked = plan.asked[collection]
-        built_of = folder.indexed(collection, lang)
-        if built_of is None or rebuild:
-            missing.append((collection, lang))
-        elif built_of != asked.documents_sha256(lang):
-            raise InputError(
-                f"{folder.index(collection, lang)}: the documents of {asked.row.path} have changed since it was built",
-                "build it again with --reindex",
-            )
-    return missing
-
-
-def build_indexes(plan: Plan, folder: Folder, rebuild: bool, tell: Callable[[str], None] = say) -> None:
-    """Build what is missing, and check that what is judged is in the indexes.
-
-    Raises InputError for qrels that name no document of an index: all values would be 0.
-    """
-    from xqe.retrieval.lexical import build, open_index
-
-    missing = check_indexes(plan, folder, rebuild)
-    for number, (collection, lang) in enumerate(missing, 1):
-        asked = plan.asked[collection]
-        started = time.monotonic()
-        manifest = build(
-            folder.index(collection, lang),
-            lang,
-            documents([str(asked.collection.documents(lang))]),
-            replace=True,
-            keep_texts=False,
-        )
-        folder.put_indexed(collection, lang, asked.documents_sha256(lang))
-        seconds = duration(time.monotonic() - started)
-        tell(f"grid: index {number}/{len(missing)} {collection} {lang}: {manifest.documents} documents, {seconds}")
-    for collection, lang in dict.fromkeys((cell.collection, cell.target) for cell in plan.cells):
-        asked = plan.asked[collection]
-        try:
-            index = open_index(folder.index(collection, lang))
-        except InputError as error:
-            raise InputError(error.message, "build the indexes of the grid again with --reindex") from None
-        for pair in asked.pairs:
-            if pair[1] == lang:
-                _check_judged(asked, pair, index.documents, plan.grid.rel)
-
-
-def _check_judged(asked: Asked, pair: tuple[str, str], documents: Documents, rel: int) -> None:
-    relevant = [one for grades in asked.qrels[pair].values() for one, grade in grades.items() if grade >= rel]
-    lacking = int((documents.numbers(relevant) < 0).sum())
-    where = f"{asked.row.where}: {asked.collection.qrels(asked.row.split, *pair)}"
-    if lacking == len(relevant):
-        raise InputError(f"{where}: none of its relevant documents are in the collection", "check the document ids")
-    if lacking:
-        say(f"{where}: {lacking} of {len(relevant)} relevant documents are not in the collection, and cannot be found")
 
 
 def evaluate_cells(
     plan: Plan,
     folder: Folder,
     unable: dict[str, str],
+    encoding: Encoding,
     threads: int,
     tell: Callable[[str], None] = say,
     again: bool = False,
 ) -> Counter[str]:
     """Search and judge the cells that are not done, or with `again` all; return how many were, were there, and failed.
 
-    A cell that fails says why, and the others go on.
+    encoding: of queries, for all cells that need it. A cell that fails says why, and the others go on.
     """
     counts: Counter[str] = Counter(done=0, reused=0, failed=0)
     pending: dict[tuple[str, str], list[Cell]] = {}
@@ -110,10 +45,9 @@ def evaluate_cells(
     started = time.monotonic()
     total = sum(map(len, pending.values()))
     for (collection, lang), cells in pending.items():
-        for cell, index in zip(cells, _opened(folder, collection, lang, cells), strict=True):
+        index = Opened(folder.index(collection, lang), plan.grid, encoding, threads)
+        for cell in cells:
             try:
-                if isinstance(index, XqeError):
-                    raise index
                 said = _evaluated(cell, plan, folder, index, unable, threads)
             except FolderError:
                 raise
@@ -143,26 +77,13 @@ _EMPTY: Json = {
 }
 
 
-def _opened(folder: Folder, collection: str, lang: str, cells: Sequence[Cell]) -> Iterator[Index | XqeError]:
-    """The open index for each of the cells, or why it cannot be opened."""
-    from xqe.retrieval.lexical import open_index
-
-    index: Index | XqeError
-    try:
-        index = open_index(folder.index(collection, lang))
-    except XqeError as error:
-        index = error
-    for _ in cells:
-        yield index
-
-
 def _described(cell: Cell, plan: Plan) -> Json:
     """The fields of a cell that say what it is."""
     asked = plan.asked[cell.collection]
     texts = cell.texts
     with_passages = texts is not None and texts.strategy is not None
     weight: str | float | None = None
-    if with_passages and cell.use == "query+doc":
+    if with_passages and cell.use == "query+doc" and cell.retriever is not By.DENSE:
         weight = "auto" if cell.query_weight is None else cell.query_weight
     return {
         "collection": cell.collection,
@@ -175,6 +96,7 @@ def _described(cell: Cell, plan: Plan) -> Json:
         "strategy": texts.strategy if texts else None,
         "order": texts.order if texts else None,
         "use": str(cell.use),
+        "retriever": str(cell.retriever),
         "query_weight": weight,
         "samples": texts.samples if texts and with_passages else None,
         "documents": asked.collection.document_count(cell.target),
@@ -183,13 +105,12 @@ def _described(cell: Cell, plan: Plan) -> Json:
     }
 
 
-def _evaluated(cell: Cell, plan: Plan, folder: Folder, index: Index, unable: dict[str, str], threads: int) -> Json:
+def _evaluated(cell: Cell, plan: Plan, folder: Folder, index: Opened, unable: dict[str, str], threads: int) -> Json:
     started = time.monotonic()
     grid, asked = plan.grid, plan.asked[cell.collection]
     if cell.texts is not None and cell.texts.place in unable:
         raise XqeError(f"{cell.texts.name}: {unable[cell.texts.place]}")
-    retriever = BM25(index, Weighting(cell.use, cell.query_weight))
-    found = list(search(_records(cell, asked, folder), retriever, threads, lambda: cell.place, grid.depth))
+    found = list(search(_records(cell, asked, folder), index.retriever(cell), threads, lambda: cell.place, grid.depth))
     run = {record["id"]: {hit["id"]: hit["score"] for hit in record["hits"]} for record in found}
     values = per_query(asked.qrels[cell.pair], run, grid.measures, grid.rel)
     queries = [one for one in cell.ids if one in values]

@@ -17,10 +17,12 @@ from typing import Any
 from xqe.errors import InputError, XqeError
 from xqe.evaluation import measures as measure_names
 from xqe.evaluation.measures import Measure
+from xqe.models.encoders import SENTENCE_TRANSFORMERS
 from xqe.models.engines import FAKE, SERVER
 from xqe.models.engines.requests import Sampling
 from xqe.models.examples import Chooser
-from xqe.retrieval.choices import GREATEST_WEIGHT, Use
+from xqe.retrieval.choices import GREATEST_WEIGHT, By, Encode, Use
+from xqe.retrieval.hybrid import DENSE_WEIGHT
 from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
 from xqe.text.languages import language
 
@@ -44,6 +46,14 @@ class ModelRow:
     name: str
     model: str
     lora: tuple[str, ...] = ()
+    base_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderRow:
+    """The encoder of the grid. model: as --encoder takes it."""
+
+    model: str
     base_url: str | None = None
 
 
@@ -72,7 +82,8 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """All that a grid file says. raw: as it was written."""
+    """All that a grid file says. encoder: None where nothing is searched by vectors. dense_weight: what vectors count
+    in a hybrid search, where words count 1. raw: as it was written."""
 
     file: Path
     name: str
@@ -82,6 +93,10 @@ class Grid:
     orders: tuple[str, ...]
     uses: tuple[Use, ...]
     baselines: tuple[str, ...]
+    retrievers: tuple[By, ...]
+    encoder: EncoderRow | None
+    encode: Encode
+    dense_weight: float
     query_weights: tuple[float | None, ...]
     samples: tuple[int, ...]
     measures: tuple[Measure, ...]
@@ -95,8 +110,8 @@ class Grid:
     raw: Json = field(repr=False)
 
 
-def read_grid(path: Path, default_model: str = "tiny") -> Grid:
-    """Return what a grid file says; where it names no model, it is the default one.
+def read_grid(path: Path, default_model: str = "tiny", default_encoder: str = "e5-small") -> Grid:
+    """Return what a grid file says; where it names no model or encoder, it is the default one.
 
     Raises InputError that names the file and the key of the first mistake.
     """
@@ -108,11 +123,13 @@ def read_grid(path: Path, default_model: str = "tiny") -> Grid:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: {error}", "see docs/cli.md, xqe grid") from None
-    return _grid(path, raw, default_model)
+    return _grid(path, raw, default_model, default_encoder)
 
 
-def _grid(path: Path, raw: Json, default_model: str) -> Grid:
+def _grid(path: Path, raw: Json, default_model: str, default_encoder: str) -> Grid:
     top = _Table(str(path), raw)
+    retrievers = tuple(By(by) for by in top.choices("retrievers", list(By), default=[By.BM25]))
+    _check_effect(path, raw, retrievers)
     sampling = Sampling(
         top.number("temperature", 0.0, 0.0),
         top.optional_number("top_p", 0.0, 1.0),
@@ -129,6 +146,10 @@ def _grid(path: Path, raw: Json, default_model: str) -> Grid:
         orders=tuple(top.choices("orders", list(ORDERS))),
         uses=tuple(Use(u) for u in top.choices("uses", [str(Use.DOC), str(Use.QUERY_DOC)])),
         baselines=tuple(top.choices("baselines", list(BASELINES), may_be_empty=True)),
+        retrievers=retrievers,
+        encoder=_encoder(path, top, default_encoder) if _EFFECTIVE["encoder"].intersection(retrievers) else None,
+        encode=Encode(top.choice("encode", Encode.BOTH, list(Encode))),
+        dense_weight=top.number("dense_weight", DENSE_WEIGHT, 0.0, GREATEST_WEIGHT),
         query_weights=tuple(_weight(top, value) for value in top.list_of("query_weights", ["auto"])),
         samples=tuple(_samples(top, value) for value in top.list_of("samples", [1])),
         measures=_measures(top),
@@ -178,14 +199,53 @@ def _models(path: Path, rows: Sequence[Json]) -> tuple[ModelRow, ...]:
 
 def _check_row(where: str, model: str, lora: Sequence[str], url: str | None) -> None:
     """Raise InputError for what does not go together in a row."""
-    is_served = model.startswith(SERVER)
-    if lora and (is_served or model == FAKE):
+    if lora and (model.startswith(SERVER) or model == FAKE):
         raise InputError(f"{where}: lora has no effect on {model}", "leave it out, or give it to the server")
+    _check_server(where, model, url)
+
+
+def _check_server(where: str, model: str, url: str | None) -> None:
+    """Raise InputError for a model of a server without its address, and for an address without such a model."""
+    is_served = model.startswith(SERVER)
     if url is not None and not is_served:
         raise InputError(f"{where}: base_url without a model of a server", f'write model = "{SERVER}NAME"')
     if is_served and not re.match(r"https?://[^/]", url or ""):
         said = f"base_url = {url!r} is no address" if url else "base_url is missing"
         raise InputError(f"{where}: {said}", 'such as base_url = "http://localhost:8080/v1"')
+
+
+_EFFECTIVE = {
+    "encoder": frozenset({By.DENSE, By.HYBRID}),
+    "encode": frozenset({By.DENSE, By.HYBRID}),
+    "dense_weight": frozenset({By.HYBRID}),
+}
+"""Keys that not every search heeds, and where each has an effect."""
+
+
+def _check_effect(path: Path, raw: Json, retrievers: Sequence[By]) -> None:
+    """Raise InputError for a key that has no effect on any search of the grid."""
+    for key, where in _EFFECTIVE.items():
+        if key in raw and not where.intersection(retrievers):
+            raise InputError(
+                f"{path}: {key} has no effect on searches by {' and '.join(retrievers)}",
+                f"leave it out, or add {' or '.join(sorted(where))} to retrievers",
+            )
+
+
+def _encoder(path: Path, top: _Table, default: str) -> EncoderRow:
+    """The encoder: its name, or a table of its name and its server."""
+    raw = top.take("encoder", default)
+    where = f"{path}: encoder"
+    table = _Table(where, raw if isinstance(raw, dict) else {"model": raw})
+    model, url = table.text("model"), table.text("base_url", "") or None
+    table.done()
+    _check_server(where, model, url)
+    if model in (SERVER, SENTENCE_TRANSFORMERS):
+        raise InputError(f"{where}: {model} names no model", f'write "{model}NAME"')
+    own = model.removeprefix(SENTENCE_TRANSFORMERS)
+    kind = model.removesuffix(own)
+    beside = path.parent / Path(own).expanduser()
+    return EncoderRow(f"{kind}{beside}" if kind and beside.is_dir() else _beside(path, model), url)
 
 
 def _beside(grid: Path, name: str) -> str:
@@ -299,10 +359,14 @@ class _Table:
             raise InputError(f"{self.where}: {key} names one thing twice", "name each once")
         return values
 
-    def choices(self, key: str, known: list[str], may_be_empty: bool = False) -> list[str]:
-        return [self._one_of(key, value, known) for value in self.list_of(key, known, may_be_empty)]
+    def choices(
+        self, key: str, known: Sequence[str], may_be_empty: bool = False, default: Sequence[str] | None = None
+    ) -> list[str]:
+        """Some of what is known, by default all."""
+        default = known if default is None else default
+        return [self._one_of(key, value, known) for value in self.list_of(key, list(default), may_be_empty)]
 
-    def choice(self, key: str, default: str, known: list[str]) -> str:
+    def choice(self, key: str, default: str, known: Sequence[str]) -> str:
         return self._one_of(key, self.text(key, default), known)
 
     def flag(self, key: str) -> bool:
@@ -345,7 +409,7 @@ class _Table:
             raise InputError(f"{self.where}: {key} = {value!r} is not {named}", "see docs/cli.md, xqe grid")
         return value
 
-    def _one_of(self, key: str, value: Any, known: list[str]) -> str:
+    def _one_of(self, key: str, value: Any, known: Sequence[str]) -> str:
         if value not in known:
             raise InputError(f"{self.where}: unknown {key} {value!r}", f"known are {', '.join(known)}")
         return str(value)

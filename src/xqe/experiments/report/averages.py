@@ -16,7 +16,7 @@ import numpy
 from numpy.typing import NDArray
 
 from xqe.evaluation.significance import by_unit, compare, holm
-from xqe.experiments.report.results import Pair, Results, System
+from xqe.experiments.report.results import WORDS, Pair, Results, System
 
 Column = NDArray[numpy.float64]
 Keep = Callable[[Pair, str], bool]
@@ -181,15 +181,15 @@ class Common:
         return tuple(said)
 
 
-def common(results: Results, collection: str) -> Common:
+def common(results: Results, collection: str, retriever: str = WORDS) -> Common:
     """What can be averaged: the pairs that all systems have, without systems that lack half of them or more.
 
     Pairs of one language with itself are no part of averages, which are of cross-lingual retrieval, unless there are
-    no others.
+    no others. retriever: of the systems.
     """
     everything = results.pairs(collection)
     pairs = [pair for pair in everything if pair[0] != pair[1]] or everything
-    systems = results.systems(collection)
+    systems = results.systems(collection, retriever)
     has = {system: {pair for pair in pairs if results.cell(collection, pair, system) is not None} for system in systems}
     kept = [system for system in systems if 2 * len(has[system]) > len(pairs)]
     shared = [pair for pair in pairs if all(pair in has[system] for system in kept)]

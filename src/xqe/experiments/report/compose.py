@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import groupby
 
-from xqe.experiments.report import maps, quality, queries, story, tables
+from xqe.experiments.report import maps, quality, queries, retrievers, story, tables
 from xqe.experiments.report.blocks import Block, Paragraph, Report, Section
 from xqe.experiments.report.results import Results
 from xqe.experiments.report.study import Study
 
 
 def compose(results: Results, studies: list[Study], examples: int) -> Report:
-    """Return the report. examples: how many won and how many lost queries are shown of each system."""
+    """Return the report. studies: of one collection one after the other, by each of its retrievers; the first, words
+    where they were searched, is what the paper's tables are made of. examples: how many won and how many lost queries
+    are shown of each system."""
+    everything = studies
+    by_collection = [list(some) for _, some in groupby(studies, key=lambda study: study.collection)]
+    studies = [some[0] for some in by_collection]
     sections = [
         _section("findings", "Models and strategies", (tables.models_by_strategies(study) for study in studies)),
-        _section("settings", "Strategy, order and use", _each(studies, tables.settings)),
+        _section("settings", "Strategy, order and use", _each(everything, tables.settings)),
+        _section("retrievers", "Words, vectors, both", _retrievers(by_collection)),
         _section("finetuned", "Fine-tuned models", map(tables.finetuned, studies)),
         _section("languages", "Languages", _languages(studies)),
         _section("queries", "Length of queries, and scripts", _groups(studies)),
         _section("quality", "Quality of expansions", _each(studies, quality.correlations)),
         _section("cases", "Queries won and lost", _cases(studies, examples)),
-        _section("all", "All differences", map(tables.all_differences, studies)),
+        _section("all", "All differences", map(tables.all_differences, everything)),
         _section("facts", "What was run", (story.collections(results), story.cost(results), story.failures(results))),
         _section(
             "reading", "How to read this", [*map(Paragraph, story.reading_notes(studies)), story.provenance(results)]
@@ -40,6 +47,12 @@ def _section(key: str, title: str, blocks: Iterable[Block | None]) -> Section | 
 
 def _each(studies: Iterable[Study], make: tables.Maker) -> Iterable[Block | None]:
     return (make(study, model) for study in studies for model in study.models)
+
+
+def _retrievers(by_collection: Iterable[list[Study]]) -> Iterable[Block | None]:
+    for studies in by_collection:
+        if len(studies) > 1:
+            yield from retrievers.blocks(studies)
 
 
 def _languages(studies: Iterable[Study]) -> Iterable[Block | None]:

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from xqe.experiments.report.results import DIRECT, EXPANSION, HUMAN, ORIGINAL, SOURCE_EXPANSION, TRANSLATION, System
+from xqe.experiments.report.results import (
+    DIRECT,
+    EXPANSION,
+    HUMAN,
+    ORIGINAL,
+    SOURCE_EXPANSION,
+    TRANSLATION,
+    WORDS,
+    System,
+)
 from xqe.text.languages import LANGUAGES
 
 STRATEGIES = {"zeroshot": "Zero-shot", "cot": "CoT", "rar": "RaR", "fewshot": "Few-shot"}
 ORDERS = {"te": "T + E", "et": "E + T"}
 USES = {"doc": "Doc only", "query+doc": "Q + doc", "query": "Query"}
+RETRIEVERS = {WORDS: "BM25", "dense": "dense", "hybrid": "hybrid"}
 KINDS = {
     ORIGINAL: "Original query",
     TRANSLATION: "Translated query alone",
@@ -28,6 +38,10 @@ def strategy(system: System) -> str:
 
 def order(system: System) -> str:
     return ORDERS.get(system.order or "", system.order or "")
+
+
+def retriever(by: str) -> str:
+    return RETRIEVERS.get(by, by)
 
 
 def use(system: System) -> str:
@@ -51,7 +65,8 @@ def setting(system: System) -> tuple[str, str, str]:
 
 def full(system: System) -> str:
     """A system in words: "tiny, Few-shot, E + T, Q + doc"."""
-    return ", ".join(part for part in (system.model, *setting(system)) if part)
+    by = "" if system.retriever == WORDS else retriever(system.retriever)
+    return ", ".join(part for part in (system.model, *setting(system), by) if part)
 
 
 def languages(codes: Iterable[str]) -> list[str]:

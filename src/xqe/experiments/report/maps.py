@@ -42,8 +42,8 @@ def heat_maps(study: Study, model: str) -> list[HeatMap]:
         made.append(
             _map(
                 study,
-                f"{study.collection}-{model}-{_plain(measure)}",
-                f"{measure} by language pair: {model}, {study.collection}",
+                f"{study.key}-{model}-{_plain(measure)}",
+                f"{measure} by language pair: {model}, {study.title}",
                 {pair: 100 * value for pair, value in values.items() if value is not None},
                 notes,
             )
@@ -53,8 +53,8 @@ def heat_maps(study: Study, model: str) -> list[HeatMap]:
         made.append(
             _map(
                 study,
-                f"{study.collection}-{model}-change",
-                f"Change in {study.main} from the translated query: {model}, {study.collection}",
+                f"{study.key}-{model}-change",
+                f"Change in {study.main} from the translated query: {model}, {study.title}",
                 {pair: 100 * one.difference for pair, one in changes.items()},
                 ["In points. " + STARS_NOTE.format(family="the language pairs of this map")],
                 {pair: one.stars for pair, one in changes.items()},
@@ -158,8 +158,8 @@ def change_by_language(study: Study, model: str) -> Bars | None:
             values.append(tuple(None if one is None else 100 * one for one in changes))
         panels.append(Panel(f"by {side} language", tuple(map(labels.language, codes)), tuple(values)))
     return Bars(
-        f"{study.collection}-{model}-change-by-language",
-        f"Change from the original query by language: {model}, {study.collection} (as the paper's Figure 5)",
+        f"{study.key}-{model}-change-by-language",
+        f"Change from the original query by language: {model}, {study.title} (as the paper's Figure 5)",
         tuple(panels),
         tuple(measures),
         "points",
@@ -204,8 +204,8 @@ def by_length(study: Study) -> Table | None:
     return _grouped(
         study,
         {name: Frame(study.results, study.collection, study.frame.pairs, keep) for name, keep in groups.items()},
-        f"{study.collection}-length",
-        f"Short and long queries, {study.collection}",
+        f"{study.key}-length",
+        f"Short and long queries, {study.title}",
         "Words of a query in its own language, between white space; in Japanese and Chinese those of the segmenter "
         "that "
         "indexes them.",
@@ -227,8 +227,8 @@ def by_script(study: Study) -> Table | None:
     return _grouped(
         study,
         {name: Frame(study.results, study.collection, pairs) for name, pairs in groups.items()},
-        f"{study.collection}-script",
-        f"Scripts of queries and documents, {study.collection}",
+        f"{study.key}-script",
+        f"Scripts of queries and documents, {study.title}",
         "Latin script or another, of the queries' language to the documents'.",
     )
 

@@ -56,8 +56,8 @@ def correlations(study: Study, model: str) -> Table | None:
     if not rows:
         return None
     return Table(
-        f"{study.collection}-{model}-quality",
-        f"Intrinsic checks against retrieval: {model}, {study.collection}",
+        f"{study.key}-{model}-quality",
+        f"Intrinsic checks against retrieval: {model}, {study.title}",
         ("check",),
         ("mean", "rho", "p", "texts") * len(strategies),
         tuple(rows),

@@ -23,6 +23,10 @@ GENERATED = (SOURCE_EXPANSION, DIRECT, EXPANSION)  # those that have passages
 _STRATEGIES = ("zeroshot", "cot", "rar", "fewshot")
 _ORDERS = (None, "te", "et")
 _USES = ("query", "doc", "query+doc")
+WORDS = "bm25"
+RETRIEVERS = (WORDS, "dense", "hybrid")
+"""What systems search by: words, as in the paper, vectors, or both. The name of a system ends in a dot and its
+retriever, where that is not words."""
 
 Json = dict[str, Any]
 Pair = tuple[str, str]
@@ -33,7 +37,8 @@ _AGAIN = "run the grid again with --resume, or copy all of its folder"
 class System:
     """What was searched with. name: unique in a language pair; model to samples: None where they do not apply.
 
-    varies: whether the grid has several query weights, so that this one's is worth telling.
+    varies: whether the grid has several query weights, so that this one's is worth telling. retriever: what it searches
+    by.
     """
 
     name: str
@@ -45,6 +50,7 @@ class System:
     query_weight: str | None
     samples: int | None
     varies: bool = False
+    retriever: str = WORDS
 
     @property
     def variant(self) -> tuple[str | None, str, str | None, int | None]:
@@ -126,9 +132,14 @@ class Results:
             (model, said) for manifest in self.manifests for model, said in (manifest.get("generation") or {}).items()
         ]
 
-    def systems(self, collection: str) -> list[System]:
+    def systems(self, collection: str, retriever: str = WORDS) -> list[System]:
         found = dict.fromkeys(one.system for one in self.results if one.collection == collection)
-        return sorted(found, key=self._order)
+        return sorted((one for one in found if one.retriever == retriever), key=self._order)
+
+    def retrievers(self, collection: str) -> list[str]:
+        """What systems of a collection search by, words first."""
+        found = {one.system.retriever for one in self.results if one.collection == collection}
+        return sorted(found, key=lambda one: (_place(RETRIEVERS, one), one))
 
     def _order(self, system: System) -> tuple[Any, ...]:
         return (
@@ -279,6 +290,7 @@ def _cell(folder: Path, path: Path, measures: Sequence[str]) -> Result:
             said.get("use") or "query",
             None if said.get("query_weight") is None else _weight(said["query_weight"]),
             said.get("samples"),
+            retriever=said.get("retriever") or WORDS,
         )
         queries = tuple(said["queries"])
         values = {name: tuple(map(float, said["values"][name])) for name in measures} if queries else {}

@@ -271,7 +271,10 @@ def provenance(results: Results) -> Table:
                     words(str(said.get("started") or NOTHING)),
                     words(str(said.get("finished") or "not finished")),
                     Value(f"{float(said.get('seconds') or 0):,.0f}"),
-                    words(f"seed {said.get('seed')}, relevant from grade {said.get('rel')}, {said.get('depth')} hits"),
+                    words(
+                        f"seed {said.get('seed')}, relevant from grade {said.get('rel')}, {said.get('depth')} hits"
+                        f"{_vectors(said.get('encoder'))}"
+                    ),
                 ),
             )
         )
@@ -282,6 +285,14 @@ def provenance(results: Results) -> Table:
         ("versions", "machine", "started", "finished", "seconds", "settings"),
         tuple(rows),
     )
+
+
+def _vectors(encoder: dict[str, object] | None) -> str:
+    """Whose vectors were searched, where some were."""
+    if not encoder:
+        return ""
+    sha256 = encoder.get("sha256")
+    return f", vectors of {encoder.get('encoder')}" + (f" ({sha256[:12]})" if isinstance(sha256, str) else "")
 
 
 def reading_notes(studies: Sequence[Study]) -> list[str]:

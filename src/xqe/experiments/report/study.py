@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from xqe.experiments.report import labels, published
 from xqe.experiments.report.averages import Difference, Frame, common, corrected
-from xqe.experiments.report.results import EXPANSION, HUMAN, ORIGINAL, TRANSLATION, Pair, Results, System
+from xqe.experiments.report.results import EXPANSION, HUMAN, ORIGINAL, TRANSLATION, WORDS, Pair, Results, System
 
 BASELINES = (ORIGINAL, TRANSLATION, HUMAN)
 
@@ -14,17 +14,23 @@ _MAIN = ("MRR", "nDCG@10")
 
 
 class Study:
-    """One collection of a grid.
+    """One collection of a grid, searched by one retriever.
 
-    main: the measure that differences are shown of. frame: the judgements that averages are over. single: whether each
-    query has one relevant document, as far as the values tell. What cannot be averaged or compared is None.
+    key, title: of the collection, with the retriever where that is not words. main: the measure that differences are
+    shown of. frame: the judgements that averages are over. single: whether each query has one relevant document, as far
+    as the values tell. What cannot be averaged or compared is None.
     """
 
-    def __init__(self, results: Results, collection: str, main: str) -> None:
+    def __init__(self, results: Results, collection: str, main: str, retriever: str = WORDS) -> None:
         self.results = results
         self.collection = collection
+        self.retriever = retriever
+        self.key = collection if retriever == WORDS else f"{collection}-{retriever}"
+        self.title = (
+            collection if retriever == WORDS else f"{collection}, {labels.RETRIEVERS.get(retriever, retriever)}"
+        )
         self.main = main
-        self.common = common(results, collection)
+        self.common = common(results, collection, retriever)
         self.systems = self.common.systems
         self.frame = Frame(results, collection, self.common.pairs)
         self.single = _single(results, collection)
@@ -81,8 +87,11 @@ class Study:
         return str(self.results.models.get(model, {}).get("model") or model)
 
     def paper_model(self, model: str) -> str | None:
-        """The paper's name of the model; None for another one, and for one with adapters."""
-        return None if self.is_finetuned(model) else published.model(self.reference(model))
+        """The paper's name of the model; None for another one, for one with adapters, and where the search is not the
+        paper's."""
+        if self.retriever != WORDS or self.is_finetuned(model):
+            return None
+        return published.model(self.reference(model))
 
     def average(self, system: System, measure: str) -> float | None:
         column = self.frame.column(system, measure) if self.frame.judgements else None
@@ -136,6 +145,15 @@ class Study:
         """The pairs that have a language as that of queries ("query") or of documents ("document")."""
         place = 0 if side == "query" else 1
         return [pair for pair in self.frame.pairs if pair[place] == code]
+
+
+def studies_of(results: Results, main: str) -> list[Study]:
+    """Each collection of a grid by each of its retrievers, words first."""
+    return [
+        Study(results, collection, main, retriever)
+        for collection in results.collections
+        for retriever in results.retrievers(collection)
+    ]
 
 
 def main_measure_of(measures: Sequence[str], asked: str | None = None) -> str:

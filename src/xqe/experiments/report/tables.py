@@ -16,6 +16,7 @@ from xqe.experiments.report.results import (
     ORIGINAL,
     SOURCE_EXPANSION,
     TRANSLATION,
+    WORDS,
     System,
 )
 from xqe.experiments.report.study import Study
@@ -98,8 +99,8 @@ def models_by_strategies(study: Study) -> Table | None:
         lines += _lines_of_model(study, model, chosen, measures, paper)
     rows = _with_deltas([row for row, _ in lines], [changes for _, changes in lines], len(measures))
     return Table(
-        f"{study.collection}-models",
-        f"Models by strategies, {study.collection} (the paper's Table 4)",
+        f"{study.key}-models",
+        f"Models by strategies, {study.title} (the paper's Table 4)",
         ("model", "expansion"),
         (*measures, "to original", "to translated", *paper),
         tuple(marked(rows, range(len(measures)))),
@@ -200,8 +201,9 @@ def context(study: Study, measures: Sequence[str]) -> str:
     spans = ((one, published.spread(study.paper, one)) for one in measures)
     named = [f"{one} {span[0]:.2f} to {span[1]:.2f}" for one, span in spans if span is not None]
     other = "" if study.is_paper else " and another collection"
+    by = "" if study.retriever == WORDS else ", searched by BM25"
     return (
-        f"For context only, other models{other}: the settings of the paper's {labels.listed(published.MODELS)} on "
+        f"For context only, other models{other}{by}: the settings of the paper's {labels.listed(published.MODELS)} on "
         f"{study.paper} span {', '.join(named)}."
     )
 
@@ -232,8 +234,8 @@ def settings(study: Study, model: str) -> Table | None:
     number = _PAPER_TABLES.get(known or "", 5)
     own = f"the paper's Table {number}" if known else "in the shape of the paper's Tables 5, 9 and 12"
     return Table(
-        f"{study.collection}-{model}-settings",
-        f"{model}: strategy, order and use, {study.collection} ({own})",
+        f"{study.key}-{model}-settings",
+        f"{model}: strategy, order and use, {study.title} ({own})",
         ("method", "order", "used"),
         (*measures, "to original", "to translated", *paper),
         tuple(marked(rows, range(len(measures)))),
@@ -329,8 +331,8 @@ def finetuned(study: Study) -> Table | None:
             + "."
         )
     return Table(
-        f"{study.collection}-finetuned",
-        f"Fine-tuned models against their base, {study.collection} (the paper's Table 6)",
+        f"{study.key}-finetuned",
+        f"Fine-tuned models against their base, {study.title} (the paper's Table 6)",
         ("model", "base", "expansion", "settings"),
         tuple(measures),
         tuple(marked(rows, range(len(measures)))),
@@ -379,8 +381,8 @@ def by_language(study: Study, model: str) -> Table | None:
     own = f"the paper's Table {number}" if number else "in the shape of the paper's Tables 7 to 14"
     names = (*measures, "change", *(f"paper {one}" for one in paper), "n")
     return Table(
-        f"{study.collection}-{model}-languages",
-        f"{model} by language, {study.collection} ({own})",
+        f"{study.key}-{model}-languages",
+        f"{model} by language, {study.title} ({own})",
         ("language",),
         (*names, *names),
         tuple(rows),
@@ -425,8 +427,8 @@ def all_differences(study: Study) -> Table | None:
     if not rows:
         return None
     return Table(
-        f"{study.collection}-differences",
-        f"Every system against its baselines by {study.main}, {study.collection}",
+        f"{study.key}-differences",
+        f"Every system against its baselines by {study.main}, {study.title}",
         ("system", "baseline"),
         (study.main, "baseline's", "change", "95 % interval", "p", "p, Holm", "won", "tied", "lost"),
         tuple(rows),

@@ -38,6 +38,7 @@ def _tables(results: Results, studies: Sequence[Study]) -> dict[str, tuple[Line,
                     "strategy",
                     "order",
                     "use",
+                    "retriever",
                     "query_weight",
                     "samples",
                     "documents",
@@ -87,7 +88,8 @@ def _cell(one: Result, measures: Sequence[str]) -> Line:
     means = (sum(one.values[name]) / len(one.queries) if one.queries else None for name in measures)
     return (
         *_identity(one),
-        *(system.kind, system.model, system.strategy, system.order, system.use, system.query_weight, system.samples),
+        *(system.kind, system.model, system.strategy, system.order, system.use),
+        *(system.retriever, system.query_weight, system.samples),
         *(one.documents, int(one.pool), len(one.queries), one.missing, len(one.failures), one.seconds),
         *means,
         one.error,

@@ -22,12 +22,17 @@ from xqe.experiments.report.blocks import (
     points,
     words,
 )
-from xqe.experiments.report.results import HISTORY, HUMAN, MANIFEST, ORIGINAL
+from xqe.experiments.report.results import HISTORY, HUMAN, MANIFEST, ORIGINAL, RETRIEVERS, WORDS
 from xqe.experiments.report.study import main_measure_of
 from xqe.messages import plural
 
 Night = dict[str, Any]
 PASSED = "passed"
+
+_AS_ASKED = {
+    f"{kind}{suffix}" for kind in (ORIGINAL, HUMAN) for suffix in ("", *(f".{by}" for by in RETRIEVERS if by != WORDS))
+}
+"""Systems that no model had a part in."""
 
 
 def read_history(folder: Path) -> tuple[list[Night], list[str]]:
@@ -117,11 +122,7 @@ def _lead(nights: Sequence[Night], main: str) -> str:
 
 
 def _best(night: Night, main: str) -> str | None:
-    there = {
-        name: means[main]
-        for name, means in night["measures"].items()
-        if main in means and name not in (ORIGINAL, HUMAN)
-    }
+    there = {name: means[main] for name, means in night["measures"].items() if main in means and name not in _AS_ASKED}
     return max(there, key=lambda name: there[name], default=None)
 
 

@@ -1,0 +1,95 @@
+"""What a cell is searched by: the words of an index, its vectors, or both, with one encoder for a whole run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from xqe.errors import XqeError
+from xqe.experiments.grid.plan import Cell
+from xqe.experiments.grid.settings import Grid
+from xqe.models.encoders.base import Encoder
+from xqe.retrieval.bm25 import BM25
+from xqe.retrieval.choices import By
+from xqe.retrieval.dense import Vectors, open_vectors
+from xqe.retrieval.dense.building import folder_of
+from xqe.retrieval.hybrid import SOURCE_WEIGHT, Hybrid, Mixture
+from xqe.retrieval.lexical import Index, open_index
+from xqe.retrieval.meaning import Known, Meant
+from xqe.retrieval.nearest import Dense
+from xqe.retrieval.retriever import Retriever
+from xqe.retrieval.weighting import Weighting
+
+
+class Encoding:
+    """The encoder of a run, opened when a query first needs it, and the vectors of the texts that it has encoded: what
+    several cells search with is encoded once. Use as a context manager."""
+
+    def __init__(self, open_encoder: Callable[[], Encoder]) -> None:
+        self._open_encoder = open_encoder
+        self._opened = ExitStack()
+        self._error: XqeError | None = None
+        self.known = Known()
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        return self._opened.enter_context(self._open_encoder())
+
+    def encoder(self) -> Encoder:
+        """Raises XqeError where it cannot be opened, each time that which the first time did."""
+        if self._error is not None:
+            raise self._error
+        try:
+            return self._encoder
+        except XqeError as error:
+            self._error = error
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+
+class Opened:
+    """An index of the grid, opened with its vectors when a cell first needs them. Raises XqeError where it cannot."""
+
+    def __init__(self, directory: Path, grid: Grid, encoding: Encoding, threads: int) -> None:
+        self._directory, self._grid, self._encoding, self._threads = directory, grid, encoding, threads
+
+    @cached_property
+    def _index(self) -> Index:
+        return open_index(self._directory)
+
+    @cached_property
+    def _vectors(self) -> Vectors:
+        documents, encoder = self._index.documents, self._encoding.encoder()
+        return open_vectors(self._directory, documents, folder_of(documents, encoder).name, self._threads)
+
+    def retriever(self, cell: Cell) -> Retriever[Any]:
+        """What finds the documents of a cell, as xqe search does by the same choices."""
+        if cell.retriever is By.BM25:
+            return self._words(cell, 0.0)
+        if cell.retriever is By.DENSE:
+            return self._meanings(cell)
+        sides: dict[By, Retriever[Any]] = {By.BM25: self._words(cell, SOURCE_WEIGHT), By.DENSE: self._meanings(cell)}
+        return Hybrid(sides, Mixture(dense_weight=self._grid.dense_weight))
+
+    def _words(self, cell: Cell, source_weight: float) -> BM25:
+        return BM25(self._index, Weighting(cell.use, cell.query_weight, source_weight))
+
+    def _meanings(self, cell: Cell) -> Dense:
+        index = self._index
+        return Dense(
+            index.name,
+            index.manifest.language,
+            index.documents,
+            self._vectors,
+            self._encoding.encoder(),
+            Meant(cell.use, self._grid.encode),
+            known=self._encoding.known,
+        )
