@@ -47,9 +47,9 @@ def embed(
 def _folders(directory: Path) -> list[Path]:
     """The folders of the indexes in a folder: that of each language, or the folder itself."""
     from xqe.retrieval.documents import is_several
-    from xqe.retrieval.lexical import folders_of
+    from xqe.retrieval.lexical import read_languages
 
-    return [directory / code for code in folders_of(directory)] if is_several(directory) else [directory]
+    return [directory / code for code in read_languages(directory).languages] if is_several(directory) else [directory]
 
 
 def _verify(directory: Path, encoder: str | None) -> None:

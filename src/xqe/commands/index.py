@@ -86,7 +86,7 @@ def index(
     if lang is None:
         raise XqeError("missing option --lang", f"the language of the documents: {' '.join(LANGUAGES)}, or {RECORD}")
     code = language(lang, "--lang").code if lang != RECORD else None
-    from xqe.retrieval.lexical import Parameters, build, build_languages, check_languages, check_target, folders_of
+    from xqe.retrieval.lexical import Parameters, build, build_languages, check_languages, check_target, read_languages
 
     if code is None:
         check_languages(directory, force)
@@ -109,7 +109,8 @@ def index(
         if embedder is not None and code is not None:
             done["vectors"] = _embedded(directory, embedder, vectors)
         elif embedder is not None:
-            done["vectors"] = {each: _embedded(directory / each, embedder, vectors) for each in folders_of(directory)}
+            each = read_languages(directory).languages
+            done["vectors"] = {lang: _embedded(directory / lang, embedder, vectors) for lang in each}
     jsonl.write(jsonl.dumps(done))
 
 
@@ -124,13 +125,14 @@ def _verify(directory: Path, building: bool) -> None:
     if building:
         raise XqeError("--verify builds nothing", "leave out --lang, --input, --encoder and --force")
     from xqe.retrieval.documents import is_several
-    from xqe.retrieval.lexical import folders_of, open_index
+    from xqe.retrieval.lexical import open_index, open_languages
 
     if not is_several(directory):
         manifest = open_index(directory, verify=True).manifest
         jsonl.write(jsonl.dumps({**_summary(directory, manifest), "verified": len(manifest.files)}))
         return
-    manifests = {code: open_index(folder, verify=True).manifest for code, folder in folders_of(directory).items()}
+    indexes = open_languages(directory, verify=True).values()
+    manifests = {index.manifest.language: index.manifest for index in indexes}
     verified = sum(len(manifest.files) for manifest in manifests.values())
     jsonl.write(jsonl.dumps({**_summary_of_all(directory, manifests), "verified": verified}))
 

@@ -153,16 +153,13 @@ def open_retriever(
 def _opened(directories: Sequence[Path]) -> list[Opened]:
     """The indexes in folders, of which each has one, or one for each language."""
     from xqe.retrieval.documents import is_several
-    from xqe.retrieval.lexical import folders_of, open_index
+    from xqe.retrieval.lexical import open_index, open_languages
 
     opened: list[Opened] = []
     for directory in directories:
         if is_several(directory):
-            name = directory.resolve().name if len(directories) > 1 else ""
-            folders = folders_of(directory)
-            opened += [
-                Opened(folder, f"{name}/{code}".strip("/"), open_index(folder)) for code, folder in folders.items()
-            ]
+            within = f"{directory.resolve().name}/" if len(directories) > 1 else ""
+            opened += [Opened(at, f"{within}{index.name}", index) for at, index in open_languages(directory).items()]
         else:
             index = open_index(directory)
             opened.append(Opened(directory, index.name, index))

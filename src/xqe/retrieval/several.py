@@ -57,10 +57,10 @@ class Several(Retriever[All]):
         return [retriever.best(one, depth, its) for retriever, one, its in each]
 
     def found(self, queries: Sequence[All], k: int, pools: Sequence[Numbers | None]) -> list[Best]:
-        depth, split = max(k, DEPTH), [self.documents.pools(pool) for pool in pools]
+        depth, split = max(k, DEPTH), self.documents.split(pools)
         by_index = [
-            retriever.found([query.queries[at] for query in queries], depth, [pools[at] for pools in split])
-            for at, retriever in enumerate(self._retrievers)
+            retriever.found([query.queries[at] for query in queries], depth, its)
+            for at, (retriever, its) in enumerate(zip(self._retrievers, split, strict=True))
         ]
         return [self._best(lists, k) for lists in zip(*by_index, strict=True)]
 

@@ -73,6 +73,11 @@ class DocumentsTogether(Numbered):
         ends = numpy.searchsorted(pool, self.starts)
         return [pool[ends[at] : ends[at + 1]] - self.starts[at] for at in range(len(self.parts))]
 
+    def split(self, pools: Sequence[Numbers | None]) -> list[list[Numbers | None]]:
+        """For each part what is its own of each of several pools; what is of one array is one array there, too."""
+        distinct = {id(pool): self.pools(pool) for pool in pools}
+        return [[distinct[id(pool)][at] for pool in pools] for at in range(len(self.parts))]
+
     def ids(self, numbers: Numbers) -> list[str]:
         owners = self.owners(numbers)
         ids = [""] * len(numbers)
@@ -123,10 +128,8 @@ class VectorsTogether:
         pools: Sequence[Numbers | None] | None = None,
         approximate: bool = False,
     ) -> list[tuple[Numbers, Scores]]:
-        split = [self.documents.pools(pool) for pool in (pools if pools is not None else [None] * len(queries))]
-        by_part = [
-            part.best(queries, k, [pools[at] for pools in split], approximate) for at, part in enumerate(self._parts)
-        ]
+        split = self.documents.split(pools if pools is not None else [None] * len(queries))
+        by_part = [part.best(queries, k, its, approximate) for part, its in zip(self._parts, split, strict=True)]
         return [self._merged(found, k) for found in zip(*by_part, strict=True)]
 
     def _merged(self, found: Sequence[tuple[Numbers, Scores]], k: int) -> tuple[Numbers, Scores]:

@@ -13,7 +13,7 @@ from conftest import FIXTURES, Run, jsonl, records
 from xqe.errors import InputError, XqeError
 from xqe.files.documents import Placed
 from xqe.files.records import Document
-from xqe.retrieval.lexical import build, build_languages, folders_of, open_index
+from xqe.retrieval.lexical import build, build_languages, open_index, open_languages
 
 LANGUAGES = ("en", "de", "ja")
 
@@ -122,8 +122,8 @@ def test_a_new_build_takes_the_place_of_all(tmp_path: Path) -> None:
     build_languages(tmp_path, placed(("c", "mer", "fr"), ("d", "water", "en")), replace=True)
     names = {path.name for path in tmp_path.iterdir()}
     assert names - {"xqe.json", "xqe.lock"} == {"en", "fr", "data-8"}
-    assert list(folders_of(tmp_path)) == ["en", "fr"]
-    assert (tmp_path / "fr").resolve() == folders_of(tmp_path)["fr"].resolve()
+    assert list(open_languages(tmp_path)) == [tmp_path / "data-8" / "en", tmp_path / "data-8" / "fr"]
+    assert (tmp_path / "fr").resolve() == (tmp_path / "data-8" / "fr").resolve()
     assert open_index(tmp_path / "fr").documents.ids(open_index(tmp_path / "fr").documents.numbers(["c"])) == ["c"]
 
 

@@ -20,7 +20,7 @@ the candidates; their scores are computed exactly, from the lengths and term cou
 from xqe.files.names import Numbers
 from xqe.retrieval.lexical.bm25 import Parameters
 from xqe.retrieval.lexical.builder import build, check_target
-from xqe.retrieval.lexical.languages import build_languages, check_languages, folders_of
+from xqe.retrieval.lexical.languages import build_languages, check_languages, open_languages, read_languages
 from xqe.retrieval.lexical.manifest import Manifest
 from xqe.retrieval.lexical.opened import Hit, Index, open_index
 
@@ -34,6 +34,7 @@ __all__ = [
     "build_languages",
     "check_languages",
     "check_target",
-    "folders_of",
     "open_index",
+    "open_languages",
+    "read_languages",
 ]

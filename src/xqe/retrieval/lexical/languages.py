@@ -31,6 +31,7 @@ from xqe.retrieval.documents import MANIFEST, SEVERAL, data_folder, is_several
 from xqe.retrieval.lexical.bm25 import DEFAULT, Parameters
 from xqe.retrieval.lexical.builder import Ids, build, building, check_folder, no_documents, replace_data
 from xqe.retrieval.lexical.manifest import DATA, OURS, REBUILD, Manifest, put_fields
+from xqe.retrieval.lexical.opened import Index, open_index
 from xqe.text.languages import LANGUAGES, language
 
 FORMAT = 1
@@ -153,20 +154,29 @@ def read_languages(directory: Path) -> Languages:
     return languages
 
 
-def folders_of(directory: Path) -> dict[str, Path]:
-    """The folder of each language's index, having checked that it is the one that was built with the others.
+def open_languages(directory: Path, verify: bool = False) -> dict[Path, Index]:
+    """Open the index of each language, by its folder, as `open_index` does.
 
-    Raises InputError for one that is missing, or was built by itself since.
+    Raises InputError also for one that was built by itself since it was built with the others.
     """
     languages = read_languages(directory)
-    folders = {code: directory / languages.data / code for code in languages.languages}
-    for code, folder in folders.items():
+    while True:
+        try:
+            return {folder: open_index(folder, verify) for folder in _folders(directory, languages)}
+        except InputError:
+            newer = read_languages(directory)
+            if newer == languages:
+                raise
+            languages = newer  # all were replaced between reading the manifest and the files
+
+
+def _folders(directory: Path, languages: Languages) -> Iterator[Path]:
+    for code, described in languages.languages.items():
+        folder = directory / languages.data / code
         try:
             written = (folder / MANIFEST).read_bytes()
         except OSError as error:
-            if read_languages(directory) != languages:
-                return folders_of(directory)  # all were replaced between reading the manifest and the files
             raise InputError(f"{folder / MANIFEST}: {why(error)}", REBUILD) from None
-        if sha256(written).hexdigest() != languages.languages[code]["sha256"]:
+        if sha256(written).hexdigest() != described["sha256"]:
             raise InputError(f"{directory / code}: not the index that was built with the others", REBUILD)
-    return folders
+        yield folder
