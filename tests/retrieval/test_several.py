@@ -196,8 +196,9 @@ def test_scores_may_be_standardised(xqe: Run, place: Path) -> None:
 
 def test_hybrid_fuses_the_words_of_all_with_the_nearest_of_all(xqe: Run, place: Path) -> None:
     folders = [str(place / lang) for lang in LANGUAGES]
+    words_as_they_are = ("--source-weight", "0.5", "--fusion", "combsum", "--norm", "none")
     words, nearest = (
-        hits(xqe("search", *folders, "--by", by, "--source-weight", "0.5", stdin=asked()))
+        hits(xqe("search", *folders, "--by", by, *words_as_they_are, stdin=asked()))
         if by == "bm25"
         else hits(xqe("search", *folders, "--by", by, stdin=asked()))
         for by in ("bm25", "dense")

@@ -120,7 +120,7 @@ def open_retriever(
     searched. threads: that search vectors, by default one for each core."""
     from xqe.retrieval.documents import is_several
     from xqe.retrieval.hybrid import Hybrid
-    from xqe.retrieval.several import Several
+    from xqe.retrieval.several import BESIDE_VECTORS, Several
     from xqe.retrieval.together import DocumentsTogether, Part
 
     several = len(directories) > 1 or is_several(directories[0])
@@ -136,7 +136,7 @@ def open_retriever(
     parts = [Part(one.name, one.index.manifest.language, one.index.documents) for one in opened]
     name = directories[0].resolve().name if len(directories) == 1 else None
     documents = DocumentsTogether(parts, name, are_distinct=len(directories) == 1)
-    fusion = None if by is By.HYBRID else _fusion(options, DEFAULT_METHOD)
+    fusion = BESIDE_VECTORS if by is By.HYBRID else _fusion(options, DEFAULT_METHOD)
     nearest = documents if not options.per_language else None
     with _sides(options, encoding, opened, by, threads, nearest) as each:
         if options.per_language and by is By.HYBRID:

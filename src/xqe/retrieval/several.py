@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from xqe.retrieval.fusion import Fusion, Ranked, check_usable, fuse_hits, ranking
+from xqe.retrieval.fusion import Fusion, Ranked, check_usable, fuse_hits, method_named, norm_named, ranking
 from xqe.retrieval.hybrid import DEPTH, All, joined, merged
 from xqe.retrieval.retriever import Account, Best, Explanation, QueryError, Retriever
 from xqe.retrieval.together import DocumentsTogether
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from xqe.files.names import Numbers
     from xqe.files.records import Record
     from xqe.text.snippets import Snippet
+
+BESIDE_VECTORS = Fusion(method_named("combsum"), norm_named("none"))
+"""How the words of several indexes are fused where the nearest vectors of all are fused with them: as they are. A list
+that takes turns says nothing of which language has the better answer, and the vectors do (docs/cli.md)."""
 
 
 class Several(Retriever[All]):
