@@ -18,7 +18,7 @@ from xqe.retrieval.lexical import Index
 from xqe.retrieval.nearest import Dense
 
 DOCUMENTS = {"d1": "a harbour in winter", "d2": "the harbour", "d3": "a port", "d4": "mountains"}
-VECTORS = {
+VECTORS: dict[tuple[Side, str], list[float]] = {
     (Side.PASSAGE, "a harbour in winter"): [0.2, 1],
     (Side.PASSAGE, "the harbour"): [1, 0.2],
     (Side.PASSAGE, "a port"): [1, 0.1],

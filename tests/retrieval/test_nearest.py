@@ -20,7 +20,7 @@ from xqe.retrieval.vector_feedback import VectorFeedback
 from xqe.stages.search import search
 
 DOCUMENTS = {"d1": "north", "d2": "east", "d3": "north east", "d4": "down"}
-VECTORS = {
+VECTORS: dict[tuple[Side, str], list[float]] = {
     (Side.PASSAGE, "north"): [0, 1, 0],
     (Side.PASSAGE, "east"): [1, 0, 0],
     (Side.PASSAGE, "north east"): [1, 1, 0],

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xqe.commands.embedding import check_embedding, embed_documents, open_embedder, storing, summary
+from xqe.commands.embedding import check_embedding, embed_documents, is_embedded, open_embedder, storing, summary
 from xqe.commands.options.embedding import Embedding
 from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.groups import takes
@@ -27,8 +27,8 @@ def embed(
     """Add vectors of an encoder to an index.
 
     The texts that the index keeps are encoded, and the vectors lie beside it; those of several encoders may. Writes one
-    line that sums them up. A run that was stopped is gone on with by the same command. When the index is built anew,
-    its vectors are gone, too.
+    line that sums them up, for an index of several languages one for each. A run that was stopped is gone on with by
+    the same command. When the index is built anew, its vectors are gone, too.
     """
     if verify:
         _verify(directory, encoding.encoder)
@@ -38,12 +38,27 @@ def embed(
 
     with open_embedder(encoding, embedding) as encoder:
         storing(embedding, encoder)
-        documents = open_index(directory).documents
-        jsonl.write(jsonl.dumps(embed_documents(directory, documents, encoder, embedding, force, encoding.threads)))
+        indexes = {folder: open_index(folder).documents for folder in _folders(directory)}
+        lacking = {folder: its for folder, its in indexes.items() if force or not is_embedded(its, encoder, embedding)}
+        for folder, documents in (lacking or indexes).items():
+            jsonl.write(jsonl.dumps(embed_documents(folder, documents, encoder, embedding, force, encoding.threads)))
+
+
+def _folders(directory: Path) -> list[Path]:
+    """The folders of the indexes in a folder: that of each language, or the folder itself."""
+    from xqe.retrieval.documents import is_several
+    from xqe.retrieval.lexical import read_languages
+
+    return [directory / code for code in read_languages(directory).languages] if is_several(directory) else [directory]
 
 
 def _verify(directory: Path, encoder: str | None) -> None:
     """Hash the files of vectors, and sum up those of each encoder."""
+    for folder in _folders(directory):
+        _verify_index(folder, encoder)
+
+
+def _verify_index(directory: Path, encoder: str | None) -> None:
     from xqe.retrieval.dense import embedded
     from xqe.retrieval.dense.description import check_description, chosen
     from xqe.retrieval.lexical import open_index

@@ -66,6 +66,18 @@ def storing(options: Embedding, encoder: Encoder) -> Storing:
     return Storing(options.dtype, options.windows, tokens, _overlap(options))
 
 
+def is_embedded(documents: Documents, encoder: Encoder, options: Embedding) -> bool:
+    """Whether an index has the vectors that are asked for, made in the same way."""
+    from xqe.retrieval.dense.building import folder_of
+    from xqe.retrieval.dense.description import DESCRIPTION, read_description
+
+    folder = folder_of(documents, encoder)
+    if not (folder / DESCRIPTION).exists():
+        return False
+    there = read_description(folder)
+    return there.storing == storing(options, encoder) and (there.approximate is not None or not options.approximate)
+
+
 def embed_documents(
     directory: Path,
     documents: Documents,

@@ -89,7 +89,7 @@ def encoder_for(place: object, made: Made, options: Encoding) -> Encoder:
     }
     encoder = open_encoder(replace(options, encoder=name, **kept))
     try:
-        _check(place, made, encoder)
+        check_made(place, made, encoder)
     except XqeError:
         encoder.close()
         raise
@@ -102,7 +102,8 @@ def announce_default() -> None:
     say(f'no --encoder and no XQE_ENCODER: using "{DEFAULT_ENCODER}"; see xqe models list for others')
 
 
-def _check(place: object, made: Made, encoder: Encoder) -> None:
+def check_made(place: object, made: Made, encoder: Encoder) -> None:
+    """Raise InputError unless an encoder makes the vectors that are in a place."""
     now = encoder.contract.as_json()
     differing = [
         f"{field} {_brief(made.contract.get(field))}, now {_brief(value)}"

@@ -33,6 +33,10 @@ def explain(
         list[str], typer.Argument(metavar="DOCID...", show_default=False, help="Documents, by their ids.")
     ],
     searching: Searching,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option("--also", metavar="DIR", show_default=False, help="Search this index, too. Repeatable."),
+    ] = None,
     form: ScreenFormat = None,
     files: Input = None,
     *,
@@ -49,8 +53,9 @@ def explain(
     check_searching(searching)
     queries = Queries(query, files)
     shown = on_screen(form)
-    with open_retriever(searching, encoding, directory) as retriever:
-        numbers = numbers_of(documents, retriever.documents, directory)
+    directories = [directory, *(also or ())]
+    with open_retriever(searching, encoding, directories) as retriever:
+        numbers = numbers_of(documents, retriever.documents, directories)
         for record in queries:
             searched = retriever.fed(retriever.query(record, queries.place), pool=None)
             for number in numbers:

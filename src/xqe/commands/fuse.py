@@ -84,6 +84,14 @@ def fuse(
         ),
     ] = None,
     k: Annotated[int, typer.Option("-k", metavar="N", min=1, help="Most hits for a query.")] = 1000,
+    languages: Annotated[
+        bool,
+        typer.Option(
+            "--languages",
+            help="The runs are of documents in several languages: queries are the same if their ids are, whichever "
+            'languages they were translated into, and each hit says its "lang".',
+        ),
+    ] = False,
     name: Annotated[
         list[str] | None,
         typer.Option(
@@ -123,7 +131,7 @@ def fuse(
     _say_twice(paths)
     inputs = [Run(name, read_run(path), weight) for name, path, weight in zip(names, paths, weights, strict=True)]
     counts: Counter[str] = Counter()
-    fused = _counting(fuse_runs(inputs, Settings(settings, depth, k)), inputs, counts)
+    fused = _counting(fuse_runs(inputs, Settings(settings, depth, k, languages)), inputs, counts)
     count, failures = write_run(_once_each(fused), tag or _TAG) if form is RunFormat.TREC else emit(fused, "fuse")
     _say_lacking(counts, names, count)
     report_failures(count, failures)

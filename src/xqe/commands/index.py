@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,7 +24,11 @@ from xqe.messages import progress
 from xqe.text.languages import LANGUAGES, language
 
 if TYPE_CHECKING:
+    from xqe.models.encoders.base import Encoder
     from xqe.retrieval.lexical import Manifest
+
+RECORD = "record"
+"""In place of a language: each document names its own."""
 
 
 def index(
@@ -31,7 +36,11 @@ def index(
     lang: Annotated[
         str | None,
         typer.Option(
-            "--lang", metavar="LANG", show_default=False, help=f"Language of the documents: {' '.join(LANGUAGES)}."
+            "--lang",
+            metavar="LANG|record",
+            show_default=False,
+            help=f"Language of the documents: {' '.join(LANGUAGES)}. record: each document names its own, and each "
+            "language has an index of its own.",
         ),
     ] = None,
     files: Input = None,
@@ -67,16 +76,22 @@ def index(
     read too. Writes one line that sums the index up. An index is replaced in one step, when the new one is whole. It
     answers fastest with the k1 (default 0.82) and b (default 0.68) that it is built with; xqe search can be given
     others.
+
+    With --lang record, DIR/LANG is the index of a language and may be searched by itself; xqe search DIR searches all
+    of them.
     """
     if verify:
         _verify(directory, building=bool(lang or files or encoder or force))
         return
     if lang is None:
-        raise XqeError("missing option --lang", f"the language of the documents: {' '.join(LANGUAGES)}")
-    code = language(lang, "--lang").code
-    from xqe.retrieval.lexical import Parameters, build, check_target, open_index
+        raise XqeError("missing option --lang", f"the language of the documents: {' '.join(LANGUAGES)}, or {RECORD}")
+    code = language(lang, "--lang").code if lang != RECORD else None
+    from xqe.retrieval.lexical import Parameters, build, build_languages, check_languages, check_target, read_languages
 
-    check_target(directory, force)
+    if code is None:
+        check_languages(directory, force)
+    else:
+        check_target(directory, force)
     paths = input_paths(None, files)
     if encoder is not None and not texts:
         raise XqeError("--encoder embeds the texts that the index keeps", "leave out --no-texts")
@@ -85,26 +100,57 @@ def index(
         started = time.monotonic()
         total = line_count(paths) if sys.stderr.isatty() else None
         arriving = progress(documents(paths, form), total, "index")
-        manifest = build(directory, code, arriving, force, Parameters().changed(k1, b), texts)
-        seconds = round(time.monotonic() - started, 2)
-        done = {**_summary(directory, manifest), "seconds": seconds}
-        if embedder is not None:
-            indexed = open_index(directory).documents
-            done["vectors"] = embed_documents(directory, indexed, embedder, vectors)
+        parameters = Parameters().changed(k1, b)
+        if code is not None:
+            done = _summary(directory, build(directory, code, arriving, force, parameters, texts))
+        else:
+            done = _summary_of_all(directory, build_languages(directory, arriving, force, parameters, texts))
+        done["seconds"] = round(time.monotonic() - started, 2)
+        if embedder is not None and code is not None:
+            done["vectors"] = _embedded(directory, embedder, vectors)
+        elif embedder is not None:
+            each = read_languages(directory).languages
+            done["vectors"] = {lang: _embedded(directory / lang, embedder, vectors) for lang in each}
     jsonl.write(jsonl.dumps(done))
+
+
+def _embedded(directory: Path, embedder: Encoder, vectors: Embedding) -> dict[str, Any]:
+    from xqe.retrieval.lexical import open_index
+
+    return embed_documents(directory, open_index(directory).documents, embedder, vectors)
 
 
 def _verify(directory: Path, building: bool) -> None:
     """Open the index with all files hashed, and sum it up."""
     if building:
         raise XqeError("--verify builds nothing", "leave out --lang, --input, --encoder and --force")
-    from xqe.retrieval.lexical import open_index
+    from xqe.retrieval.documents import is_several
+    from xqe.retrieval.lexical import open_index, open_languages
 
-    manifest = open_index(directory, verify=True).manifest
-    jsonl.write(jsonl.dumps({**_summary(directory, manifest), "verified": len(manifest.files)}))
+    if not is_several(directory):
+        manifest = open_index(directory, verify=True).manifest
+        jsonl.write(jsonl.dumps({**_summary(directory, manifest), "verified": len(manifest.files)}))
+        return
+    indexes = open_languages(directory, verify=True).values()
+    manifests = {index.manifest.language: index.manifest for index in indexes}
+    verified = sum(len(manifest.files) for manifest in manifests.values())
+    jsonl.write(jsonl.dumps({**_summary_of_all(directory, manifests), "verified": verified}))
 
 
-def _summary(directory: Path, manifest: Manifest) -> dict[str, object]:
+def _summary_of_all(directory: Path, manifests: Mapping[str, Manifest]) -> dict[str, Any]:
+    """What a line says of an index of several languages, and of each."""
+    each = {code: _summary(directory / code, manifest) for code, manifest in manifests.items()}
+    return {
+        "index": str(directory),
+        "name": directory.resolve().name,
+        "lang": ",".join(manifests),
+        "documents": sum(manifest.documents for manifest in manifests.values()),
+        "languages": each,
+        "bytes": sum(manifest.size for manifest in manifests.values()),
+    }
+
+
+def _summary(directory: Path, manifest: Manifest) -> dict[str, Any]:
     return {
         "index": str(directory),
         "name": directory.resolve().name,

@@ -1,17 +1,24 @@
-"""xqe inspect: how good generated texts look, where there are no relevance judgements."""
+"""xqe inspect: how good generated texts, or an encoder, look where there are no relevance judgements."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from dataclasses import fields as fields_in
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from xqe.collections.parallel import Texts
+from xqe.commands.aligning import SAMPLE, inspect_encoder
 from xqe.commands.options.common import Input, ScreenFormat
-from xqe.commands.options.lists import fields_of
+from xqe.commands.options.encoding import Encoding
+from xqe.commands.options.groups import takes
+from xqe.commands.options.lists import fields_of, language_codes
 from xqe.commands.screens import on_screen
 from xqe.commands.streams import Queries, emit, report_failures
+from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.files.records import Record, has_failed
 
@@ -26,7 +33,12 @@ _GROUP_WIDTH = 10  # columns of a terminal that a group takes
 _MEASURE_WIDTH = 16
 
 
+_OF_COLLECTIONS = ("texts", "split", "lang", "sample")
+
+
+@takes(encoding=Encoding)
 def inspect(
+    context: typer.Context,
     files: Input = None,
     summary: Annotated[
         bool, typer.Option("--summary", help="Write means over the records instead of the records.")
@@ -50,15 +62,46 @@ def inspect(
             help="The worked examples that xqe expand was given with --examples. [default: the built-in ones]",
         ),
     ] = None,
+    collection: Annotated[
+        Path | None,
+        typer.Option(
+            "--collection",
+            metavar="DIR",
+            show_default=False,
+            help="Measure an encoder instead of records: how near it puts the texts of this collection to their "
+            "translations.",
+        ),
+    ] = None,
+    texts: Annotated[Texts, typer.Option("--texts", help="Which texts of the collection.")] = Texts.QUERIES,
+    split: Annotated[
+        str | None,
+        typer.Option("--split", metavar="NAME", show_default=False, help="Of its queries. [default: the only one]"),
+    ] = None,
+    lang: Annotated[
+        list[str] | None,
+        typer.Option("--lang", metavar="LANG,...", show_default=False, help="Only these languages. [default: all]"),
+    ] = None,
+    sample: Annotated[int, typer.Option("--sample", metavar="N", min=2, help="Most texts of each language.")] = SAMPLE,
     form: ScreenFormat = None,
+    *,
+    encoding: Encoding,
 ) -> None:
-    """Measure generated texts without relevance judgements.
+    """Measure generated texts, or an encoder, without relevance judgements.
 
     Reads records that xqe expand or xqe translate made, writes them with "inspection": measures of each passage, or of
     the translated query where there are no passages, and their means. How much of the query the text keeps, how much
     comes from the worked examples, its language and script, repetition; and flags for what is wrong with it.
     "inspection" is null for a record that failed, or that has nothing generated.
+
+    With --collection, reads no records: the texts of a collection that are translations of each other, by their ids,
+    are encoded. For each pair of languages, in both directions, "nearest" is the share of texts whose translation is
+    nearer than every other text of that language, "margin" the mean of its cosine minus that of the nearest other, and
+    "cosine" its mean cosine. An encoder that aligns languages well is not yet one that retrieves well.
     """
+    _check_effect(context, collection)
+    if collection is not None:
+        inspect_encoder(collection, encoding, texts, split, language_codes(lang), sample, on_screen(form))
+        return
     fields = fields_of(by, "strategy,order")
     queries = Queries(None, files)
     from xqe.stages.inspection.inspector import Inspector, inspected
@@ -74,6 +117,20 @@ def inspect(
     else:
         count, failures = emit(records, "inspect", queries.total)
     report_failures(count, failures)
+
+
+def _check_effect(context: typer.Context, collection: Path | None) -> None:
+    """Raise XqeError for an option that is for the other of the two; environment variables are for all commands."""
+    of_encoders = {*_OF_COLLECTIONS, *(field.name for field in fields_in(Encoding))}
+    for parameter in context.command.params:
+        name, source = parameter.name or "", context.get_parameter_source(parameter.name or "")
+        if source is None or source.name != "COMMANDLINE" or name in ("collection", "form"):
+            continue
+        if (name in of_encoders) is (collection is None):
+            raise XqeError(
+                f"{parameter.opts[0]} has no effect {'without' if collection is None else 'with'} --collection",
+                "add it" if collection is None else "leave it out",
+            )
 
 
 def _summarise(records: Iterable[Record], fields: Sequence[str], shown: bool) -> tuple[int, int]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from xqe.commands.options.common import Input, Query, Threads
+from xqe.commands.options.common import Input, Threads
 from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.groups import part, takes
 from xqe.commands.options.searching import Searching
 from xqe.commands.runs import RunFormat, write_run
-from xqe.commands.searching import ENCODERS, check_searching, open_retriever, pools_of
+from xqe.commands.searching import ENCODERS, check_searching, given, open_retriever, pools_of
 from xqe.commands.streams import Queries, emit, report_failures
 from xqe.errors import XqeError
 from xqe.machine import available_cores
@@ -21,9 +20,16 @@ from xqe.messages import progress, say
 
 @takes(searching=Searching, encoding=part(Encoding, *ENCODERS))
 def search(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", show_default=False, help="The folder of the index.")],
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DIR... [QUERY]",
+            show_default=False,
+            help="The folder of an index, or of several indexes; then perhaps one query, instead of records, or - for "
+            "standard input.",
+        ),
+    ],
     searching: Searching,
-    query: Query = None,
     form: Annotated[
         RunFormat, typer.Option("--format", help="Records with hits, or the lines of a TREC run.")
     ] = RunFormat.JSONL,
@@ -33,19 +39,21 @@ def search(
     *,
     encoding: Encoding,
 ) -> None:
-    """Search an index by words, by meaning, or by both.
+    """Search indexes by words, by meaning, or by both.
 
     Words are ranked by BM25, vectors of xqe embed by their cosine, and hits of both are fused. Adds "index" and "hits",
-    best first, to each query record. Hits of equal score are ordered by id, from high to low, as trec_eval does.
+    best first, to each query record. Hits of equal score are ordered by id, from high to low, as trec_eval does. Of
+    several indexes, such as those of several languages, each hit says its "lang".
     """
     if tag.split() != [tag]:
         raise XqeError(f'--tag "{tag}" is empty or contains white space', "a TREC run separates fields by white space")
     check_searching(searching)
+    directories, query = given(arguments)
     queries = Queries(query, files)
     from xqe.stages.search import search as search_records
 
     threads = threads or available_cores()
-    with open_retriever(searching, encoding, directory, threads) as retriever:
+    with open_retriever(searching, encoding, directories, threads) as retriever:
         pools = pools_of(searching, retriever.documents)
         found = search_records(queries, retriever, threads, lambda: queries.place, searching.k, pools)
         if form is RunFormat.TREC:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +13,19 @@ from xqe.commands.options.searching import Searching
 from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.retrieval.choices import By, Encode, Method
+from xqe.retrieval.fusion import DEFAULT_METHOD
 
 if TYPE_CHECKING:
     from xqe.retrieval.bm25 import BM25
-    from xqe.retrieval.documents import Documents
+    from xqe.retrieval.documents import Numbered
+    from xqe.retrieval.fusion import Fusion
     from xqe.retrieval.hybrid import Mixture
     from xqe.retrieval.lexical import Index
-    from xqe.retrieval.nearest import Dense
+    from xqe.retrieval.meaning import Meant
     from xqe.retrieval.pools import Pools
     from xqe.retrieval.retriever import Retriever
+    from xqe.retrieval.together import DocumentsTogether
+    from xqe.retrieval.vector_feedback import VectorFeedback
 
 ENCODERS = ("encoder", "runtime", "gpu_layers", "base_url", "timeout", "retries", "verbose")
 """The options of `Encoding` of a command that searches: what else makes vectors is what made those of the index."""
@@ -33,15 +38,24 @@ _EFFECTIVE: dict[str, tuple[frozenset[By], object]] = {
     "b": (_WORDS, None),
     "encode": (_VECTORS, Encode.BOTH),
     "approximate": (_VECTORS, False),
-    "fusion": (frozenset({By.HYBRID}), None),
-    "norm": (frozenset({By.HYBRID}), None),
     "dense_weight": (frozenset({By.HYBRID}), None),
 }
 """Options that not every search heeds: where each has an effect, and its default."""
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An index that is searched. name: what "index" and "from" of a record call it."""
+
+    directory: Path
+    name: str
+    index: Index
+
+
 def check_searching(options: Searching) -> None:
     """Raise XqeError for options that mean nothing together, before anything is opened."""
+    from xqe.retrieval.hybrid import METHOD
+
     if options.pool == jsonl.STDIN:
         raise XqeError("--pool cannot be standard input, which is for the queries", "give a file")
     if options.feedback is None and options.feedback_weight is not None:
@@ -51,58 +65,135 @@ def check_searching(options: Searching) -> None:
             f"--feedback-weight {options.feedback_weight:g} leaves rm3 less than nothing of the query",
             "give a number from 0 to 1",
         )
-    _mixture(options)
-    if options.by is not None:
-        _check_effect(options, options.by)
+    _fusion(options, METHOD)
+    if options.by is By.HYBRID:
+        _mixture(options)
 
 
-def _check_effect(options: Searching, by: By) -> None:
-    """Raise XqeError for an option that has no effect on a search of this kind."""
-    for name, (where, default) in _EFFECTIVE.items():
+def _check_effect(options: Searching, by: By, is_several: bool) -> None:
+    """Raise XqeError for an option that has no effect on a search of this kind. is_several: whether it is of several
+    indexes."""
+    if options.per_language and not is_several:
+        raise XqeError("--per-language has no effect on one index", "leave it out, or name several indexes")
+    fused = {By.HYBRID}
+    if is_several:
+        fused |= {By.BM25, By.DENSE} if options.per_language else {By.BM25}
+    effective = {
+        **_EFFECTIVE,
+        "fusion": (frozenset(fused), None),
+        "norm": (frozenset(fused), None),
+        "per_language": (_VECTORS, False),
+    }
+    for name, (where, default) in effective.items():
         if by not in where and getattr(options, name) != default:
             raise XqeError(
                 f"--{name.replace('_', '-')} has no effect on a search by {by}",
                 f"leave it out, or give --by {' or '.join(sorted(where))}",
             )
-    if options.feedback is not None and not options.feedback.sides & _sides(by):
-        able = " or ".join(method for method in Method if method.sides & _sides(by))
+    if options.feedback is not None and not options.feedback.sides & _found_by(by):
+        able = " or ".join(method for method in Method if method.sides & _found_by(by))
         raise XqeError(f"--feedback {options.feedback} has no effect on a search by {by}", f"give --feedback {able}")
 
 
-def _sides(by: By) -> frozenset[By]:
+def _found_by(by: By) -> frozenset[By]:
     return frozenset({By.BM25, By.DENSE}) if by is By.HYBRID else frozenset({by})
+
+
+def given(arguments: Sequence[str]) -> tuple[list[Path], str | None]:
+    """The folders of indexes and the query of DIR... [QUERY]: what follows the first and is no index is the query."""
+    from xqe.retrieval.documents import MANIFEST
+
+    directories = [Path(arguments[0])]
+    rest = list(arguments[1:])
+    while rest and (Path(rest[0]) / MANIFEST).is_file():
+        directories.append(Path(rest.pop(0)))
+    if len(rest) > 1:
+        raise XqeError(f'"{rest[0]}" is not an index, and a query is one argument, the last', "put it into quotes")
+    return directories, (rest[0] if rest else None)
 
 
 @contextmanager
 def open_retriever(
-    options: Searching, encoding: Encoding, directory: Path, threads: int | None = None
+    options: Searching, encoding: Encoding, directories: Sequence[Path], threads: int | None = None
 ) -> Iterator[Retriever[Any]]:
-    """Open the index in a folder, to be searched as the options say, and the encoder of its vectors where they are
+    """Open the indexes in folders, to be searched as the options say, and the encoder of their vectors where these are
     searched. threads: that search vectors, by default one for each core."""
-    from xqe.retrieval.lexical import open_index
+    from xqe.retrieval.documents import is_several
+    from xqe.retrieval.hybrid import Hybrid
+    from xqe.retrieval.several import BESIDE_VECTORS, Several
+    from xqe.retrieval.together import DocumentsTogether, Part
 
-    index = open_index(directory)
-    by = options.by or _usual(index)
-    _check_effect(options, by)
-    with ExitStack() as opened:
-        sides: dict[By, Retriever[Any]] = {}
-        if by in _WORDS:
-            sides[By.BM25] = _words(options, index, by)
-        if by in _VECTORS:
-            sides[By.DENSE] = opened.enter_context(_meanings(options, encoding, index, directory, threads))
-        if by is By.HYBRID:
-            from xqe.retrieval.hybrid import Hybrid
+    several = len(directories) > 1 or is_several(directories[0])
+    if options.by is not None:
+        _check_effect(options, options.by, several)
+    opened = _opened(directories)
+    by = options.by or _usual(opened)
+    _check_effect(options, by, several)
+    if not several:
+        with _sides(options, encoding, opened, by, threads) as [sides]:
+            yield Hybrid(sides, _mixture(options)) if by is By.HYBRID else sides[by]
+        return
+    parts = [Part(one.name, one.index.manifest.language, one.index.documents) for one in opened]
+    name = directories[0].resolve().name if len(directories) == 1 else None
+    documents = DocumentsTogether(parts, name, are_distinct=len(directories) == 1)
+    fusion = BESIDE_VECTORS if by is By.HYBRID else _fusion(options, DEFAULT_METHOD)
+    nearest = documents if not options.per_language else None
+    with _sides(options, encoding, opened, by, threads, nearest) as each:
+        if options.per_language and by is By.HYBRID:
+            mixture = _mixture(options)
+            yield Several([Hybrid(sides, mixture) for sides in each], documents)
+            return
+        together: dict[By, Retriever[Any]] = {}
+        for side in each[0]:
+            lists = [sides[side] for sides in each if side in sides]
+            together[side] = lists[0] if nearest and side is By.DENSE else Several(lists, documents, fusion)
+        yield Hybrid(together, _mixture(options)) if by is By.HYBRID else together[by]
 
-            yield Hybrid(sides, _mixture(options))
+
+def _opened(directories: Sequence[Path]) -> list[Opened]:
+    """The indexes in folders, of which each has one, or one for each language."""
+    from xqe.retrieval.documents import is_several
+    from xqe.retrieval.lexical import open_index, open_languages
+
+    opened: list[Opened] = []
+    for directory in directories:
+        if is_several(directory):
+            within = f"{directory.resolve().name}/" if len(directories) > 1 else ""
+            opened += [Opened(at, f"{within}{index.name}", index) for at, index in open_languages(directory).items()]
         else:
-            yield sides[by]
+            index = open_index(directory)
+            opened.append(Opened(directory, index.name, index))
+    return opened
 
 
-def _usual(index: Index) -> By:
-    """What an index is searched by unless told."""
+def _usual(opened: Sequence[Opened]) -> By:
+    """What indexes are searched by unless told."""
     from xqe.retrieval.dense.description import descriptions
 
-    return By.HYBRID if descriptions(index.documents.folder) else By.BM25
+    return By.HYBRID if all(descriptions(one.index.documents.folder) for one in opened) else By.BM25
+
+
+@contextmanager
+def _sides(
+    options: Searching,
+    encoding: Encoding,
+    opened: Sequence[Opened],
+    by: By,
+    threads: int | None,
+    together: DocumentsTogether | None = None,
+) -> Iterator[list[dict[By, Retriever[Any]]]]:
+    """What searches each index by words, by vectors, or by both. together: the documents of all, if the vectors of all
+    are to be searched as one set; what does so is with the first."""
+    with ExitStack() as stack:
+        sides: list[dict[By, Retriever[Any]]] = [{} for _ in opened]
+        if by in _WORDS:
+            for its, one in zip(sides, opened, strict=True):
+                its[By.BM25] = _words(options, one.index, by)
+        if by in _VECTORS:
+            found = stack.enter_context(_meanings(options, encoding, opened, threads, together))
+            for its, dense in zip(sides, found, strict=False):
+                its[By.DENSE] = dense
+        yield sides
 
 
 def _words(options: Searching, index: Index, by: By) -> BM25:
@@ -129,58 +220,83 @@ def _words(options: Searching, index: Index, by: By) -> BM25:
 
 @contextmanager
 def _meanings(
-    options: Searching, encoding: Encoding, index: Index, directory: Path, threads: int | None
-) -> Iterator[Dense]:
-    from xqe.commands.encoding import encoder_for
+    options: Searching,
+    encoding: Encoding,
+    opened: Sequence[Opened],
+    threads: int | None,
+    together: DocumentsTogether | None,
+) -> Iterator[list[Retriever[Any]]]:
+    """What searches the vectors of each index, or what searches those of all; with one encoder, which made them all."""
+    from xqe.commands.encoding import check_made, encoder_for
     from xqe.retrieval.dense import open_vectors
-    from xqe.retrieval.meaning import QUERY_WEIGHT, Meant
+    from xqe.retrieval.meaning import Known
     from xqe.retrieval.nearest import Dense
+    from xqe.retrieval.together import VectorsTogether
+
+    vectors = [open_vectors(one.directory, one.index.documents, encoding.encoder, threads) for one in opened]
+    with encoder_for(opened[0].directory, vectors[0].description, encoding) as encoder:
+        for one, its in zip(opened[1:], vectors[1:], strict=True):
+            check_made(one.directory, its.description, encoder)
+        how = (encoder, _meant(options), _vector_feedback(options), options.approximate, Known())
+        if together is not None:
+            joined = VectorsTogether(vectors, together)
+            yield [Dense(together.name, together.language, together, joined, *how)]
+            return
+        yield [
+            Dense(one.name, one.index.manifest.language, one.index.documents, its, *how)
+            for one, its in zip(opened, vectors, strict=True)
+        ]
+
+
+def _meant(options: Searching) -> Meant:
+    from xqe.retrieval.meaning import QUERY_WEIGHT, Meant
+
+    return Meant(options.use, options.encode, options.query_weight or QUERY_WEIGHT)
+
+
+def _vector_feedback(options: Searching) -> VectorFeedback | None:
     from xqe.retrieval.vector_feedback import DOCUMENTS, VectorFeedback
 
-    vectors = open_vectors(directory, index.documents, encoding.encoder, threads)
-    feedback = None
-    if options.feedback is not None and By.DENSE in options.feedback.sides:
-        feedback = VectorFeedback(options.feedback, options.feedback_docs or DOCUMENTS, options.feedback_weight)
-    meant = Meant(options.use, options.encode, options.query_weight or QUERY_WEIGHT)
-    with encoder_for(directory, vectors.description, encoding) as encoder:
-        yield Dense(
-            index.name,
-            index.manifest.language,
-            index.documents,
-            vectors,
-            encoder,
-            meant,
-            feedback,
-            options.approximate,
-        )
+    if options.feedback is None or By.DENSE not in options.feedback.sides:
+        return None
+    return VectorFeedback(options.feedback, options.feedback_docs or DOCUMENTS, options.feedback_weight)
 
 
 def _mixture(options: Searching) -> Mixture:
-    from xqe.retrieval.fusion import Fusion, method_named, norm_named
-    from xqe.retrieval.hybrid import DENSE_WEIGHT, METHOD, NORM, Mixture
+    from xqe.retrieval.hybrid import DENSE_WEIGHT, METHOD, Mixture
 
-    method = method_named(options.fusion or METHOD, "--fusion")
-    if options.norm is not None and method.points is not None:
-        raise XqeError(f"--norm has no effect on --fusion {method.name}, which looks at ranks", "leave it out")
+    fusion = _fusion(options, METHOD)
     weight = options.dense_weight
     if weight is None:
-        weight = DENSE_WEIGHT if method.weighted else 1.0
-    mixture = Mixture(Fusion(method, norm_named(options.norm or NORM)), weight)
+        weight = DENSE_WEIGHT if fusion.method.weighted else 1.0
+    mixture = Mixture(fusion, weight)
     mixture.check()
     return mixture
 
 
-def pools_of(options: Searching, documents: Documents) -> Pools | None:
+def _fusion(options: Searching, default: str) -> Fusion:
+    """What --fusion and --norm name, the default method where they name none."""
+    from xqe.retrieval.fusion import DEFAULT_NORM, Fusion, method_named, norm_named
+
+    method = method_named(options.fusion or default, "--fusion")
+    if options.norm is not None and method.points is not None:
+        hint = "leave it out" if options.fusion else "leave it out, or add --fusion combsum"
+        raise XqeError(f"--norm has no effect on --fusion {method.name}, which looks at ranks", hint)
+    return Fusion(method, norm_named(options.norm or DEFAULT_NORM))
+
+
+def pools_of(options: Searching, documents: Numbered) -> Pools | None:
     """The pools of --pool, None for none."""
     from xqe.retrieval.pools import read_pools
 
     return read_pools(options.pool, documents) if options.pool is not None else None
 
 
-def numbers_of(ids: Sequence[str], documents: Documents, directory: Path) -> list[int]:
+def numbers_of(ids: Sequence[str], documents: Numbered, directories: Sequence[Path]) -> list[int]:
     """The numbers of documents that a command was given. Raises XqeError for one that the index does not hold."""
     numbers: list[int] = documents.numbers(ids).tolist()
     for name, number in zip(ids, numbers, strict=True):
         if number < 0:
-            raise XqeError(f'{directory}: holds no document "{name}"', "an id is written as in the documents")
+            named = ", ".join(map(str, directories))
+            raise XqeError(f'{named}: holds no document "{name}"', "an id is written as in the documents")
     return numbers

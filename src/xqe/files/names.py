@@ -135,3 +135,8 @@ class Names:
         numbers = numpy.full(len(texts), NONE, numpy.int64)
         _look_up(fingerprints(texts), self._keys, self._numbers, numbers)
         return numbers
+
+    def shared(self, others: Names) -> str | None:
+        """A name that is there and among others; None where there is none."""
+        keys, at, _ = numpy.intersect1d(self._keys, others._keys, assume_unique=True, return_indices=True)
+        return self.texts(self._numbers[at[:1]].astype(numpy.int64))[0] if len(keys) else None

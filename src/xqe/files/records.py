@@ -32,12 +32,14 @@ TEXT_FIELDS = ("text", "contents", "body", "passage")
 class Document:
     """A document as it is indexed: `text` is what is searched, `title` is put before it where there is one.
 
-    An empty line parts them, so that the title's last word and the text's first stay two in every language.
+    An empty line parts them, so that the title's last word and the text's first stay two in every language. lang: as
+    the document itself names it, "" where it does not.
     """
 
     id: str
     text: str
     title: str = ""
+    lang: str = ""
 
     @property
     def searched(self) -> str:
@@ -92,7 +94,8 @@ def check_document(raw: Any, where: str) -> Document:
     text, title = raw[text_field], raw.get("title") or ""
     if not isinstance(text, str) or not isinstance(title, str):
         raise InputError(f'{where}: "{text_field}" and "title" must be strings', DOCUMENT_SHAPE)
-    return Document(_identifier(raw[id_field], where), text, title)
+    lang = raw.get("lang")
+    return Document(_identifier(raw[id_field], where), text, title, lang if isinstance(lang, str) else "")
 
 
 def _identifier(value: Any, where: str) -> str:

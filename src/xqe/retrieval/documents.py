@@ -1,8 +1,9 @@
-"""The documents of an index: their ids, their numbers, their texts, and the best of them."""
+"""The documents that a search finds: their ids, their numbers, their texts, and the best of them."""
 
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,46 +16,49 @@ Scores = NDArray[numpy.float32]
 
 MANIFEST = "xqe.json"
 """Of an index. Its field "data" names the folder of its files, which is another one after each build."""
+SEVERAL = "languages"
+"""The field "kind" of a manifest that names an index for each language (`lexical.languages`)."""
 
 
-class Documents:
-    """Documents have numbers, from 0 in the order in which they were indexed. Any number of threads may ask.
+class Numbered(ABC):
+    """Documents have numbers, from 0. Any number of threads may ask."""
 
-    folder: where the files of the index lie, and of what else is made of its documents. text_of: the text of a document
-    by its number; None where no texts are kept.
-    """
-
-    def __init__(self, names: Names, folder: Path, text_of: Callable[[int], str | None] | None = None) -> None:
-        self.folder = folder
-        self._names = names
-        self._text_of = text_of
-
-    def __len__(self) -> int:
-        return len(self._names)
+    @abstractmethod
+    def __len__(self) -> int: ...
 
     @property
+    @abstractmethod
     def has_texts(self) -> bool:
-        return self._text_of is not None
+        """Whether their texts are kept, of all of them."""
 
+    @abstractmethod
     def ids(self, numbers: Numbers) -> list[str]:
-        return self._names.texts(numbers)
+        """The id of each number."""
+
+    @abstractmethod
+    def numbers(self, ids: Sequence[str]) -> Numbers:
+        """The number of each id, -1 for one that no document has."""
+
+    @abstractmethod
+    def text(self, number: int) -> str | None:
+        """The text of a document, its title first; None where none is kept."""
+
+    def languages(self, numbers: Numbers) -> list[str] | None:
+        """The language of each document; None where they are of one index, which has one."""
+        return None
+
+    def counts(self) -> dict[str, int]:
+        """How many documents there are in each language; empty where they are of one index."""
+        return {}
 
     def id(self, number: int) -> str:
         return self.ids(numpy.array([number]))[0]
-
-    def numbers(self, ids: Sequence[str]) -> Numbers:
-        """The number of each id, -1 for one that no document has."""
-        return self._names.numbers(ids)
 
     def pool(self, ids: Sequence[str]) -> tuple[Numbers, int]:
         """The numbers of documents, sorted, as searches take them, and how many of the ids no document has."""
         numbers = self.numbers(ids)
         known = numbers != NONE
         return numpy.unique(numbers[known]), int((~known).sum())
-
-    def text(self, number: int) -> str | None:
-        """The text of a document, its title first; None where none is kept."""
-        return self._text_of(number) if self._text_of is not None else None
 
     def best(self, numbers: Numbers, scores: Scores, k: int) -> tuple[Numbers, Scores]:
         """The k best of some documents, by score and then by id, both falling."""
@@ -77,6 +81,39 @@ class Documents:
         return sum(name > own for name in self.ids(others))
 
 
+class Documents(Numbered):
+    """The documents of an index, in the order in which they were indexed.
+
+    folder: where the files of the index lie, and of what else is made of its documents. text_of: the text of a document
+    by its number; None where no texts are kept.
+    """
+
+    def __init__(self, names: Names, folder: Path, text_of: Callable[[int], str | None] | None = None) -> None:
+        self.folder = folder
+        self._names = names
+        self._text_of = text_of
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @property
+    def has_texts(self) -> bool:
+        return self._text_of is not None
+
+    def ids(self, numbers: Numbers) -> list[str]:
+        return self._names.texts(numbers)
+
+    def numbers(self, ids: Sequence[str]) -> Numbers:
+        return self._names.numbers(ids)
+
+    def text(self, number: int) -> str | None:
+        return self._text_of(number) if self._text_of is not None else None
+
+    def shared(self, others: Documents) -> str | None:
+        """An id that a document of another index has, too."""
+        return self._names.shared(others._names)
+
+
 def _tied(scores: Scores) -> Numbers:
     """Where falling values have an equal one beside them."""
     equal = numpy.concatenate([[False], scores[1:] == scores[:-1], [False]])
@@ -89,3 +126,12 @@ def data_folder(directory: Path) -> Path | None:
         return directory / str(json.loads((directory / MANIFEST).read_bytes())["data"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def is_several(directory: Path) -> bool:
+    """Whether a folder has a manifest that names an index for each language."""
+    try:
+        raw = json.loads((directory / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(raw, dict) and raw.get("kind") == SEVERAL

@@ -48,8 +48,8 @@ class Mixture:
             raise XqeError(f"--dense-weight has no effect on --fusion {method.name}", "leave it out")
 
 
-class Both(NamedTuple):
-    """What a record is searched with: the query of each side, in their order."""
+class All(NamedTuple):
+    """What a record is searched with: the query of each retriever, in their order."""
 
     queries: tuple[Any, ...]
 
@@ -61,8 +61,8 @@ class _Fused(NamedTuple):
     ranked: Ranked
 
 
-class Hybrid(Retriever[Both]):
-    """Searches with several retrievers of one index and fuses their hits. sides: each by what it finds."""
+class Hybrid(Retriever[All]):
+    """Searches with several retrievers of the same documents and fuses their hits. sides: each by what it finds."""
 
     def __init__(self, sides: Mapping[By, Retriever[Any]], mixture: Mixture | None = None) -> None:
         self._sides = dict(sides)
@@ -72,28 +72,28 @@ class Hybrid(Retriever[Both]):
         self._weights = [self._mixture.dense_weight if by is By.DENSE else 1.0 for by in self._sides]
         self.documents = self._retrievers[0].documents
         self.together = max(retriever.together for retriever in self._retrievers)
-        self._latest: tuple[Both, Numbers | None, _Fused] | None = None
+        self._latest: tuple[All, Numbers | None, _Fused] | None = None
 
-    def query(self, record: Record, where: str) -> Both:
-        return Both(tuple(retriever.query(record, where) for retriever in self._retrievers))
+    def query(self, record: Record, where: str) -> All:
+        return All(tuple(retriever.query(record, where) for retriever in self._retrievers))
 
-    def queries(self, records: Sequence[tuple[Record, str]]) -> list[Both | QueryError]:
+    def queries(self, records: Sequence[tuple[Record, str]]) -> list[All | QueryError]:
         made = [retriever.queries(records) for retriever in self._retrievers]
-        return [_both(queries) for queries in zip(*made, strict=True)]
+        return [joined(queries) for queries in zip(*made, strict=True)]
 
-    def fed(self, query: Both, pool: Numbers | None) -> Both:
-        return Both(
+    def fed(self, query: All, pool: Numbers | None) -> All:
+        return All(
             tuple(retriever.fed(one, pool) for retriever, one in zip(self._retrievers, query.queries, strict=True))
         )
 
-    def best(self, query: Both, k: int, pool: Numbers | None) -> Best:
+    def best(self, query: All, k: int, pool: Numbers | None) -> Best:
         depth = max(k, DEPTH)
         lists = [
             retriever.best(one, depth, pool) for retriever, one in zip(self._retrievers, query.queries, strict=True)
         ]
         return self._best(lists, k)
 
-    def found(self, queries: Sequence[Both], k: int, pools: Sequence[Numbers | None]) -> list[Best]:
+    def found(self, queries: Sequence[All], k: int, pools: Sequence[Numbers | None]) -> list[Best]:
         depth = max(k, DEPTH)
         by_side = [
             retriever.found([query.queries[side] for query in queries], depth, pools)
@@ -123,7 +123,7 @@ class Hybrid(Retriever[Both]):
                 said.setdefault(document, {})[str(by)] = {"rank": rank, "score": score}
         return said
 
-    def _looked_up(self, query: Both, pool: Numbers | None) -> _Fused:
+    def _looked_up(self, query: All, pool: Numbers | None) -> _Fused:
         """The lists for a query, of which the latest is kept: a trace asks for it once for each hit."""
         latest = self._latest
         if latest is None or latest[0] is not query or latest[1] is not pool:
@@ -133,13 +133,13 @@ class Hybrid(Retriever[Both]):
             latest = self._latest = (query, pool, self._fused(lists))
         return latest[2]
 
-    def rank(self, query: Both, number: int, pool: Numbers | None) -> int | None:
+    def rank(self, query: All, number: int, pool: Numbers | None) -> int | None:
         """The rank of a document among those that are fused."""
         name = self.documents.id(number)
         ranked = self._looked_up(query, pool).ranked
         return next((rank for rank, (_, document) in enumerate(ranked, 1) if document == name), None)
 
-    def explain(self, query: Both, number: int) -> Explanation:
+    def explain(self, query: All, number: int) -> Explanation:
         """What each side adds: its points for the document x its weight. A side that lacks it is missing."""
         why = self._why(self._looked_up(query, None), self.documents.id(number))
         sides = zip(self._retrievers, query.queries, strict=True)
@@ -165,7 +165,7 @@ class Hybrid(Retriever[Both]):
         fusion = self._mixture.fusion
         return fusion.points([score for score, _ in hits], Pool(candidates, fusion.rrf_k)).hits if hits else []
 
-    def explained(self, query: Both, number: int) -> dict[str, Any]:
+    def explained(self, query: All, number: int) -> dict[str, Any]:
         """Return the score of a document with all that makes it.
 
         by, document, score, rank, documents; fusion, norm, depth; sides: what each side says of it (see `explained` of
@@ -203,7 +203,7 @@ class Hybrid(Retriever[Both]):
     def snippet(self, number: int, explanation: Explanation) -> Snippet | None:
         return self._retrievers[0].snippet(number, explanation)
 
-    def described(self, query: Both, k: int) -> dict[str, Any]:
+    def described(self, query: All, k: int) -> dict[str, Any]:
         sides = {
             str(by): retriever.described(one, k)
             for (by, retriever), one in zip(self._sides.items(), query.queries, strict=True)
@@ -219,25 +219,30 @@ class Hybrid(Retriever[Both]):
         }
 
     def account(
-        self, record: Record, query: Both, fed: Both, where: str, pool: Numbers | None, has_hits: bool
-    ) -> Account[Both]:
-        accounts = [
-            retriever.account(record, one, its, where, pool, has_hits)
-            for retriever, one, its in zip(self._retrievers, query.queries, fed.queries, strict=True)
-        ]
-        by_state = [dict(account.states) for account in accounts]
-        states: list[tuple[str, Both]] = []
-        current = [account.states[0][1] for account in accounts]
-        for state in STATES:
-            if not any(state in its for its in by_state):
-                continue
-            current = [its.get(state, before) for its, before in zip(by_state, current, strict=True)]
-            states.append((state, Both(tuple(current))))
-        terms = [term for account in accounts for term in account.terms]
-        words = {word: its for account in accounts for word, its in account.words.items()}
-        return Account(
-            states, terms, words, list(dict.fromkeys(note for account in accounts for note in account.notes))
+        self, record: Record, query: All, fed: All, where: str, pool: Numbers | None, has_hits: bool
+    ) -> Account[All]:
+        return merged(
+            [
+                retriever.account(record, one, its, where, pool, has_hits)
+                for retriever, one, its in zip(self._retrievers, query.queries, fed.queries, strict=True)
+            ]
         )
+
+
+def merged(accounts: Sequence[Account[Any]]) -> Account[All]:
+    """What a record's search in several ways was made of. In a state that one of them does not have, its query is that
+    of the state before."""
+    by_state = [dict(account.states) for account in accounts]
+    states: list[tuple[str, All]] = []
+    current = [account.states[0][1] for account in accounts]
+    for state in STATES:
+        if not any(state in its for its in by_state):
+            continue
+        current = [its.get(state, before) for its, before in zip(by_state, current, strict=True)]
+        states.append((state, All(tuple(current))))
+    terms = [term for account in accounts for term in account.terms]
+    words = {word: its for account in accounts for word, its in account.words.items()}
+    return Account(states, terms, words, list(dict.fromkeys(note for account in accounts for note in account.notes)))
 
 
 def _own(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -245,6 +250,6 @@ def _own(said: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in said.items() if name not in ("name", "lang", "by", "k")}
 
 
-def _both(queries: Sequence[Any]) -> Both | QueryError:
+def joined(queries: Sequence[Any]) -> All | QueryError:
     failed = next((query for query in queries if isinstance(query, QueryError)), None)
-    return failed if failed is not None else Both(tuple(queries))
+    return failed if failed is not None else All(tuple(queries))

@@ -27,15 +27,16 @@ if TYPE_CHECKING:
     from xqe.files.names import Numbers
     from xqe.files.records import Record
     from xqe.retrieval.dense import Vectors
-    from xqe.retrieval.documents import Documents
+    from xqe.retrieval.documents import Numbered
+    from xqe.retrieval.together import VectorsTogether
     from xqe.retrieval.vector_feedback import VectorFeedback
     from xqe.text.snippets import Snippet
 
 
 class Dense(Retriever[Meaning]):
-    """Searches the vectors of an index. encoder: the one that made them. feedback: None for none. approximate: look
-    through the graph of the vectors, not through all of them. known: vectors of texts, shared by retrievers of one
-    encoder."""
+    """Searches the vectors of an index, or of several. encoder: the one that made them. feedback: None for none.
+    approximate: look through the graph of the vectors, not through all of them. known: what is encoded already, for
+    several retrievers with one encoder."""
 
     together = 64
 
@@ -43,8 +44,8 @@ class Dense(Retriever[Meaning]):
         self,
         name: str,
         language: str,
-        documents: Documents,
-        vectors: Vectors,
+        documents: Numbered,
+        vectors: Vectors | VectorsTogether,
         encoder: Encoder,
         meant: Meant | None = None,
         feedback: VectorFeedback | None = None,

@@ -24,7 +24,7 @@ from xqe.messages import say
 
 if TYPE_CHECKING:
     from xqe.files.names import Numbers
-    from xqe.retrieval.documents import Documents
+    from xqe.retrieval.documents import Numbered
 
 _PLACES: dict[int, tuple[int | None, int]] = {1: (None, 0), 2: (0, 1), 3: (0, 1), 4: (0, 2), 6: (0, 2)}
 """Of the query and the document in a line of so many columns."""
@@ -48,7 +48,7 @@ class Pools:
         return self._own.get(query, self._own[""])
 
 
-def read_pools(path: str, documents: Documents) -> Pools:
+def read_pools(path: str, documents: Numbered) -> Pools:
     """Read a file of pools. Documents that the index does not hold are counted in one line on standard error.
 
     Raises InputError for a malformed line, and XqeError if the index holds none of the documents.

@@ -10,7 +10,8 @@
     account    what a query is made of, for a person: `Account`
 
 All but `query`, `queries` and `account` may be called from any number of threads. There are `bm25`, which looks for
-words, `nearest`, which looks for vectors, and `hybrid`, which fuses what other retrievers find.
+words, `nearest`, which looks for vectors, and two that fuse what other retrievers find: `hybrid` in the same documents,
+`several` in those of several indexes.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from xqe.files.names import Numbers
     from xqe.files.records import Record
-    from xqe.retrieval.documents import Documents
+    from xqe.retrieval.documents import Numbered
     from xqe.text.snippets import Snippet
 
     Scores = NDArray[numpy.float32]
@@ -103,12 +104,12 @@ class Account(Generic[Q]):
 
 
 class Retriever(ABC, Generic[Q]):
-    """Finds documents of one index, all in one way. Q: what a record is searched with.
+    """Finds documents, all in one way. Q: what a record is searched with.
 
     together: how many queries are found sooner together than one after the other.
     """
 
-    documents: Documents
+    documents: Numbered
     together = 1
 
     @abstractmethod

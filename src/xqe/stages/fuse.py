@@ -1,7 +1,8 @@
 """Fusing runs: the answers that several runs give to a query become one.
 
 Queries are the same if they have the same id and the same language pair (`groups.PAIR`), as far as a run says it:
-a run of columns has no language pair, and its ids say enough unless another run has several pairs under one id.
+a run of columns has no language pair, and its ids say enough unless another run has several pairs under one id. Runs
+of documents in several languages, for each of which a query may have been translated, have their ids in common alone.
 
 Runs are read side by side. Where they are in one order, the answers to one query are held at a time. Where a run has
 an answer that is not its turn yet, it is held in some 20 bytes a hit; a run that lacks a query is read to its end.
@@ -13,6 +14,7 @@ from array import array
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any, NamedTuple
 
 from xqe.errors import InputError
@@ -38,21 +40,25 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How runs are fused. depth: how many hits of each run count, None for all. k: most hits for a query."""
+    """How runs are fused. depth: how many hits of each run count, None for all. k: most hits for a query. languages:
+    whether the runs are of documents in several languages, so that hits say theirs, and queries are the same by id."""
 
     fusion: Fusion = Fusion()  # noqa: RUF009  # frozen
     depth: int | None = None
     k: int = 1000
+    languages: bool = False
 
 
 class _Held(NamedTuple):
-    """An answer in little memory: 8 bytes for a score, and an id in its own length and 3 more."""
+    """An answer in little memory: 8 bytes for a score, and an id in its own length and 3 more. languages: of each
+    document, where it is said."""
 
     documents: str
     scores: array[float]
     where: str
     record: Record | None
     ranks_only: bool
+    languages: Mapping[str, str]
 
     @property
     def hits(self) -> Hits:
@@ -84,7 +90,7 @@ def fuse(runs: Sequence[Run], settings: Settings) -> Iterator[Record]:
     Raises InputError, before anything is yielded, for a run that shares no query with the others, and at its place
     for a query that a run answers twice or does not tell apart, and for scores that cannot be used.
     """
-    for query in _joined(runs):
+    for query in _joined(runs, settings.languages):
         yield _fused(query, runs, settings)
 
 
@@ -96,9 +102,9 @@ def names_of_lacking(record: Record, runs: Sequence[Run]) -> list[str]:
 # ---- which answers belong together ----
 
 
-def _joined(runs: Sequence[Run]) -> Iterator[_Query]:
+def _joined(runs: Sequence[Run], languages: bool) -> Iterator[_Query]:
     """Yield the queries with the answers of all runs, none before each run has shared a query with another."""
-    reading = _Reading(runs)
+    reading = _Reading(runs, languages)
     waiting: list[_Query] = []
     for query in reading.in_order():
         waiting.append(query)
@@ -115,8 +121,9 @@ class _Reading:
     queued: for each run, the queries it has answered, in its order. sharing: the runs that have shared a query.
     """
 
-    def __init__(self, runs: Sequence[Run]) -> None:
+    def __init__(self, runs: Sequence[Run], languages: bool) -> None:
         self.runs = runs
+        self._languages = languages
         self.sharing: set[int] = set()
         self._rest = [iter(run.answers) for run in runs]
         self._queued: list[deque[_Query]] = [deque() for _ in runs]
@@ -152,7 +159,7 @@ class _Reading:
         if answer is None:
             return False
         query = self._query_of(answer, number)
-        query.answers[number] = _held(answer)
+        query.answers[number] = _held(answer, self._languages)
         if len(query.pairs) > 1:
             self.sharing.update(query.pairs)
         self._queued[number].append(query)
@@ -160,7 +167,7 @@ class _Reading:
 
     def _query_of(self, answer: Answer, number: int) -> _Query:
         """The query that a run answers, which the others may have answered before."""
-        pair = _pair(answer.record)
+        pair = _pair(None if self._languages else answer.record)
         self._first.setdefault(number, _shown(answer.id, pair))
         known = self._of_id[answer.id]
         touched = [query for query in known if any(_may_be_same(pair, other) for other in query.pairs.values())]
@@ -200,7 +207,7 @@ def _shown(query: str, pair: Pair) -> str:
     return " ".join([f'"{query}"', *known])
 
 
-def _held(answer: Answer) -> _Held:
+def _held(answer: Answer, languages: bool) -> _Held:
     for document, score in answer.hits.items():
         if not -GREATEST_SCORE <= score <= GREATEST_SCORE:
             raise InputError(
@@ -209,7 +216,18 @@ def _held(answer: Answer) -> _Held:
             )
     record = answer.record
     rest = None if record is None else {key: held for key, held in record.items() if key != "hits"}
-    return _Held(dumps(list(answer.hits)), array("d", answer.hits.values()), answer.where, rest, answer.ranks_only)
+    said = _languages(record) if languages and record is not None else {}
+    return _Held(
+        dumps(list(answer.hits)), array("d", answer.hits.values()), answer.where, rest, answer.ranks_only, said
+    )
+
+
+def _languages(record: Record) -> dict[str, str]:
+    """The language of each hit that says it, or whose index does."""
+    index = record.get("index")
+    only = index.get("lang") if isinstance(index, dict) and "languages" not in index else None
+    said = {str(hit["id"]): hit.get("lang", only) for hit in record.get("hits", ())}
+    return {document: intern(language) for document, language in said.items() if isinstance(language, str)}
 
 
 # ---- one query ----
@@ -227,7 +245,16 @@ def _fused(query: _Query, runs: Sequence[Run], settings: Settings) -> Record:
         for (run, answer), hits in zip(answers, ranked, strict=True)
         if run.weight
     ]
-    hits = [{"id": document, "score": score, "from": _from(document, sources)} for score, document in best]
+    languages = {document: its for _, answer in answers for document, its in answer.languages.items()}
+    hits = [
+        {
+            "id": document,
+            "score": score,
+            **({"lang": languages[document]} if document in languages else {}),
+            "from": _from(document, sources),
+        }
+        for score, document in best
+    ]
     return {**_merged(query.id, answers), "fusion": _how(answers, settings), "hits": hits}
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from xqe.files.records import Record, failed
 from xqe.retrieval.pools import Pools
@@ -56,12 +56,20 @@ def search(
 
 
 def answered(record: Record, retriever: Retriever[Q], query: Q, best: Best, k: int, pools: Pools | None) -> Record:
-    """A record with "index" and "hits": ids and scores, best first, and what else the retriever says of each."""
+    """A record with "index" and "hits": ids and scores, best first, and what else the retriever says of each; "lang" of
+    each, and "languages" of the index with their documents, where those of several indexes are searched."""
     hits = zip(retriever.documents.ids(best.numbers), best.scores.tolist(), strict=True)
-    said = best.said or [{}] * len(best.numbers)
+    said: Sequence[Mapping[str, Any]] = best.said or [{}] * len(best.numbers)
+    if (languages := retriever.documents.languages(best.numbers)) is not None:
+        said = [{"lang": language, **more} for language, more in zip(languages, said, strict=True)]
+    counts = retriever.documents.counts()
     return {
         **record,
-        "index": {**retriever.described(query, k), **({"pool": True} if pools is not None else {})},
+        "index": {
+            **retriever.described(query, k),
+            **({"languages": counts} if counts else {}),
+            **({"pool": True} if pools is not None else {}),
+        },
         "hits": [{"id": name, "score": score, **more} for (name, score), more in zip(hits, said, strict=True)],
     }
 

@@ -51,9 +51,9 @@ def evaluate(
         ),
     ] = None,
     qrels: Annotated[
-        str,
+        str | None,
         typer.Option("--qrels", metavar="FILE", show_default=False, help="Judgements: TREC or BEIR, plain or .gz."),
-    ],
+    ] = None,
     baseline: Annotated[
         str | None,
         typer.Option(
@@ -93,6 +93,23 @@ def evaluate(
     test: Annotated[
         Test, typer.Option("--test", help="How to test differences: paired randomization, paired t-test, or not.")
     ] = Test.randomization,
+    languages: Annotated[
+        bool,
+        typer.Option(
+            "--languages",
+            help="Without qrels: the share of each document language among the first hits; with --by, of each group.",
+        ),
+    ] = False,
+    at: Annotated[
+        int | None,
+        typer.Option(
+            "--at",
+            metavar="K",
+            min=1,
+            show_default=False,
+            help="With --languages: how many hits are first. [default: 10]",
+        ),
+    ] = None,
     rel: Annotated[
         int, typer.Option("--rel", min=1, metavar="N", help="Least grade that is relevant; nDCG takes all grades.")
     ] = 1,
@@ -127,8 +144,23 @@ def evaluate(
     A drop is no chance where the p of --test, for itself alone, is below 0.05. --fail-under asks no test, and not
     of the RUN of --baseline, whose failed records do not count either. Two runs that share fewer than half of the
     queries they answer, or are over other language pairs, are not compared with --baseline or --max-drop.
+
+    With --languages, JSONL has {"run", "group", "at", "queries", "languages", "documents"}: the share of each language
+    among the first hits, the mean over the queries that have hits, and among the documents that were searched.
     """
     fields = fields_of(by, "source.lang,index.lang")
+    if languages:
+        if qrels or baseline or measure or matrix or per_query or ci or gates != Gates():
+            raise XqeError("--languages looks at no judgements", "beside it give runs, --at, --by and --format only")
+        from xqe.commands.eval.languages import write_languages
+        from xqe.evaluation.languages import AT
+
+        write_languages(_paths(runs, None, None), at or AT, fields, _is_table(format))
+        return
+    if at is not None:
+        raise XqeError("--at has no effect without --languages", "a measure names its depth, such as -m nDCG@10")
+    if qrels is None:
+        raise XqeError("missing option '--qrels'", "see xqe eval --help")
     paths = _paths(runs, qrels, baseline)
     limits = limits_of(gates, paths, fields, test)
     shape = _shape(matrix, per_query, ci, fields)
@@ -157,7 +189,7 @@ def evaluate(
         raise typer.Exit(FAILED_STATUS)
 
 
-def _paths(runs: list[str] | None, qrels: str, baseline: str | None) -> list[str]:
+def _paths(runs: list[str] | None, qrels: str | None, baseline: str | None) -> list[str]:
     """The runs to read, the baseline first."""
     if not runs and sys.stdin is not None and sys.stdin.isatty():
         raise InputError("no RUN given", "give run files, or pipe one in: xqe search ... | xqe eval --qrels FILE")

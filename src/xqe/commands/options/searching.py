@@ -29,6 +29,7 @@ SCORING = (
     "fusion",
     "norm",
     "dense_weight",
+    "per_language",
 )
 """The options of `Searching` that decide a document's score, not which documents are asked for."""
 
@@ -148,8 +149,8 @@ class Searching:
             "--fusion",
             metavar="METHOD",
             show_default=False,
-            help="How the hits of words and vectors are fused: one of "
-            f"{' '.join(method.name for method in METHODS)}. [default: combsum]",
+            help="How the hits of words and vectors are fused, or by words those of several indexes: one of "
+            f"{' '.join(method.name for method in METHODS)}. [default: combsum; of several indexes rrf]",
         ),
     ] = None
     norm: Annotated[
@@ -159,7 +160,8 @@ class Searching:
             metavar="NORM",
             show_default=False,
             help="How a fusion of scores makes them comparable: one of "
-            f"{' '.join(norm.name for norm in NORMS if not norm.at_face_value)}. [default: {DEFAULT_NORM}]",
+            f"{' '.join(norm.name for norm in NORMS if not norm.at_face_value)}, of several indexes also "
+            f"{' '.join(norm.name for norm in NORMS if norm.at_face_value)}. [default: {DEFAULT_NORM}]",
         ),
     ] = None
     dense_weight: Annotated[
@@ -173,6 +175,14 @@ class Searching:
             help="What vectors count in the fusion, where words count 1. [default: 2]",
         ),
     ] = None
+    per_language: Annotated[
+        bool,
+        typer.Option(
+            "--per-language",
+            help="Search the vectors of each of several indexes for itself and fuse these lists, instead of taking the "
+            "nearest of all: encoders prefer documents in the query's own language.",
+        ),
+    ] = False
     pool: Annotated[
         str | None,
         typer.Option(

@@ -57,8 +57,9 @@ class Order(StrEnum):
 )
 def trace(
     context: typer.Context,
-    directory: Annotated[
-        Path, typer.Option("--index", metavar="DIR", show_default=False, help="The folder of the index.")
+    directories: Annotated[
+        list[Path],
+        typer.Option("--index", metavar="DIR", show_default=False, help="The folder of an index. Repeatable."),
     ],
     query: Query = None,
     lang: Annotated[str | None, spoken("--lang", "--from")] = None,
@@ -122,10 +123,10 @@ def trace(
     count = failures = 0
     encoding = replace(encoding, **{name: getattr(generation, name) for name in ENCODERS if name in _GENERATION})
     with (
-        open_retriever(searching, encoding, directory, generation.threads) as retriever,
+        open_retriever(searching, encoding, directories, generation.threads) as retriever,
         _recorder(generation if makes else None) as engine,
     ):
-        known = numbers_of(relevant or [], retriever.documents, directory)
+        known = numbers_of(relevant or [], retriever.documents, directories)
         pools = pools_of(searching, retriever.documents)
         stages = [make(engine) for make in makes if engine is not None]
         for record in arrived:

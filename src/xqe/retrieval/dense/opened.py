@@ -134,15 +134,16 @@ class Vectors:
 
     def rank(self, query: Vector, number: int, pool: Numbers | None) -> int | None:
         """The rank of a document, from 1, among all that may be found, however low; None for one that may not be."""
-        own = self.scores(query, numpy.array([number]))[0]
-        if pool is None:
-            more, near = standing(self._rows, query[None], float(own), self._workers)
-        elif number in pool:
-            more, near = pool[:0], pool
-        else:
+        if pool is not None and number not in pool:
             return None
+        more, equal = self.standing(query, float(self.scores(query, numpy.array([number]))[0]), pool)
+        return more + self.documents.above(number, equal) + 1
+
+    def standing(self, query: Vector, score: float, pool: Numbers | None) -> tuple[int, Numbers]:
+        """How many documents score more than a score of float32, and which have the same."""
+        more, near = standing(self._rows, query[None], score, self._workers) if pool is None else (pool[:0], pool)
         scores = self.scores(query, near)
-        return len(more) + int((scores > own).sum()) + self.documents.above(number, near[scores == own]) + 1
+        return len(more) + int((scores > score).sum()), near[scores == score]
 
     def of(self, numbers: Numbers) -> Matrix:
         """The vectors of documents, of length 1; of one with several windows their mean."""

@@ -9,6 +9,7 @@ again. So documents and queries are analysed by the same code, in languages that
 the candidates; their scores are computed exactly, from the lengths and term counts that the index keeps (`bm25`).
 
     builder                      documents to a folder
+    languages                    documents of several languages to a folder of such folders
     opened                       a folder to hits, explanations and term vectors
     candidates                   the only importer of tantivy
     vectors                      term counts of documents
@@ -19,7 +20,21 @@ the candidates; their scores are computed exactly, from the lengths and term cou
 from xqe.files.names import Numbers
 from xqe.retrieval.lexical.bm25 import Parameters
 from xqe.retrieval.lexical.builder import build, check_target
+from xqe.retrieval.lexical.languages import build_languages, check_languages, open_languages, read_languages
 from xqe.retrieval.lexical.manifest import Manifest
 from xqe.retrieval.lexical.opened import Hit, Index, open_index
 
-__all__ = ["Hit", "Index", "Manifest", "Numbers", "Parameters", "build", "check_target", "open_index"]
+__all__ = [
+    "Hit",
+    "Index",
+    "Manifest",
+    "Numbers",
+    "Parameters",
+    "build",
+    "build_languages",
+    "check_languages",
+    "check_target",
+    "open_index",
+    "open_languages",
+    "read_languages",
+]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import re
 import shutil
 from array import array
 from bisect import bisect
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import numpy
 
@@ -18,7 +20,7 @@ from xqe.files.arrays import Writers
 from xqe.files.documents import Placed
 from xqe.files.fingerprints import fingerprints
 from xqe.files.names import NONE, NamesWriter, Numbering
-from xqe.retrieval.documents import MANIFEST
+from xqe.retrieval.documents import MANIFEST, is_several
 from xqe.retrieval.lexical.bm25 import DEFAULT, NATIVE, Padding, Parameters, excess
 from xqe.retrieval.lexical.candidates import VERSION, CandidatesWriter
 from xqe.retrieval.lexical.manifest import FORMAT, LOCK, OURS, Manifest, described, read_manifest
@@ -27,12 +29,23 @@ from xqe.retrieval.lexical.vectors import Vectors, VectorsWriter
 from xqe.text.analysis import PROBES, Analyzer, analyzer
 from xqe.text.workers import Batch, analysed
 
+M = TypeVar("M")
+
 DOCUMENTS = "documents"
 _SAMPLE = 20_000  # documents whose lengths tell how much padding other parameters need
 
 
 def check_target(directory: Path, replace: bool) -> None:
     """Raise XqeError unless an index may be built there: a new or empty folder, or with `replace` an index's."""
+    if is_several(directory):
+        raise XqeError(
+            f"{directory}: holds an index of several languages", "replace it with --lang record, or give another folder"
+        )
+    check_folder(directory, replace, OURS)
+
+
+def check_folder(directory: Path, replace: bool, ours: re.Pattern[str]) -> None:
+    """Raise XqeError for a folder that has other files than these, and unless `replace` for one that has an index."""
     try:
         names = {entry.name for entry in directory.iterdir()}
     except FileNotFoundError:
@@ -41,7 +54,7 @@ def check_target(directory: Path, replace: bool) -> None:
         raise XqeError(f"{directory}: is a file, or within one", "give a folder") from None
     except OSError as error:
         raise XqeError(f"{directory}: {why(error)}", "check its permissions") from None
-    if alien := sorted(name for name in names if not OURS.fullmatch(name)):
+    if alien := sorted(name for name in names if not ours.fullmatch(name)):
         raise XqeError(f'{directory}: holds "{alien[0]}", so it is not the folder of an index', "give another folder")
     if MANIFEST in names and not replace:
         raise XqeError(f"{directory}: holds an index already", "replace it with --force, or give another folder")
@@ -66,11 +79,21 @@ def build(
     """
     check_target(directory, replace)
     analyze = analyzer(code)
+
+    def make(data: Path) -> Manifest:
+        return _build_data(data, analyze, analysed(documents, analyze.code), parameters, keep_texts)
+
+    with building(directory):
+        check_target(directory, replace)  # another build may have ended since
+        return replace_data(directory, _named_data, make, put_manifest)
+
+
+@contextmanager
+def building(directory: Path) -> Iterator[None]:
+    """Hold a folder that is built in; what goes wrong with its files is told in one line."""
     try:
         with _locked(directory):
-            check_target(directory, replace)  # another build may have ended since
-            batches = analysed(documents, analyze.code)
-            return _replace_data(directory, analyze, batches, parameters, keep_texts)
+            yield
     except OSError as error:
         raise XqeError(
             f"{directory}: cannot write the index ({error.strerror or error})", "check its permissions and the disk"
@@ -91,23 +114,28 @@ def _locked(directory: Path) -> Iterator[None]:
         yield
 
 
-def _replace_data(
-    directory: Path, analyze: Analyzer, batches: Iterable[Batch], parameters: Parameters, keep_texts: bool
-) -> Manifest:
-    """Build into a new data folder, let the manifest name it, and remove all others.
+def replace_data(
+    directory: Path,
+    named: Callable[[Path], str],
+    make: Callable[[Path], M],
+    put: Callable[[Path, M], None],
+) -> M:
+    """Make a new data folder, let the manifest name it, and remove all others.
 
-    No name is used twice: a searcher that has read the old manifest finds the old files or none.
+    No name is used twice: a searcher that has read the old manifest finds the old files or none. named: the data folder
+    that the manifest in a folder names, "" for none. make: what fills a new one and returns the manifest. put: what
+    puts that in its place.
     """
-    current = _named_data(directory)
+    current = named(directory)
     others = {folder.name for folder in directory.glob("data-*")} - {current}
     _remove_data(directory, others)  # left by builds that were killed
     data = directory / f"data-{1 + max((_number(name) for name in (*others, current)), default=0)}"
     data.mkdir()
     try:
-        manifest = _build_data(data, analyze, batches, parameters, keep_texts)
-        put_manifest(directory, manifest)
+        manifest = make(data)
+        put(directory, manifest)
     except BaseException:
-        if _named_data(directory) != data.name:  # an interrupt may come when the new manifest is there already
+        if named(directory) != data.name:  # an interrupt may come when the new manifest is there already
             _remove_data(directory, {data.name})
         raise
     _remove_data(directory, {current})
@@ -132,6 +160,10 @@ def _remove_data(directory: Path, names: set[str]) -> None:
         shutil.rmtree(directory / name, ignore_errors=True)
 
 
+def no_documents() -> InputError:
+    return InputError("no documents to index", "give JSONL or TSV documents with --input, or on standard input")
+
+
 def _build_data(
     data: Path, analyze: Analyzer, batches: Iterable[Batch], parameters: Parameters, keep_texts: bool
 ) -> Manifest:
@@ -140,9 +172,10 @@ def _build_data(
     with Writers() as files:
         candidates = CandidatesWriter(data)
         vectors = VectorsWriter(data, files)
-        ids = _Ids(data, files)
+        ids, names = Ids(), NamesWriter(data, DOCUMENTS, files)
         for batch in batches:
-            ids.append(batch.documents)
+            ids.add(batch.documents)
+            names.append(document.id for _, document in batch.documents)
             vectors.append(batch.counts)
             texts = (document.searched for _, document in batch.documents) if keep_texts else None
             candidates.append(batch.bodies, texts, pad)
@@ -150,8 +183,8 @@ def _build_data(
             terms += int(batch.counts.lengths.sum())
         documents = len(ids)
         if not documents:
-            raise InputError("no documents to index", "give JSONL or TSV documents with --input, or on standard input")
-        ids.finish()
+            raise no_documents()
+        names.finish(ids.numbering)
         vectors.finish()
         padding = Padding.fitted(parameters, documents, terms, pad)
         candidates.finish(padding.fillers)
@@ -200,19 +233,18 @@ def _chained(head: list[Batch], rest: Iterator[Batch]) -> Iterator[Batch]:
     yield from rest
 
 
-class _Ids:
+class Ids:
     """The ids of the documents so far. A second document of an id raises InputError that names both lines."""
 
-    def __init__(self, folder: Path, files: Writers) -> None:
-        self._writer = NamesWriter(folder, DOCUMENTS, files)
-        self._numbering = Numbering()
+    def __init__(self) -> None:
+        self.numbering = Numbering()
         self._lines = array("Q")
         self._files: list[tuple[int, str]] = []  # the first document from each file
 
     def __len__(self) -> int:
         return len(self._lines)
 
-    def append(self, documents: list[Placed]) -> None:
+    def add(self, documents: Sequence[Placed]) -> None:
         first = len(self._lines)
         for number, (where, _) in enumerate(documents, first):
             file, _, line = where.rpartition(":")
@@ -221,11 +253,10 @@ class _Ids:
             self._lines.append(int(line))
         keys = fingerprints(document.id for _, document in documents)
         self._check(documents, keys, first)
-        self._numbering.add(keys, numpy.arange(first, first + len(keys)))
-        self._writer.append(document.id for _, document in documents)
+        self.numbering.add(keys, numpy.arange(first, first + len(keys)))
 
-    def _check(self, documents: list[Placed], keys: numpy.ndarray, first: int) -> None:
-        earlier = self._numbering.find(keys)
+    def _check(self, documents: Sequence[Placed], keys: numpy.ndarray, first: int) -> None:
+        earlier = self.numbering.find(keys)
         _, firsts, groups = numpy.unique(keys, return_index=True, return_inverse=True)
         within = firsts[groups]
         earlier = numpy.where(earlier == NONE, within + first, earlier)
@@ -240,6 +271,3 @@ class _Ids:
     def _place(self, number: int) -> str:
         file = self._files[bisect(self._files, number, key=lambda entry: entry[0]) - 1][1]
         return f"{file}:{self._lines[number]}"
-
-    def finish(self) -> None:
-        self._writer.finish(self._numbering)

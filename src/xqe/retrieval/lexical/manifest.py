@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from xqe.files.atomic import sync, write_synced
 from xqe.files.hashes import sha256
 from xqe.files.sealed import SEAL, sealed
 from xqe.files.whole import check_whole, damaged
-from xqe.retrieval.documents import MANIFEST
+from xqe.retrieval.documents import MANIFEST, SEVERAL
 from xqe.retrieval.lexical.bm25 import Padding, Parameters
 from xqe.retrieval.lexical.candidates import VERSION
 from xqe.text.analysis import Analyzer, analyzer
@@ -27,8 +28,8 @@ from xqe.text.analysis import Analyzer, analyzer
 LOCK = "xqe.lock"
 FORMAT = 2
 REBUILD = "build it again with xqe index --force"
-_DATA = re.compile(r"data-\d+")
-OURS = re.compile(rf"xqe\.json(?:\.new)?|xqe\.lock|{_DATA.pattern}")
+DATA = re.compile(r"data-\d+")
+OURS = re.compile(rf"xqe\.json(?:\.new)?|xqe\.lock|{DATA.pattern}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,8 @@ def read_manifest(directory: Path) -> Manifest:
         raise InputError(f"{path}: {why(error)}", "check the path") from None
     except ValueError:
         raise InputError(f"{path}: damaged, not JSON", REBUILD) from None
+    if isinstance(raw, dict) and raw.get("kind") == SEVERAL:
+        raise InputError(f"{directory}: an index of several languages", f"name one of them, such as {directory}/en")
     if isinstance(raw, dict) and raw.get("format", FORMAT) != FORMAT:
         raise InputError(f"{directory}: an index of format {raw['format']}, this xqe reads {FORMAT}", REBUILD)
     try:
@@ -97,7 +100,7 @@ def read_manifest(directory: Path) -> Manifest:
             raise damaged(path, REBUILD)
         manifest = Manifest(**fields)
         inside = [manifest.data, *manifest.files]
-        if not _DATA.fullmatch(manifest.data) or any(Path(name).name != name for name in inside):
+        if not DATA.fullmatch(manifest.data) or any(Path(name).name != name for name in inside):
             raise damaged(path, REBUILD)
     except (AttributeError, TypeError):
         raise InputError(f"{path}: damaged, fields are missing", REBUILD) from None
@@ -106,9 +109,14 @@ def read_manifest(directory: Path) -> Manifest:
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Put a manifest into the place of the one that is there, in one step."""
+    put_fields(directory, asdict(manifest))
+
+
+def put_fields(directory: Path, fields: Mapping[str, Any]) -> None:
+    """Put the fields of a manifest, sealed, into the place of the one that is there, in one step."""
     replacement = directory / f"{MANIFEST}.new"
     try:
-        write_synced(replacement, sealed(asdict(manifest)))
+        write_synced(replacement, sealed(fields))
         replacement.replace(directory / MANIFEST)
     except BaseException:
         replacement.unlink(missing_ok=True)

@@ -1,0 +1,182 @@
+"""An index of documents in several languages: an index for each language, and a manifest that names them all.
+
+    DIR/xqe.json         the manifest: the data folder, and of each language's index how many documents it has and the
+                         sha256 of its own manifest
+    DIR/data-N/LANG/     the index of a language, which is like any other
+    DIR/LANG             a link to that, by which it is named
+
+As with one index, a build makes a new data folder and then replaces the manifest in one step: whenever it is killed,
+the manifest names whole indexes, the old ones or the new ones.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import Any, TextIO
+
+from xqe import __version__
+from xqe.errors import InputError, XqeError, why
+from xqe.files.documents import Placed
+from xqe.files.records import Document
+from xqe.files.sealed import unsealed
+from xqe.files.whole import damaged
+from xqe.retrieval.documents import MANIFEST, SEVERAL, data_folder, is_several
+from xqe.retrieval.lexical.bm25 import DEFAULT, Parameters
+from xqe.retrieval.lexical.builder import Ids, build, building, check_folder, no_documents, replace_data
+from xqe.retrieval.lexical.manifest import DATA, OURS, REBUILD, Manifest, put_fields
+from xqe.retrieval.lexical.opened import Index, open_index
+from xqe.text.languages import LANGUAGES, language
+
+FORMAT = 1
+_OURS = re.compile(rf"{OURS.pattern}|(?:{'|'.join(LANGUAGES)})(?:\.new)?")
+_AT_A_TIME = 1000  # documents
+
+
+@dataclass(frozen=True, slots=True)
+class Languages:
+    """What xqe.json holds besides its seal. languages: code -> {"documents", "sha256" of the manifest of its index}."""
+
+    kind: str
+    format: int
+    xqe: str
+    data: str
+    languages: dict[str, dict[str, Any]]
+
+
+def check_languages(directory: Path, replace: bool) -> None:
+    """Raise XqeError unless an index of several languages may be built there."""
+    if data_folder(directory) is not None and not is_several(directory):
+        raise XqeError(f"{directory}: holds an index of one language", "give another folder")
+    check_folder(directory, replace, _OURS)
+
+
+def build_languages(
+    directory: Path,
+    documents: Iterable[Placed],
+    replace: bool = False,
+    parameters: Parameters = DEFAULT,
+    keep_texts: bool = True,
+) -> dict[str, Manifest]:
+    """Build an index for each language that documents name, and return their manifests by language.
+
+    The rest is as with `build`. Documents are kept on disk until all are read. Raises InputError also for a document
+    that names no language, or one that xqe does not know, and for an id that comes twice, in whichever languages.
+    """
+    check_languages(directory, replace)
+    manifests: dict[str, Manifest] = {}
+
+    def make(data: Path) -> Languages:
+        for code, path in _sorted_out(documents, data).items():
+            manifests[code] = build(data / code, code, _read(path), False, parameters, keep_texts)
+            path.unlink()
+        described = {code: _described(data / code, manifest) for code, manifest in manifests.items()}
+        return Languages(SEVERAL, FORMAT, __version__, data.name, described)
+
+    with building(directory):
+        check_languages(directory, replace)  # another build may have ended since
+        replace_data(directory, _named_data, make, _put)
+    return manifests
+
+
+def _sorted_out(documents: Iterable[Placed], data: Path) -> dict[str, Path]:
+    """A file of the documents of each language, in the order of their codes."""
+    ids = Ids()
+    with ExitStack() as stack:
+        files: dict[str, TextIO] = {}
+        rest = iter(documents)
+        while some := list(islice(rest, _AT_A_TIME)):
+            ids.add(some)
+            for where, document in some:
+                if not document.lang:
+                    raise InputError(f'{where}: no "lang"', "--lang record reads the language of each document from it")
+                code = language(document.lang, where).code
+                if code not in files:
+                    files[code] = stack.enter_context((data / f"{code}.jsonl").open("w", encoding="ascii"))
+                files[code].write(f"{json.dumps([where, document.id, document.text, document.title])}\n")
+    if not files:
+        raise no_documents()
+    return {code: data / f"{code}.jsonl" for code in sorted(files)}
+
+
+def _read(path: Path) -> Iterator[Placed]:
+    with path.open(encoding="ascii") as file:
+        for line in file:
+            where, *fields = json.loads(line)
+            yield where, Document(*fields)
+
+
+def _described(directory: Path, manifest: Manifest) -> dict[str, Any]:
+    return {"documents": manifest.documents, "sha256": sha256((directory / MANIFEST).read_bytes()).hexdigest()}
+
+
+def _put(directory: Path, languages: Languages) -> None:
+    """Put the manifest in its place, and then the links."""
+    put_fields(directory, asdict(languages))
+    for code in LANGUAGES:
+        link = directory / code
+        if code in languages.languages:
+            new = directory / f"{code}.new"
+            new.unlink(missing_ok=True)
+            new.symlink_to(Path(languages.data) / code)
+            new.replace(link)
+        elif link.is_symlink():
+            link.unlink()
+
+
+def _named_data(directory: Path) -> str:
+    try:
+        return read_languages(directory).data
+    except InputError:
+        return ""
+
+
+def read_languages(directory: Path) -> Languages:
+    """Return the manifest of an index of several languages; raises InputError for a damaged one."""
+    path = directory / MANIFEST
+    try:
+        fields = unsealed(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: {why(error)}", REBUILD) from None
+    if fields is None:
+        raise damaged(path, REBUILD)
+    if fields.get("format") != FORMAT:
+        raise InputError(f"{directory}: an index of format {fields.get('format')}, this xqe reads {FORMAT}", REBUILD)
+    languages = Languages(**fields)
+    if not DATA.fullmatch(languages.data) or not languages.languages.keys() <= LANGUAGES.keys():
+        raise damaged(path, REBUILD)
+    return languages
+
+
+def open_languages(directory: Path, verify: bool = False) -> dict[Path, Index]:
+    """Open the index of each language, by its folder, as `open_index` does.
+
+    Raises InputError also for one that was built by itself since it was built with the others.
+    """
+    languages = read_languages(directory)
+    while True:
+        try:
+            return {folder: open_index(folder, verify) for folder in _folders(directory, languages)}
+        except InputError:
+            newer = read_languages(directory)
+            if newer == languages:
+                raise
+            languages = newer  # all were replaced between reading the manifest and the files
+
+
+def _folders(directory: Path, languages: Languages) -> Iterator[Path]:
+    for code, described in languages.languages.items():
+        folder = directory / languages.data / code
+        try:
+            written = (folder / MANIFEST).read_bytes()
+        except OSError as error:
+            raise InputError(f"{folder / MANIFEST}: {why(error)}", REBUILD) from None
+        if sha256(written).hexdigest() != described["sha256"]:
+            raise InputError(f"{directory / code}: not the index that was built with the others", REBUILD)
+        yield folder
