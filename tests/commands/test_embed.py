@@ -57,7 +57,8 @@ def test_windows_and_what_is_cut(xqe: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "missing option --encoder"),
+        (["--encoder", "openai:NAME"], "names no server"),
+        (["--encoder", "fake", "--max-text-tokens", "100"], "--max-text-tokens has no effect on the fake encoder"),
         (["--encoder", "fake", "--overlap", "3"], "--windows"),
         (["--encoder", "fake", "--windows", "max", "--window-tokens", "8", "--overlap", "8"], "--overlap 8"),
         (["--encoder", "fake", "--windows", "max", "--window-tokens", "1000"], "the 512 tokens that fake takes"),

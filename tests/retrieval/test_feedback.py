@@ -14,12 +14,14 @@ from conftest import ROOT
 from xqe.files.documents import Placed
 from xqe.files.records import Document
 from xqe.retrieval.bm25 import BM25
-from xqe.retrieval.choices import Method
+from xqe.retrieval.choices import By, Method
 from xqe.retrieval.feedback import Feedback
 from xqe.retrieval.lexical import Index, Parameters, builder, open_index
 from xqe.retrieval.weighting import Query
 from xqe.text.counting import TermCounter
 from xqe.text.workers import Batch
+
+METHODS = [method for method in Method if By.BM25 in method.sides]
 
 GOLDEN = json.loads((ROOT / "tests" / "golden" / "feedback.json").read_text())
 LUCENE_LEAVES_OUT = 2.2  # the constant factor k1 + 1
@@ -78,7 +80,7 @@ def test_terms_and_runs_are_those_of_anserini(index: Index, method: str, case: d
 
 def test_defaults_are_anserinis(index: Index) -> None:
     weights = dict(Counter(next(iter(GOLDEN["queries"].values())).split()))
-    for method in Method:
+    for method in METHODS:
         as_there = feedback_of(method, GOLDEN[method][0]["params"])
         assert expanded(weights, index, Feedback(method)) == expanded(weights, index, as_there)
 
@@ -89,7 +91,7 @@ def test_a_query_that_finds_nothing_stays_as_it_is(index: Index) -> None:
 
 def test_a_weight_of_nothing_keeps_the_order_of_the_query_alone(index: Index) -> None:
     weights = dict(Counter(GOLDEN["queries"]["1"].split() if "1" in GOLDEN["queries"] else ["packag"]))
-    for method in Method:
+    for method in METHODS:
         alone = [hit.id for hit in index.search(weights, 20)]
         assert [hit.id for hit in index.search(expanded(weights, index, Feedback(method, weight=0.0)), 20)] == alone
 
@@ -102,7 +104,7 @@ def test_one_chinese_character_may_be_a_feedback_term(tmp_path: Path) -> None:
     assert "港" in expanded({"船": 1.0}, open_index(tmp_path / "ix"), Feedback(Method.RM3))
 
 
-@pytest.mark.parametrize("method", list(Method))
+@pytest.mark.parametrize("method", METHODS)
 def test_words_come_from_documents_by_their_stems(tmp_path: Path, method: Method) -> None:
     texts = ["ships harbours", *(f"mountain{n}" for n in range(30))]
     builder.build(tmp_path / "ix", "en", [(f"t:{n}", Document(f"d{n}", text)) for n, text in enumerate(texts, 1)])
