@@ -235,6 +235,10 @@ def test_windows_cover_a_text_and_overlap(e5: Encoder) -> None:
     assert end == len(long.rstrip())
 
 
+def test_a_character_of_more_tokens_than_a_window_is_one_of_its_own(e5: Encoder) -> None:
+    assert e5.windows(["a cat, 1"], 1, 0) == [["a", "cat", ",", "1"]]
+
+
 def test_windows_have_no_more_tokens_than_asked(e5: Encoder, reference: Reference) -> None:
     (pieces,) = e5.windows([" ".join(texts()[:14]) + "ab" * 3000], 64, 16)
     counts = [len(tokens) - 2 for tokens in reference.tokens(pieces)]

@@ -76,7 +76,7 @@ class Tokenizer:
             ends = list(self._ends(text, start, min(last, start + tokens * _CHARACTERS)))
             fitting = bisect_right(ends, tokens, key=lambda end: self._count(text[start:end], tokens))
             if not fitting:
-                ends = list(range(start + 1, ends[0]))
+                ends = list(range(start + 1, max(ends[0], start + 2)))
                 fitting = bisect_right(ends, tokens, key=lambda end: self._count(text[start:end], tokens)) or 1
             end = ends[fitting - 1]
             pieces.append(text[start:end].strip())
