@@ -85,6 +85,8 @@ def test_pools_hold_for_vectors(xqe: Run, made: Path, tmp_path: Path) -> None:
     [
         (["--by", "dense", "--k1", "1"], "--k1 has no effect on a search by dense"),
         (["--by", "dense", "--source-weight", "1"], "--source-weight has no effect on a search by dense"),
+        (["--by", "bm25", "--encode", "both"], "--encode has no effect on a search by bm25"),
+        (["--by", "bm25", "--encoder", "fake"], "--encoder has no effect on a search by bm25"),
         (["--by", "bm25", "--encode", "source"], "--encode has no effect on a search by bm25"),
         (["--by", "dense", "--fusion", "rrf"], "--fusion has no effect on a search by dense"),
         (["--by", "bm25", "--dense-weight", "1"], "--dense-weight has no effect on a search by bm25"),
@@ -103,8 +105,8 @@ def test_what_makes_no_sense_is_one_line(xqe: Run, made: Path, options: list[str
 
 
 def test_an_index_without_vectors_says_how_to_make_them(xqe: Run, made: Path) -> None:
-    for by in ("dense", "hybrid"):
-        done = xqe("search", str(made / "words"), "--by", by, stdin=jsonl(QUERY))
+    for options in (("--by", "dense"), ("--by", "hybrid"), ("--encoder", "fake")):
+        done = xqe("search", str(made / "words"), *options, stdin=jsonl(QUERY))
         assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
         assert "xqe embed" in done.stderr
 

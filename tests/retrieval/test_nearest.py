@@ -181,3 +181,16 @@ def test_an_account_has_the_states_that_differ(index: Index, encoder: Written) -
     plain = {"id": "q", "query": "nord"}
     query = retriever.query(plain, "t:1")
     assert [state for state, _ in retriever.account(plain, query, query, "t:1", None, True).states] == [QUERY]
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\u200b", "\ud800"])
+def test_a_query_without_text_has_no_hits(index: Index, encoder: Written, text: str) -> None:
+    """As by words: the vector of nothing would be that of a prefix, near to whatever it is near to."""
+    retriever = dense(index, encoder, feedback=VectorFeedback(Method.ROCCHIO))
+    records = [{"id": "1", "query": text}, {"id": "2", "query": "nord"}, {"id": "3", "query": text, "passages": [" "]}]
+    found = list(search(iter(records), retriever, 2, lambda: "t:1", k=1))
+    assert [[hit["id"] for hit in record["hits"]] for record in found] == [[], ["d1"], []]
+    query = retriever.query(records[0], "t:1")
+    assert (retriever.rank(query, 0, None), retriever.explain(query, 0).score) == (None, 0.0)
+    with_passage = retriever.query({"id": "4", "query": text, "passages": ["east"]}, "t:1")
+    assert index.documents.ids(retriever.best(with_passage, 1, None).numbers) == ["d2"]

@@ -11,6 +11,7 @@ from xqe.commands.embedding import check_embedding, embed_documents, is_embedded
 from xqe.commands.options.embedding import Embedding
 from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.groups import takes
+from xqe.errors import XqeError
 from xqe.files import jsonl
 
 
@@ -31,14 +32,16 @@ def embed(
     the same command. When the index is built anew, its vectors are gone, too.
     """
     if verify:
+        if force:
+            raise XqeError("--verify makes nothing", "leave out --force")
         _verify(directory, encoding.encoder)
         return
     check_embedding(embedding)
     from xqe.retrieval.lexical import open_index
 
+    indexes = {folder: open_index(folder).documents for folder in _folders(directory)}
     with open_embedder(encoding, embedding) as encoder:
         storing(embedding, encoder)
-        indexes = {folder: open_index(folder).documents for folder in _folders(directory)}
         lacking = {folder: its for folder, its in indexes.items() if force or not is_embedded(its, encoder, embedding)}
         for folder, documents in (lacking or indexes).items():
             jsonl.write(jsonl.dumps(embed_documents(folder, documents, encoder, embedding, force, encoding.threads)))

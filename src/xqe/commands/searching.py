@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ _EFFECTIVE: dict[str, tuple[frozenset[By], object]] = {
     "passage_terms": (_WORDS, None),
     "k1": (_WORDS, None),
     "b": (_WORDS, None),
-    "encode": (_VECTORS, Encode.BOTH),
+    "encode": (_VECTORS, None),
     "approximate": (_VECTORS, False),
     "dense_weight": (frozenset({By.HYBRID}), None),
 }
@@ -127,7 +128,9 @@ def open_retriever(
     if options.by is not None:
         _check_effect(options, options.by, several)
     opened = _opened(directories)
-    by = options.by or _usual(opened)
+    by = options.by or (By.HYBRID if _names_encoder(encoding) else _usual(opened))
+    if by is By.BM25 and _names_encoder(encoding):
+        raise XqeError("--encoder has no effect on a search by bm25", "leave it out, or give --by dense or hybrid")
     _check_effect(options, by, several)
     if not several:
         with _sides(options, encoding, opened, by, threads) as [sides]:
@@ -164,6 +167,11 @@ def _opened(directories: Sequence[Path]) -> list[Opened]:
             index = open_index(directory)
             opened.append(Opened(directory, index.name, index))
     return opened
+
+
+def _names_encoder(encoding: Encoding) -> bool:
+    """Whether an encoder was asked for here; the variable of the environment is for commands of all kinds."""
+    return encoding.encoder is not None and encoding.encoder != os.environ.get("XQE_ENCODER")
 
 
 def _usual(opened: Sequence[Opened]) -> By:
@@ -251,7 +259,7 @@ def _meanings(
 def _meant(options: Searching) -> Meant:
     from xqe.retrieval.meaning import QUERY_WEIGHT, Meant
 
-    return Meant(options.use, options.encode, options.query_weight or QUERY_WEIGHT)
+    return Meant(options.use, options.encode or Encode.BOTH, options.query_weight or QUERY_WEIGHT)
 
 
 def _vector_feedback(options: Searching) -> VectorFeedback | None:

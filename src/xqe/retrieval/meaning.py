@@ -9,6 +9,7 @@ them at the weight of one passage. The query is the one that first arrived, the 
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -60,6 +61,11 @@ class Meaning:
     pieces: tuple[Piece, ...]
     parts: Matrix
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no text of the record says anything: it has no hits, as it has none by words."""
+        return not self.pieces
+
     def mixed_with(self, vectors: Matrix, own_weight: float, weight: float) -> Meaning:
         """This x own_weight + the mean of some vectors x weight."""
         added = weight / (len(vectors) or 1)
@@ -84,9 +90,10 @@ def meanings(
 
     Raises InputError as words do (`weighting`): where only passages are to be used and there are none.
     """
-    pieces = [list(_pieces(record, meant, where)) for record, where in records]
+    pieces = [[piece for piece in _pieces(record, meant, where) if _says_something(piece)] for record, where in records]
     known.add(encoder, [piece for some in pieces for piece in some])
-    return [known.meaning(some) for some in pieces]
+    nothing = combined([], numpy.zeros((0, encoder.contract.dimension), numpy.float32))
+    return [known.meaning(some) if some else nothing for some in pieces]
 
 
 class Known:
@@ -122,6 +129,11 @@ class Known:
             if isinstance(vector, str):
                 return QueryError(vector)
         return combined(pieces, numpy.stack([vector for vector in vectors if not isinstance(vector, str)]))
+
+
+def _says_something(piece: Piece) -> bool:
+    """Whether a text has a character that is seen; the vector of any other is that of what stands before it."""
+    return any(unicodedata.category(character)[0] not in "CZ" for character in piece.text or "")
 
 
 def _side(piece: Piece) -> Side:

@@ -92,11 +92,18 @@ class Dense(Retriever[Meaning]):
     def _nearest(self, queries: Sequence[Meaning], k: int, pools: Sequence[Numbers | None]) -> list[Best]:
         import numpy
 
-        asked = numpy.stack([query.vector for query in queries])
-        return [Best(*best) for best in self._vectors.best(asked, k, pools, approximate=self._approximate)]
+        asked = [place for place, query in enumerate(queries) if not query.is_empty]
+        best = [Best(numpy.empty(0, numpy.int64), numpy.empty(0, numpy.float32))] * len(queries)
+        if asked:
+            vectors = numpy.stack([queries[place].vector for place in asked])
+            own = [pools[place] for place in asked]
+            found = self._vectors.best(vectors, k, own, approximate=self._approximate)
+            for place, its in zip(asked, found, strict=True):
+                best[place] = Best(*its)
+        return best
 
     def rank(self, query: Meaning, number: int, pool: Numbers | None) -> int | None:
-        return self._vectors.rank(query.vector, number, pool)
+        return None if query.is_empty else self._vectors.rank(query.vector, number, pool)
 
     def explain(self, query: Meaning, number: int) -> Explanation:
         import numpy
@@ -182,5 +189,7 @@ class Dense(Retriever[Meaning]):
     def _notes(self, pool: Numbers | None, has_hits: bool) -> Iterator[str]:
         if pool is not None and not len(pool):
             yield "the pool has no documents for this query"
+        elif not has_hits:
+            yield "nothing is left to search with: the query has no text"
         if has_hits and not self.documents.has_texts:
             yield "the index was built without texts, so there are no snippets"

@@ -136,9 +136,14 @@ class Searching:
         ),
     ] = None
     encode: Annotated[
-        Encode,
-        typer.Option("--encode", help="The vector is that of the query as it was asked, as it is now, or of both."),
-    ] = Encode.BOTH
+        Encode | None,
+        typer.Option(
+            "--encode",
+            show_default=False,
+            help="The vector is that of the query as it was asked (source), as it is now (query), or of both. "
+            "[default: both]",
+        ),
+    ] = None
     approximate: Annotated[
         bool,
         typer.Option("--approximate", help="Look for near vectors in the graph that xqe embed --approximate made."),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from xqe.errors import MissingExtraError, XqeError
 from xqe.files.hashes import cached_sha256
-from xqe.models.encoders.recipes import Recipe, recipe
+from xqe.models.encoders.recipes import Recipe, check_makes_vectors, recipe
 from xqe.models.lookup import resolve
 from xqe.models.registry import EXTRA, named
 
@@ -38,6 +38,7 @@ def open_encoder(
     vectors are the same within what quantised arithmetic loses, and so is the contract. Raises ModelError and XqeError,
     before anything is loaded where it can be told.
     """
+    check_makes_vectors(reference)
     resolved = resolve(reference)
     how = recipe(reference, resolved.path, pooling, query_prefix, passage_prefix, limit)
     by_onnx = _by_onnx(runtime, how, hardware)

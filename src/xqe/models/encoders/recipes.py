@@ -9,7 +9,7 @@ from xqe.errors import ModelError
 from xqe.models.families import POOLINGS, Family, family_of
 from xqe.models.folder import file_errors
 from xqe.models.gguf import read_header, read_metadata
-from xqe.models.registry import MODELS, known_at
+from xqe.models.registry import MODELS, Model, known_at, named
 
 _MOST_TOKENS = 8192  # of a text, where nobody says less
 _UNSPECIFIED = -1
@@ -57,8 +57,7 @@ def recipe(
     one of which too little is known.
     """
     row = known_at(path)
-    if row is not None and row.encoding is None:
-        raise ModelError(f'"{reference}" generates text and makes no vectors', f"take {_encoders()}")
+    _check_encodes(reference, row)
     if pooling is not None and pooling not in POOLINGS:
         raise ModelError(f'--pooling "{pooling}" is not known', f"known are {', '.join(POOLINGS)}")
     with file_errors(path):
@@ -98,6 +97,16 @@ def recipe(
         said.get("tokenizer.ggml.model") == "t5" and _PRECOMPILED not in header.arrays,
         encoding.dimension if encoding else None,
     )
+
+
+def check_makes_vectors(name: str) -> None:
+    """Raise ModelError for the name of a model of the table that generates, before its file is asked for."""
+    _check_encodes(name, named().get(name))
+
+
+def _check_encodes(reference: str, row: Model | None) -> None:
+    if row is not None and row.encoding is None:
+        raise ModelError(f'"{reference}" generates text and makes no vectors', f"take {_encoders()}")
 
 
 def check_generates(name: str, path: Path) -> None:
