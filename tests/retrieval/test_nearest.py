@@ -9,6 +9,7 @@ import pytest
 from vectors_for_tests import Written, indexed
 
 from xqe.errors import InputError
+from xqe.files.records import Record
 from xqe.models.encoders.base import Side
 from xqe.retrieval.choices import Encode, Method, Use
 from xqe.retrieval.dense import open_vectors
@@ -187,7 +188,11 @@ def test_an_account_has_the_states_that_differ(index: Index, encoder: Written) -
 def test_a_query_without_text_has_no_hits(index: Index, encoder: Written, text: str) -> None:
     """As by words: the vector of nothing would be that of a prefix, near to whatever it is near to."""
     retriever = dense(index, encoder, feedback=VectorFeedback(Method.ROCCHIO))
-    records = [{"id": "1", "query": text}, {"id": "2", "query": "nord"}, {"id": "3", "query": text, "passages": [" "]}]
+    records: list[Record] = [
+        {"id": "1", "query": text},
+        {"id": "2", "query": "nord"},
+        {"id": "3", "query": text, "passages": [" "]},
+    ]
     found = list(search(iter(records), retriever, 2, lambda: "t:1", k=1))
     assert [[hit["id"] for hit in record["hits"]] for record in found] == [[], ["d1"], []]
     query = retriever.query(records[0], "t:1")
