@@ -36,14 +36,14 @@ COMMANDS: Table = {
     "Index and search": (
         Verb("index", "Index documents for search.", "index:index"),
         Verb("embed", "Add vectors of an encoder to an index.", "embed:embed"),
-        Verb("search", "Search an index by words, by meaning, or by both.", "search:search"),
+        Verb("search", "Search indexes by words, by meaning, or by both.", "search:search"),
         Verb("fuse", "Fuse runs into one.", "fuse:fuse"),
     ),
     "Look closer": (
         Verb("analyze", "Show the terms that a text is indexed and searched by.", "analyze:analyze"),
         Verb("explain", "Explain the score of a document for a query.", "explain:explain"),
         Verb("trace", "Show the whole way of a query, from prompts to hits.", "trace.trace:trace"),
-        Verb("inspect", "Measure generated texts without relevance judgements.", "inspect:inspect"),
+        Verb("inspect", "Measure generated texts, or an encoder, without judgements.", "inspect:inspect"),
     ),
     "Evaluate": (
         Verb("eval", "Evaluate runs against qrels; fail where they are too low.", "eval.evaluate:evaluate"),

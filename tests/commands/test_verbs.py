@@ -148,8 +148,10 @@ def test_what_bash_completes(typed: str, words: list[str]) -> None:
 
 
 def test_what_other_shells_complete() -> None:
-    assert completed("xqe se", "fish") == ["search\tSearch an index with BM25."]
-    assert completed("xqe se", "zsh") == ["""_arguments '*: :(("search":"Search an index with BM25."))'"""]
+    assert completed("xqe se", "fish") == ["search\tSearch indexes by words, by meaning, or by both."]
+    assert completed("xqe se", "zsh") == [
+        """_arguments '*: :(("search":"Search indexes by words, by meaning, or by both."))'"""
+    ]
 
 
 def test_completion_can_be_shown(xqe_alone: Run, monkeypatch: pytest.MonkeyPatch) -> None:

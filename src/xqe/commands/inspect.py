@@ -86,7 +86,7 @@ def inspect(
     *,
     encoding: Encoding,
 ) -> None:
-    """Measure generated texts, or an encoder, without relevance judgements.
+    """Measure generated texts, or an encoder, without judgements.
 
     Reads records that xqe expand or xqe translate made, writes them with "inspection": measures of each passage, or of
     the translated query where there are no passages, and their means. How much of the query the text keeps, how much

@@ -20,8 +20,9 @@ from xqe.messages import say
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import llama_cpp as llama_cpp
-from llama_cpp.llama_cpp import _lib  # libllama, in which names of the ggml that it loads are found, too
+from llama_cpp import llama_cpp as _bindings
 
+_lib = _bindings._lib  # libllama, in which names of the ggml that it loads are found, too
 _WARN, _ERROR, _CONTINUED = 3, 4, 5  # ggml_log_level
 _DEVICE_KINDS = {0: "cpu", 1: "gpu", 2: "integrated gpu", 3: "accelerator"}  # ggml_backend_dev_type
 _GPU_KINDS = ("gpu", "integrated gpu")
@@ -98,22 +99,21 @@ def supports_gpu() -> bool:
 
 def devices() -> list[Device]:
     """The devices that the library sees, as it orders them."""
-    ggml = _lib
-    ggml.ggml_backend_dev_count.restype = ctypes.c_size_t
-    ggml.ggml_backend_dev_get.restype = ctypes.c_void_p
-    ggml.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
+    _lib.ggml_backend_dev_count.restype = ctypes.c_size_t
+    _lib.ggml_backend_dev_get.restype = ctypes.c_void_p
+    _lib.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
     found = []
-    for index in range(ggml.ggml_backend_dev_count()):
-        device = ctypes.c_void_p(ggml.ggml_backend_dev_get(index))
+    for index in range(_lib.ggml_backend_dev_count()):
+        device = ctypes.c_void_p(_lib.ggml_backend_dev_get(index))
         free, total = ctypes.c_size_t(), ctypes.c_size_t()
-        ggml.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
+        _lib.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
         for function in ("ggml_backend_dev_name", "ggml_backend_dev_description"):
-            getattr(ggml, function).restype = ctypes.c_char_p
+            getattr(_lib, function).restype = ctypes.c_char_p
         found.append(
             Device(
-                ggml.ggml_backend_dev_name(device).decode("utf-8", "replace"),
-                ggml.ggml_backend_dev_description(device).decode("utf-8", "replace"),
-                _DEVICE_KINDS.get(ggml.ggml_backend_dev_type(device), "other"),
+                _lib.ggml_backend_dev_name(device).decode("utf-8", "replace"),
+                _lib.ggml_backend_dev_description(device).decode("utf-8", "replace"),
+                _DEVICE_KINDS.get(_lib.ggml_backend_dev_type(device), "other"),
                 free.value,
                 total.value,
             )
