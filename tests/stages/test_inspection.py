@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import FIXTURES, jsonl
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xqe.errors import InputError
@@ -379,6 +379,7 @@ def test_any_language(lang: str | None) -> None:
 texts = st.text(max_size=60) | st.sampled_from(["\ud800", "\x00", "e\u0301", "ﷺ" * 9, "１２３ ٣ ²"])
 
 
+@settings(deadline=None)
 @given(st.lists(texts, max_size=3), texts, st.sampled_from([*LANGUAGES]))
 def test_any_text_has_measures_in_their_ranges(made: list[str], query: str, lang: str) -> None:
     found = Inspector()(record(*made, query=query, lang=lang))
