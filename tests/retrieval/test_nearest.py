@@ -197,5 +197,7 @@ def test_a_query_without_text_has_no_hits(index: Index, encoder: Written, text: 
     assert [[hit["id"] for hit in record["hits"]] for record in found] == [[], ["d1"], []]
     query = retriever.query(records[0], "t:1")
     assert (retriever.rank(query, 0, None), retriever.explain(query, 0).score) == (None, 0.0)
+    account = retriever.account(records[0], query, query, "t:1", None, False)
+    assert [state for state, _ in account.states] == [QUERY]
     with_passage = retriever.query({"id": "4", "query": text, "passages": ["east"]}, "t:1")
     assert index.documents.ids(retriever.best(with_passage, 1, None).numbers) == ["d2"]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from xqe.files.records import untranslated
 from xqe.models.encoders.base import Encoder
 from xqe.retrieval.choices import By, Encode, Use
 from xqe.retrieval.meaning import Known, Meaning, Meant, meanings
@@ -175,14 +176,12 @@ class Dense(Retriever[Meaning]):
         return Account(list(self._states(record, query, fed, where)), [], {}, list(self._notes(pool, has_hits)))
 
     def _states(self, record: Record, query: Meaning, fed: Meaning, where: str) -> Iterator[tuple[str, Meaning]]:
-        alone = [
-            (state, self._made([(record, where)], Meant(Use.QUERY, encode))[0])
-            for state, encode in ((SOURCE, Encode.SOURCE), (QUERY, Encode.QUERY))
-        ]
+        asked = {QUERY: Encode.QUERY}
+        if untranslated(record, where):
+            asked = {SOURCE: Encode.SOURCE, **asked}
+        alone = [(state, self._made([(record, where)], Meant(Use.QUERY, asked[state]))[0]) for state in asked]
         states = [(state, one) for state, one in alone if not isinstance(one, QueryError)]
         states += [(SEARCHED, query), (FEEDBACK, fed)]
-        if states[0][0] == SOURCE and states[0][1].pieces[0].part != SOURCE:  # it was never translated
-            del states[0]
         yield states[0]
         yield from (after for before, after in pairwise(states) if (after[1].vector != before[1].vector).any())
 
