@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
+
+from xqe.errors import InputError, why
+from xqe.files.whole import damaged
 
 SEAL = "sha256"
 """The last field, of all others."""
@@ -17,10 +21,15 @@ def sealed(fields: Mapping[str, Any]) -> bytes:
     return json.dumps({**fields, SEAL: seal}, indent=1).encode()
 
 
-def unsealed(written: bytes) -> dict[str, Any] | None:
-    """The fields of a manifest; None for bytes that are not as they were written."""
+def read_sealed(path: Path, remedy: str) -> dict[str, Any]:
+    """The fields of a manifest. Raises InputError, with the remedy, for one that is not as it was written."""
     try:
+        written = path.read_bytes()
         fields = {name: value for name, value in json.loads(written).items() if name != SEAL}
+    except OSError as error:
+        raise InputError(f"{path}: {why(error)}", remedy) from None
     except (AttributeError, ValueError):
-        return None
-    return fields if sealed(fields) == written else None
+        raise damaged(path, remedy) from None
+    if sealed(fields) != written:
+        raise damaged(path, remedy)
+    return fields

@@ -10,11 +10,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from xqe.errors import InputError, XqeError, why
-from xqe.files.atomic import sync, write_synced
-from xqe.files.sealed import sealed as bytes_of
-from xqe.files.sealed import unsealed
-from xqe.files.whole import check_whole, damaged
+from xqe.errors import InputError, XqeError
+from xqe.files.atomic import replace, sync
+from xqe.files.sealed import read_sealed, sealed
+from xqe.files.whole import check_whole
 from xqe.retrieval.choices import Precision, Windows
 from xqe.retrieval.documents import data_folder
 
@@ -117,13 +116,7 @@ def descriptions(data: Path) -> list[Description]:
 
 def read_description(folder: Path) -> Description:
     """What a finished set of vectors says of itself. Raises InputError for a damaged one."""
-    path = folder / DESCRIPTION
-    try:
-        fields = unsealed(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path}: {why(error)}", AGAIN) from None
-    if fields is None:
-        raise damaged(path, AGAIN)
+    fields = read_sealed(folder / DESCRIPTION, AGAIN)
     if fields.get("format") != FORMAT:
         raise InputError(f"{folder}: vectors of format {fields.get('format')}, this xqe reads {FORMAT}", AGAIN)
     return Description(**fields)
@@ -131,9 +124,7 @@ def read_description(folder: Path) -> Description:
 
 def write_description(folder: Path, description: Description) -> None:
     """Put a description into the place of the one that is there, in one step."""
-    replacement = folder / f"{DESCRIPTION}.new"
-    write_synced(replacement, bytes_of(asdict(description)))
-    replacement.replace(folder / DESCRIPTION)
+    replace(folder / DESCRIPTION, sealed(asdict(description)))
     sync(folder)
 
 

@@ -25,7 +25,7 @@ from xqe import __version__
 from xqe.errors import InputError, XqeError, why
 from xqe.files.documents import Placed
 from xqe.files.records import Document
-from xqe.files.sealed import unsealed
+from xqe.files.sealed import read_sealed
 from xqe.files.whole import damaged
 from xqe.retrieval.documents import MANIFEST, SEVERAL, data_folder, is_several
 from xqe.retrieval.lexical.bm25 import DEFAULT, Parameters
@@ -140,12 +140,7 @@ def _named_data(directory: Path) -> str:
 def read_languages(directory: Path) -> Languages:
     """Return the manifest of an index of several languages; raises InputError for a damaged one."""
     path = directory / MANIFEST
-    try:
-        fields = unsealed(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path}: {why(error)}", REBUILD) from None
-    if fields is None:
-        raise damaged(path, REBUILD)
+    fields = read_sealed(path, REBUILD)
     if fields.get("format") != FORMAT:
         raise InputError(f"{directory}: an index of format {fields.get('format')}, this xqe reads {FORMAT}", REBUILD)
     languages = Languages(**fields)
