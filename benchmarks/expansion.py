@@ -70,16 +70,22 @@ def _cell(values: Sequence[float]) -> str:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = shared_options(__doc__)
+    parser.add_argument("--max-tokens", type=int, default=96)
+    parser.add_argument("--samples", type=int, default=0, help="also this many passages a query, at temperature 0.7")
+    return parser.parse_args()
+
+
+def shared_options(about: str | None) -> argparse.ArgumentParser:
+    """What a benchmark over pairs of a collection is asked."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--collection", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="keeps queries, texts, indexes and runs")
     parser.add_argument("--pairs", default="de-en,fr-en,ja-en,en-ru")
     parser.add_argument("--queries", type=int, default=150)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--max-tokens", type=int, default=96)
-    parser.add_argument("--samples", type=int, default=0, help="also this many passages a query, at temperature 0.7")
     parser.add_argument("--markdown", action="store_true")
-    return parser.parse_args()
+    return parser
 
 
 def _generate(pair: str, options: argparse.Namespace) -> None:

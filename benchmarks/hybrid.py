@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from expansion import run, sample
+from expansion import run, sample, shared_options
 from tables import table
 
 from xqe.evaluation.measures import parse
@@ -75,15 +75,9 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--collection", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True, help="keeps queries, texts, indexes and runs")
-    parser.add_argument("--pairs", default="de-en,fr-en,ja-en,en-ru")
-    parser.add_argument("--queries", type=int, default=150)
-    parser.add_argument("--seed", type=int, default=1)
+    parser = shared_options(__doc__)
     parser.add_argument("--encoder", default="e5-small")
     parser.add_argument("--max-text-tokens", type=int, default=192)
-    parser.add_argument("--markdown", action="store_true")
     return parser.parse_args()
 
 

@@ -68,14 +68,12 @@ def storing(options: Embedding, encoder: Encoder) -> Storing:
 
 def is_embedded(documents: Documents, encoder: Encoder, options: Embedding) -> bool:
     """Whether an index has the vectors that are asked for, made in the same way."""
-    from xqe.retrieval.dense.building import folder_of
-    from xqe.retrieval.dense.description import DESCRIPTION, read_description
+    from xqe.retrieval.dense.building import made
 
-    folder = folder_of(documents, encoder)
-    if not (folder / DESCRIPTION).exists():
+    there = made(documents, encoder)
+    if there is None or there.storing != storing(options, encoder):
         return False
-    there = read_description(folder)
-    return there.storing == storing(options, encoder) and (there.approximate is not None or not options.approximate)
+    return there.approximate is not None or not options.approximate
 
 
 def embed_documents(
@@ -87,13 +85,15 @@ def embed_documents(
     threads: int | None = None,
 ) -> dict[str, Any]:
     """Make the vectors of an index's documents, or only the graph of those that are there; return what sums them up."""
-    from xqe.retrieval.dense.building import add_graph, embed, folder_of, lacks_graph
+    from xqe.retrieval.dense.building import add_graph, embed, folder_of, made
     from xqe.retrieval.dense.description import read_description
 
     started = time.monotonic()
     done = 0
     asked = storing(options, encoder)
-    if force or not (options.approximate and lacks_graph(documents, encoder, asked)):
+    there = made(documents, encoder)
+    lacks_graph = there is not None and there.storing == asked and there.approximate is None
+    if force or not (options.approximate and lacks_graph):
         counts = embed(directory, documents, encoder, asked, force)
         done = next(counts)
         for _ in progress(_each(counts, done), len(documents), "embed", done):

@@ -11,12 +11,11 @@ from xqe.errors import InputError, XqeError
 from xqe.messages import say
 from xqe.models.encoders import SENTENCE_TRANSFORMERS
 from xqe.models.engines import FAKE, SERVER
+from xqe.models.registry import DEFAULT_ENCODER
 
 if TYPE_CHECKING:
     from xqe.commands.options.encoding import Encoding
     from xqe.models.encoders.base import Encoder
-
-DEFAULT_ENCODER = "e5-small"
 
 # Options that some encoders have no use for. Those that a variable of the environment gives are not here: it is set
 # once, for models of all kinds.

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xqe.commands.embedding import open_embedder
-from xqe.commands.encoding import DEFAULT_ENCODER
 from xqe.commands.generating import keeping, open_engine
 from xqe.commands.options.embedding import Embedding
 from xqe.commands.options.encoding import Encoding
@@ -99,7 +98,7 @@ def grid(
     from xqe.experiments.grid.folder import Folder
     from xqe.experiments.grid.planner import make_plan
     from xqe.experiments.grid.settings import read_grid
-    from xqe.models.registry import default_model
+    from xqe.models.registry import DEFAULT_ENCODER, default_model
 
     usual = os.environ.get("XQE_MODEL") or default_model(), os.environ.get("XQE_ENCODER") or DEFAULT_ENCODER
     plan = make_plan(read_grid(file, *usual))

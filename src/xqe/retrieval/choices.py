@@ -7,7 +7,7 @@ from enum import StrEnum
 GREATEST_WEIGHT = 1e6
 """Of a query or source; scores are float32."""
 TEXT_TOKENS = 192
-"""Of a text without windows: what stands first says best what a text is about (docs/performance.md)."""
+"""Of a text without windows: what stands first says best what a text is about (docs/dense.md)."""
 
 
 class Use(StrEnum):

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum, sqrt
 from operator import gt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from xqe.errors import InputError, XqeError
 
@@ -261,6 +261,12 @@ class Fusion:
     @property
     def points(self) -> Pointing:
         return self.method.points or self.norm.points
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What a record says of it besides the method: "norm" and "rrf_k", each where it has an effect."""
+        norm = {"norm": self.norm.name} if self.method.points is None else {}
+        return {**norm, **({"rrf_k": self.rrf_k} if self.method.has_k else {})}
 
 
 def in_32_bits(scores: Iterable[float]) -> list[float]:

@@ -25,7 +25,7 @@ DEPTH = 1000
 """Hits of each side that are fused, or as many as are asked for where that is more."""
 METHOD, NORM, DENSE_WEIGHT = "combsum", "min-max", 2.0
 SOURCE_WEIGHT = 0.5
-"""Of the untranslated query among the words, where vectors are there, too (docs/performance.md)."""
+"""Of the untranslated query among the words, where vectors are there, too (docs/dense.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +54,32 @@ class All(NamedTuple):
     queries: tuple[Any, ...]
 
 
+class Joined(Retriever[All]):
+    """A retriever that searches with several others."""
+
+    _retrievers: Sequence[Retriever[Any]]
+
+    def query(self, record: Record, where: str) -> All:
+        return All(tuple(retriever.query(record, where) for retriever in self._retrievers))
+
+    def queries(self, records: Sequence[tuple[Record, str]]) -> list[All | QueryError]:
+        made = [retriever.queries(records) for retriever in self._retrievers]
+        return [_joined(queries) for queries in zip(*made, strict=True)]
+
+
+def _joined(queries: Sequence[Any]) -> All | QueryError:
+    failed = next((query for query in queries if isinstance(query, QueryError)), None)
+    return failed if failed is not None else All(tuple(queries))
+
+
 class _Fused(NamedTuple):
-    """The lists of the sides, their points for each hit, and the fused list."""
+    """The lists of the sides, and the fused list."""
 
     lists: list[Ranked]
     ranked: Ranked
 
 
-class Hybrid(Retriever[All]):
+class Hybrid(Joined):
     """Searches with several retrievers of the same documents and fuses their hits. sides: each by what it finds."""
 
     def __init__(self, sides: Mapping[By, Retriever[Any]], mixture: Mixture | None = None) -> None:
@@ -74,24 +92,17 @@ class Hybrid(Retriever[All]):
         self.together = max(retriever.together for retriever in self._retrievers)
         self._latest: tuple[All, Numbers | None, _Fused] | None = None
 
-    def query(self, record: Record, where: str) -> All:
-        return All(tuple(retriever.query(record, where) for retriever in self._retrievers))
-
-    def queries(self, records: Sequence[tuple[Record, str]]) -> list[All | QueryError]:
-        made = [retriever.queries(records) for retriever in self._retrievers]
-        return [joined(queries) for queries in zip(*made, strict=True)]
-
     def fed(self, query: All, pool: Numbers | None) -> All:
         return All(
             tuple(retriever.fed(one, pool) for retriever, one in zip(self._retrievers, query.queries, strict=True))
         )
 
     def best(self, query: All, k: int, pool: Numbers | None) -> Best:
-        depth = max(k, DEPTH)
-        lists = [
-            retriever.best(one, depth, pool) for retriever, one in zip(self._retrievers, query.queries, strict=True)
-        ]
-        return self._best(lists, k)
+        return self._best(self._lists(query, max(k, DEPTH), pool), k)
+
+    def _lists(self, query: All, depth: int, pool: Numbers | None) -> list[Best]:
+        each = zip(self._retrievers, query.queries, strict=True)
+        return [retriever.best(one, depth, pool) for retriever, one in each]
 
     def found(self, queries: Sequence[All], k: int, pools: Sequence[Numbers | None]) -> list[Best]:
         depth = max(k, DEPTH)
@@ -127,10 +138,7 @@ class Hybrid(Retriever[All]):
         """The lists for a query, of which the latest is kept: a trace asks for it once for each hit."""
         latest = self._latest
         if latest is None or latest[0] is not query or latest[1] is not pool:
-            lists = [
-                retriever.best(one, DEPTH, pool) for retriever, one in zip(self._retrievers, query.queries, strict=True)
-            ]
-            latest = self._latest = (query, pool, self._fused(lists))
+            latest = self._latest = (query, pool, self._fused(self._lists(query, DEPTH, pool)))
         return latest[2]
 
     def rank(self, query: All, number: int, pool: Numbers | None) -> int | None:
@@ -168,8 +176,9 @@ class Hybrid(Retriever[All]):
     def explained(self, query: All, number: int) -> dict[str, Any]:
         """Return the score of a document with all that makes it.
 
-        by, document, score, rank, documents; fusion, norm, depth; sides: what each side says of it (see `explained` of
-        each), with "fused_rank", its rank among those that are fused, "weight" and "adds", None where it has it not.
+        by, document, score, rank, documents; fusion, norm, rrf_k, dense_weight; sides: what each side says of it (see
+        `explained` of each), with "fused_rank", its rank among those that are fused, "weight" and "adds", None where it
+        has it not.
         """
         fused, name = self._looked_up(query, None), self.documents.id(number)
         why = self._why(fused, name)
@@ -196,9 +205,7 @@ class Hybrid(Retriever[All]):
 
     def _mixed(self) -> dict[str, Any]:
         fusion = self._mixture.fusion
-        norm = {"norm": fusion.norm.name} if fusion.method.points is None else {}
-        constant = {"rrf_k": fusion.rrf_k} if fusion.method.has_k else {}
-        return {"fusion": fusion.method.name, **norm, **constant, "dense_weight": self._mixture.dense_weight}
+        return {"fusion": fusion.method.name, **fusion.details, "dense_weight": self._mixture.dense_weight}
 
     def snippet(self, number: int, explanation: Explanation) -> Snippet | None:
         return self._retrievers[0].snippet(number, explanation)
@@ -248,8 +255,3 @@ def merged(accounts: Sequence[Account[Any]]) -> Account[All]:
 def _own(said: Mapping[str, Any]) -> dict[str, Any]:
     """What "index" of a record says of one side, without what it says of all."""
     return {name: value for name, value in said.items() if name not in ("name", "lang", "by", "k")}
-
-
-def joined(queries: Sequence[Any]) -> All | QueryError:
-    failed = next((query for query in queries if isinstance(query, QueryError)), None)
-    return failed if failed is not None else All(tuple(queries))

@@ -4,7 +4,8 @@
 
 Several passages count as their mean, as with words. They are encoded as what is found, not as what is searched with,
 and each for itself: the mean of their vectors is HyDE's (Gao et al., ACL 2023, equation 8), which has the query among
-them at the weight of one passage. The query is the one that first arrived, the one it is now, or the mean of both.
+them at the weight of one passage. The query is the one that first arrived, the one it is now, or both, the first at
+SOURCE_SHARE: an encoder reads what the user wrote better than a small model translates it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 PASSAGES = "passages"
 QUERY_WEIGHT = 5.0
-"""Of the query, where it has passages: those of small models lead away from it (docs/performance.md)."""
+"""Of the query, where it has passages: those of small models lead away from it (docs/dense.md)."""
 SOURCE_SHARE = 2 / 3
 """Of the query as it first arrived, where both are encoded."""
 

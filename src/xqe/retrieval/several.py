@@ -14,8 +14,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from xqe.retrieval.fusion import Fusion, Ranked, check_usable, fuse_hits, method_named, norm_named, ranking
-from xqe.retrieval.hybrid import DEPTH, All, joined, merged
-from xqe.retrieval.retriever import Account, Best, Explanation, QueryError, Retriever
+from xqe.retrieval.hybrid import DEPTH, All, Joined, merged
+from xqe.retrieval.retriever import Account, Best, Explanation, Retriever
 from xqe.retrieval.together import DocumentsTogether
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ BESIDE_VECTORS = Fusion(method_named("combsum"), norm_named("none"))
 that takes turns says nothing of which language has the better answer, and the vectors do (docs/cli.md)."""
 
 
-class Several(Retriever[All]):
+class Several(Joined):
     """Searches with a retriever for each of several indexes, in the order of the documents, and fuses their hits.
 
     The first `DEPTH` hits of each are fused, or as many as are asked for where that is more.
@@ -41,13 +41,6 @@ class Several(Retriever[All]):
         self._retrievers = list(retrievers)
         self._fusion = fusion or Fusion()
         self.together = max(retriever.together for retriever in retrievers)
-
-    def query(self, record: Record, where: str) -> All:
-        return All(tuple(retriever.query(record, where) for retriever in self._retrievers))
-
-    def queries(self, records: Sequence[tuple[Record, str]]) -> list[All | QueryError]:
-        made = [retriever.queries(records) for retriever in self._retrievers]
-        return [joined(queries) for queries in zip(*made, strict=True)]
 
     def fed(self, query: All, pool: Numbers | None) -> All:
         each = zip(self._retrievers, query.queries, self.documents.pools(pool), strict=True)
@@ -114,10 +107,7 @@ class Several(Retriever[All]):
         }
 
     def _how(self) -> dict[str, Any]:
-        fusion = self._fusion
-        norm = {"norm": fusion.norm.name} if fusion.method.points is None else {}
-        constant = {"rrf_k": fusion.rrf_k} if fusion.method.has_k else {}
-        return {"fusion": fusion.method.name, **norm, **constant}
+        return {"fusion": self._fusion.method.name, **self._fusion.details}
 
     def snippet(self, number: int, explanation: Explanation) -> Snippet | None:
         owner, own = self.documents.placed(number)

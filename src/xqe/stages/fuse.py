@@ -275,13 +275,13 @@ def _from(document: str, sources: Iterable[tuple[str, Mapping[str, tuple[int, fl
 
 
 def _how(answers: Sequence[tuple[Run, _Held]], settings: Settings) -> dict[str, Any]:
-    method = settings.fusion.method
-    how: dict[str, Any] = {"method": method.name}
-    if method.points is None:
-        how["norm"] = settings.fusion.norm.name
-    if method.has_k:
-        how["rrf_k"] = settings.fusion.rrf_k
-    return {**how, "weights": {run.name: run.weight for run, _ in answers}, "depth": settings.depth, "k": settings.k}
+    return {
+        "method": settings.fusion.method.name,
+        **settings.fusion.details,
+        "weights": {run.name: run.weight for run, _ in answers},
+        "depth": settings.depth,
+        "k": settings.k,
+    }
 
 
 def _merged(query: str, answers: Sequence[tuple[Run, _Held]]) -> Record:

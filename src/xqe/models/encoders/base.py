@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
+
+from xqe.models.closing import Closing
 
 if TYPE_CHECKING:
     import numpy
@@ -57,7 +58,7 @@ class Encoded:
     errors: Mapping[int, str] = field(default_factory=dict)
 
 
-class Encoder(ABC):
+class Encoder(Closing):
     """A model that makes vectors. Use as a context manager; `close` frees the model.
 
     name: as provenance names it, and as --encoder takes it.
@@ -75,8 +76,8 @@ class Encoder(ABC):
         """Return the vectors of texts, which are computed together, in whatever order is fastest.
 
         On a CPU a vector is the same whatever texts stand beside its own, within 1e-5; on a GPU, where llama.cpp rounds
-        what it multiplies 4-bit weights with, within 2e-3. Any text has one: what is longer than
-        the limit is cut at its end, a blank one is its prefix alone.
+        what it multiplies 4-bit weights with, within 2e-3. Any text has one: what is longer than the limit is cut at
+        its end, a blank one is its prefix alone.
         """
 
     def windows(self, texts: Sequence[str], tokens: int, overlap: int) -> list[list[str]]:
@@ -87,15 +88,3 @@ class Encoder(ABC):
     def making(self) -> dict[str, Any]:
         """What provenance says of how the model is run, which vectors do not depend on."""
         return {}
-
-    @abstractmethod
-    def close(self) -> None:
-        """Free what the encoder holds. Closing twice is fine."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

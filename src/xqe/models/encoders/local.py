@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from xqe.models.engines.llama.settings import Hardware
 
 AUTO, LLAMA, ONNX = "auto", "llama.cpp", "onnxruntime"
-RUNTIMES = (AUTO, LLAMA, ONNX)
 _BERT = "bert"  # XLM-R, and with it multilingual-e5, bge-m3 and granite-embedding, among others
 _PACKAGES = ("onnxruntime", "gguf")
 

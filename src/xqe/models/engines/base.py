@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
+from xqe.models.closing import Closing
 from xqe.models.engines.jobs import Job
 from xqe.models.engines.requests import Sampling
 from xqe.models.prompts import Prompt
@@ -14,7 +14,7 @@ from xqe.models.prompts import Prompt
 T = TypeVar("T")
 
 
-class Engine(ABC):
+class Engine(Closing):
     """A model that generates. Use as a context manager; `close` frees the model.
 
     name: as provenance names it. is_chat: the model has a chat template, so prompts are chat turns.
@@ -54,15 +54,3 @@ class Engine(ABC):
     def provenance(self) -> dict[str, Any]:
         """The fields that a step says about the model and how it is run."""
         return {**self.identity(), **self.making()}
-
-    @abstractmethod
-    def close(self) -> None:
-        """Free what the engine holds. Closing twice is fine."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -57,13 +57,10 @@ def folder_of(documents: Documents, encoder: Encoder) -> Path:
     return documents.folder / folder_name(encoder.name, encoder.contract.as_json())
 
 
-def lacks_graph(documents: Documents, encoder: Encoder, storing: Storing) -> bool:
-    """True where there are vectors like these, and no graph for approximate search."""
+def made(documents: Documents, encoder: Encoder) -> Description | None:
+    """The finished vectors of an encoder, None where there are none."""
     folder = folder_of(documents, encoder)
-    if not (folder / DESCRIPTION).exists():
-        return False
-    description = read_description(folder)
-    return description.approximate is None and description.storing == storing
+    return read_description(folder) if (folder / DESCRIPTION).exists() else None
 
 
 def embed(
@@ -80,8 +77,8 @@ def embed(
     with _held(directory, documents, encoder) as folder:
         if force:
             _clear(folder)
-        elif (folder / DESCRIPTION).exists():
-            there = ", ".join(f"{name} {value}" for name, value in read_description(folder).storing.as_json().items())
+        elif description := made(documents, encoder):
+            there = ", ".join(f"{name} {value}" for name, value in description.storing.as_json().items())
             raise XqeError(f"{directory}: has vectors of {encoder.name} ({there})", "make them anew with --force")
         yield from _Embedding(folder, documents, encoder, storing).run()
 
