@@ -17,7 +17,7 @@ def held(lock_file: Path, doing: str) -> Iterator[None]:
     """Hold a folder by a lock in it, which the system gives back when this process ends, however it does.
 
     Raises XqeError, naming the other one, where a process that is `doing` something holds it, and where there can be no
-    lock. What killed runs left in the folder is removed.
+    lock.
     """
     folder = lock_file.parent
     try:
@@ -35,6 +35,4 @@ def held(lock_file: Path, doing: str) -> Iterator[None]:
         lock.truncate(0)
         lock.write(f"process {os.getpid()}, since {now()},")
         lock.flush()
-        for left in folder.rglob(".*.part"):
-            left.unlink(missing_ok=True)
         yield
