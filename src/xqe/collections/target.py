@@ -141,8 +141,9 @@ def clear(directory: Path, but: str = "") -> None:
     for file in sorted(_below(staged), key=lambda file: (file == LOCK, file)):
         if _OURS_STAGED.fullmatch(file) and file != but:
             _remove(staged, file)
-    with suppress(OSError):  # it holds that one, or what somebody put there meanwhile
-        staged.rmdir()
+    for folder, _, _ in os.walk(staged, topdown=False):
+        with suppress(OSError):  # it holds that one, or what somebody put there meanwhile
+            Path(folder).rmdir()
 
 
 def _remove(directory: Path, file: str) -> None:

@@ -90,6 +90,12 @@ def check_folder(folder: Path, resume: bool, force: bool) -> None:
     holds = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
     if LOCK in holds:  # of a run that was refused, or killed before it began
         holds -= {LOCK, training.CHECKPOINTS}
+    if said is not None and not {"format", "base", "settings"} <= said.keys():
+        raise XqeError(f"{folder / RECORD}: not the record of a training run", "give another folder")
+    if (folder / training.CHECKPOINTS).is_symlink():
+        raise XqeError(
+            f"{folder / training.CHECKPOINTS}: is a link, behind which nothing is removed", "give another folder"
+        )
     if said is None and holds:
         raise XqeError(f"{folder}: holds other files, so it is not the folder of a training run", "give another folder")
     if said is not None and not resume and not force:
