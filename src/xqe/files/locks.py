@@ -7,9 +7,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from xqe.errors import XqeError, why
 from xqe.files.times import now
+
+
+def opened(lock_file: Path) -> TextIO:
+    """A lock file, open for reading and writing. Raises OSError, as for a link, since it will be emptied."""
+    return open(lock_file, "a+", opener=lambda path, flags: os.open(path, flags | os.O_NOFOLLOW, 0o666))
 
 
 @contextmanager
@@ -22,7 +28,7 @@ def held(lock_file: Path, doing: str) -> Iterator[None]:
     folder = lock_file.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = lock_file.open("a+")
+        lock = opened(lock_file)
     except OSError as error:
         raise XqeError(f"{folder}: {why(error)}", "check its permissions") from None
     with lock:
