@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -15,7 +16,9 @@ from xqe.files.times import now
 
 def opened(lock_file: Path) -> TextIO:
     """A lock file, open for reading and writing. Raises OSError, as for a link, since it will be emptied."""
-    return open(lock_file, "a+", opener=lambda path, flags: os.open(path, flags | os.O_NOFOLLOW, 0o666))
+    if lock_file.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(lock_file))
+    return lock_file.open("a+")
 
 
 @contextmanager
