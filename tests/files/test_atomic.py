@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import re
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -39,6 +43,17 @@ def test_only_parts_of_our_files_are_removed(tmp_path: Path) -> None:
     remove_parts(folder, OURS)
     left = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert left == set(theirs)
+
+
+def test_a_lock_is_had_on_a_full_disk_and_not_where_there_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "write", Mock(side_effect=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
+    with held(tmp_path / "lock", "writing"), pytest.raises(XqeError, match="is writing; wait until it has ended"):
+        held(tmp_path / "lock", "writing").__enter__()
+    monkeypatch.setattr(fcntl, "flock", Mock(side_effect=OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))))
+    with pytest.raises(XqeError, match="lock: no locks available; give a folder"), held(tmp_path / "lock", "writing"):
+        pass
 
 
 def test_a_lock_is_not_taken_through_a_link(tmp_path: Path) -> None:

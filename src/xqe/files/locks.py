@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -41,7 +41,9 @@ def held(lock_file: Path, doing: str) -> Iterator[None]:
             lock.seek(0)
             holder = " ".join(lock.read().split()) or "another process"
             raise XqeError(f"{folder}: {holder} is {doing}", "wait until it has ended") from None
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()}, since {now()},")
-        lock.flush()
+        except OSError as error:  # as where a file system has no locks
+            raise XqeError(f"{lock_file}: {why(error)}", "give a folder on another disk") from None
+        with suppress(OSError):  # a disk without room for who holds it
+            lock.truncate(0)
+            os.write(lock.fileno(), f"process {os.getpid()}, since {now()},".encode())
         yield
