@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xqe.collections.layout import ANY, MANIFEST, Collection, CollectionWriter
+from xqe.collections.layout import ANY, Collection, CollectionWriter
+from xqe.collections.manifest import MANIFEST
+from xqe.collections.target import check_target
 from xqe.errors import InputError, XqeError
 from xqe.files.records import Document
 
@@ -68,29 +70,30 @@ def test_a_writer_that_fails_leaves_no_collection(tmp_path: Path) -> None:
         yield Document("d1", "text")
         raise RuntimeError
 
-    writer = CollectionWriter(tmp_path / "c", "broken")
-    writer.documents("en", [Document("d1", "text")])
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError), CollectionWriter(tmp_path / "c", "broken") as writer:
+        writer.documents("en", [Document("d1", "text")])
         writer.documents("de", broken())  # type: ignore[arg-type]
-    assert [path.name for path in (tmp_path / "c" / "documents").iterdir()] == ["en.jsonl.gz"]
-    with pytest.raises(InputError, match=r"holds no collection\.json"):
-        Collection(tmp_path / "c")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_collection_is_replaced_only_when_asked(tmp_path: Path) -> None:
     small(tmp_path)
     with pytest.raises(XqeError, match="holds a collection already; give --force"):
         CollectionWriter(tmp_path, "again")
-    CollectionWriter(tmp_path, "again", replace=True)
-    assert not (tmp_path / MANIFEST).exists()  # from here on it is not one
+    with CollectionWriter(tmp_path, "again", replace=True) as writer:
+        writer.documents("en", [Document("d1", "text")])
+        assert Collection(tmp_path).name == "small"  # until the new one is whole
+    Collection(tmp_path).verify()
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (b"{", "damaged, not JSON"),
-        (b"[]", "not a manifest of format 1"),
-        (b'{"format": 2}', "not a manifest of format 1"),
+        (b"[" * 100_000, "damaged, not JSON"),
+        (b"[]", "not a manifest of format 2"),
+        (b'{"format": 3}', "not a manifest of format 2"),
+        (b'{"format": 2}', "damaged, its contents are not those that were written"),
         (b'{"format": 1, "name": "x"}', "damaged, no documents, qrels, queries"),
     ],
 )
@@ -135,17 +138,18 @@ def test_documents_are_copied_as_they_are(tmp_path: Path) -> None:
     first = small(tmp_path / "a")
     writer = CollectionWriter(tmp_path / "b", "copy")
     assert writer.copy_documents("de", first) == 2
+    writer.finish("a test", {}, "none")
     assert (tmp_path / "b/documents/de.jsonl.gz").read_bytes() == first.documents("de").read_bytes()
     first.documents("de").write_bytes(b"")
-    with pytest.raises(InputError, match="not the file that"):
-        CollectionWriter(tmp_path / "d", "copy").copy_documents("de", first)
-    assert not (tmp_path / "d/documents/de.jsonl.gz").exists()
+    with pytest.raises(InputError, match="not the file that"), CollectionWriter(tmp_path / "d", "copy") as writer:
+        writer.copy_documents("de", first)
+    assert not (tmp_path / "d").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(XqeError, match="is a file; give a folder"):
-        CollectionWriter.check(tmp_path / "file" / "c")
+        check_target(tmp_path / "file" / "c")
     with pytest.raises(XqeError, match='unknown language "xx"'):
         CollectionWriter(tmp_path / "c", "x").queries("test", "xx", [])
 
@@ -154,11 +158,8 @@ def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> N
 def test_documents_are_kept_byte_for_byte(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str]]
 ) -> None:
-    from xqe.files.documents import documents
-
     folder = tmp_path_factory.mktemp("c")
     writer = CollectionWriter(folder, "x")
     given_documents = [Document(*row) for row in rows]
     writer.documents("en", given_documents)
-    path = folder / "documents/en.jsonl.gz"
-    assert [one for _, one in documents([str(path)])] == given_documents
+    assert list(writer.finish("a test", {}, "none").read_documents("en")) == given_documents

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from collections_for_tests import fixture_collection
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -192,14 +193,14 @@ def test_without_apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
 def test_without_network(apt: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     apt.write_text("#!/bin/sh\necho 'W: Failed to fetch http://host/x  Temporary failure resolving' >&2\n")
     out = tmp_path / "out"
-    out.mkdir()
-    (out / "collection.json").write_text("{}")
+    fixture_collection(out, ["en"], topics=1)
+    before = (out / "collection.json").read_bytes()
     assert run(["data", "build", "debian", "--out", str(out)]) == 2
     assert "holds a collection already" in capsys.readouterr().err
     assert run(["data", "build", "debian", "--out", str(out), "--force"]) == 2
     err = capsys.readouterr().err.splitlines()[-1]
     assert err.startswith("xqe: apt-get got no package descriptions: Failed to fetch http://host/x Temporary failure")
-    assert (out / "collection.json").read_text() == "{}"  # which is replaced only when there is another
+    assert (out / "collection.json").read_bytes() == before  # which is replaced only when there is another
 
 
 def test_what_cannot_be_built(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

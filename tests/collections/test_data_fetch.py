@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import http.client
+import io
 import json
 import re
 import shutil
 import ssl
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -44,7 +48,8 @@ class Server(ThreadingHTTPServer):
         self.statuses: list[int] = []
         self.ranges = True
         self.etag = '"one"'
-        self.sent_to = ""
+        self.sent_to = self.location = ""
+        self.length = "right"
         self.asked: list[tuple[str, str, str]] = []  # method, path, range
 
     @property
@@ -76,6 +81,11 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
+        if server.location:
+            self.send_response(302)
+            self.send_header("Location", server.location)
+            self.end_headers()
+            return
         body = server.files.get(self.path.removeprefix(server.sent_to))
         if body is None:
             self.send_error(404)
@@ -89,7 +99,9 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
         if server.etag:
             self.send_header("ETag", server.etag)
-        self.send_header("Content-Length", str(len(body) - start))
+        if server.length != "none":
+            length = str(len(body) - start) if server.length == "right" else server.length
+            self.send_header("Content-Length", length)
         self.end_headers()
         if self.command == "HEAD":
             return
@@ -183,6 +195,58 @@ def test_a_wrong_size_leaves_nothing(server: Server, tmp_path: Path) -> None:
     with pytest.raises(XqeError, match="1023999 bytes arrived of 1024000"):
         fetch([wanted(server, digest="", algorithm="")], tmp_path)
     assert list((tmp_path / "folder").iterdir()) == []
+
+
+@pytest.mark.parametrize("length", ["abc", "²", "-1", "1" * 5000, ""])
+def test_a_length_that_is_none(server: Server, tmp_path: Path, length: str) -> None:
+    server.length = length
+    fetch([wanted(server, size=None, algorithm="", digest="")], tmp_path)
+    assert (tmp_path / "folder/file").read_bytes() == CONTENT
+
+
+def test_no_more_is_kept_than_was_announced(server: Server, tmp_path: Path) -> None:
+    server.length = "none"
+    with pytest.raises(XqeError, match="more than 300000 bytes arrive"):
+        fetch([wanted(server, size=300_000)], tmp_path)
+    assert list((tmp_path / "folder").iterdir()) == []
+
+
+def test_a_server_that_does_not_say_how_much_comes_does_not_fill_the_disk(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.length = "none"
+    free = iter([fetching._SPARE, fetching._SPARE, fetching._SPARE - 1])  # at the beginning, and before each block
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Mock(free=next(free)))
+    with pytest.raises(XqeError, match="no room for more than 524 kB, and the server does not say how much comes"):
+        fetch([wanted(server, size=None, algorithm="", digest="")], tmp_path)
+    assert list((tmp_path / "folder").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent_to", "is_followed"),
+    [
+        ("https://a.example/x", "http://a.example/x", False),
+        ("https://a.example/x", "ftp://a.example/x", False),
+        ("http://a.example/x", "ftp://a.example/x", False),
+        ("https://a.example/x", "https://b.example/x", True),
+        ("http://a.example/x", "https://a.example/x", True),
+        ("http://a.example/x", "http://b.example/x", True),
+    ],
+)
+def test_nothing_is_sent_on_to_where_it_could_be_changed(asked: str, sent_to: str, is_followed: bool) -> None:
+    request, headers = urllib.request.Request(asked), http.client.HTTPMessage()
+    redirected = partial(fetching._Redirects().redirect_request, request, io.BytesIO(), 302, "Found", headers, sent_to)
+    if is_followed:
+        assert getattr(redirected(), "full_url", "") == sent_to
+    else:
+        with pytest.raises(XqeError, match=f"{asked}: the server sends on to {sent_to}"):
+            redirected()
+
+
+def test_a_redirect_to_what_is_no_url(server: Server, tmp_path: Path) -> None:
+    server.location = "http://[::1"
+    with pytest.raises(XqeError, match=r"no answer .*; run the same command later"):
+        fetch([wanted(server)], tmp_path)
 
 
 def test_a_file_that_is_not_there(server: Server, tmp_path: Path) -> None:

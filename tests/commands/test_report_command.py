@@ -18,6 +18,7 @@ from collections_for_tests import fixture_collection
 from conftest import Run, command
 from report_grid import Shape, cell_path, make, make_history, read, write
 
+from xqe.commands.report import _write as write_report
 from xqe.experiments.report import page, results
 from xqe.experiments.report.blocks import Bars, Case, Cases, HeatMap, Panel, Report, Row, Section, Table, Trend, Value
 from xqe.experiments.report.drawing import svg
@@ -147,6 +148,21 @@ def test_the_history_is_a_report_of_its_own(xqe: Run, folder: Path, tmp_path: Pa
     assert "history.jsonl:13: skipped a broken line" in done.stderr
     found = Page((tmp_path / "history.html").read_text("utf-8"))
     assert found.wrong == [] and "svg" in {tag for tag, _ in found.tags}
+
+
+def test_a_folder_with_anything_else_is_refused(xqe: Run, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "cells.csv").write_text("mine")
+    (tmp_path / "thesis.tex").write_text("mine")
+    done = xqe("report", str(folder), "--out", str(tmp_path), "--format", "csv")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f'--out: {tmp_path} holds "thesis.tex", so it is not the folder of a report; name another' in done.stderr
+    assert (tmp_path / "cells.csv").read_text() == "mine"
+
+
+def test_a_table_is_there_packed_or_not(tmp_path: Path) -> None:
+    for name, gone in (("cells.csv", ""), ("cells.csv.gz", "cells.csv"), ("cells.csv", "cells.csv.gz")):
+        write_report(iter([(name, b"x")]), tmp_path)
+        assert (tmp_path / name).exists() and not (gone and (tmp_path / gone).exists())
 
 
 def test_without_matplotlib_all_but_the_page_works(folder: Path, tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from xqe.experiments.grid.planner import make_plan
 from xqe.experiments.grid.settings import Gate, read_grid
 from xqe.files.atomic import append_line
 from xqe.files.hashes import sha256
+from xqe.files.sealed import sealed
 from xqe.models.encoders.base import Encoded, Side
 from xqe.models.encoders.fake import FakeEncoder
 from xqe.models.engines.fake import FakeEngine
@@ -242,7 +243,8 @@ def reseal(collection: Path) -> None:
         for files in manifest[kind].values():
             for entry in files.values():
                 entry["sha256"] = sha256(collection / entry["file"])
-    (collection / "collection.json").write_text(json.dumps(manifest))
+    del manifest["sha256"]
+    (collection / "collection.json").write_bytes(sealed(manifest))
 
 
 def test_a_pair_without_queries_and_qrels_that_match_nothing(
@@ -763,7 +765,7 @@ def since(out: Path) -> str:
 
 
 def test_the_history_survives_a_line_that_was_cut_off(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text("{}")
+    (tmp_path / "grid.lock").touch()
     path = tmp_path / "history.jsonl"
     append_line(path, '{"time": "1", "name": "a\u2028b"}')
     with path.open("a") as file:

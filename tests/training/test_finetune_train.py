@@ -363,6 +363,20 @@ def test_a_base_of_the_hub_is_known_by_its_name() -> None:
         conduct._check_same(one, other, Settings(), Path("out"))
 
 
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    for record in ("{}", "[]", '{"learning_rate": 0.1}'):
+        (tmp_path / "training.json").write_text(record)
+        with pytest.raises(XqeError, match=r"training\.json: not the record of a training run; give another folder"):
+            conduct.check_folder(tmp_path, resume=False, force=True)
+    (tmp_path / "training.json").write_text('{"format": 1, "base": {}, "settings": {}}')
+    conduct.check_folder(tmp_path, resume=False, force=True)
+    (tmp_path / "checkpoints").rename(tmp_path / "elsewhere")
+    (tmp_path / "checkpoints").symlink_to("elsewhere")
+    with pytest.raises(XqeError, match="checkpoints: is a link, behind which nothing is removed"):
+        conduct.check_folder(tmp_path, resume=False, force=True)
+
+
 def test_a_refusal_takes_nothing_away(xqe: Run, checkpoint: Path, pairs: str, done: Path, tmp_path: Path) -> None:
     """Neither the adapter that is there, nor the folder from the next run."""
     new = tmp_path / "new"

@@ -26,6 +26,8 @@ import numpy
 from numpy.typing import NDArray
 
 from xqe.collections.layout import ANY, Collection, CollectionWriter
+from xqe.collections.manifest import check_name
+from xqe.collections.target import check_apart, check_target
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl
 from xqe.files.fingerprints import Keys, fingerprints
@@ -99,11 +101,16 @@ def convert(material: Material, directory: Path, force: bool = False) -> Collect
 
     Queries and judgements, which are small, are read through once before the documents are.
     """
-    CollectionWriter.check(directory, force)
+    check_target(directory, force)
+    check_apart(directory, material.paths)
     _check(material)
     asked = _Asked(material)
     asked.check()
-    writer = CollectionWriter(directory, material.name, force)
+    with CollectionWriter(directory, material.name, force) as writer:
+        return _written(writer, material, asked)
+
+
+def _written(writer: CollectionWriter, material: Material, asked: _Asked) -> Collection:
     for note in material.notes:
         writer.note(note)
     for lang, stream in sorted(material.documents.items()):
@@ -136,6 +143,8 @@ def _check(material: Material) -> None:
     for what, there in (("documents", material.documents), ("queries", material.queries), ("qrels", material.qrels)):
         if not there:
             raise InputError(f"{material.name}: no {what}", "check the folder, and --lang and --split")
+    for split in (*material.queries, *material.qrels):
+        check_name(split, f"{material.name}: the split")
 
 
 def batches(values: Iterable[T], size: int = _AT_A_TIME) -> Iterator[list[T]]:
@@ -368,7 +377,7 @@ def existing(path: Path) -> Path:
 
 def folder_name(path: Path) -> str:
     """What a collection is called by its folder or file, as a part of a file name."""
-    return re.sub(r"[^A-Za-z0-9_+-]+", "-", path.resolve().name.partition(".")[0]).strip("-") or "collection"
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", path.resolve().name.partition(".")[0]).strip("-") or "collection"
 
 
 def one_language(languages: Sequence[str] | None, what: str) -> str:

@@ -27,6 +27,7 @@ from typing import Any
 
 from xqe.collections.draws import share
 from xqe.collections.layout import ANY, Collection, CollectionWriter
+from xqe.collections.target import check_target
 from xqe.errors import XqeError, why
 from xqe.files.hashes import sha256
 from xqe.files.records import Document
@@ -101,9 +102,10 @@ Packages = dict[str, Description]
 
 def build(directory: Path, languages: Sequence[str], force: bool = False) -> Collection:
     """Fetch the lists and write the collection. Raises XqeError without apt-get, network or translations."""
-    CollectionWriter.check(directory, force)
+    check_target(directory, force)
     packages, source = fetched(languages)
-    return _written(CollectionWriter(directory, "debian", force), packages, source)
+    with CollectionWriter(directory, "debian", force) as writer:
+        return _written(writer, packages, source)
 
 
 def fetched(languages: Sequence[str]) -> tuple[dict[str, Packages], dict[str, Any]]:

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, BinaryIO
+from urllib.parse import urlsplit
 
 from xqe import __version__
 from xqe.collections.downloads import Download
@@ -34,7 +35,9 @@ _TIMEOUT = 60.0
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
 _NO_RANGE = 416
 _SPARE = 100_000_000  # bytes to leave on the disk
-_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]+/(?:[0-9]+|\*)")
+_ONWARD = {"https": {"https"}, "http": {"http", "https"}}  # the scheme of a URL -> those that it may be sent on to
+_LENGTH = re.compile(r"[0-9]{1,18}")
 
 
 def fetch(downloads: Sequence[Download], folder: Path, force: bool = False) -> list[Path]:
@@ -139,7 +142,7 @@ def _append(one: Download, part: BinaryIO, bar: Any) -> None:
         if start and not _continues(answer, start):
             empty(part)
             bar.reset()
-        expected = answer.headers.get("Content-Length")
+        expected = _length(answer.headers.get("Content-Length"))
         received = 0
         while True:
             try:
@@ -148,11 +151,31 @@ def _append(one: Download, part: BinaryIO, bar: Any) -> None:
                 raise _BrokenError(f"the connection broke ({error})") from None
             if not block:
                 break
+            _check_fits(one, part, len(block))
             part.write(block)
             bar.update(len(block))
             received += len(block)
-        if expected is not None and received < int(expected):
+        if expected is not None and received < expected:
             raise _BrokenError(f"the connection broke after {amount(part.tell())}")
+
+
+def _check_fits(one: Download, part: BinaryIO, more: int) -> None:
+    """Raise XqeError, having emptied the part, where a server sends more than it should, or has room on the disk."""
+    size = part.tell() + more
+    if one.size is not None and size > one.size:
+        empty(part)
+        raise XqeError(f"{one.url}: more than {one.size} bytes arrive", "try again; the file may have changed")
+    if one.size is None and shutil.disk_usage(Path(part.name).parent).free < _SPARE:
+        empty(part)
+        raise XqeError(
+            f"{one.url}: no room for more than {amount(size)}, and the server does not say how much comes",
+            "make room, or give another folder",
+        )
+
+
+def _length(text: str | None) -> int | None:
+    """What a header says of a size; None where it says none."""
+    return int(text) if text is not None and _LENGTH.fullmatch(text) else None
 
 
 def _continues(answer: Any, start: int) -> bool:
@@ -206,10 +229,24 @@ def _bar(one: Download, done: int) -> Iterator[Any]:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects and keeps what the hub says of a file before it sends to its storage."""
+    """Follows redirects and keeps what the hub says of a file before it sends to its storage.
+
+    From https only to https: what anybody on the way could change is not what was asked for.
+    """
 
     def __init__(self) -> None:
         self.said: dict[str, str] = {}
+
+    def http_error_302(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage
+    ) -> Any:
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except BaseException:
+            fp.close()
+            raise
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
     def redirect_request(
         self,
@@ -220,6 +257,11 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         headers: http.client.HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
+        if urlsplit(newurl).scheme not in _ONWARD[urlsplit(req.full_url).scheme]:
+            raise XqeError(
+                f"{req.full_url}: the server sends on to {newurl}, where the file could be another's",
+                "download it by hand and use xqe data convert",
+            )
         self.said |= {name: headers[name] for name in ("X-Linked-Etag", "X-Linked-Size") if headers[name]}
         request = super().redirect_request(req, fp, code, msg, headers, newurl)
         if request is not None:
@@ -240,7 +282,7 @@ def _answer(url: str, headers: dict[str, str], method: str = "GET", redirects: _
             raise _BrokenError(f"the server answers {error.code}", error.code) from None
         hint = "it may have moved; upgrade xqe, or download it by hand and use xqe data convert"
         raise XqeError(f"{url}: the server answers {error.code} {error.reason}", hint) from None
-    except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:  # of what is no URL
         reason = getattr(error, "reason", None) or error
         raise _BrokenError(f"no answer ({reason})") from None
 
@@ -257,9 +299,9 @@ def _asked(one: Download) -> Download:
             if attempt == _TRIES - 1:
                 raise XqeError(f"{one.url}: {error}", "check the network, or run the same command later") from None
             time.sleep(_PAUSE * 2**attempt)
-    size = redirects.said.get("X-Linked-Size") or headers.get("Content-Length") or ""
+    size = _length(redirects.said.get("X-Linked-Size") or headers.get("Content-Length"))
     digest = (redirects.said.get("X-Linked-Etag") or headers.get("X-Linked-Etag") or "").strip('"')
-    found = replace(one, size=int(size) if one.size is None and size.isdigit() else one.size)
+    found = replace(one, size=size if one.size is None else one.size)
     if not one.digest and is_sha256(digest):
         found = replace(found, algorithm="sha256", digest=digest)
     mark = (headers.get("ETag") or "").removeprefix("W/") or headers.get("Last-Modified") or ""

@@ -33,6 +33,8 @@ class Format:
     read: Callable[[Path, Options], Material] | None
 
 
+BY_ID = "ir_datasets"
+"""The format whose paths are none."""
 _TREC = ("query_language", "splits", "queries", "qrels", "topic")
 _ROWS = (
     Format("clirmatrix", "the folder with MULTI-8 or BI-139, and DOCS", ("splits", "documents"), clirmatrix.read),
@@ -49,7 +51,7 @@ _ROWS = (
     Format("miracl", "the folder with miracl-corpus-v1.0-LANG and miracl-v1.0-LANG", ("splits",), miracl.read),
     Format("trec", "documents, SGML, JSONL or TSV; with --queries and --qrels", _TREC, trec.read),
     Format("pyserini", "documents, JSONL of {id, contents}; with --queries and --qrels", _TREC, trec.read),
-    Format("ir_datasets", "an id of ir_datasets, or several", ("query_language", "splits"), None),
+    Format(BY_ID, "an id of ir_datasets, or several", ("query_language", "splits"), None),
 )
 FORMATS = {row.name: row for row in _ROWS}
 

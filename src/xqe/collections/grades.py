@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from xqe.collections import debian
 from xqe.collections.debian import Packages
 from xqe.collections.draws import share
 from xqe.collections.layout import ANY, Collection, CollectionWriter
+from xqe.collections.target import check_target
 from xqe.files.records import Document
 from xqe.messages import say
 from xqe.text.analysis import stop_words
@@ -46,9 +47,13 @@ _CUT = re.compile(r"[,;:.!?()\[\]{}\"«»„“”–—、。，：；（）「
 
 def build(directory: Path, languages: Sequence[str], force: bool = False) -> Collection:
     """Fetch the lists of `debian` and write the graded collection."""
-    CollectionWriter.check(directory, force)
+    check_target(directory, force)
     packages, source = debian.fetched(languages)
-    writer = CollectionWriter(directory, "debian-graded", force)
+    with CollectionWriter(directory, "debian-graded", force) as writer:
+        return _written(writer, packages, source)
+
+
+def _written(writer: CollectionWriter, packages: Mapping[str, Packages], source: dict[str, Any]) -> Collection:
     titles = {lang: titles_of(found, lang) for lang, found in packages.items()}
     chosen = chosen_titles(titles)
     for lang, found in packages.items():

@@ -14,55 +14,54 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from xqe import __version__
+from xqe.collections.manifest import AGAIN, FORMAT, KINDS, MANIFEST, Json, check_name, entries, read_manifest
+from xqe.collections.target import (
+    LOCK,
+    STAGED,
+    check_free,
+    check_target,
+    clear,
+    files_of,
+    files_there,
+    manifest_path,
+    place,
+    settle,
+    settle_left,
+)
 from xqe.errors import InputError, XqeError, why
 from xqe.files import jsonl
 from xqe.files.atomic import replace, replaced
 from xqe.files.documents import documents
-from xqe.files.hashes import sha256
-from xqe.files.records import Document
+from xqe.files.hashes import cached_sha256, sha256
+from xqe.files.locks import held
+from xqe.files.records import Document, check_query
+from xqe.files.sealed import sealed
 from xqe.files.trec import Qrels, read_qrels
 from xqe.text.languages import LANGUAGES
 
-MANIFEST = "collection.json"
-FORMAT = 1
 ANY = "all"
 """In place of the language of queries: judgements that hold for all of them."""
-
-Json = dict[str, Any]
-_AGAIN = "convert it again with xqe data convert, or copy all of it"
+_LARGE = 1 << 24  # bytes of a file whose hash is remembered from one process to the next
 
 
 class Collection:
-    """A collection that is there. Raises InputError for a folder that holds none, or a manifest that is damaged."""
+    """A collection that is there. Raises InputError for a folder that holds none, or a manifest that is damaged.
+
+    A file is held to the hash that the manifest has of it before it is read: InputError for one that is another.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        path = directory / MANIFEST
-        try:
-            manifest = json.loads(path.read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
-            what = f"holds no {MANIFEST}" if directory.is_dir() else "no such folder"
-            raise InputError(f"{directory}: {what}", "make a collection with xqe data convert or build") from None
-        except OSError as error:
-            raise InputError(f"{path}: {why(error)}", "check the path") from None
-        except ValueError:
-            raise InputError(f"{path}: damaged, not JSON", _AGAIN) from None
-        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-            raise InputError(f"{path}: not a manifest of format {FORMAT}", _AGAIN)
-        self.manifest: Json = manifest
-        missing = {"name", "documents", "queries", "qrels"} - manifest.keys()
-        if missing:
-            raise InputError(f"{path}: damaged, no {', '.join(sorted(missing))}", _AGAIN)
+        self.manifest: Json = read_manifest(manifest_path(directory))
+        self._whole: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -116,26 +115,25 @@ class Collection:
 
     def read_queries(self, split: str, lang: str) -> dict[str, str]:
         """Query id -> text, in the file's order."""
-        return {raw["id"]: raw["query"] for _, raw in jsonl.objects(str(self.queries(split, lang)))}
+        lines = jsonl.objects(str(self.queries(split, lang)))
+        records = (check_query(raw, where) for where, raw in lines)
+        return {record["id"]: record["query"] for record in records}
 
     def read_qrels(self, split: str, queries: str, documents: str) -> Qrels:
         return read_qrels(str(self.qrels(split, queries, documents)))
 
     def entries(self) -> Iterator[Json]:
         """What the manifest says of each file: {"file", "bytes", "sha256", ...}."""
-        yield from self.manifest["documents"].values()
-        for kind in ("queries", "qrels", "examples"):
-            for files in self.manifest.get(kind, {}).values():
-                yield from files.values()
+        return entries(self.manifest)
+
+    def sha256(self) -> str:
+        """The sha256 of the manifest, by which a collection is known."""
+        return sha256(manifest_path(self.directory))
 
     def verify(self) -> None:
         """Raise InputError for the first file that is missing or not what the manifest says, by its hash."""
         for entry in self.entries():
-            path = self.directory / entry["file"]
-            if not path.is_file():
-                raise InputError(f"{path}: missing", _AGAIN)
-            if sha256(path) != entry["sha256"]:
-                raise InputError(f"{path}: not the file that {MANIFEST} names", _AGAIN)
+            self._checked(entry, sha256)
 
     def _qrels_name(self, split: str, queries: str, documents: str) -> str | None:
         there = self.manifest["qrels"].get(split, {})
@@ -145,38 +143,69 @@ class Collection:
         if name not in files:
             has = f"it has {', '.join(sorted(files))}" if files else f"its splits are {', '.join(self.splits)}"
             raise InputError(f"{self.directory}: no {what} for {name}", has)
-        path: Path = self.directory / files[name]["file"]
-        if not path.is_file():
-            raise InputError(f"{path}: missing, though {MANIFEST} names it", _AGAIN)
+        entry = files[name]
+        if entry["file"] in self._whole:
+            return place(self.directory, entry["file"])
+        return self._checked(entry, cached_sha256 if entry["bytes"] > _LARGE else sha256)
+
+    def _checked(self, entry: Json, digest: Callable[[Path], str]) -> Path:
+        """Where a file lies that is what the manifest says."""
+        path = place(self.directory, entry["file"])
+        try:
+            found = digest(path)
+        except FileNotFoundError:
+            raise InputError(f"{path}: missing, though {MANIFEST} names it", AGAIN) from None
+        except OSError as error:
+            raise InputError(f"{path}: {why(error)}", "check the path") from None
+        if found != entry["sha256"]:
+            raise InputError(f"{path}: not the file that {MANIFEST} names", AGAIN)
+        self._whole.add(entry["file"])
         return path
 
 
 class CollectionWriter:
-    """Writes a collection, a file at a time, each whole or not there; the manifest, written last, makes it one.
+    """Writes a collection, a file at a time; once it is whole, by `finish`, it takes its place in the folder.
 
-    Raises XqeError where there is a collection already, unless `replace`.
+    Used in a context, it leaves nothing where it does not come to that. Raises XqeError where `check_target` does, and
+    where another process writes a collection there.
     """
 
     def __init__(self, directory: Path, name: str, replace: bool = False) -> None:
-        self.check(directory, replace)
+        check_target(directory, replace)
         self.directory = directory
         self._fields: Json = {"format": FORMAT, "name": name, "xqe": __version__}
-        self._files: dict[str, Json] = {"documents": {}, "queries": {}, "qrels": {}, "examples": {}}
+        self._files: dict[str, Json] = {kind: {} for kind in KINDS}
         self._notes: list[str] = []
-        with _writing(directory):
-            directory.mkdir(parents=True, exist_ok=True)
-            (directory / MANIFEST).unlink(missing_ok=True)
+        self._is_new = not directory.exists()
+        self._is_over = False
+        self._staged = directory / STAGED
+        self._lock = ExitStack()
+        self._lock.enter_context(held(self._staged / LOCK, "writing a collection there"))
+        try:
+            check_target(directory, replace)  # another process may have ended since
+            with _writing(directory):
+                settle_left(directory)
+                clear(directory, but=LOCK)
+            self._old = files_there(directory)
+        except BaseException:
+            self._leave()
+            raise
 
-    @staticmethod
-    def check(directory: Path, replace: bool = False) -> None:
-        """Raise XqeError unless a collection may be written there: what a command asks before its work begins."""
-        if (directory / MANIFEST).exists() and not replace:
-            raise XqeError(f"{directory}: holds a collection already", "give --force to replace it, or another folder")
-        at = next(path for path in (directory, *directory.absolute().parents) if path.exists())
-        if not at.is_dir():
-            raise XqeError(f"{directory}: {at} is a file", "give a folder")
-        if not os.access(at, os.W_OK | os.X_OK):
-            raise XqeError(f"{directory}: permission denied", "check its permissions, or give another folder")
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        """Give the folder back as it was, unless the collection is whole, and let others write there."""
+        with self._lock.pop_all():
+            if not self._is_over and not (self._staged / MANIFEST).is_file():
+                with suppress(OSError):
+                    clear(self.directory)
+                    if self._is_new:
+                        self.directory.rmdir()
+            self._is_over = True
 
     def documents(self, lang: str, documents: Iterable[Document]) -> int:
         """Write the documents of a language as they come; return how many. Their ids are for the caller to check."""
@@ -190,18 +219,21 @@ class CollectionWriter:
         """Take over the documents that another collection has in a language, as they are."""
         self._known(lang)
         entry = {**source.manifest["documents"][lang], "file": f"documents/{lang}.jsonl.gz"}
-        path = self.directory / entry["file"]
-        with source.documents(lang).open("rb") as file, replaced(path) as copy:
-            shutil.copyfileobj(file, copy, 1 << 20)
-        if sha256(path) != entry["sha256"]:
-            path.unlink()
-            raise InputError(f"{source.documents(lang)}: not the file that {MANIFEST} names", _AGAIN)
+        path = self._staged / entry["file"]
+        check_free(self.directory, entry["file"], self._old)
+        with _writing(path):
+            with source.documents(lang).open("rb") as file, replaced(path) as copy:
+                shutil.copyfileobj(file, copy, 1 << 20)
+            if sha256(path) != entry["sha256"]:
+                path.unlink()
+                raise InputError(f"{source.documents(lang)}: not the file that {MANIFEST} names", AGAIN)
         self._files["documents"][lang] = entry
         return int(entry["documents"])
 
     def queries(self, split: str, lang: str, queries: Iterable[tuple[str, str]]) -> int:
         """Write (id, text) of the queries of a language."""
         self._known(lang)
+        check_name(split, "split")
         lines = ({"id": identifier, "query": text, "lang": lang} for identifier, text in queries)
         entry = self._write(f"queries/{split}/{lang}.jsonl", lines, "queries")
         self._files["queries"].setdefault(split, {})[lang] = entry
@@ -210,6 +242,7 @@ class CollectionWriter:
     def examples(self, split: str, lang: str, examples: Iterable[tuple[str, str]]) -> int:
         """Write (query, passage) of worked examples in a language."""
         self._known(lang)
+        check_name(split, "split")
         lines = ({"query": query, "passage": passage, "lang": lang} for query, passage in examples)
         entry = self._write(f"examples/{split}/{lang}.jsonl", lines, "examples")
         self._files["examples"].setdefault(split, {})[lang] = entry
@@ -218,6 +251,9 @@ class CollectionWriter:
     def qrels(self, split: str, queries: str, documents: str, judgements: Iterable[tuple[str, str, int]]) -> int:
         """Write (query, document, grade); `queries` is a language or `ANY`. Return how many judgements there were."""
         self._known(documents)
+        if queries != ANY:
+            self._known(queries)
+        check_name(split, "split")
         grades: Counter[int] = Counter()
         seen: set[str] = set()
         name = f"{queries}-{documents}"
@@ -239,20 +275,16 @@ class CollectionWriter:
         """Write the manifest. source: where it comes from; pool: how documents were drawn, None for all of them."""
         fields = {**self._fields, "about": about, "source": source, "licence": licence, "pool": pool, **more}
         fields |= {**self._files, "notes": self._notes}
-        text = json.dumps(fields, ensure_ascii=False, indent=1)
-        with _writing(self.directory / MANIFEST):
-            replace(self.directory / MANIFEST, f"{text}\n".encode())
-            self._remove_others()
+        new = files_of(fields)
+        for file in new:
+            check_free(self.directory, file, self._old)
+        with _writing(self.directory):
+            replace(self._staged / MANIFEST, sealed(fields))
+            settle(self.directory, new, self._old)
+            clear(self.directory)
+        self._is_over = True
+        self._leave()
         return Collection(self.directory)
-
-    def _remove_others(self) -> None:
-        """Remove what the collection that was here before had and this one does not."""
-        splits = [split for kind in ("queries", "qrels", "examples") for split in self._files[kind].values()]
-        kept = {entry["file"] for files in (self._files["documents"], *splits) for entry in files.values()}
-        for kind in self._files:
-            for path in (self.directory / kind).rglob("*"):
-                if path.is_file() and path.relative_to(self.directory).as_posix() not in kept:
-                    path.unlink()
 
     def _known(self, lang: str) -> None:
         if lang not in LANGUAGES:
@@ -270,8 +302,9 @@ class CollectionWriter:
     @contextmanager
     def _file(self, file: str) -> Iterator[tuple[Callable[[str], Any], Json]]:
         """A function that writes a line to a file, and what the manifest will say of the file."""
-        path = self.directory / file
+        path = self._staged / file
         entry: Json = {"file": file}
+        check_free(self.directory, file, self._old)
         with _writing(path), replaced(path) as raw:
             # without a time or name in its header, equal documents make equal files
             packed = gzip.GzipFile("", "wb", 6, raw, 0) if file.endswith(".gz") else None

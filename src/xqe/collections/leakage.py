@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from xqe.collections.layout import ANY, Collection
+from xqe.collections.manifest import AGAIN
 from xqe.errors import InputError
 from xqe.files import jsonl
+from xqe.files.trec import GREATEST_GRADE
 
 Pair = tuple[str, str]
 Query = tuple[str, str]
@@ -61,8 +63,14 @@ def judgements(collection: Collection, split: str, pair: Pair) -> Iterator[Judge
     for where, text in jsonl.lines(str(collection.qrels(split, *pair))):
         columns = text.split()
         if len(columns) != 4:
-            raise InputError(f"{where}: {len(columns)} columns where 4 are needed", "xqe data info --verify checks it")
-        yield columns[0], columns[2], int(columns[3])
+            raise InputError(f"{where}: {len(columns)} columns where 4 are needed", AGAIN)
+        try:
+            grade = int(columns[3])
+        except ValueError:
+            raise InputError(f'{where}: relevance "{columns[3]}" is not an integer', AGAIN) from None
+        if grade > GREATEST_GRADE:
+            raise InputError(f"{where}: relevance {grade} is above {GREATEST_GRADE}", AGAIN)
+        yield columns[0], columns[2], grade
 
 
 def best(judged: Iterable[Judgement]) -> Best:

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy
 
 from xqe.collections.draws import key, rank
-from xqe.collections.layout import MANIFEST, Collection, CollectionWriter
+from xqe.collections.layout import Collection, CollectionWriter
 from xqe.collections.leakage import Best, Mark, Naming, Pair, Query, best, groups, judgements, marks
+from xqe.collections.target import check_apart, check_target
 from xqe.errors import InputError, XqeError
-from xqe.files.hashes import sha256
 from xqe.files.records import Document
 from xqe.messages import plural, say
 
@@ -52,13 +52,18 @@ class Plan:
 
 def sample(source: Collection, directory: Path, plan: Plan, force: bool = False) -> Collection:
     """Draw a collection. Raises XqeError where the source does not have what the plan asks for."""
-    CollectionWriter.check(directory, force)
-    if directory.resolve() == source.directory.resolve():
-        raise XqeError(f"{directory}: is the collection itself", "give another folder")
+    check_target(directory, force)
+    check_apart(directory, [source.directory])
     judged = _Judged(source, plan)
     splits = judged.splits()
     drawn = {split: judged.drawn(split, count) for split, count in splits.items()}
-    writer = CollectionWriter(directory, source.name, force)
+    with CollectionWriter(directory, source.name, force) as writer:
+        return _written(writer, source, judged, drawn, plan)
+
+
+def _written(
+    writer: CollectionWriter, source: Collection, judged: _Judged, drawn: Mapping[str, Drawn], plan: Plan
+) -> Collection:
     for note in source.manifest.get("notes", []):
         writer.note(note)
     _write_queries(writer, source, judged, drawn)
@@ -68,7 +73,7 @@ def sample(source: Collection, directory: Path, plan: Plan, force: bool = False)
     for note in judged.notes:
         say(note)
         writer.note(note)
-    of = {"name": source.name, "sha256": sha256(source.directory / MANIFEST), "pool": source.manifest.get("pool")}
+    of = {"name": source.name, "sha256": source.sha256(), "pool": source.manifest.get("pool")}
     pool = {"how": "judged documents and others, sampled", "others": plan.pool, "seed": plan.seed}
     return writer.finish(
         str(source.manifest.get("about", "")),

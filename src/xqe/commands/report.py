@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +22,11 @@ FORMATS = ("md", "latex", "csv", "html")
 STDOUT = "-"
 _SUFFIXES = {"md": ".md", "latex": ".tex", "html": ".html"}
 
+_OURS = re.compile(
+    r"\.?(?:(?:report|history)\.(?:md|tex|html)|history\.csv|(?:cells|queries|differences|failures)\.csv(?:\.gz)?)"
+    r"(?:\.[0-9]+\.part)?"
+)
+"""What is written, and what a kill leaves of it."""
 Files = Iterator[tuple[str, bytes]]
 
 
@@ -101,6 +107,12 @@ def _target(folders: list[Path], out: str | None, formats: tuple[str, ...]) -> P
     target = folders[0] / "report" if out is None else Path(out)
     if target.exists() and not target.is_dir():
         raise XqeError(f"--out: {target} is not a folder", "name another")
+    try:
+        names = {path.name for path in target.iterdir()} if target.exists() else set()
+    except OSError as error:
+        raise XqeError(f"--out: {target}: {why(error)}", "check its permissions, or name another") from None
+    if alien := sorted(name for name in names if not _OURS.fullmatch(name)):
+        raise XqeError(f'--out: {target} holds "{alien[0]}", so it is not the folder of a report', "name another")
     return target
 
 
@@ -182,4 +194,7 @@ def _write(files: Files, target: Path | None) -> None:
             replace(target / name, content)
         except OSError as error:
             raise XqeError(f"{target / name}: {why(error)}", "name another --out") from None
+        other = name.removesuffix(".gz") if name.endswith(".gz") else f"{name}.gz"
+        if _OURS.fullmatch(other):  # the same table as it was packed before, or was not
+            (target / other).unlink(missing_ok=True)
         jsonl.write(str(target / name))

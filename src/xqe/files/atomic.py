@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+_PART = re.compile(r"\.(.+)\.[0-9]+\.part")
 
 
 def sync(path: Path) -> None:
@@ -41,6 +44,18 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def remove_parts(folder: Path, ours: re.Pattern[str]) -> None:
+    """Remove what killed processes left of files that were to be in a folder that nobody writes to now.
+
+    ours: what these files are called, relative to the folder. What has another name stays, and what lies behind a link.
+    """
+    for above, _, names in os.walk(folder):
+        for name in names:
+            part = _PART.fullmatch(name)
+            if part is not None and ours.fullmatch((Path(above).relative_to(folder) / part[1]).as_posix()):
+                Path(above, name).unlink(missing_ok=True)
 
 
 def replace(path: Path, data: bytes) -> None:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from xqe.errors import XqeError, why
 from xqe.files.times import now
+
+
+def opened(lock_file: Path) -> TextIO:
+    """A lock file, open for reading and writing. Raises OSError, as for a link, since it will be emptied."""
+    if lock_file.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(lock_file))
+    return lock_file.open("a+")
 
 
 @contextmanager
@@ -17,12 +26,12 @@ def held(lock_file: Path, doing: str) -> Iterator[None]:
     """Hold a folder by a lock in it, which the system gives back when this process ends, however it does.
 
     Raises XqeError, naming the other one, where a process that is `doing` something holds it, and where there can be no
-    lock. What killed runs left in the folder is removed.
+    lock.
     """
     folder = lock_file.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = lock_file.open("a+")
+        lock = opened(lock_file)
     except OSError as error:
         raise XqeError(f"{folder}: {why(error)}", "check its permissions") from None
     with lock:
@@ -32,9 +41,9 @@ def held(lock_file: Path, doing: str) -> Iterator[None]:
             lock.seek(0)
             holder = " ".join(lock.read().split()) or "another process"
             raise XqeError(f"{folder}: {holder} is {doing}", "wait until it has ended") from None
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()}, since {now()},")
-        lock.flush()
-        for left in folder.rglob(".*.part"):
-            left.unlink(missing_ok=True)
+        except OSError as error:  # as where a file system has no locks
+            raise XqeError(f"{lock_file}: {why(error)}", "give a folder on another disk") from None
+        with suppress(OSError):  # a disk without room for who holds it
+            lock.truncate(0)
+            os.write(lock.fileno(), f"process {os.getpid()}, since {now()},".encode())
         yield

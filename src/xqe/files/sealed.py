@@ -25,10 +25,16 @@ def read_sealed(path: Path, remedy: str) -> dict[str, Any]:
     """The fields of a manifest. Raises InputError, with the remedy, for one that is not as it was written."""
     try:
         written = path.read_bytes()
-        fields = {name: value for name, value in json.loads(written).items() if name != SEAL}
     except OSError as error:
         raise InputError(f"{path}: {why(error)}", remedy) from None
-    except (AttributeError, ValueError):
+    return unsealed(written, path, remedy)
+
+
+def unsealed(written: bytes, path: Path, remedy: str) -> dict[str, Any]:
+    """The same for the bytes of one that has been read."""
+    try:
+        fields = {name: value for name, value in json.loads(written).items() if name != SEAL}
+    except (AttributeError, RecursionError, ValueError):
         raise damaged(path, remedy) from None
     if sealed(fields) != written:
         raise damaged(path, remedy)

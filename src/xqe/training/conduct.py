@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from typing import Any
 
 from xqe import __version__
 from xqe.errors import InputError, XqeError, why
-from xqe.files.atomic import replace
+from xqe.files.atomic import remove_parts, replace
 from xqe.files.hashes import sha256
 from xqe.files.locks import held
 from xqe.files.times import now
@@ -35,6 +36,7 @@ from xqe.training.tokenizing import Encoded, Tokenizer, encode, open_tokenizer
 from xqe.training.training import Step, Trained
 
 RECORD, LOCK, GGUF = "training.json", "training.lock", "adapter.gguf"
+_IN_ONE_PIECE = re.compile("|".join(map(re.escape, (RECORD, GGUF, *training.ADAPTER_FILES))))
 _FORMAT = 1
 _RUNNING, _DONE = "running", "done"
 
@@ -88,6 +90,12 @@ def check_folder(folder: Path, resume: bool, force: bool) -> None:
     holds = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
     if LOCK in holds:  # of a run that was refused, or killed before it began
         holds -= {LOCK, training.CHECKPOINTS}
+    if said is not None and not {"format", "base", "settings"} <= said.keys():
+        raise XqeError(f"{folder / RECORD}: not the record of a training run", "give another folder")
+    if (folder / training.CHECKPOINTS).is_symlink():
+        raise XqeError(
+            f"{folder / training.CHECKPOINTS}: is a link, behind which nothing is removed", "give another folder"
+        )
     if said is None and holds:
         raise XqeError(f"{folder}: holds other files, so it is not the folder of a training run", "give another folder")
     if said is not None and not resume and not force:
@@ -138,6 +146,7 @@ def train(
         "settings": settings.json(),
     }
     with held(folder / LOCK, "training here"):
+        remove_parts(folder, _IN_ONE_PIECE)
         before = None if force else record_of(folder)
         if before is not None:
             _check_same(before, begun, settings, folder)

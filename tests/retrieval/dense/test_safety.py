@@ -172,7 +172,11 @@ def test_vectors_that_are_there_are_made_anew_only_by_force(xqe: Run, tmp_path: 
         xqe("embed", str(directory), "--encoder", "fake", *WINDOWS), "has vectors of fake", "windows none", "--force"
     )
     assert contents(directory) == before
+    notes = folder(directory) / "notes.txt"
+    notes.write_text("mine")
     assert xqe("embed", str(directory), "--encoder", "fake", "--force").returncode == 0
+    assert notes.read_text() == "mine"
+    notes.unlink()
     assert contents(directory) == before
 
 

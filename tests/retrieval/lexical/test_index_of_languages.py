@@ -173,6 +173,14 @@ def test_bad_documents_are_one_line_and_leave_nothing(
     assert [path.name for path in (tmp_path / "ix").iterdir()] == ["xqe.lock"]
 
 
+def test_a_folder_called_as_a_link_would_be_is_refused_before_anything_is_built(tmp_path: Path) -> None:
+    build_languages(tmp_path, placed(("a", "water", "en")))
+    (tmp_path / "de").mkdir()
+    with pytest.raises(XqeError, match="de: is none of the links to indexes; move it away"):
+        build_languages(tmp_path, placed(("a", "Wasser", "de")), replace=True)
+    assert [index.manifest.language for index in open_languages(tmp_path).values()] == ["en"]
+
+
 def test_an_index_of_the_other_kind_is_not_replaced(xqe: Run, tmp_path: Path) -> None:
     one, all_of_them = tmp_path / "one", tmp_path / "all"
     build(one, "en", placed(("a", "water", "")))

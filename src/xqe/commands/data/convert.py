@@ -10,7 +10,6 @@ import typer
 from xqe.commands.data.options import Force, Out
 from xqe.commands.data.rows import summarise
 from xqe.commands.options.lists import language_codes, several
-from xqe.errors import XqeError
 from xqe.text.languages import language
 
 
@@ -95,8 +94,9 @@ def convert(
     come again, queries that nothing is judged for, judgements of documents that are not there.
     """
     from xqe.collections import conversion, formats
-    from xqe.collections.layout import CollectionWriter
+    from xqe.collections.manifest import check_name
     from xqe.collections.options import Options
+    from xqe.collections.target import check_apart, check_target
 
     options = Options(
         languages=language_codes(languages),
@@ -107,9 +107,13 @@ def convert(
         qrels=qrels,
         topic=topic,
     )
-    if name is not None and (not name or name.startswith(".") or not name.isprintable() or "/" in name):
-        raise XqeError(f"--name: {name!r} cannot be part of a path", "xqe grid names folders by it")
-    CollectionWriter.check(out, force)
+    for option, given in (("--name", [name]), ("--split", options.splits or ())):
+        for one in given:
+            if one is not None:
+                check_name(one, option)
+    check_target(out, force)
+    places = [] if form == formats.BY_ID else map(Path, paths)
+    check_apart(out, [*places, *(path for path in (documents, queries, qrels) if path is not None)])
     material = formats.read(form, paths, options)
     material.name, material.licence = name or material.name, licence or material.licence
     summarise(conversion.convert(material, out, force))

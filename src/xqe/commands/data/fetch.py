@@ -39,9 +39,9 @@ def fetch(
     HF_ENDPOINT names a mirror of the hub.
     """
     from xqe.collections import conversion, fetching, formats
-    from xqe.collections.layout import CollectionWriter
     from xqe.collections.options import Options
     from xqe.collections.sources import chosen_languages, data_folder, downloads, source
+    from xqe.collections.target import check_apart, check_target
 
     row = source(name)
     codes, of_splits = language_codes(languages), several(splits)
@@ -50,9 +50,10 @@ def fetch(
         raise XqeError(f"{name} is {amount(row.size)} in all languages", "name those that you want with --lang")
     if convert and out is None:
         raise XqeError("missing option --out", "the folder of the collection; or --no-convert, to download only")
-    if convert and out is not None:
-        CollectionWriter.check(out, force)
     kept = (cache or data_folder()) / row.folder.partition("/")[0]
+    if convert and out is not None:
+        check_target(out, force)
+        check_apart(out, [kept])
     files = downloads(row, wanted, of_splits, kept)
     if convert and out is not None:
         fetching.check_room(out, sum(one.size or 0 for one in files) // 2)

@@ -28,9 +28,6 @@ def source_row(name: str) -> dict[str, Any]:
 
 
 def collection_row(collection: Collection) -> dict[str, Any]:
-    from xqe.collections.layout import MANIFEST
-    from xqe.files.hashes import sha256
-
     manifest = collection.manifest
 
     def counts(kind: str, what: str) -> dict[str, dict[str, int]]:
@@ -54,7 +51,7 @@ def collection_row(collection: Collection) -> dict[str, Any]:
         "notes": manifest.get("notes", []),
         "source": manifest.get("source"),
         "sample": manifest.get("sample"),
-        "sha256": sha256(collection.directory / MANIFEST),
+        "sha256": collection.sha256(),
     }
 
 

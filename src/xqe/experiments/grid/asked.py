@@ -12,7 +12,6 @@ from xqe.errors import InputError, XqeError
 from xqe.evaluation.values import judged
 from xqe.experiments.grid.keys import digest
 from xqe.experiments.grid.settings import TRAIN, CollectionRow, Grid, Pair, told_at
-from xqe.files.hashes import cached_sha256
 from xqe.files.trec import Qrels
 
 _FILE_NAME = re.compile(r"[^\s/.][^\s/]*")
@@ -53,13 +52,13 @@ def ask(row: CollectionRow, grid: Grid, name: str) -> Asked:
         has = ", ".join(collection.splits)
         raise InputError(f'{row.where}: {row.path} has no split "{row.split}"', f"it has {has}")
     pairs = _pairs(row, collection)
-    with told_at(row.where):
-        for pair in pairs:
-            _check_files(collection, row.split, pair)
     there = set(collection.query_languages(row.split))
     spoken = sorted({source for source, _ in pairs} | {target for _, target in pairs if target in there})
-    queries = {lang: collection.read_queries(row.split, lang) for lang in spoken}
-    qrels = {pair: judged(collection.read_qrels(row.split, *pair), grid.rel) for pair in pairs}
+    with told_at(row.where):
+        for _, target in pairs:
+            collection.documents(target)  # is there and whole, before anything is built of it
+        queries = {lang: collection.read_queries(row.split, lang) for lang in spoken}
+        qrels = {pair: judged(collection.read_qrels(row.split, *pair), grid.rel) for pair in pairs}
     eligible = {}
     for pair in pairs:
         eligible[pair] = [one for one in queries[pair[0]] if one in qrels[pair]]
@@ -104,19 +103,6 @@ def _listed(pairs: Sequence[Pair]) -> str:
     return f"{shown} and {len(pairs) - 12} more" if len(pairs) > 12 else shown or "none"
 
 
-def _check_files(collection: Collection, split: str, pair: Pair) -> None:
-    """Raise InputError for a file of a pair that is not what the manifest says."""
-    source, target = pair
-    named = {entry["file"]: entry["sha256"] for entry in collection.entries()}
-    for path in (
-        collection.queries(split, source),
-        collection.qrels(split, source, target),
-        collection.documents(target),
-    ):
-        if cached_sha256(path) != named[path.relative_to(collection.directory).as_posix()]:
-            raise InputError(f"{path}: not the file that collection.json names", "convert or copy the collection again")
-
-
 def _draw(
     eligible: dict[Pair, list[str]], count: int | None, seed: int, is_parallel: bool
 ) -> dict[Pair, tuple[str, ...]]:
@@ -146,7 +132,7 @@ def ask_all(grid: Grid) -> dict[str, Asked]:
         if not _FILE_NAME.fullmatch(name):
             raise InputError(
                 f'{row.where}: the name "{name}" of {row.path} cannot be that of a folder',
-                "give it another by its manifest",
+                "convert it again with another --name",
             )
         name = f"{name}-{row.split}" if name in asked else name
         if name in asked:

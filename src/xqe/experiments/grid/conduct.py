@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from xqe import __version__, machine
-from xqe.collections.layout import MANIFEST
 from xqe.errors import XqeError
 from xqe.experiments.grid.folder import Folder
 from xqe.experiments.grid.generating import Generated, Opener, duration, generate
@@ -35,7 +34,6 @@ from xqe.experiments.grid.plan import Plan
 from xqe.experiments.grid.retrieving import evaluate_cells
 from xqe.experiments.grid.searching import Encoding
 from xqe.experiments.grid.settings import EncoderRow, Grid
-from xqe.files.hashes import sha256
 from xqe.files.times import now
 from xqe.messages import say
 from xqe.retrieval.choices import By
@@ -243,7 +241,7 @@ def _collection(plan: Plan, folder: Folder, name: str) -> Json:
     manifest = asked.collection.manifest
     return {
         "path": str(asked.row.path),
-        "sha256": sha256(asked.collection.directory / MANIFEST),
+        "sha256": asked.collection.sha256(),
         "about": manifest.get("about"),
         "source": manifest.get("source"),
         "licence": manifest.get("licence"),

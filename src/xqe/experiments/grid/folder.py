@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,11 @@ from xqe.files.records import Record
 FORMAT = 1
 MANIFEST, HISTORY, LOCK = "manifest.json", "history.jsonl", "grid.lock"
 INDEX_MANIFEST = "xqe.json"
+_OURS = re.compile(
+    r"manifest\.json|(?:queries|indexes)/[^/]+/[^/]+\.jsonl?|texts/[^/]+/[^/]+/[^/]+\.jsonl?"
+    r"|runs/[^/]+/[^/]+/[^/]+\.trec\.gz|cells/[^/]+/[^/]+/[^/]+\.json|nights/[^/]+\.json\.gz"
+)
+"""What is written in one piece, as above."""
 
 Json = dict[str, Any]
 
@@ -45,7 +51,8 @@ class Folder:
         if path.exists() and not path.is_dir():
             raise XqeError(f"{path}: is a file", "give a folder to --out")
         holds = {entry.name for entry in path.iterdir()} if path.exists() else set()
-        if holds and not holds & {LOCK, MANIFEST}:
+        is_grid = LOCK in holds or "grid" in self.manifest()
+        if holds and not is_grid:
             raise XqeError(f"{path}: holds other files, so it is not the folder of a grid", "give another folder")
         if holds and not resume:
             raise XqeError(f"{path}: holds a grid already", "go on with it by --resume, or give another folder")
@@ -57,6 +64,7 @@ class Folder:
         Raises XqeError, naming the other one, where a process holds it. Leavings of killed runs are removed.
         """
         with held(self.path / LOCK, "running this grid"):
+            atomic.remove_parts(self.path, _OURS)
             yield
 
     # ------------------------------------------------------------ texts
@@ -110,7 +118,10 @@ class Folder:
     def remove_others(self, cells: Iterable[Cell]) -> int:
         """Remove cells and runs that are not of this plan, as when a system left the grid; return how many cells."""
         kept = {self._cell(cell) for cell in cells}
-        others = [path for path in (self.path / "cells").rglob("*.json") if path not in kept]
+        there = (self.path / "cells").glob("*/*/*.json")
+        root = self.path.resolve()
+        inside = (path for path in there if path.resolve() == root / path.relative_to(self.path))  # not behind a link
+        others = [path for path in inside if path not in kept and "key" in _read(path)]
         for path in others:
             place = path.relative_to(self.path / "cells").with_suffix("")
             (self.path / "runs" / f"{place}.trec.gz").unlink(missing_ok=True)

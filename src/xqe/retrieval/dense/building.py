@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ import numpy
 
 from xqe import __version__
 from xqe.errors import XqeError, why
+from xqe.files.atomic import remove_parts
 from xqe.files.hashes import sha256
 from xqe.files.locks import held
 from xqe.models.encoders.base import Encoder, Side
@@ -32,6 +34,8 @@ from xqe.retrieval.dense.description import (
     ENDS,
     FORMAT,
     GRAPH,
+    ROWS,
+    SCALES,
     Description,
     Storing,
     check_description,
@@ -46,7 +50,7 @@ from xqe.retrieval.documents import Documents, data_folder
 
 LOCK = "dense.lock"
 BLOCK = 512  # documents
-
+_IN_ONE_PIECE = re.compile("|".join(map(re.escape, (DESCRIPTION, GRAPH))))
 
 _SAMPLE = 100  # vectors of documents that the graph's recall is measured with
 _DEPTHS = (10, 100)
@@ -120,6 +124,7 @@ def _held(directory: Path, documents: Documents, encoder: Encoder) -> Iterator[P
     folder = folder_of(documents, encoder)
     with held(folder / LOCK, "embedding the same"):
         try:
+            remove_parts(folder, _IN_ONE_PIECE)
             yield folder
         except OSError as error:
             if data_folder(directory) != documents.folder:
@@ -137,10 +142,8 @@ def _replaced(directory: Path) -> XqeError:
 
 def _clear(folder: Path) -> None:
     """Remove vectors, first what says that they are finished. Who has them open keeps them."""
-    (folder / DESCRIPTION).unlink(missing_ok=True)
-    for path in folder.iterdir():
-        if path.name != LOCK:
-            path.unlink()
+    for name in (DESCRIPTION, BLOCKS, ROWS, SCALES, ENDS, GRAPH):
+        (folder / name).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)

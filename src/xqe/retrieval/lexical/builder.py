@@ -19,6 +19,7 @@ from xqe.errors import InputError, XqeError, why
 from xqe.files.arrays import Writers
 from xqe.files.documents import Placed
 from xqe.files.fingerprints import fingerprints
+from xqe.files.locks import opened
 from xqe.files.names import NONE, NamesWriter, Numbering
 from xqe.retrieval.documents import MANIFEST, is_several
 from xqe.retrieval.lexical.bm25 import DEFAULT, NATIVE, Padding, Parameters, excess
@@ -104,7 +105,7 @@ def building(directory: Path) -> Iterator[None]:
 def _locked(directory: Path) -> Iterator[None]:
     """Hold the folder's lock, which the system takes back when this process ends, however it does."""
     directory.mkdir(parents=True, exist_ok=True)
-    with (directory / LOCK).open("w") as lock:
+    with opened(directory / LOCK) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -55,6 +55,9 @@ def check_languages(directory: Path, replace: bool) -> None:
     if data_folder(directory) is not None and not is_several(directory):
         raise XqeError(f"{directory}: holds an index of one language", "give another folder")
     check_folder(directory, replace, _OURS)
+    for place in (directory / name for code in LANGUAGES for name in (code, f"{code}.new")):
+        if place.exists() and not place.is_symlink():
+            raise XqeError(f"{place}: is none of the links to indexes", "move it away, or give another folder")
 
 
 def build_languages(
