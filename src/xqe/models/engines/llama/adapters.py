@@ -8,6 +8,7 @@ from pathlib import Path
 
 from xqe.errors import XqeError, why
 from xqe.files.hashes import cached_sha256
+from xqe.files.numbers import decimal
 from xqe.messages import say
 from xqe.models.gguf import DamagedError, read_metadata
 
@@ -41,7 +42,7 @@ def adapter(text: str) -> Adapter:
     file = Path(path).expanduser()
     where = f"--lora {path}"
     try:
-        scale = float(number) if number else 1.0
+        scale = decimal(number) if number else 1.0
     except ValueError:
         scale = float("nan")
     if not abs(scale) <= GREATEST_SCALE:
