@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from trec_runs import CASES, case
 
 from xqe.errors import InputError, XqeError
-from xqe.evaluation.comparison import Asked, compare
+from xqe.evaluation.comparison import Asked, check_comparable, compare
 from xqe.evaluation.groups import field_value, place
 from xqe.evaluation.measures import DEFAULT, FAMILIES, Family, parse, parse_all
 from xqe.evaluation.values import Evaluation, average, evaluate_run, per_query, ranking
@@ -346,6 +346,40 @@ def shown(evaluation: Evaluation) -> dict[str, tuple[int, int, float]]:
 def test_one_id_in_several_groups_is_expected_in_all_of_them() -> None:
     pairs = [answer(query, FIRST, pair=pair) for query, pair in ("ax", "bx", "cx", "ay")]
     assert shown(evaluated("abcd", pairs, "pair")) == {"x": (4, 1, 0.75), "y": (4, 3, 0.25), "": (8, 4, 0.5)}
+
+
+def test_a_language_is_one_group_and_one_pair_however_it_is_spelled() -> None:
+    """Each query is asked once, so that none is missing; and both runs answer the same pair."""
+    spelled = [answer("a", FIRST, source={"lang": "pt-BR"}), answer("b", SECOND, source={"lang": "PT"})]
+    evaluation = evaluated("ab", spelled, "source.lang")
+    assert shown(evaluation) == {"pt": (2, 0, 0.75), "": (2, 0, 0.75)}
+    plain = evaluated("ab", [answer(query, FIRST, source={"lang": "pt"}) for query in "ab"], "source.lang")
+    check_comparable(evaluation, plain, each_group=True)
+    assert differences(plain, evaluation) == [
+        ("run", "pt", None), ("run", "pt", -0.25), ("run", "", None), ("run", "", -0.25),
+    ]  # fmt: skip
+
+
+def test_without_complete_a_group_is_averaged_over_what_it_answers() -> None:
+    """A record that failed before its group was known counts where it may belong to."""
+    pairs = [answer("a", FIRST, pair="x"), answer("b", SECOND, pair="x"), answer("a", FIRST, pair="y")]
+    lost = Answer("c", {}, "run:9", {"id": "c", "error": {"step": "translate", "message": "no"}})
+    qrels = {query: {"d1": 1} for query in "abcd"}
+    whole = evaluate_run("run", pairs, qrels, MRR, fields=["pair"], complete=False)
+    assert shown(whole) == {"x": (2, 0, 0.75), "y": (1, 0, 1.0), "": (3, 0, 2.5 / 3)}
+    assert whole.left_out == 5
+    failed = evaluate_run("run", [*pairs, lost], qrels, MRR, fields=["pair"], complete=False)
+    assert shown(failed) == {"x": (3, 1, 0.5), "y": (2, 1, 0.5), "": (5, 2, 0.5)}
+
+
+def test_hits_of_the_querys_own_id_are_counted_and_can_be_left_out() -> None:
+    own = [answer("d1", {"d1": 2.0, "d2": 1.0}), answer("d2", {"d1": 2.0})]
+    qrels = {"d1": {"d2": 1}, "d2": {"d1": 1}}
+    found = {drop: evaluate_run("run", own, qrels, MRR, drop_own=drop) for drop in (False, True)}
+    assert {drop: (one.own, average(one.of().values())["MRR"]) for drop, one in found.items()} == {
+        False: (1, 0.75), True: (1, 1.0),
+    }  # fmt: skip
+    assert evaluate_run("run", own, {"d1": {"d1": 1}}, MRR).own == 0  # it is judged to be relevant
 
 
 def test_a_single_value_is_no_property_of_the_query() -> None:

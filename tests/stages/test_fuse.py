@@ -262,6 +262,17 @@ def test_language_pairs_are_not_mixed() -> None:
     assert [len(record["hits"]) for record in out] == [3, 3, 2, 2]
 
 
+@pytest.mark.parametrize(("one", "other"), [("pt-BR", "pt"), ("zh-Hant", "zh_CN"), ("ZH", "zh"), ("de ", "de-AT")])
+def test_a_language_is_one_however_it_is_spelled(one: str, other: str) -> None:
+    """Two runs of the same two queries are two queries, each from both; records keep their spelling."""
+    first = answers("a", "1", "2", source={"lang": one}, index={"lang": other, "name": "i"})
+    second = answers("b", "1", "2", source={"lang": other}, index={"lang": one, "name": "i"})
+    out = fused(first, second)
+    assert [documents(record) for record in out] == [{"1-a", "1-b", "all"}, {"2-a", "2-b", "all"}]
+    assert [record["source"] for record in out] == [{"lang": one}] * 2
+    assert [record["index"] for record in out] == [{"lang": other, "name": "i"}] * 2
+
+
 def test_a_run_without_fields_fits_a_run_of_one_language_pair() -> None:
     pair = {"source": {"lang": "de"}, "index": {"lang": "en"}}
     out = fused(answers("a", "1", "2"), answers("b", "2", "1", **pair), answers("c", "1", lang="de"))

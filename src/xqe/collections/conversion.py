@@ -51,7 +51,8 @@ class Material:
     """What a reader found. paths: the files it is read from; about, licence: for the manifest. counts: documents of a
     language, where they are known. parallel: whether an id is the same query in every language. articles: whether the
     ids of queries are those of documents in the same language, of what the query is the title. translated_by: "machine"
-    where queries are parallel and no people translated them."""
+    where queries are parallel and no people translated them. drop_self: whether queries are documents, so that hits
+    with the query's own id are to be left out; a reader may find that out while documents are read."""
 
     name: str
     about: str
@@ -66,6 +67,7 @@ class Material:
     parallel: bool = False
     articles: bool = False
     translated_by: str = ""
+    drop_self: bool = False
 
 
 class Seen:
@@ -121,10 +123,13 @@ def convert(material: Material, directory: Path, force: bool = False) -> Collect
         for lang in sorted(by_lang):
             asked.write(writer, split, lang)
     asked.report(writer)
+    if material.drop_self:
+        _note(writer, "queries are documents: xqe grid leaves each out of its own hits, search and eval by --drop-self")
     files = [_described(path) for path in material.paths]
     source = {**material.source, "files": files}
     more: dict[str, Any] = {"parallel": material.parallel, **({"articles": True} if material.articles else {})}
     more |= {"translated_by": material.translated_by} if material.translated_by else {}
+    more |= {"drop_self": True} if material.drop_self else {}
     return writer.finish(material.about, source, material.licence, **more)
 
 
