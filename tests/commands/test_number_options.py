@@ -59,6 +59,22 @@ def test_options_that_read_numbers_of_their_own(arguments: tuple[str, ...], caps
     assert "invalid value for '--" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (("--tensor-split", "nan"), '--tensor-split "nan" is not a list of numbers'),
+        (("--tensor-split", "1,inf"), '--tensor-split "1,inf" is not a list of numbers'),
+        (("--lora", "a.gguf:nan"), '--lora a.gguf: the scale "nan" is no number'),
+        (("--lora", "a.gguf:1_0"), '--lora a.gguf: the scale "1_0" is no number'),
+    ],
+)
+def test_a_model_that_does_not_heed_an_option_refuses_what_is_no_number(
+    option: tuple[str, str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["expand", "zinc", "--lang", "en", "--model", "fake", "--no-store", *option]) == 2
+    assert capsys.readouterr().err.startswith(f"xqe: {said}")
+
+
 @pytest.mark.parametrize("text", ["nan", "1,nan", "nan,1", "3,inf", "1_0,1", "１,2", ""])
 def test_the_parts_of_a_model_are_numbers(text: str) -> None:
     with pytest.raises(XqeError, match="is not a list of numbers"):

@@ -31,6 +31,7 @@ from xqe.files import jsonl
 from xqe.files.fingerprints import Keys, fingerprints
 from xqe.files.hashes import sha256
 from xqe.files.names import NONE, Numbering
+from xqe.files.numbers import whole
 from xqe.files.records import Document, check_query
 from xqe.files.trec import GREATEST_GRADE
 from xqe.messages import plural, progress, say
@@ -305,8 +306,9 @@ def _graded(stream: Stream[Judgement]) -> Iterator[Placed[Judgement]]:
         for name in judgement[:2]:
             if not name or name.split() != [name]:
                 raise InputError(f'{where}: id "{name}" is empty or holds white space', "qrels are parted by it")
-        if judgement[2] > GREATEST_GRADE:
-            raise InputError(f"{where}: relevance {judgement[2]} is above {GREATEST_GRADE}", "check the columns")
+        if abs(judgement[2]) > GREATEST_GRADE:
+            beyond = f"above {GREATEST_GRADE}" if judgement[2] > 0 else f"below -{GREATEST_GRADE}"
+            raise InputError(f"{where}: relevance {judgement[2]} is {beyond}", "check the columns")
         yield where, judgement
 
 
@@ -345,7 +347,7 @@ def trec_qrels(path: Path) -> Stream[Judgement]:
             if len(columns) != count:
                 raise InputError(f"{where}: {len(columns)} columns", f"these qrels have {count}")
             try:
-                yield where, (columns[0], columns[document], int(columns[-1]))
+                yield where, (columns[0], columns[document], whole(columns[-1]))
             except ValueError:
                 raise InputError(f'{where}: relevance "{columns[-1]}" is not an integer', "check the file") from None
 

@@ -56,10 +56,8 @@ class Settings(Hardware):
             )
 
 
-def tensor_split(text: str | None) -> tuple[float, ...]:
+def tensor_split(text: str) -> tuple[float, ...]:
     """The parts of --tensor-split. Raises XqeError for what are no numbers."""
-    if text is None:
-        return ()
     try:
         parts = tuple(decimal(part.strip()) for part in text.split(","))
     except ValueError:
