@@ -38,7 +38,7 @@ def test_numbers_that_64_bits_do_not_hold(text: str) -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), int(LONG), -int(LONG), True, "1", None, [1]])
 def test_values_that_are_no_numbers(value: object) -> None:
     assert not is_number(value)
-    assert is_number(10**300)
+    assert is_number(10**308)
 
 
 @pytest.mark.parametrize("text", [text for text in NO_NUMBERS if text.split() == [text]] + [LONG, "1" + LONG * 12])

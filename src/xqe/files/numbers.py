@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from math import isfinite
+from sys import float_info
 
 GREATEST = 2**31 - 1
 """Of a number of things: what the libraries of C hold."""
@@ -44,6 +45,4 @@ def decimal(text: str) -> float:
 
 def is_number(value: object) -> bool:
     """Whether a value of JSON is a number that a 64-bit float can hold: of no other type, not NaN, not infinite."""
-    if type(value) is int:
-        return value.bit_length() < 1024
-    return type(value) is float and isfinite(value)
+    return type(value) in (int, float) and -float_info.max <= value <= float_info.max  # type: ignore[operator]
