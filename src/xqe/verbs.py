@@ -6,6 +6,7 @@ Help, the completion of names, and what is said of a wrong name are made of the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -13,7 +14,10 @@ import typer
 from typer.core import CompletionItem, TyperGroup  # type: ignore[attr-defined]  # no public place has the former
 from typer.main import get_command
 
+from xqe.files.numbers import GREATEST, decimal, whole
+
 UNABLE_STATUS = 2
+_SHOWN = 40  # characters of what is no number
 
 
 class Verb(NamedTuple):
@@ -110,4 +114,29 @@ def _command(row: Verb) -> Any:
     module, _, function = row.place.partition(":")
     app = typer.Typer(rich_markup_mode=None, add_completion=False)
     app.command(row.name)(getattr(import_module(f"xqe.commands.{module}"), function))
-    return get_command(app)
+    command = get_command(app)
+    for parameter in command.params:
+        parameter.type = _in_full(parameter.type)
+    return command
+
+
+def _in_full(kind: Any) -> Any:
+    """A type of options, by which a number is read as `files.numbers` reads it: not as Python does, which takes "nan",
+    "1_0" and digits of every script, and lets the first of them pass whatever the range."""
+    read = {"float": decimal, "int": whole}.get(kind.name.partition(" ")[0])
+    if read is None:
+        return kind
+    strict, convert = copy(kind), kind.convert
+
+    def converted(value: Any, parameter: Any, context: Any) -> Any:
+        if isinstance(value, str):
+            try:
+                value = read(value)
+            except ValueError as error:
+                kind.fail(f"{value[:_SHOWN]!r} {error}.", parameter, context)
+            if read is whole and abs(value) > GREATEST:
+                kind.fail(f"it is not from -{GREATEST} to {GREATEST}.", parameter, context)
+        return convert(value, parameter, context)
+
+    strict.convert = converted
+    return strict

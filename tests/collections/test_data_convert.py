@@ -246,6 +246,34 @@ def test_beir(tmp_path: Path) -> None:
         assert json.loads(file.read()) == {"id": "4983", "title": "A title", "text": "A text."}
 
 
+@pytest.mark.parametrize(
+    ("folder", "queries", "is_own"),
+    [
+        ("arg", {"a1": "Zinc prices\nrise", "a2": "of copper"}, True),  # with and without the title; half of them
+        ("arg", {"a1": "Zinc prices rise", "b": "x", "c": "y"}, False),
+        ("arg", {"a1": "another text"}, False),  # ids that met by chance
+        ("arguana", {"b": "x"}, True),
+    ],
+)
+def test_queries_of_beir_that_are_documents_are_noted(
+    tmp_path: Path, folder: str, queries: dict[str, str], is_own: bool
+) -> None:
+    source = tmp_path / folder
+    (source / "qrels").mkdir(parents=True)
+    documents = [("a1", "", "Zinc prices rise"), ("a2", "Mines", "of copper"), ("a3", "", "tin")]
+    lines = [json.dumps({"_id": name, "title": title, "text": text}) for name, title, text in documents]
+    (source / "corpus.jsonl").write_text("\n".join(lines))
+    (source / "queries.jsonl").write_text(
+        "\n".join(json.dumps({"_id": name, "text": text}) for name, text in queries.items())
+    )
+    (source / "qrels" / "test.tsv").write_text(f"query-id\tcorpus-id\tscore\n{next(iter(queries))}\ta3\t1\n")
+    manifest = converted(tmp_path, "beir", source, languages=("en",)).manifest
+    assert manifest.get("drop_self", False) is is_own
+    assert [note for note in manifest["notes"] if note.startswith("queries are documents")] == is_own * [
+        "queries are documents: xqe grid leaves each out of its own hits, search and eval by --drop-self"
+    ]
+
+
 def test_miracl(tmp_path: Path) -> None:
     source = tmp_path / "in"
     corpus = source / "miracl-corpus-v1.0-de"

@@ -131,9 +131,37 @@ def test_hits_count_in_the_order_of_scores_and_ids(eval_: Run, tmp_path: Path) -
 
 def test_rel_raises_the_least_relevant_grade(eval_: Run, tmp_path: Path) -> None:
     done = eval_(tmp_path, "--qrels", "qrels", "run", "-m", "Hit@10", "--rel", "2")
-    assert [(row["queries"], row["measures"]) for row in objects(done)] == [(1, {"Hit@10": 0.0})]
-    assert done.stderr == "xqe: qrels: left out 1 of 2 queries, which have no document of grade 2 or more\n"
+    assert [(row["queries"], row["measures"]) for row in objects(done)] == [(2, {"Hit@10": 0.0})]
+    no = "have no document of grade 2 or more and count as 0, as in trec_eval"
+    assert done.stderr == f"xqe: qrels: 1 of 2 queries {no}\n"
     assert done.returncode == 0
+
+
+def test_rel_is_nothing_to_ndcg_and_averages_are_over_the_qrels_or_the_run(eval_: Run, tmp_path: Path) -> None:
+    """The values are those of pytrec_eval and of ir_measures 0.4.3; of trec_eval without -c the mean over q1."""
+    qrels = "q1 0 d1 2\nq1 0 d2 1\nq2 0 d3 1\nq2 0 d4 0\nq3 0 d5 0\n"
+    found = "q1 Q0 d1 1 9 t\nq1 Q0 d2 2 8 t\n"
+    rest = "q2 Q0 d4 1 9 t\nq2 Q0 d3 2 8 t\nq3 Q0 d5 1 5 t\n"
+    asked = ("--qrels", "qrels", "run", "-m", "ndcg_cut_10,map", "-l", "2")
+    (row,) = objects(done := eval_(tmp_path, *asked, qrels=qrels, run=found + rest))
+    assert row["measures"] == pytest.approx({"nDCG@10": 0.5436, "MAP": 0.3333}, abs=5e-5)
+    assert row["queries"] == 3
+    assert done.stderr.endswith("count as 0, as in trec_eval, but for nDCG, which takes all grades\n")
+    (row,) = objects(done := eval_(tmp_path, *asked, "--no-complete", qrels=qrels, run=found))
+    assert (row["queries"], row["missing"], row["measures"]) == (1, 0, {"nDCG@10": 1.0, "MAP": 1.0})
+    assert "2 of 3 queries are missing from the run and left out, as --no-complete says" in done.stderr
+
+
+def test_hits_that_are_the_query_itself_can_be_left_out(eval_: Run, tmp_path: Path) -> None:
+    """BEIR leaves them out where queries are documents (evaluation.py, ignore_identical_ids)."""
+    qrels, run = "a1 0 a2 1\n", "a1 Q0 a1 1 9 t\na1 Q0 a2 2 8 t\n"
+    asked = ("--qrels", "qrels", "run", "-m", "MRR")
+    (row,) = objects(done := eval_(tmp_path, *asked, qrels=qrels, run=run))
+    assert row["measures"] == {"MRR": 0.5}
+    own = "1 of 1 queries have a hit of their own id; where that is the query itself, leave it out with --drop-self"
+    assert done.stderr == f"xqe: run: {own}\n"
+    (row,) = objects(done := eval_(tmp_path, *asked, "--drop-self", qrels=qrels, run=run))
+    assert (row["measures"], done.stderr) == ({"MRR": 1.0}, "")
 
 
 def test_what_is_missing_left_out_and_ignored_is_said(eval_: Run, tmp_path: Path) -> None:
@@ -144,10 +172,10 @@ def test_what_is_missing_left_out_and_ignored_is_said(eval_: Run, tmp_path: Path
         run=TREC + "q3 Q0 d1 1 1 t\nq9 Q0 d1 1 1 t\n",
     )  # fmt: skip
     (row,) = objects(done)
-    assert (row["queries"], row["missing"], row["measures"]) == (3, 1, {"MRR": 0.5})
+    assert (row["queries"], row["missing"], row["measures"]) == (5, 2, {"MRR": 0.3})
     assert done.stderr.splitlines() == [
-        "xqe: qrels: left out 2 of 5 queries, which have no relevant document",
-        "xqe: run: 1 of 3 expected queries are missing from the run and count as 0",
+        "xqe: qrels: 2 of 5 queries have no relevant document and count as 0, as in trec_eval",
+        "xqe: run: 2 of 5 expected queries are missing from the run and count as 0",
         "xqe: run: 1 of 4 queries of the run are not in the qrels and are ignored",
     ]
     assert done.returncode == 0
@@ -610,15 +638,15 @@ BAD_ARGUMENTS = {
     ("--qrels", "qrels", "-", "-"): "standard input can be read once only; give the others, qrels or runs, as files",
     ("--qrels", "-"): "standard input can be read once only; give the others, qrels or runs, as files",
     ("--qrels", "qrels", "run", "-m", "Hits@10"): '--measure: unknown measure "Hits@10"; '
-    "xqe knows Hit@k Recall@k P@k MRR MRR@k nDCG nDCG@k MAP MAP@k",
+    "did you mean Hit@10? xqe knows Hit@k Recall@k P@k MRR MRR@k nDCG nDCG@k MAP MAP@k Rprec",
     ("--qrels", "qrels", "run", "-m", "Hit"): '--measure: "Hit" needs a cutoff; for example Hit@10',
     ("--qrels", "qrels", "run", "--by", "lang"): "run: a run of columns has no fields to group by; "
     "give the JSONL of xqe search, or leave --by out",
     ("--qrels", "qrels", "run", "--by", "lang,"): '--by: "lang," does not name one or more fields; '
     "for example source.lang,index.lang",
     ("--qrels", "qrels", "run", "-m", ","): '--measure: unknown measure ","; '
-    "xqe knows Hit@k Recall@k P@k MRR MRR@k nDCG nDCG@k MAP MAP@k",
-    ("--qrels", "qrels", "run", "--rel", "0"): "invalid value for '--rel': 0 is not in the range x>=1; "
+    "xqe knows Hit@k Recall@k P@k MRR MRR@k nDCG nDCG@k MAP MAP@k Rprec",
+    ("--qrels", "qrels", "run", "--rel", "0"): "invalid value for '--rel' / '-l': 0 is not in the range x>=1; "
     "see xqe eval --help",
     ("--qrels", "qrels", "run", "--rel", "9"): "qrels: no query has a document of grade 9 or more; "
     "check the relevance column, and --rel",

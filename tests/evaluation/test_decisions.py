@@ -33,6 +33,7 @@ def test_limits_are_parts_or_percent_one_or_several() -> None:
         ("=0.1", f'--max-drop: "=0.1" is not MEASURE=NUMBER; {HINT}'),
         ("MRR=30", f'--max-drop: "MRR=30" is not from 0 to 1; {HINT}'),
         ("MRR=-0.1", f'--max-drop: "MRR=-0.1" is not from 0 to 1; {HINT}'),
+        ("MRR=０.1", f'--max-drop: "MRR=０.1" is not from 0 to 1; {HINT}'),
         ("MRR=nan", f'--max-drop: "MRR=nan" is not from 0 to 1; {HINT}'),
         ("MRR=101%", f'--max-drop: "MRR=101%" is not from 0 to 1; {HINT}'),
         ("MRR=1e-2", f'--max-drop: "MRR=1e-2" is not from 0 to 1; {HINT}'),

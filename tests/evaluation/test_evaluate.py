@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from trec_runs import CASES, case
 
 from xqe.errors import InputError, XqeError
-from xqe.evaluation.comparison import Asked, compare
+from xqe.evaluation.comparison import Asked, check_comparable, compare
 from xqe.evaluation.groups import field_value, place
 from xqe.evaluation.measures import DEFAULT, FAMILIES, Family, parse, parse_all
-from xqe.evaluation.values import Evaluation, average, evaluate_run, judged, per_query, ranking
+from xqe.evaluation.values import Evaluation, average, evaluate_run, per_query, ranking
 from xqe.files.records import Record
 from xqe.files.trec import Answer, read_qrels, read_run
 
@@ -46,6 +46,8 @@ def reference(family: str, cutoff: int | None, grades: Grades, hits: Hits, rel: 
     number = sum(grade >= rel for grade in grades.values())
     if family == "Hit":
         return float(any(top))
+    if family != "nDCG" and not number:
+        return 0.0  # as trec_eval has it, where nothing is relevant
     if family == "Recall":
         return sum(top) / number
     if family == "P":
@@ -55,16 +57,19 @@ def reference(family: str, cutoff: int | None, grades: Grades, hits: Hits, rel: 
         return next((1 / rank for rank, good in enumerate(top, 1) if good), 0.0)
     if family == "MAP":
         return sum(sum(top[:rank]) / rank for rank, good in enumerate(top, 1) if good) / number
+    if family == "Rprec":
+        return sum(relevant[:number]) / number
     assert family == "nDCG"
 
     def gain_of(order: Iterable[int]) -> float:
         return sum(max(gain, 0) / log2(rank + 1) for rank, gain in enumerate(list(order)[:cutoff], 1))
 
-    return gain_of(gains) / gain_of(sorted(grades.values(), reverse=True))
+    best = gain_of(sorted(grades.values(), reverse=True))
+    return gain_of(gains) / best if best else 0.0
 
 
 MEASURES = parse_all(
-    ["Hit@1,Hit@10,Recall@5,Recall@50,P@3,P@10,MRR,MRR@1,MRR@3,MRR@10,nDCG,nDCG@3,nDCG@10,MAP,MAP@3,MAP@10"]
+    ["Hit@1,Hit@10,Recall@5,Recall@50,P@3,P@10,MRR,MRR@1,MRR@3,MRR@10,nDCG,nDCG@3,nDCG@10,MAP,MAP@3,MAP@10,Rprec"]
 )
 TREC_EVAL = {
     "Hit@1": "success_1",
@@ -80,6 +85,7 @@ TREC_EVAL = {
     "MAP": "map",
     "MAP@3": "map_cut_3",
     "MAP@10": "map_cut_10",
+    "Rprec": "Rprec",
 }
 
 # Ids in which the order of strings is not that of numbers, and beyond ASCII and the BMP; scores that tie exactly,
@@ -96,7 +102,7 @@ qrels_sets = st.dictionaries(query_ids, st.dictionaries(documents, grade, min_si
 @given(qrels_sets, runs, st.integers(1, 3))
 def test_values_are_the_references(qrels: dict[str, Grades], run: dict[str, Hits], rel: int) -> None:
     values = per_query(qrels, run, MEASURES, rel)
-    assert list(values) == [query for query, grades in qrels.items() if max(grades.values()) >= rel]
+    assert list(values) == list(qrels)
     for query, found in values.items():
         expected = {
             str(measure): reference(measure.family.name, measure.cutoff, qrels[query], run.get(query, {}), rel)
@@ -109,7 +115,8 @@ def test_values_are_the_references(qrels: dict[str, Grades], run: dict[str, Hits
 @given(qrels_sets, runs, st.integers(1, 3))
 def test_values_are_those_of_trec_eval(qrels: dict[str, Grades], run: dict[str, Hits], rel: int) -> None:
     # it loops without end on a query whose grades are all negative
-    raw = pytrec_eval.RelevanceEvaluator(judged(qrels), set(TREC_EVAL.values()), relevance_level=rel).evaluate(run)
+    able = {query: grades for query, grades in qrels.items() if max(grades.values()) >= 0}
+    raw = pytrec_eval.RelevanceEvaluator(able, set(TREC_EVAL.values()), relevance_level=rel).evaluate(run)
     for query, found in per_query(qrels, run, MEASURES, rel).items():
         for measure, trec_name in TREC_EVAL.items():
             # trec_eval gives a query that is missing from the run no value; its option -c makes it 0
@@ -143,7 +150,8 @@ def test_values_are_those_that_the_program_trec_eval_prints(tmp_path: Path) -> N
     golden = json.loads(gzip.decompress((ROOT / "tests" / "golden" / "trec_eval.json.gz").read_bytes()))
     assert len(golden["cases"]) == CASES == 200
     names = [next(name for name, trec_name in TREC_EVAL.items() if trec_name == one) for one in golden["measures"]]
-    assert sorted(names) == sorted(TREC_EVAL)
+    assert {*names, "Rprec"} == TREC_EVAL.keys()
+    assert names == [str(parse(one)) for one in golden["measures"]]  # as trec_eval calls them
     compared = 0
     for number, expected in enumerate(golden["cases"]):
         qrels_text, run_text, rel = case(number)
@@ -152,22 +160,47 @@ def test_values_are_those_that_the_program_trec_eval_prints(tmp_path: Path) -> N
         (tmp_path / "run").write_text(run_text, encoding="utf-8")
         qrels = read_qrels(str(tmp_path / "qrels"))
         evaluation = evaluate_run("run", read_run(str(tmp_path / "run")), qrels, MEASURES, rel)
-        for (_, query), values in evaluation.of().items():
-            printed = expected["values"].get(query, [0] * len(names))  # it prints none of a query that the run lacks
-            for name, value in zip(names, printed, strict=True):
+        judged = evaluation.of()
+        assert evaluation.answered == expected["values"].keys() - {"all"}
+        assert len(judged) == expected["num_q"]  # it was asked with -c
+        answered = {query: judged[(), query] for query in evaluation.answered}
+        for query, values in {**answered, "all": average(judged.values())}.items():
+            for name, value in zip(names, expected["values"][query], strict=True):
                 assert values[name] == pytest.approx(value / 10_000, abs=5.001e-5), (number, query, name)
                 compared += 1
-        # its average counts the queries without a relevant document too: as 0, but for nDCG, which takes any grade
-        mean = average(evaluation.of().values())
-        for name, value in zip(names, expected["values"]["all"], strict=True):
-            part = len(evaluation.of()) / expected["num_q"]
-            if rel == 1 or not name.startswith("nDCG"):
-                assert mean[name] * part == pytest.approx(value / 10_000, abs=5.001e-5), (number, name)
     assert compared > 10_000
 
 
+# Of pytrec_eval and ir_measures 0.4.3 (AP(rel=2), nDCG@10), which average over the queries of the qrels.
+GRADED: dict[str, Grades] = {"q1": {"d1": 2, "d2": 1}, "q2": {"d3": 1, "d4": 0}, "q3": {"d5": 0}}
+FOUND: dict[str, Hits] = {"q1": {"d1": 9, "d2": 8}, "q2": {"d4": 9, "d3": 8}, "q3": {"d5": 5}}
+
+
+@pytest.mark.parametrize(
+    ("rel", "complete", "run", "queries", "ndcg", "mean_ap"),
+    [
+        (1, True, "q1 q2 q3", 3, 0.5436, 0.5),
+        (2, True, "q1 q2 q3", 3, 0.5436, 0.3333),
+        (3, True, "q1 q2 q3", 3, 0.5436, 0.0),
+        (1, True, "q1 q3", 3, 0.3333, 0.3333),
+        (2, True, "q1 q3", 3, 0.3333, 0.3333),
+        (1, False, "q1 q3", 2, 0.5, 0.5),  # trec_eval without -c: num_q 2
+        (2, False, "q2", 1, 0.6309, 0.0),
+    ],
+)
+def test_which_queries_count_is_trec_evals(
+    rel: int, complete: bool, run: str, queries: int, ndcg: float, mean_ap: float
+) -> None:
+    """One without a relevant document does, and the least relevant grade says nothing of nDCG."""
+    answers = [Answer(query, FOUND[query], f"run:{query}") for query in run.split()]
+    evaluation = evaluate_run("run", answers, GRADED, parse_all(["nDCG@10 MAP"]), rel, complete=complete)
+    assert len(evaluation.of()) == queries
+    assert len(evaluation.missing) + evaluation.left_out == len(GRADED) - len(answers)
+    assert average(evaluation.of().values()) == pytest.approx({"nDCG@10": ndcg, "MAP": mean_ap}, abs=5e-5)
+
+
 @settings(max_examples=100, deadline=None)
-@given(qrels_sets.filter(judged), runs, st.randoms(use_true_random=False))
+@given(qrels_sets.filter(len), runs, st.randoms(use_true_random=False))
 def test_order_changes_no_mean(qrels: dict[str, Grades], run: dict[str, Hits], chance: random.Random) -> None:
     def shuffled(mapping: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
         return {
@@ -208,7 +241,9 @@ def test_scores_beyond_float32_tie() -> None:
     [
         ("Hit@10", "Hit@10"), ("Success@10", "Hit@10"), ("R@5", "Recall@5"), ("recall@5", "Recall@5"), ("rr", "MRR"),
         ("RR@10", "MRR@10"), ("AP", "MAP"), ("map@100", "MAP@100"), ("NDCG@7", "nDCG@7"), ("ndcg", "nDCG"),
-        ("P@3", "P@3"),
+        ("P@3", "P@3"), ("ndcg_cut_10", "nDCG@10"), ("ndcg_cut.10", "nDCG@10"), ("map_cut_100", "MAP@100"),
+        ("recip_rank", "MRR"), ("recall_100", "Recall@100"), ("P_5", "P@5"), ("success_1", "Hit@1"), ("map", "MAP"),
+        ("Rprec", "Rprec"), ("mrr_10", "MRR@10"),
     ],
 )  # fmt: skip
 def test_spellings(text: str, name: str) -> None:
@@ -216,18 +251,33 @@ def test_spellings(text: str, name: str) -> None:
     assert parse(name) == parse(text)
 
 
-@pytest.mark.parametrize("text", ["", "Hits@10", "Hit@0", "Hit@-1", "Hit@1.5", "Hit@", "@10", "MRR 10", "Hit@01"])
-def test_an_unknown_measure_names_the_known(text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        *((text, "") for text in ("", "Hit@0", "Hit@1.5", "@10", "Hit@01", "num_q", "infAP", "bpref")),
+        ("Hits@10", "Hit@10"), ("nDCG10", "nDCG@10"), ("P5", "P@5"), ("ndgc@3", "nDCG@3"), ("MRR 10", "MRR@10"),
+        ("Hit@-1", "Hit@1"), ("Hit@", "Hit@10"), ("recipRank", "MRR"),
+    ],
+)  # fmt: skip
+def test_an_unknown_measure_names_what_it_is_near_to_and_the_known(text: str, meant: str) -> None:
     with pytest.raises(XqeError) as caught:
         parse(text, "--measure")
-    known = "Hit@k Recall@k P@k MRR MRR@k nDCG nDCG@k MAP MAP@k"
-    assert str(caught.value) == f'--measure: unknown measure "{text}"; xqe knows {known}'
+    known = "xqe knows Hit@k Recall@k P@k MRR MRR@k nDCG nDCG@k MAP MAP@k Rprec"
+    hint = f"did you mean {meant}? {known}" if meant else known
+    assert str(caught.value) == f'--measure: unknown measure "{text}"; {hint}'
 
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family.needs_cutoff])
 def test_a_missing_cutoff_is_asked_for(family: Family) -> None:
     with pytest.raises(XqeError, match=f'"{family.name}" needs a cutoff; for example {family.name}@10'):
         parse(family.name)
+
+
+def test_trec_evals_name_of_what_is_cut_needs_a_cutoff_and_what_is_never_cut_has_none() -> None:
+    with pytest.raises(XqeError, match='"ndcg_cut" needs a cutoff; for example nDCG@10'):
+        parse("ndcg_cut")
+    with pytest.raises(XqeError, match='"Rprec_5" has a cutoff, and Rprec has none; give Rprec'):
+        parse("Rprec_5")
 
 
 def test_the_default_measures_are_the_papers() -> None:
@@ -254,7 +304,12 @@ PAIR: Record = {"id": "q", "lang": "en", "source": {"lang": "ar"}, "index": {"la
         (PAIR, "source.domain", None),
         (PAIR, "domain.lang", None),
         (PAIR, "nothing", None),
-        ({"lang": "pt_BR"}, "source.lang", "pt_BR"),  # as it first arrived: it is its own source
+        ({"lang": "pt_BR"}, "source.lang", "pt"),  # as it first arrived: it is its own source
+        *(({"index": {"lang": code}}, "index.lang", "zh") for code in ("zh-Hant", "zh-CN", "ZH", "zh ", "zh_TW")),
+        ({"lang": "sw-KE"}, "lang", "sw"),  # of a language that xqe does not know
+        ({"lang": "Swahili"}, "lang", "Swahili"),
+        ({"passages_lang": "DE-at"}, "passages_lang", "de"),
+        ({"region": "DE-at"}, "region", "DE-at"),
         ({"lang": "hi"}, "source.script", "non-Latin"),
         ({"lang": "tlh"}, "script", None),
         ({"lang": "hi", "script": "Deva"}, "script", "Deva"),
@@ -291,6 +346,40 @@ def shown(evaluation: Evaluation) -> dict[str, tuple[int, int, float]]:
 def test_one_id_in_several_groups_is_expected_in_all_of_them() -> None:
     pairs = [answer(query, FIRST, pair=pair) for query, pair in ("ax", "bx", "cx", "ay")]
     assert shown(evaluated("abcd", pairs, "pair")) == {"x": (4, 1, 0.75), "y": (4, 3, 0.25), "": (8, 4, 0.5)}
+
+
+def test_a_language_is_one_group_and_one_pair_however_it_is_spelled() -> None:
+    """Each query is asked once, so that none is missing; and both runs answer the same pair."""
+    spelled = [answer("a", FIRST, source={"lang": "pt-BR"}), answer("b", SECOND, source={"lang": "PT"})]
+    evaluation = evaluated("ab", spelled, "source.lang")
+    assert shown(evaluation) == {"pt": (2, 0, 0.75), "": (2, 0, 0.75)}
+    plain = evaluated("ab", [answer(query, FIRST, source={"lang": "pt"}) for query in "ab"], "source.lang")
+    check_comparable(evaluation, plain, each_group=True)
+    assert differences(plain, evaluation) == [
+        ("run", "pt", None), ("run", "pt", -0.25), ("run", "", None), ("run", "", -0.25),
+    ]  # fmt: skip
+
+
+def test_without_complete_a_group_is_averaged_over_what_it_answers() -> None:
+    """A record that failed before its group was known counts where it may belong to."""
+    pairs = [answer("a", FIRST, pair="x"), answer("b", SECOND, pair="x"), answer("a", FIRST, pair="y")]
+    lost = Answer("c", {}, "run:9", {"id": "c", "error": {"step": "translate", "message": "no"}})
+    qrels = {query: {"d1": 1} for query in "abcd"}
+    whole = evaluate_run("run", pairs, qrels, MRR, fields=["pair"], complete=False)
+    assert shown(whole) == {"x": (2, 0, 0.75), "y": (1, 0, 1.0), "": (3, 0, 2.5 / 3)}
+    assert whole.left_out == 5
+    failed = evaluate_run("run", [*pairs, lost], qrels, MRR, fields=["pair"], complete=False)
+    assert shown(failed) == {"x": (3, 1, 0.5), "y": (2, 1, 0.5), "": (5, 2, 0.5)}
+
+
+def test_hits_of_the_querys_own_id_are_counted_and_can_be_left_out() -> None:
+    own = [answer("d1", {"d1": 2.0, "d2": 1.0}), answer("d2", {"d1": 2.0})]
+    qrels = {"d1": {"d2": 1}, "d2": {"d1": 1}}
+    found = {drop: evaluate_run("run", own, qrels, MRR, drop_own=drop) for drop in (False, True)}
+    assert {drop: (one.own, average(one.of().values())["MRR"]) for drop, one in found.items()} == {
+        False: (1, 0.75), True: (1, 1.0),
+    }  # fmt: skip
+    assert evaluate_run("run", own, {"d1": {"d1": 1}}, MRR).own == 0  # it is judged to be relevant
 
 
 def test_a_single_value_is_no_property_of_the_query() -> None:

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from conftest import Run, jsonl, records
 
+from xqe.evaluation.languages import language_shares
+from xqe.files.trec import Answer
+
 COUNTS = {"languages": {"de": 30, "en": 60, "sw": 10}, "lang": "de,en,sw"}
 
 
@@ -46,6 +49,29 @@ def test_hits_of_one_index_are_in_its_language(xqe: Run) -> None:
     run = jsonl({"id": "q1", "index": {"lang": "nl"}, "hits": [{"id": "a", "score": 1.0}]})
     [row] = records(xqe("eval", "--languages", stdin=run))
     assert row["languages"] == {"nl": 1.0}
+
+
+def test_a_language_is_one_however_it_is_spelled() -> None:
+    index = {"languages": {"pt": 30, "pt-BR": 10, "en": 60}}
+    hits = [{"id": "1", "score": 2.0, "lang": "pt_BR"}, {"id": "2", "score": 1.0, "lang": "pt"}]
+    made = {"id": "q1", "lang": "PT", "index": index, "hits": hits}
+    answers = [Answer("q1", {"1": 2.0, "2": 1.0}, "run:1", made)]
+    for shares in language_shares("run", answers, 10, ["lang"]):
+        assert (shares.languages, shares.documents) == ({"pt": 1.0}, {"en": 0.6, "pt": 0.4})
+        assert shares.group in ({}, {"lang": "pt"})
+    [own] = language_shares("run", [Answer("2", {"1": 2.0, "2": 1.0}, "run:1", {**made, "id": "2"})], 10, drop_own=True)
+    assert own.languages == {"pt": 1.0}
+
+
+@pytest.mark.parametrize("count", [float("nan"), float("inf"), 10**400, "x", -1, True])
+def test_counts_of_documents_that_are_no_counts_are_not_known(count: object) -> None:
+    made = {
+        "id": "q1",
+        "index": {"languages": {"en": 6, "de": count}},
+        "hits": [{"id": "1", "score": 2.0, "lang": "en"}],
+    }
+    [shares] = language_shares("run", [Answer("q1", {"1": 2.0}, "run:1", made)], 10)
+    assert (shares.languages, shares.documents) == ({"en": 1.0}, {})
 
 
 def test_a_table_has_the_languages_across(xqe: Run, tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable
+from math import log2
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from hypothesis import strategies as st
 from small_models import SAID, SAID_TOKENS
 
 from xqe import __version__, cli
-from xqe.errors import XqeError
+from xqe.errors import InputError, XqeError
 from xqe.experiments.grid.asked import _draw
 from xqe.experiments.grid.folder import Folder
 from xqe.experiments.grid.nights import changes, judge
@@ -202,6 +204,105 @@ def test_a_mistake_in_the_file_is_one_line(
     assert status == 2
     assert said.count("\n") == 1 and BAD[line] in said, said
     assert not (tmp_path / "out" / "texts").exists()
+
+
+NO_NUMBERS = ("nan", "inf", "-inf", "1" + 400 * "0", "1" + 5000 * "0", "true", '"1"', "0x" + 4000 * "f")
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS)
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("temperature = {}", "top_p = {}", "repeat_penalty = {}", "top_k = {}", "seed = {}", "depth = {}", "rel = {}"),
+        *("samples = [{}]", "query_weights = [{}]", "passage_tokens = {}", "shots = {}"),
+        'retrievers = "hybrid"\nencoder = "fake"\ndense_weight = {}',
+        '[[collections]]\npath = "x"\nqueries = {}',
+    ],
+)
+def test_a_number_of_the_file_is_a_number(tmp_path: Path, line: str, value: str) -> None:
+    path = tmp_path / "grid.toml"
+    path.write_text(f'{line.format(value)}\n[[collections]]\npath = "y"\n', "utf-8")
+    with pytest.raises(InputError) as caught:
+        read_grid(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert len(str(caught.value)) < 250 + len(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "pair"),
+    [
+        ("pt-BR-en", ("pt", "en")),
+        ("en-pt_BR", ("en", "pt")),
+        ("DE-zh-Hant", ("de", "zh")),
+        ("zh-CN-de-AT", ("zh", "de")),
+    ],
+)
+def test_the_languages_of_a_pair_may_have_regions(tmp_path: Path, text: str, pair: tuple[str, str]) -> None:
+    path = tmp_path / "grid.toml"
+    path.write_text(f'[[collections]]\npath = "x"\npairs = ["{text}"]\n')
+    assert read_grid(path).collections[0].pairs == (pair,)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "said"),
+    [
+        ('["pt-BR-en", "pt-en"]', "pairs names one thing twice"),
+        ('["en-ID-de"]', '"en-ID-de" can be read as several pairs'),  # Indonesian is a language that xqe knows
+        ('["xx-BR-en"]', 'unknown language "xx"'),
+    ],
+)
+def test_a_pair_is_named_once_and_for_certain(tmp_path: Path, pairs: str, said: str) -> None:
+    path = tmp_path / "grid.toml"
+    path.write_text(f'[[collections]]\npath = "x"\npairs = {pairs}\n')
+    with pytest.raises(XqeError, match=re.escape(said)):
+        read_grid(path)
+
+
+OWN = """
+strategies = ["zeroshot"]
+orders = ["et"]
+uses = ["query+doc"]
+baselines = ["original"]
+measures = ["nDCG@10", "MRR"]
+rel = 2
+[[models]]
+model = "fake"
+[[collections]]
+path = "collection"
+pairs = ["en-en"]
+"""
+
+
+def test_hits_that_are_the_query_itself_are_left_out_as_the_collection_or_the_file_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """BEIR's own evaluation gives nDCG@10 and MRR of 1; and a grade below `rel` counts in nDCG."""
+    source = tmp_path / "arg"
+    (source / "qrels").mkdir(parents=True)
+    texts = {"a1": "zinc prices rise because of demand", "a2": "zinc prices fall because of supply", "a3": "cobalt"}
+    rows = [json.dumps({"_id": name, "text": text}) for name, text in texts.items()]
+    (source / "corpus.jsonl").write_text("\n".join(rows))
+    (source / "queries.jsonl").write_text("\n".join(rows[:2]))
+    (source / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\na1\ta2\t2\na2\ta1\t1\n")
+    assert cli.run(["data", "convert", "beir", str(source), "--lang", "en", "--out", str(tmp_path / "collection")]) == 0
+    capsys.readouterr()
+    path = tmp_path / "grid.toml"
+    found = {}
+    for line in ("", "drop_self = false"):
+        path.write_text(OWN + line)
+        out = tmp_path / (line[-5:] or "out")
+        status, said = grid(capsys, path, "--out", out)
+        assert status == 0, said
+        assert "1 of 2 queries have no document of grade 2 or more and count as 0, as in trec_eval" in said
+        cell = cells(out)["arg/en-en/original"]
+        found[line] = (cell["queries"], cell["first"], cell["measures"])
+        assert json.loads((out / "manifest.json").read_text())["collections"]["arg"].get("drop_self") == (
+            None if line else True
+        )
+    assert found == {
+        "": (["a1", "a2"], ["a2", "a1"], {"nDCG@10": 1.0, "MRR": 0.5}),
+        "drop_self = false": (["a1", "a2"], ["a1", "a2"], {"nDCG@10": pytest.approx(1 / log2(3)), "MRR": 0.25}),
+    }
 
 
 ROWS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -523,9 +524,29 @@ def test_a_report_without_failures_says_so(tmp_path: Path) -> None:
         (lambda folder: _change(folder / "manifest.json", measures=[]), "damaged, no measures"),
         (lambda folder: _change(cell_path(folder, "de-en", "human"), format=3), "human.json: not a cell of format 1"),
         (lambda folder: _change(cell_path(folder, "de-en", "human"), kind="magic"), 'unknown kind "magic"'),
-        (lambda folder: _change(cell_path(folder, "de-en", "human"), values={}), "human.json: damaged (KeyError"),
+        (lambda folder: _change(cell_path(folder, "de-en", "human"), values={}), "damaged, no values of Hit@10"),
         (lambda folder: _change(cell_path(folder, "de-en", "human"), first=["d"]), "do not fit its queries"),
-        (lambda folder: _spoil(cell_path(folder, "de-en", "human")), "human.json: damaged, a value that is not from 0"),
+        *(
+            (lambda folder, value=value: _spoil(cell_path(folder, "de-en", "human"), value), 'json: damaged, "values"')
+            for value in (float("nan"), float("inf"), -0.1, 1.5, 10**400, "0.5", True, None)
+        ),
+        *(
+            (lambda folder, said=said: _change(cell_path(folder, "de-en", "human"), **said), f'"{next(iter(said))}" is')
+            for said in (
+                {"documents": float("inf")},
+                {"seconds": float("nan")},
+                {"missing": "x"},
+                {"relevant": [0] * 16},
+                {"queries": [1] * 16},
+                {"failures": ["q1"]},
+                {"query_weight": float("nan")},
+            )
+        ),
+        (lambda folder: _change(cell_path(folder, "de-en", "human"), queries=None), "damaged, no queries"),
+        (lambda folder: _nest(cell_path(folder, "de-en", "human")), "human.json: damaged, not JSON"),
+        (lambda folder: _change(folder / "manifest.json", part="1/9999999999"), '"part" is not what a grid writes'),
+        (lambda folder: _change(folder / "manifest.json", seconds=float("nan")), '"seconds" is not what a grid writes'),
+        (lambda folder: _change(folder / "manifest.json", generation={"m": {"tokens": "x"}}), '"generation" is not'),
         (lambda folder: shutil.rmtree(folder / "cells"), "no finished cell"),
     ],
 )
@@ -536,10 +557,14 @@ def test_a_damaged_folder_is_one_line(own: Path, damage: Callable[[Path], object
     assert said in str(error.value)
 
 
-def _spoil(path: Path) -> None:
+def _spoil(path: Path, value: object) -> None:
     cell = read(path)
-    cell["values"]["MRR"][0] = float("nan")
+    cell["values"]["MRR"][0] = value
     write(path, cell)
+
+
+def _nest(path: Path) -> None:
+    path.write_text("[" * 100_000)
 
 
 def _change(path: Path, **changes: Any) -> None:
@@ -829,6 +854,14 @@ def test_tidy_files_hold_every_cell_value_and_difference(two: Path, report: tupl
     assert len(differences) == sum(len(every(one)) for one in report[1])
 
 
+def test_no_text_of_a_tidy_file_is_a_formula() -> None:
+    """OWASP's advice against CSV injection: an apostrophe before what a spreadsheet would compute."""
+    texts = ["=1+1", "+1", "-2+3", "@SUM(A1)", "\t=1", "＝1", "q1", "a=b", "", "日本"]
+    [line] = csv.reader(io.StringIO(tidy.as_csv(texts, []).decode()))
+    assert line == [*(f"'{text}" for text in texts[:6]), *texts[6:]]
+    assert tidy.as_csv(["x"], [[-0.5], ['=HYPERLINK("a")'], [None]]) == b'x\n-0.5\n"\'=HYPERLINK(""a"")"\n""\n'
+
+
 def test_a_large_tidy_file_is_packed(report: tuple[Results, list[Study], Any], monkeypatch: pytest.MonkeyPatch) -> None:
     plain = dict(tidy.files(report[0], report[1]))["queries.csv"]
     monkeypatch.setattr(tidy, "LARGE", 100_000)
@@ -856,6 +889,36 @@ def test_a_broken_last_line_is_skipped_and_said(tmp_path: Path) -> None:
     nights, skipped = trend.read_history(tmp_path)
     assert len(nights) == 11
     assert skipped == [f"{path}:12: skipped a broken line, as a run leaves that was killed while writing it"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(
+            ("measures", {"tiny": {"MRR": value}})
+            for value in ("x", float("nan"), float("-inf"), 10**400, 1.5, None, True, [0.5])
+        ),
+        ("measures", {"tiny": 0.5}),
+        ("queries", "x"),
+        ("seconds", float("inf")),
+        ("failed_cells", float("nan")),
+        ("reused", 10**400),
+        ("dropped", "MRR fell"),
+        ("changed", [1]),
+        ("models", ["tiny"]),
+        ("time", 5),
+    ],
+)
+def test_a_line_with_a_value_that_no_run_has_is_skipped_and_said(tmp_path: Path, field: str, value: object) -> None:
+    path = make_history(tmp_path)
+    first, *rest = path.read_text("utf-8").splitlines()
+    path.write_text("\n".join([json.dumps(json.loads(first) | {field: value}), "[" * 100_000, *rest]), "utf-8")
+    nights, skipped = trend.read_history(tmp_path)
+    assert len(nights) == 11
+    assert [line.partition(": skipped a ")[2] for line in skipped] == [
+        f'line in which "{field}" is not what a grid writes',
+        "broken line, as a run leaves that was killed while writing it",
+    ]
 
 
 def test_a_system_that_comes_later_has_gaps(tmp_path: Path) -> None:

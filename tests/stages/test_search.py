@@ -82,6 +82,21 @@ def test_passages_find_what_the_query_does_not(xqe_search: Run, directory: Path)
         assert [hit["id"] for hit in json.loads(done.stdout)["hits"]] == expected
 
 
+@pytest.mark.parametrize(("name", "k", "expected"), [("d4", 1, ["d3"]), ("d3", 9, ["d4"]), ("q", 9, ["d4", "d3"])])
+def test_a_hit_that_is_the_query_itself_is_left_out_where_that_is_asked(
+    index: Index, name: str, k: int, expected: list[str]
+) -> None:
+    """The others have the scores and the places that they have with it, and are as many as were asked for."""
+    record: Record = {"id": name, "query": "winter harbour"}
+    whole, dropped = (
+        next(search(iter([record]), BM25(index), 1, lambda: "", depth, drop_own=drop))
+        for depth, drop in ((9, False), (k, True))
+    )
+    assert [hit["id"] for hit in dropped["hits"]] == expected
+    assert dropped["hits"] == [hit for hit in whole["hits"] if hit["id"] != name][:k]
+    assert (dropped["index"]["k"], dropped["index"]["drop_self"], "drop_self" in whole["index"]) == (k, True, False)
+
+
 def test_one_query_on_the_command_line(xqe_search: Run, directory: Path) -> None:
     out = json.loads(xqe_search(directory, "winter harbours").stdout)
     assert [hit["id"] for hit in out["hits"]] == ["d4", "d3"]

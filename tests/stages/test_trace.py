@@ -77,6 +77,22 @@ def trace(capsys: pytest.CaptureFixture[str], directory: str, *arguments: str, s
     return record
 
 
+def test_hits_that_are_the_query_itself_have_no_place(
+    english: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the document of the query's id, the others have their order, and each is as high as its place there."""
+    whole = trace(capsys, english, "mercury planet", "-k", "4")
+    first, *others = [hit["id"] for hit in whole["hits"]]
+    path = tmp_path / "query.jsonl"
+    path.write_text(jsonl({"id": first, "query": "mercury planet"}))
+    relevant = [option for name in (first, *others) for option in ("--relevant", name)]
+    dropped = trace(capsys, english, "-i", str(path), *relevant, "-k", "3", "--drop-self")
+    assert [hit["id"] for hit in dropped["hits"]] == others
+    ranks = [document["standings"][-1]["rank"] for document in dropped["trace"]["relevant"]]
+    assert ranks == [None, 1, 2, 3]
+    assert dropped["trace"]["relevant"][2]["behind"] == others[0]
+
+
 # ---------------------------------------------------------------- the same as the pipe
 
 TRANSLATE = ("translate", "--to", "en")

@@ -3,14 +3,20 @@
 corpus.jsonl       {"_id", "title", "text"}
 queries.jsonl      {"_id", "text"}
 qrels/SPLIT.tsv    query, document and score, under the header "query-id corpus-id score"
+
+Of ArguAna and Quora the queries are documents of the corpus, under their ids; BEIR's own evaluation leaves such hits
+out (`ignore_identical_ids`), and the collection says that they are to be.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from xqe.collections.conversion import (
     Material,
+    Placed,
+    Stream,
     document_files,
     existing,
     folder_name,
@@ -21,6 +27,9 @@ from xqe.collections.conversion import (
 from xqe.collections.options import Options
 from xqe.collections.trec import json_queries
 from xqe.errors import InputError
+from xqe.files.records import Document
+
+_OF_DOCUMENTS = frozenset({"arguana", "quora"})
 
 
 def read(path: Path, options: Options) -> Material:
@@ -32,13 +41,36 @@ def read(path: Path, options: Options) -> Material:
         raise InputError(f"{path / 'qrels'}: no file like test.tsv", "check the folder")
     chosen = selected(qrels, options.splits, "split", path)
     name = folder_name(path)
-    return Material(
+    material = Material(
         name=name,
+        drop_self=name in _OF_DOCUMENTS,
         about=f"{name}, from BEIR's layout",
         licence="that of the source, which its files do not say",
         source={"name": name, "layout": "beir"},
-        documents={lang: document_files([corpus])},
+        documents={},
         queries={split: {asked: [json_queries(queries)]} for split in chosen},
         qrels={split: {(asked, lang): trec_qrels(file)} for split, file in chosen.items()},
         paths=[corpus, queries, *chosen.values()],
     )
+    material.documents[lang] = _compared(document_files([corpus]), json_queries(queries), material)
+    return material
+
+
+def _compared(documents: Stream[Document], queries: Stream[tuple[str, str]], material: Material) -> Stream[Document]:
+    """The documents; when they have been read, `material` knows whether half of the queries or more are among them,
+    under the same id and with the same text."""
+
+    def read() -> Iterator[Placed[Document]]:
+        texts = {name: _words(text) for _, (name, text) in queries()}
+        own = set()
+        for place, document in documents():
+            if document.id in texts and texts[document.id] in (_words(document.text), _words(document.searched)):
+                own.add(document.id)
+            yield place, document
+        material.drop_self |= bool(own) and 2 * len(own) >= len(texts)
+
+    return read
+
+
+def _words(text: str) -> str:
+    return " ".join(text.split())

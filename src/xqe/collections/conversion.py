@@ -33,6 +33,7 @@ from xqe.files import jsonl
 from xqe.files.fingerprints import Keys, fingerprints
 from xqe.files.hashes import sha256
 from xqe.files.names import NONE, Numbering
+from xqe.files.numbers import whole
 from xqe.files.records import Document, check_query
 from xqe.files.trec import GREATEST_GRADE
 from xqe.messages import plural, progress, say
@@ -53,7 +54,8 @@ class Material:
     """What a reader found. paths: the files it is read from; about, licence: for the manifest. counts: documents of a
     language, where they are known. parallel: whether an id is the same query in every language. articles: whether the
     ids of queries are those of documents in the same language, of what the query is the title. translated_by: "machine"
-    where queries are parallel and no people translated them."""
+    where queries are parallel and no people translated them. drop_self: whether queries are documents, so that hits
+    with the query's own id are to be left out; a reader may find that out while documents are read."""
 
     name: str
     about: str
@@ -68,6 +70,7 @@ class Material:
     parallel: bool = False
     articles: bool = False
     translated_by: str = ""
+    drop_self: bool = False
 
 
 class Seen:
@@ -128,10 +131,13 @@ def _written(writer: CollectionWriter, material: Material, asked: _Asked) -> Col
         for lang in sorted(by_lang):
             asked.write(writer, split, lang)
     asked.report(writer)
+    if material.drop_self:
+        _note(writer, "queries are documents: xqe grid leaves each out of its own hits, search and eval by --drop-self")
     files = [_described(path) for path in material.paths]
     source = {**material.source, "files": files}
     more: dict[str, Any] = {"parallel": material.parallel, **({"articles": True} if material.articles else {})}
     more |= {"translated_by": material.translated_by} if material.translated_by else {}
+    more |= {"drop_self": True} if material.drop_self else {}
     return writer.finish(material.about, source, material.licence, **more)
 
 
@@ -309,8 +315,9 @@ def _graded(stream: Stream[Judgement]) -> Iterator[Placed[Judgement]]:
         for name in judgement[:2]:
             if not name or name.split() != [name]:
                 raise InputError(f'{where}: id "{name}" is empty or holds white space', "qrels are parted by it")
-        if judgement[2] > GREATEST_GRADE:
-            raise InputError(f"{where}: relevance {judgement[2]} is above {GREATEST_GRADE}", "check the columns")
+        if abs(judgement[2]) > GREATEST_GRADE:
+            beyond = f"above {GREATEST_GRADE}" if judgement[2] > 0 else f"below -{GREATEST_GRADE}"
+            raise InputError(f"{where}: relevance {judgement[2]} is {beyond}", "check the columns")
         yield where, judgement
 
 
@@ -349,7 +356,7 @@ def trec_qrels(path: Path) -> Stream[Judgement]:
             if len(columns) != count:
                 raise InputError(f"{where}: {len(columns)} columns", f"these qrels have {count}")
             try:
-                yield where, (columns[0], columns[document], int(columns[-1]))
+                yield where, (columns[0], columns[document], whole(columns[-1]))
             except ValueError:
                 raise InputError(f'{where}: relevance "{columns[-1]}" is not an integer', "check the file") from None
 

@@ -27,6 +27,7 @@ from xqe.messages import plural, say
 
 TEST, TRAIN = "test", "train"
 _PASSAGE = (40, 1000)  # characters of a passage that can be an example
+_KEPT = ("articles", "translated_by", "drop_self")  # of what the source's manifest says
 _CANDIDATES = 20  # for each example, since passages may be too short or too long
 
 Drawn = dict[Pair, list[str]]
@@ -82,7 +83,7 @@ def _written(
         pool if plan.pool is not None else source.manifest.get("pool"),
         sample={**asdict(plan), "of": of},
         parallel=judged.parallel,
-        **{name: source.manifest[name] for name in ("articles", "translated_by") if name in source.manifest},
+        **{name: source.manifest[name] for name in _KEPT if name in source.manifest},
     )
 
 

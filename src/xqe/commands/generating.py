@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 def open_engine(options: Generation) -> Engine:
     """The engine that --model names. Raises XqeError for what does not go together, before anything is loaded."""
+    if options.lora:
+        from xqe.models.engines.llama.adapters import parted
+
+        for text in options.lora:
+            parted(text)
     if options.model == FAKE:
         from xqe.models.engines.fake import FakeEngine
 
@@ -67,7 +72,7 @@ def _local(options: Generation) -> Engine:
         threads=options.threads,
         gpu_layers=options.gpu_layers,
         split_mode=options.split_mode,
-        tensor_split=llama.tensor_split(options.tensor_split),
+        tensor_split=options.tensor_split or (),
         main_gpu=options.main_gpu,
         flash_attention=options.flash_attention,
         gpu_sampling=options.gpu_sampling,

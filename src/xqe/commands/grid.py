@@ -40,7 +40,7 @@ _RUNNING = part(
 
 
 def _shard(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"([0-9]+)/([0-9]+)", text)
+    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise typer.BadParameter(f"{text!r} is no part of several, such as 1/4")
     return int(match[1]) - 1, int(match[2])

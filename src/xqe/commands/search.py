@@ -55,7 +55,9 @@ def search(
     threads = threads or available_cores()
     with open_retriever(searching, encoding, directories, threads) as retriever:
         pools = pools_of(searching, retriever.documents)
-        found = search_records(queries, retriever, threads, lambda: queries.place, searching.k, pools)
+        found = search_records(
+            queries, retriever, threads, lambda: queries.place, searching.k, pools, searching.drop_self
+        )
         if form is RunFormat.TREC:
             count, failures = write_run(progress(found, queries.total, "search"), tag)
         else:

@@ -20,7 +20,7 @@ from xqe.evaluation.measures import Measure
 Test = Literal["randomization", "t"]
 Columns = Mapping[str, Sequence[float]]  # measure -> the value of each query, 0..1
 
-_NUMBER = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(%?)")
+_NUMBER = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(%?)")
 _ROUNDING = 1e-12  # of a mean: 0.30 and an average that is 0.30 but for its last digit are the same
 
 

@@ -23,7 +23,7 @@ from collections.abc import Collection, Iterable, Mapping
 from xqe.errors import XqeError
 from xqe.files.jsonl import dumps
 from xqe.files.records import Record
-from xqe.text.languages import language
+from xqe.text.languages import code_of, language
 
 Group = tuple[str, ...]  # values of the fields to group by
 Cell = tuple[str, ...]  # a group's, then those of the language pair
@@ -39,6 +39,7 @@ def cell_fields(fields: tuple[str, ...]) -> tuple[str, ...]:
 def field_value(record: Record, field: str) -> str | None:
     """Return the value of a dotted field ("index.lang") as text, None where the record has none.
 
+    The code of a language has one spelling, whichever the record has: "pt" for "pt-BR" in "lang" and "passages_lang".
     A record without "source" is as it first arrived, so its "source.lang" is its "lang". Where there is no
     field "script", it is derived from the "lang" beside it: "Latin" or "non-Latin", the grouping of the
     paper's section 5.
@@ -54,7 +55,9 @@ def field_value(record: Record, field: str) -> str | None:
     value = holder.get(last)
     if value is None and last == "script":
         return _script(holder.get("lang"))
-    return value if value is None or isinstance(value, str) else dumps(value)
+    if isinstance(value, str):
+        return code_of(value) if last.rpartition("_")[2] == "lang" else value
+    return value if value is None else dumps(value)
 
 
 def _script(code: object) -> str | None:

@@ -14,9 +14,10 @@ from typing import Any
 
 from xqe.errors import InputError
 from xqe.evaluation.groups import NO_VALUE, field_value
-from xqe.evaluation.values import ranking
+from xqe.evaluation.values import ranking, without_own
 from xqe.files.records import Record
-from xqe.files.trec import Answer
+from xqe.files.trec import Answer, Hits
+from xqe.text.languages import code_of
 
 AT = 10
 """How many of the first hits count, unless told."""
@@ -38,10 +39,13 @@ class Shares:
     documents: dict[str, float]
 
 
-def language_shares(run: str, answers: Iterable[Answer], at: int, fields: Sequence[str] = ()) -> list[Shares]:
+def language_shares(
+    run: str, answers: Iterable[Answer], at: int, fields: Sequence[str] = (), drop_own: bool = False
+) -> list[Shares]:
     """Return the shares of a whole run, then those of each group of the values of some fields of its records.
 
-    Raises InputError for a run of columns, and for a hit whose language is not said.
+    drop_own: hits that have the query's id do not count. Raises InputError for a run of columns, and for a hit whose
+    language is not said.
     """
     found: defaultdict[tuple[str, ...] | None, list[dict[str, float]]] = defaultdict(list)
     searched: defaultdict[tuple[str, ...] | None, list[dict[str, float]]] = defaultdict(list)
@@ -51,12 +55,13 @@ def language_shares(run: str, answers: Iterable[Answer], at: int, fields: Sequen
             raise InputError(f"{answer.where}: a run of columns says no languages", "give the JSONL of xqe search")
         record = answer.record
         groups = [None, tuple(field_value(record, field) or NO_VALUE for field in fields)] if fields else [None]
-        shares = _shares(Counter(_first_languages(answer, record, at)))
-        counts = _index(record).get("languages")
+        hits = without_own(answer.id, answer.hits) if drop_own else answer.hits
+        shares = _shares(Counter(_first_languages(answer, hits, record, at)))
+        documents = _shares(_counts(_index(record).get("languages")))
         for group in groups:
             if shares:
                 found[group].append(shares)
-            searched[group].append(_shares(counts) if isinstance(counts, dict) else {})
+            searched[group].append(documents)
     return [
         Shares(
             run,
@@ -70,20 +75,20 @@ def language_shares(run: str, answers: Iterable[Answer], at: int, fields: Sequen
     ]
 
 
-def _first_languages(answer: Answer, record: Record, at: int) -> list[str]:
+def _first_languages(answer: Answer, hits: Hits, record: Record, at: int) -> list[str]:
     """The languages of the first hits; a hit that names none is in that of the only index."""
     index = _index(record)
     only = index.get("lang") if "languages" not in index else None
-    said = {hit["id"]: hit.get("lang", only) for hit in record.get("hits", ())}
+    said = {str(hit["id"]): hit.get("lang", only) for hit in record.get("hits", ())}
     languages = []
-    for document in ranking(answer.hits)[:at]:
+    for document in ranking(hits)[:at]:
         language = said.get(document)
         if not isinstance(language, str):
             raise InputError(
                 f'{answer.where}: document "{document}" of query "{answer.id}" has no "lang", nor has the index',
                 "give a run of xqe search",
             )
-        languages.append(language)
+        languages.append(code_of(language))
     return languages
 
 
@@ -92,7 +97,17 @@ def _index(record: Record) -> dict[str, Any]:
     return index if isinstance(index, dict) else {}
 
 
-def _shares(counts: dict[str, int]) -> dict[str, float]:
+def _counts(said: object) -> Counter[str]:
+    """How many documents an index says to have in each language; none where it does not say it in numbers."""
+    counts: Counter[str] = Counter()
+    for language, count in said.items() if isinstance(said, dict) else ():
+        if type(count) is not int or not 0 <= count < 2**63:
+            return Counter()
+        counts[code_of(language)] += count
+    return counts
+
+
+def _shares(counts: Counter[str]) -> dict[str, float]:
     total = sum(counts.values())
     return {language: count / total for language, count in sorted(counts.items())} if total else {}
 

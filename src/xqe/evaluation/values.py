@@ -3,6 +3,10 @@
 pytrec_eval, which wraps trec_eval's own code, computes the values; only its extension is imported, since the package
 itself imports numpy. xqe puts the hits in trec_eval's order first (`ranking`), so that ties break in one way for every
 measure.
+
+Which queries are averaged is trec_eval's rule, too: with its -c, as xqe does unless told, all of the qrels, and what a
+run lacks is 0; without it, those that the run answers. A query without a relevant document counts in both, as 0. The
+least grade that is relevant (-l) is for binary measures: it changes no nDCG, and no query comes or goes by it.
 """
 
 from __future__ import annotations
@@ -42,9 +46,14 @@ def ranking(hits: Hits) -> list[str]:
     return [document for _, document in sorted(zip(scores, hits, strict=True), reverse=True)]
 
 
-def judged(qrels: Mapping[str, Grades], rel: int = 1) -> dict[str, Grades]:
-    """Return the queries that have a document of grade `rel` or more; no measure is defined for the others."""
-    return {query: grades for query, grades in qrels.items() if any(grade >= rel for grade in grades.values())}
+def without_relevant(qrels: Mapping[str, Grades], rel: int = 1) -> list[str]:
+    """Return the queries that no document of grade `rel` or more is known for: each binary measure of them is 0."""
+    return [query for query, grades in qrels.items() if max(grades.values(), default=0) < rel]
+
+
+def without_own(query: str, hits: Hits) -> Hits:
+    """Return the hits without the document that has the query's id: the query itself, where queries are documents."""
+    return {document: score for document, score in hits.items() if document != query} if query in hits else hits
 
 
 def per_query(
@@ -53,7 +62,7 @@ def per_query(
     measures: Sequence[Measure],
     rel: int = 1,
 ) -> dict[str, Values]:
-    """Return query id -> measure -> value in 0..1 for each query of the qrels that has a relevant document.
+    """Return query id -> measure -> value in 0..1 for each query of the qrels.
 
     A query that the run lacks has 0 everywhere; one that only the run has is ignored. rel: the least grade
     that is relevant to a binary measure; nDCG takes the grade as its gain.
@@ -62,8 +71,7 @@ def per_query(
     >>> per_query({"q1": {"d1": 1}}, {"q1": {"d2": 2.0, "d1": 1.0}}, parse_all(["Hit@1", "MRR"]))
     {'q1': {'Hit@1': 0.0, 'MRR': 0.5}}
     """
-    queries = judged(qrels, rel)
-    return dict(_judge(((query, grades, run.get(query, {})) for query, grades in queries.items()), measures, rel))
+    return dict(_judge(((query, grades, run.get(query, {})) for query, grades in qrels.items()), measures, rel))
 
 
 def average(values: Iterable[Values]) -> Values:
@@ -128,17 +136,21 @@ class Evaluation:
 
     values: cell (see groups.py) -> query id -> measure -> value, with an entry for each query expected; the
     cell is () without fields to group by, and None for queries that no cell can be told for. missing: what
-    the run lacks, which is 0 in `values`. answers, failed, ignored: records of the run in all, those that a
-    stage before could not do, and those whose query is not in the qrels. absent: fields that no record has.
+    the run lacks, which is 0 in `values`. left_out: what it lacks and is not expected, since only the run's queries
+    are. answers, failed, ignored, own: records of the run in all, those that a stage before could not do, those whose
+    query is not in the qrels, and those with a hit of the query's own id that is not judged relevant. absent: fields
+    that no record has.
     """
 
     run: str
     fields: tuple[str, ...]
     values: dict[Cell | None, dict[str, Values]]
     missing: frozenset[Key]
+    left_out: int
     answers: int
     failed: int
     ignored: int
+    own: int
     absent: tuple[str, ...]
 
     @property
@@ -171,43 +183,56 @@ def evaluate_run(
     measures: Sequence[Measure],
     rel: int = 1,
     fields: Sequence[str] = (),
+    complete: bool = True,
+    drop_own: bool = False,
 ) -> Evaluation:
     """Judge the answers of a run, named `run`, as they are read; `groups.py` says which queries are expected.
 
-    A record that failed before its cell was known is missing from the cells it may belong to. Raises
+    complete: expect those of the qrels, else those that the run has a record of. drop_own: leave hits out that have the
+    query's id. A record that failed before its cell was known is missing from the cells it may belong to. Raises
     InputError for a query that is answered twice in a cell, a run without fields where `fields` are named,
     and a run that shares no query with the qrels.
     """
-    queries = judged(qrels, rel)
-    reading = _Reading(run, qrels, tuple(fields))
-    judgements: dict[Key, Values] = dict(_judge(reading.cases(answers, queries), measures, rel))
+    reading = _Reading(run, qrels, tuple(fields), drop_own)
+    judgements: dict[Key, Values] = dict(_judge(reading.cases(answers), measures, rel))
     if not reading.shares:
         examples = f'the run has "{reading.example}", the qrels "{next(iter(qrels))}"'
         raise InputError(f"{run}: shares no query id with the qrels ({examples})", "use those of one collection")
     cells = sorted({cell for cell, _ in judgements if cell is not None}) if fields else [()]
-    expected = place(queries, cells, reading.seen)
+    owed = place(qrels, cells, reading.seen)
+    expected = owed if complete else _answered(owed, judgements, reading.lost)
     zero = {str(measure): 0.0 for measure in measures}
     return Evaluation(
         run,
         tuple(fields),
-        {cell: {query: judgements.get((cell, query), zero) for query in owed} for cell, owed in expected.items()},
-        frozenset(
-            (cell, query) for cell, owed in expected.items() for query in owed if (cell, query) not in judgements
-        ),
+        {cell: {query: judgements.get((cell, query), zero) for query in its} for cell, its in expected.items()},
+        frozenset((cell, query) for cell, its in expected.items() for query in its if (cell, query) not in judgements),
+        sum(map(len, owed.values())) - sum(map(len, expected.values())),
         reading.answers,
         reading.failed,
         reading.ignored,
+        reading.own,
         reading.absent,
     )
+
+
+def _answered(
+    owed: Mapping[Cell | None, Sequence[str]], judgements: Mapping[Key, Values], lost: set[str]
+) -> dict[Cell | None, list[str]]:
+    """What is expected of a run for its own queries only: what it answers, and what failed before its cell was known,
+    in each that it may belong to."""
+    return {
+        cell: [query for query in its if (cell, query) in judgements or query in lost] for cell, its in owed.items()
+    }
 
 
 class _Reading:
     """One pass over the answers of a run, which leaves behind what is known when it has ended."""
 
-    def __init__(self, run: str, qrels: Mapping[str, Grades], fields: tuple[str, ...]) -> None:
-        self.run, self.qrels, self.fields = run, qrels, fields
+    def __init__(self, run: str, qrels: Mapping[str, Grades], fields: tuple[str, ...], drop_own: bool) -> None:
+        self.run, self.qrels, self.fields, self.drop_own = run, qrels, fields, drop_own
         self.cell_fields = cell_fields(fields)
-        self.answers = self.failed = self.ignored = 0
+        self.answers = self.failed = self.ignored = self.own = 0
         self.example = ""
         self.seen: list[tuple[tuple[str | None, ...], str]] = []
         self._valued: set[str] = set()
@@ -217,11 +242,16 @@ class _Reading:
         return self.ignored < self.answers
 
     @property
+    def lost(self) -> set[str]:
+        """The queries of records that failed before their cell was known."""
+        return {query for values, query in self.seen if None in values}
+
+    @property
     def absent(self) -> tuple[str, ...]:
         return tuple(field for field in self.fields if field not in self._valued)
 
-    def cases(self, answers: Iterable[Answer], queries: Mapping[str, Grades]) -> Iterator[tuple[Key, Grades, Hits]]:
-        """Yield the key, grades and hits of each answer to a query that can be judged."""
+    def cases(self, answers: Iterable[Answer]) -> Iterator[tuple[Key, Grades, Hits]]:
+        """Yield the key, grades and hits of each answer to a query that is judged."""
         first: dict[Key, str] = {}
         for answer in answers:
             self.answers += 1
@@ -236,10 +266,13 @@ class _Reading:
                 first[cell, answer.id] = answer.where
             if answer.id not in self.qrels:
                 self.ignored += 1
-            elif answer.id in queries:
-                self.seen.append((values if lost else cell, answer.id))
-                if not lost:
-                    yield (cell, answer.id), queries[answer.id], answer.hits
+                continue
+            grades = self.qrels[answer.id]
+            self.own += answer.id in answer.hits and grades.get(answer.id, 0) < 1
+            self.seen.append((values if lost else cell, answer.id))
+            if not lost:
+                hits = without_own(answer.id, answer.hits) if self.drop_own else answer.hits
+                yield (cell, answer.id), grades, hits
 
     def _values(self, answer: Answer) -> tuple[str | None, ...]:
         if not self.fields:

@@ -20,6 +20,7 @@ from typing import Any
 
 from xqe.errors import InputError
 from xqe.files import jsonl
+from xqe.files.numbers import BEYOND, decimal, is_number, whole
 from xqe.files.records import Record, has_failed
 
 Grades = Mapping[str, int]  # document id -> grade
@@ -28,6 +29,8 @@ Qrels = dict[str, dict[str, int]]
 Line = tuple[str, str]
 
 GREATEST_GRADE = 10_000  # trec_eval allots memory by the grade, and a greater one is a document id in the wrong column
+_GREATEST_RANK = 1 << 24  # from here on, ranks beside each other are one 32-bit float, and so they would tie
+_SHOWN = 40  # characters of what is no number
 
 _BEIR_HEADER = ["query-id", "corpus-id", "score"]
 _QRELS_SHAPE = 'TREC qrels have 4 columns, "query 0 document relevance"; BEIR qrels 3, under "query-id corpus-id score"'
@@ -96,11 +99,12 @@ def _grades(source: Iterable[Line], count: int, document: int, grade: int) -> Qr
         if len(columns) != count:
             raise InputError(f"{where}: {_columns(len(columns))} where {count} are needed", _QRELS_SHAPE)
         try:
-            value = int(columns[grade])
-        except ValueError:
-            raise InputError(f'{where}: relevance "{columns[grade]}" is not an integer', _QRELS_SHAPE) from None
-        if value > GREATEST_GRADE:
-            raise InputError(f"{where}: relevance {value} is above {GREATEST_GRADE}", _QRELS_SHAPE)
+            value = whole(columns[grade])
+        except ValueError as error:
+            raise InputError(f'{where}: relevance "{_cut(columns[grade])}" {error}', _QRELS_SHAPE) from None
+        if abs(value) > GREATEST_GRADE:
+            beyond = f"above {GREATEST_GRADE}" if value > 0 else f"below -{GREATEST_GRADE}"
+            raise InputError(f"{where}: relevance {_cut(columns[grade])} is {beyond}", _QRELS_SHAPE)
         judged = columns[document]
         before = qrels.setdefault(columns[0], {}).setdefault(judged, value)
         if before != value:
@@ -140,23 +144,28 @@ def read_run(path: str) -> Iterator[Answer]:
 class _RunLayout:
     """A run of `count` columns: where its document and what orders it stand, and how that is read as a score.
 
-    ranks_only: whether what orders it is a rank.
+    score: raises ValueError, which says what is wrong with it. named: what errors call it. ranks_only: whether what
+    orders it is a rank.
     """
 
     count: int
     document: int
     order: int
     score: Callable[[str], float]
-    fault: str
+    named: str
     ranks_only: bool = False
 
 
+def _of_rank(rank: str) -> float:
+    """A score that falls as ranks rise, so that both kinds of runs are put in order by the same rule."""
+    if not 0 <= (number := whole(rank)) <= _GREATEST_RANK:
+        raise ValueError(f"is not from 0 to {_GREATEST_RANK}")
+    return -number
+
+
 _RUN_LAYOUTS = (
-    _RunLayout(6, document=2, order=4, score=float, fault='score "{}" is not a number'),
-    # a rank is a score that falls, so both kinds of runs are put in order by the same rule
-    _RunLayout(
-        3, document=1, order=2, score=lambda rank: -int(rank), fault='rank "{}" is not an integer', ranks_only=True
-    ),
+    _RunLayout(6, document=2, order=4, score=decimal, named="score"),
+    _RunLayout(3, document=1, order=2, score=_of_rank, named="rank", ranks_only=True),
 )
 
 
@@ -175,10 +184,9 @@ def _answers(source: Iterator[Line], layout: _RunLayout) -> Iterator[Answer]:
             document = columns[layout.document]
             try:
                 score = layout.score(columns[layout.order])
-            except ValueError:
-                score = float("nan")
-            if score != score:
-                raise InputError(f"{where}: {layout.fault.format(columns[layout.order])}", _RUN_SHAPE)
+            except ValueError as error:
+                named = f'{layout.named} "{_cut(columns[layout.order])}"'
+                raise InputError(f"{where}: {named} {error}", _RUN_SHAPE) from None
             if document in hits:
                 raise _twice(where, document, query)
             hits[document] = score
@@ -213,8 +221,9 @@ def _answer(text: str, where: str) -> Answer:
         if document is None:
             raise InputError(f'{where}: hit {number} has no "id"', _HIT_SHAPE)
         score = hit.get("score")
-        if type(score) not in (float, int) or score != score:
-            raise InputError(f'{where}: the score of hit {number} ("{document}") is not a number', _HIT_SHAPE)
+        if not is_number(score):
+            fault = BEYOND if type(score) in (int, float) and score == score else "is not a number"
+            raise InputError(f'{where}: the score of hit {number} ("{document}") {fault}', _HIT_SHAPE)
         if document in hits:
             raise _twice(where, document, query)
         hits[document] = score
@@ -233,6 +242,10 @@ def _twice(where: str, document: str, query: str) -> InputError:
 
 def is_beir_header(columns: list[str]) -> bool:
     return [column.lower().replace("_", "-") for column in columns] == _BEIR_HEADER
+
+
+def _cut(text: str) -> str:
+    return f"{text[:_SHOWN]}…" if len(text) > _SHOWN else text
 
 
 def _columns(count: int) -> str:

@@ -31,6 +31,7 @@ from xqe.errors import InputError
 from xqe.files.records import Record, has_failed, passages_lang, untranslated
 from xqe.retrieval.choices import Use
 from xqe.text.analysis import is_added
+from xqe.text.languages import code_of
 
 if TYPE_CHECKING:
     from xqe.retrieval.lexical import Index
@@ -83,7 +84,7 @@ def weighted_query(record: Record, index: Index, weighting: Weighting, where: st
         expansion = _heaviest(expansion, index, weighting.passage_terms)
     query_weight = weighting.query_weight
     if query_weight is None:
-        share = None if passages_lang(record) == record.get("lang", "") else LEAST_SHARE
+        share = None if code_of(passages_lang(record)) == code_of(record.get("lang", "")) else LEAST_SHARE
         query_weight = auto_weight(query, expansion, index, share)
 
     source = Counter(terms_of(untranslated(record, where)) if weighting.source_weight > 0 else [])

@@ -23,6 +23,7 @@ from xqe.files.jsonl import dumps, value
 from xqe.files.records import Record, has_failed
 from xqe.files.trec import Answer, Hits
 from xqe.retrieval.fusion import GREATEST_SCORE, Fusion, Ranked, check_usable, fuse_hits, in_32_bits, ranking
+from xqe.text.languages import code_of
 
 Pair = tuple[str | None, ...]  # the values of PAIR, None where they are not known
 
@@ -311,4 +312,11 @@ def _error_of(run: Run, record: Record) -> Any:
 def _common(objects: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What is the same in all of some objects."""
     first, *others = objects or [{}]
-    return {name: held for name, held in first.items() if all(name in o and o[name] == held for o in others)}
+    return {name: held for name, held in first.items() if all(_same(name, held, o.get(name)) for o in others)}
+
+
+def _same(name: str, one: object, other: object) -> bool:
+    """Whether two objects have one value in a field; a language may be spelled in two ways."""
+    if name == "lang" and isinstance(one, str) and isinstance(other, str):
+        return code_of(one) == code_of(other)
+    return one == other

@@ -14,6 +14,7 @@ from xqe.retrieval.pools import Pools
 from xqe.retrieval.retriever import Best, QueryError
 
 if TYPE_CHECKING:
+    from xqe.retrieval.documents import Numbered
     from xqe.retrieval.retriever import Retriever
 
 Q = TypeVar("Q")
@@ -29,12 +30,13 @@ def search(
     place: Callable[[], str],
     k: int = DEPTH,
     pools: Pools | None = None,
+    drop_own: bool = False,
 ) -> Iterator[Record]:
     """Yield each record with "index" and "hits", in order, each as soon as it and those before it are done.
 
-    `place` says where the record that was read last came from. k: most hits for a record. Queries are made as records
-    arrive, as many together as the retriever likes and have arrived; `threads` searches run at a time, outside the
-    interpreter's lock.
+    `place` says where the record that was read last came from. k: most hits for a record. drop_own: no hit has the
+    record's own id, as where queries are documents of the collection. Queries are made as records arrive, as many
+    together as the retriever likes and have arrived; `threads` searches run at a time, outside the interpreter's lock.
     """
 
     def found(arrived: list[Record], queries: list[Q | QueryError]) -> list[Record]:
@@ -44,20 +46,40 @@ def search(
             for record, query in zip(arrived, queries, strict=True)
             if not isinstance(query, QueryError)
         ]
-        results = iter(retriever.found(able, k, own)) if able else iter(())
+        results = iter(retriever.found(able, k + drop_own, own)) if able else iter(())
         return [
             failed(record, "search", str(query))
             if isinstance(query, QueryError)
-            else answered(record, retriever, query, next(results), k, pools)
+            else answered(record, retriever, query, next(results), k, pools, drop_own)
             for record, query in zip(arrived, queries, strict=True)
         ]
 
     yield from _in_order(records, place, retriever, found, threads)
 
 
-def answered(record: Record, retriever: Retriever[Q], query: Q, best: Best, k: int, pools: Pools | None) -> Record:
+def but_own(best: Best, documents: Numbered, query: str, k: int) -> Best:
+    """The `k` best documents but for the one that has the query's id; among k + 1 there are so many."""
+    ids = documents.ids(best.numbers)
+    kept = [place for place, name in enumerate(ids) if name != query][:k]
+    if len(kept) == len(ids):
+        return best
+    said = [best.said[place] for place in kept] if best.said else best.said
+    return Best(best.numbers[kept], best.scores[kept], said) if kept else Best(best.numbers[:0], best.scores[:0])
+
+
+def answered(
+    record: Record,
+    retriever: Retriever[Q],
+    query: Q,
+    best: Best,
+    k: int,
+    pools: Pools | None,
+    drop_own: bool = False,
+) -> Record:
     """A record with "index" and "hits": ids and scores, best first, and what else the retriever says of each; "lang" of
     each, and "languages" of the index with their documents, where those of several indexes are searched."""
+    if drop_own:
+        best = but_own(best, retriever.documents, record["id"], k)
     hits = zip(retriever.documents.ids(best.numbers), best.scores.tolist(), strict=True)
     said: Sequence[Mapping[str, Any]] = best.said or [{}] * len(best.numbers)
     if (languages := retriever.documents.languages(best.numbers)) is not None:
@@ -69,6 +91,7 @@ def answered(record: Record, retriever: Retriever[Q], query: Q, best: Best, k: i
             **retriever.described(query, k),
             **({"languages": counts} if counts else {}),
             **({"pool": True} if pools is not None else {}),
+            **({"drop_self": True} if drop_own else {}),
         },
         "hits": [{"id": name, "score": score, **more} for (name, score), more in zip(hits, said, strict=True)],
     }

@@ -17,7 +17,7 @@ from xqe.models.engines.recorded import RecordingEngine
 from xqe.models.engines.requests import Completion, Request
 from xqe.retrieval.retriever import Retriever, Scored, Term
 from xqe.stages.generation import Stage, clean, run
-from xqe.stages.search import DEPTH, answered
+from xqe.stages.search import DEPTH, answered, but_own
 from xqe.text.languages import language
 
 if TYPE_CHECKING:
@@ -136,11 +136,13 @@ def traced(
     where: str,
     k: int = DEPTH,
     pools: Pools | None = None,
+    drop_own: bool = False,
 ) -> Iterator[Piece]:
     """Run the stages on one record and search with what comes of it, telling each piece as it is there.
 
     engine: what the stages generate with; None where there are none. relevant: the numbers of documents to look up.
-    k, pools: as for `search`. A stage that fails is the last one, and the search is made with the state before it.
+    k, pools, drop_own: as for `search`. A stage that fails is the last one, and the search is made with the state
+    before it.
     """
     yield Given(record)
     for stage in stages:
@@ -149,7 +151,7 @@ def traced(
         step = _step(stage, record, engine)
         yield step
         record = step.record
-    yield _found(record, retriever, relevant, where, k, pools)
+    yield _found(record, retriever, relevant, where, k, pools, drop_own)
 
 
 def as_record(pieces: Sequence[Piece]) -> dict[str, Any]:
@@ -241,19 +243,29 @@ def _text(field: str, request: Request, completion: Completion, text: str, engin
 
 
 def _found(
-    record: Record, retriever: Retriever[Q], relevant: Sequence[int], where: str, k: int, pools: Pools | None
+    record: Record,
+    retriever: Retriever[Q],
+    relevant: Sequence[int],
+    where: str,
+    k: int,
+    pools: Pools | None,
+    drop_own: bool,
 ) -> Found:
     query = retriever.query(record, where)
     pool = pools.of(record["id"]) if pools is not None else None
     searched = retriever.fed(query, pool)
-    best = retriever.best(searched, k, pool)
+    best = retriever.best(searched, k + drop_own, pool)
+    own = None
+    if drop_own:
+        best = but_own(best, retriever.documents, record["id"], k)
+        own = next((number for number in retriever.documents.numbers([record["id"]]).tolist() if number >= 0), None)
     pairs = zip(best.numbers.tolist(), best.scores.tolist(), strict=True)
     hits = [_hit(retriever, searched, *pair) for pair in pairs]
     account = retriever.account(record, query, searched, where, pool, bool(hits))
     first = int(best.numbers[0]) if hits else None
-    looked_up = _Lookup(retriever, pool, account.states, first)
+    looked_up = _Lookup(retriever, pool, account.states, first, own)
     return Found(
-        answered(record, retriever, query, best, k, pools),
+        answered(record, retriever, query, best, k, pools, drop_own),
         len(retriever.documents) if pool is None else len(pool),
         account.terms,
         hits,
@@ -270,12 +282,14 @@ def _hit(retriever: Retriever[Q], query: Q, number: int, score: float) -> Traced
 
 @dataclass(frozen=True, slots=True)
 class _Lookup(Generic[Q]):
-    """Looks documents up for a query in each of its states. first: the first hit."""
+    """Looks documents up for a query in each of its states. first: the first hit. own: the document that is the query
+    itself and that no rank counts; None where there is none, or it may be found."""
 
     retriever: Retriever[Q]
     pool: Numbers | None
     states: list[tuple[str, Q]]
     first: int | None
+    own: int | None
 
     def relevant(self, number: int) -> Relevant:
         standings = [self._standing(*state, number) for state in self.states]
@@ -287,8 +301,16 @@ class _Lookup(Generic[Q]):
 
     def _standing(self, state: str, query: Q, number: int) -> Standing:
         why = self.retriever.explain(query, number)
+        return Standing(state, self._rank(query, number), why.score, why.terms, why.missing)
+
+    def _rank(self, query: Q, number: int) -> int | None:
+        if number == self.own:
+            return None
         rank = self.retriever.rank(query, number, self.pool)
-        return Standing(state, rank, why.score, why.terms, why.missing)
+        if self.own is None or rank is None:
+            return rank
+        before = self.retriever.rank(query, self.own, self.pool)
+        return rank if before is None or before > rank else rank - 1
 
     def _ahead(self, standing: Standing, first: int) -> list[Scored]:
         """What the terms of the first hit add more than they do to this document, the most first."""

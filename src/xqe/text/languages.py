@@ -125,11 +125,27 @@ def language(code: str, where: str = "") -> Language:
 
     Raises XqeError for an unknown one; `where` ("queries.jsonl:3", "--to") says in the message who named it.
     """
-    primary = code.strip().lower().replace("_", "-").split("-")[0]
+    primary = _primary(code)
     if primary not in LANGUAGES:
         place = f"{where}: " if where else ""
         raise XqeError(f'{place}unknown language "{code}"', f"xqe knows {' '.join(LANGUAGES)}")
     return LANGUAGES[primary]
+
+
+def code_of(code: str) -> str:
+    """Return the one spelling of a language's code, by which languages are compared: "pt" for "pt_BR" and "PT ".
+
+    So it is with a language that xqe does not know, too, if it looks like a code of ISO 639; else it is as given.
+    """
+    try:
+        return language(code).code
+    except XqeError:
+        primary = _primary(code)
+        return primary if len(primary) in (2, 3) and primary.isascii() and primary.isalpha() else code
+
+
+def _primary(code: str) -> str:
+    return code.strip().lower().replace("_", "-").split("-")[0]
 
 
 def name_of(code: object) -> str:

@@ -42,6 +42,7 @@ def collection_row(collection: Collection) -> dict[str, Any]:
         "about": manifest.get("about"),
         "licence": manifest.get("licence"),
         "pool": manifest.get("pool"),
+        "drop_self": bool(manifest.get("drop_self")),
         "documents": {lang: collection.document_count(lang) for lang in collection.document_languages},
         "queries": counts("queries", "queries"),
         "judged": counts("qrels", "queries"),

@@ -10,15 +10,20 @@ import typer
 from xqe.commands.data.options import Force, Languages, Out
 from xqe.commands.data.rows import summarise
 from xqe.commands.options.lists import language_codes
+from xqe.files.numbers import GREATEST, whole
 
 
 def _pool(text: str) -> tuple[int | None]:
     """A number of documents, or None for all of them; in a tuple, since typer takes None for no answer."""
     if text == "none":
         return (None,)
-    if not text.isdigit():
+    try:
+        count = whole(text)
+    except ValueError:
+        count = -1
+    if not 0 <= count <= GREATEST:
         raise typer.BadParameter(f"{text!r} is neither none nor a number of documents")
-    return (int(text),)
+    return (count,)
 
 
 def sample(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from xqe.commands.eval.gates import Gates, Test, limits_of, say_verdicts
+from xqe.commands.options.common import DropSelf
 from xqe.commands.options.groups import takes
 from xqe.commands.options.lists import fields_of
 from xqe.commands.streams import FAILED_STATUS
@@ -71,7 +72,8 @@ def evaluate(
             metavar="MEASURE",
             show_default=False,
             help=f"One of {measures.KNOWN}, for any k, or several separated by commas. Success, R, RR and AP are "
-            f"understood too. Repeatable. [default: {','.join(map(str, measures.DEFAULT))}]",
+            "understood too, and trec_eval's names, such as ndcg_cut_10. Repeatable. "
+            f"[default: {','.join(map(str, measures.DEFAULT))}]",
         ),
     ] = None,
     by: Annotated[
@@ -111,8 +113,25 @@ def evaluate(
         ),
     ] = None,
     rel: Annotated[
-        int, typer.Option("--rel", min=1, metavar="N", help="Least grade that is relevant; nDCG takes all grades.")
+        int,
+        typer.Option(
+            "--rel",
+            "-l",
+            min=1,
+            metavar="N",
+            help="Least grade that is relevant to a binary measure, as trec_eval's -l; nDCG takes all grades.",
+        ),
     ] = 1,
+    complete: Annotated[
+        bool,
+        typer.Option(
+            "--complete/--no-complete",
+            "-c",
+            help="Average over all queries of the qrels, as trec_eval with its -c; or over those that a run answers, "
+            "as trec_eval without it.",
+        ),
+    ] = True,
+    drop_self: DropSelf = False,
     format: Annotated[
         Format | None,
         typer.Option("--format", show_default=False, help="[default: table on a terminal, jsonl elsewhere]"),
@@ -121,9 +140,9 @@ def evaluate(
 ) -> None:
     """Evaluate runs against qrels; fail where they are too low.
 
-    Values are trec_eval's. A query of the qrels that a run lacks counts as 0; a query without a relevant document is
-    left out, and one that is not in the qrels is ignored. Hits count in the order of their scores, equal scores by
-    descending id.
+    Values and averages are trec_eval's. A query of the qrels that a run lacks counts as 0, as with trec_eval's -c, or
+    with --no-complete is left out, as without it; a query without a relevant document counts as 0, and one that is not
+    in the qrels is ignored. Hits count in the order of their scores, equal scores by descending id.
 
     With --by, a query may stand once in each group and language pair, and an average is over all of them. Each
     group and pair is expected to answer every query of the qrels, except where a field belongs to the query
@@ -150,12 +169,14 @@ def evaluate(
     """
     fields = fields_of(by, "source.lang,index.lang")
     if languages:
-        if qrels or baseline or measure or matrix or per_query or ci or gates != Gates():
-            raise XqeError("--languages looks at no judgements", "beside it give runs, --at, --by and --format only")
+        if qrels or baseline or measure or matrix or per_query or ci or rel != 1 or not complete or gates != Gates():
+            raise XqeError(
+                "--languages looks at no judgements", "beside it give runs, --at, --by, --drop-self and --format only"
+            )
         from xqe.commands.eval.languages import write_languages
         from xqe.evaluation.languages import AT
 
-        write_languages(_paths(runs, None, None), at or AT, fields, _is_table(format))
+        write_languages(_paths(runs, None, None), at or AT, fields, drop_self, _is_table(format))
         return
     if at is not None:
         raise XqeError("--at has no effect without --languages", "a measure names its depth, such as -m nDCG@10")
@@ -171,9 +192,12 @@ def evaluate(
     from xqe.files.trec import file_name, read_qrels, read_run
 
     judgements = read_qrels(qrels)
-    _say_left_out(file_name(qrels), judgements, rel)
-    evaluations = [evaluate_run(file_name(path), read_run(path), judgements, wanted, rel, fields) for path in paths]
-    _say_doubts(evaluations)
+    _say_without_relevant(file_name(qrels), judgements, rel, wanted)
+    evaluations = [
+        evaluate_run(file_name(path), read_run(path), judgements, wanted, rel, fields, complete, drop_self)
+        for path in paths
+    ]
+    _say_doubts(evaluations, drop_self)
     if baseline is not None or limits.drops:
         for evaluation in evaluations[1:]:
             check_comparable(evaluation, evaluations[0], gates.each_group)
@@ -213,18 +237,22 @@ def _shape(matrix: bool, per_query: bool, ci: bool, fields: Sequence[str]) -> Sh
     return "queries" if per_query else "matrix" if matrix else "rows"
 
 
-def _say_left_out(file: str, qrels: Qrels, rel: int) -> None:
-    from xqe.evaluation.values import judged
+def _say_without_relevant(file: str, qrels: Qrels, rel: int, wanted: Sequence[Measure]) -> None:
+    """Say how many queries can be worth nothing. Raises InputError where none can be worth anything."""
+    from xqe.evaluation.values import without_relevant
 
-    relevant = "relevant document" if rel == 1 else f"document of grade {rel} or more"
-    left_out = len(qrels) - len(judged(qrels, rel))
-    if left_out == len(qrels):
+    is_graded = [measure.family.is_graded for measure in wanted]
+    least = 1 if all(is_graded) else rel
+    relevant = "relevant document" if least == 1 else f"document of grade {least} or more"
+    count = len(without_relevant(qrels, least))
+    if count == len(qrels):
         raise InputError(f"{file}: no query has a {relevant}", "check the relevance column, and --rel")
-    if left_out:
-        say(f"{file}: left out {left_out} of {len(qrels)} queries, which have no {relevant}")
+    if count:
+        but = ", but for nDCG, which takes all grades" if least > 1 and any(is_graded) else ""
+        say(f"{file}: {count} of {len(qrels)} queries have no {relevant} and count as 0, as in trec_eval{but}")
 
 
-def _say_doubts(evaluations: Sequence[Evaluation]) -> None:
+def _say_doubts(evaluations: Sequence[Evaluation], drop_self: bool) -> None:
     """Say of each run what its averages do not show."""
     groups = {group for evaluation in evaluations for group in evaluation.groups}
     for one in evaluations:
@@ -233,16 +261,29 @@ def _say_doubts(evaluations: Sequence[Evaluation]) -> None:
         without = groups.difference(one.groups)
         counted = (
             (len(one.missing), f"of {expected} expected queries are missing from the run and count as 0"),
+            (
+                one.left_out,
+                f"of {expected + one.left_out} queries are missing from the run and left out, as --no-complete says",
+            ),
             (nowhere, "of the missing queries belong to no known group, and count as 0 in the whole run only"),
             (one.failed, f"of {one.answers} records failed before the evaluation, and count with the hits they have"),
             (one.ignored, f"of {one.answers} queries of the run are not in the qrels and are ignored"),
             (len(without), f"of {len(groups)} groups are not in the run; it has no row for them"),
+            (_in_doubt(one, drop_self), _OWN.format(one.answers)),
         )
         for count, what in counted:
             if count:
                 say(f"{one.run}: {count} {what}")
         for field in one.absent:
             say(f'{one.run}: no record has the field "{field}" of --by')
+
+
+_OWN = "of {} queries have a hit of their own id; where that is the query itself, leave it out with --drop-self"
+
+
+def _in_doubt(one: Evaluation, drop_self: bool) -> int:
+    """How many queries have a hit of their own id; 0 where these are left out, or so few that the ids met by chance."""
+    return one.own if not drop_self and 2 * one.own >= one.answers - one.ignored else 0
 
 
 def _is_table(format: Format | None) -> bool:

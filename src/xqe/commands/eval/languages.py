@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from xqe.evaluation.languages import Shares
 
 
-def write_languages(paths: Sequence[str], at: int, fields: Sequence[str], is_table: bool) -> None:
+def write_languages(paths: Sequence[str], at: int, fields: Sequence[str], drop_own: bool, is_table: bool) -> None:
     """Write the shares of each run and group, as a table for a person or as JSONL."""
     from xqe.evaluation.languages import language_shares
     from xqe.files.trec import file_name, read_run
 
-    rows = [row for path in paths for row in language_shares(file_name(path), read_run(path), at, fields)]
+    rows = [row for path in paths for row in language_shares(file_name(path), read_run(path), at, fields, drop_own)]
     if is_table:
         jsonl.write(_table(rows, fields))
         return

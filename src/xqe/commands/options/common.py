@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from xqe.files.numbers import GREATEST, whole
+
 AUTO = "auto"
 
 
@@ -18,11 +20,11 @@ def number_or_auto(least: int, most: int | None = None) -> Callable[[str], int |
         if text == AUTO:
             return None
         try:
-            number = int(text)
+            number = whole(text)
         except ValueError:
             raise typer.BadParameter(f"{text!r} is neither a whole number nor {AUTO}") from None
-        if number < least or (most is not None and number > most):
-            span = f"from {least} to {most}" if most is not None else f"of at least {least}"
+        if not least <= number <= (GREATEST if most is None else most):
+            span = f"of at least {least}" if most is None and number < least else f"from {least} to {most or GREATEST}"
             raise typer.BadParameter(f"{number} is not a number {span}")
         return number
 
@@ -96,6 +98,15 @@ Store = Annotated[
         envvar="XQE_STORE",
         show_default=False,
         help="The file of finished generations. [default: generations.sqlite in xqe's cache folder]",
+    ),
+]
+
+DropSelf = Annotated[
+    bool,
+    typer.Option(
+        "--drop-self",
+        help="Leave out hits that have the query's own id, where queries are documents of the collection (ArguAna, "
+        "Quora).",
     ),
 ]
 

@@ -19,6 +19,7 @@ from xqe.commands.options.common import (
     Verbose,
     number_or_auto,
 )
+from xqe.models.engines.llama.settings import tensor_split
 
 MOST_SEQUENCES = 256  # llama.cpp's limit
 
@@ -149,10 +150,11 @@ class Generation:
         typer.Option("--split-mode", envvar="XQE_SPLIT_MODE", help="How several GPUs share the model."),
     ] = SplitMode.LAYER
     tensor_split: Annotated[
-        str | None,
+        Any,
         typer.Option(
             "--tensor-split",
             metavar="N,N,...",
+            parser=tensor_split,
             envvar="XQE_TENSOR_SPLIT",
             show_default=False,
             help="What part of the model each GPU takes, such as 3,1. [default: by free memory]",

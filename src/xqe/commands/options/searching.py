@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from xqe.commands.options.bm25 import K1, B
-from xqe.commands.options.common import AUTO
+from xqe.commands.options.common import AUTO, DropSelf
+from xqe.files.numbers import decimal
 from xqe.retrieval.choices import GREATEST_WEIGHT, By, Encode, Method, Use
 from xqe.retrieval.fusion import DEFAULT_NORM, METHODS, NORMS
 
@@ -38,7 +39,7 @@ def _weight_or_auto(text: str) -> float | None:
     if text == AUTO:
         return None
     try:
-        weight = float(text)
+        weight = decimal(text)
     except ValueError:
         weight = 0.0
     if not 0 < weight <= GREATEST_WEIGHT:
@@ -197,3 +198,4 @@ class Searching:
             help="Find only these documents: an id a line for all queries, or query and document, or a run or qrels.",
         ),
     ] = None
+    drop_self: DropSelf = False

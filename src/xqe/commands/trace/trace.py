@@ -51,7 +51,7 @@ class Order(StrEnum):
 
 @takes(
     expansion=Expansion,
-    searching=part(Searching, *SCORING, "pool"),
+    searching=part(Searching, *SCORING, "pool", "drop_self"),
     generation=part(Generation, *_GENERATION),
     encoding=part(Encoding, *_ENCODING),
 )
@@ -131,7 +131,7 @@ def trace(
         stages = [make(engine) for make in makes if engine is not None]
         for record in arrived:
             pieces: list[Piece] = []
-            for piece in traced(record, stages, engine, retriever, known, queries.place, k, pools):
+            for piece in traced(record, stages, engine, retriever, known, queries.place, k, pools, searching.drop_self):
                 pieces.append(piece)
                 if shown:
                     _show(piece, full)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from xqe.collections.layout import Collection
 from xqe.errors import InputError, XqeError
-from xqe.evaluation.values import judged
+from xqe.evaluation.values import without_relevant
 from xqe.experiments.grid.keys import digest
 from xqe.experiments.grid.settings import TRAIN, CollectionRow, Grid, Pair, told_at
 from xqe.files.trec import Qrels
@@ -28,6 +28,11 @@ class Asked:
     queries: dict[str, dict[str, str]]
     pairs: dict[Pair, tuple[str, ...]]
     qrels: dict[Pair, Qrels]
+
+    @property
+    def drop_self(self) -> bool:
+        """Whether hits with the query's own id are left out: as the grid says, else as the collection does."""
+        return bool(self.collection.manifest.get("drop_self")) if self.row.drop_self is None else self.row.drop_self
 
     def all_ids(self) -> dict[str, tuple[str, ...]]:
         """The ids that some pair asks, by the language of the queries."""
@@ -58,7 +63,7 @@ def ask(row: CollectionRow, grid: Grid, name: str) -> Asked:
         for _, target in pairs:
             collection.documents(target)  # is there and whole, before anything is built of it
         queries = {lang: collection.read_queries(row.split, lang) for lang in spoken}
-        qrels = {pair: judged(collection.read_qrels(row.split, *pair), grid.rel) for pair in pairs}
+        qrels = {pair: collection.read_qrels(row.split, *pair) for pair in pairs}
     eligible = {}
     for pair in pairs:
         eligible[pair] = [one for one in queries[pair[0]] if one in qrels[pair]]
@@ -67,6 +72,10 @@ def ask(row: CollectionRow, grid: Grid, name: str) -> Asked:
             raise InputError(f"{row.where}: {what}", "check the ids in the qrels, or leave the pair out")
     is_parallel = bool(collection.manifest.get("parallel"))
     chosen = _draw(eligible, row.queries, grid.sampling.seed, is_parallel)
+    for pair, ids in chosen.items():
+        if len(without_relevant({one: qrels[pair][one] for one in ids}, grid.rel)) == len(ids):
+            what = f"no query of {row.path} ({row.split}) has a document of grade {grid.rel} or more for"
+            raise InputError(f"{row.where}: {what} {pair[0]}-{pair[1]}", "check rel, and the grades in the qrels")
     return Asked(
         name,
         row,

@@ -248,6 +248,7 @@ def _collection(plan: Plan, folder: Folder, name: str) -> Json:
         "split": asked.row.split,
         "pool": manifest.get("pool"),
         "sampled": asked.row.queries,
+        **({"drop_self": True} if asked.drop_self else {}),
         "documents": {
             lang: asked.collection.document_count(lang) for lang in sorted({pair[1] for pair in asked.pairs})
         },

@@ -172,7 +172,7 @@ class Folder:
         for line in lines:
             try:
                 value = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(value, dict):
                 found.append(value)
@@ -191,7 +191,7 @@ class Folder:
         """The values of an earlier run. Raises InputError where they are gone or damaged."""
         try:
             values = json.loads(gzip.decompress((self.path / place).read_bytes()))
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, RecursionError) as error:
             raise InputError(f"{self.path / place}: {error}", "remove its line from history.jsonl") from None
         if not isinstance(values, dict):
             raise InputError(f"{self.path / place}: no values of a run", "remove its line from history.jsonl")
@@ -202,7 +202,7 @@ def _read(path: Path) -> Json:
     """A file of JSON; empty where there is none, or it is damaged: then it is written anew."""
     try:
         value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

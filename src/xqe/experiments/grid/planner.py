@@ -175,6 +175,7 @@ class _Planner:
             one.documents_sha256(pair[1]),
             pair,
             *self._by(retriever),
+            *(["drop_self"] if one.drop_self else []),
         )
         return Cell(
             one.name,

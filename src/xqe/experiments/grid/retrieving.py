@@ -110,7 +110,8 @@ def _evaluated(cell: Cell, plan: Plan, folder: Folder, index: Opened, unable: di
     grid, asked = plan.grid, plan.asked[cell.collection]
     if cell.texts is not None and cell.texts.place in unable:
         raise XqeError(f"{cell.texts.name}: {unable[cell.texts.place]}")
-    found = list(search(_records(cell, asked, folder), index.retriever(cell), threads, lambda: cell.place, grid.depth))
+    records, retriever = _records(cell, asked, folder), index.retriever(cell)
+    found = list(search(records, retriever, threads, lambda: cell.place, grid.depth, drop_own=asked.drop_self))
     run = {record["id"]: {hit["id"]: hit["score"] for hit in record["hits"]} for record in found}
     values = per_query(asked.qrels[cell.pair], run, grid.measures, grid.rel)
     queries = [one for one in cell.ids if one in values]

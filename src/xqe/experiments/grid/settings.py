@@ -17,6 +17,7 @@ from typing import Any
 from xqe.errors import InputError, XqeError
 from xqe.evaluation import measures as measure_names
 from xqe.evaluation.measures import Measure
+from xqe.files.numbers import GREATEST
 from xqe.models.encoders import SENTENCE_TRANSFORMERS
 from xqe.models.engines import FAKE, SERVER
 from xqe.models.engines.requests import Sampling
@@ -24,7 +25,7 @@ from xqe.models.examples import Chooser
 from xqe.retrieval.choices import GREATEST_WEIGHT, By, Encode, Use
 from xqe.retrieval.hybrid import DENSE_WEIGHT
 from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
-from xqe.text.languages import language
+from xqe.text.languages import LANGUAGES, code_of, language
 
 BASELINES = ("original", "translation", "human", "source-expansion", "direct")
 """The untranslated query; the translated query alone; the query as people wrote it in the documents' language;
@@ -33,6 +34,7 @@ ORDERS = {"te": "T+E", "et": "E+T"}
 BUILTIN, TRAIN = "builtin", "train"
 DEFAULT_DEPTH = 1000
 MAX = sys.float_info.max
+_SHOWN = 40  # characters of a value that cannot be
 _NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_+-]*")
 
 Json = dict[str, Any]
@@ -60,7 +62,8 @@ class EncoderRow:
 @dataclass(frozen=True, slots=True)
 class CollectionRow:
     """A collection of the grid. pairs: None for all that are judged of two languages. queries: how many are drawn for
-    a pair, None for all."""
+    a pair, None for all. drop_self: whether hits with the query's own id are left out; None for what the collection
+    says of itself."""
 
     path: Path
     where: str
@@ -68,6 +71,7 @@ class CollectionRow:
     pairs: tuple[Pair, ...] | None
     languages: tuple[str, ...] | None
     queries: int | None
+    drop_self: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,7 @@ def read_grid(path: Path, default_model: str = "tiny", default_encoder: str = "e
         raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}".lower(), "give a grid file") from None
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # of a number of thousands of digits, and of nesting as deep
         raise InputError(f"{path}: {error}", "see docs/cli.md, xqe grid") from None
     return _grid(path, raw, default_model, default_encoder)
 
@@ -269,19 +273,35 @@ def _collections(path: Path, rows: Sequence[Json]) -> tuple[CollectionRow, ...]:
             path.parent / Path(table.text("path")).expanduser(),
             where,
             table.text("split", "test"),
-            tuple(_pair(where, pair) for pair in pairs) or None,
+            _pairs(where, pairs) or None,
             tuple(language(code, f"{where}.languages").code for code in languages) or None,
             table.optional_whole("queries", 1),
+            table.optional_flag("drop_self"),
         )
         table.done()
         found.append(one)
     return tuple(found)
 
 
+def _pairs(where: str, texts: Sequence[str]) -> tuple[Pair, ...]:
+    pairs = tuple(_pair(where, text) for text in texts)
+    if len(set(pairs)) < len(pairs):
+        raise InputError(f"{where}: pairs names one thing twice", "name each once")
+    return pairs
+
+
 def _pair(where: str, text: str) -> Pair:
+    """Two languages with a dash between; each may have a region behind a dash of its own ("pt-BR-en")."""
     source, dash, target = text.partition("-")
     if not dash:
         raise InputError(f'{where}.pairs: "{text}" is no pair', 'language of queries, language of documents: "de-en"')
+    parts = text.split("-")
+    cuts = [("-".join(parts[:place]), "-".join(parts[place:])) for place in range(1, len(parts))]
+    able = {(code_of(one), code_of(other)) for one, other in cuts} & {(s, t) for s in LANGUAGES for t in LANGUAGES}
+    if len(able) == 1:
+        return able.pop()
+    if able:
+        raise InputError(f'{where}.pairs: "{text}" can be read as several pairs', 'leave regions out, as in "pt-en"')
     return language(source, f"{where}.pairs").code, language(target, f"{where}.pairs").code
 
 
@@ -309,19 +329,28 @@ def _weight(top: _Table, value: Any) -> float | None:
     if value == "auto":
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= GREATEST_WEIGHT:
-        raise InputError(f"{top.where}: query_weights: {value!r} is no weight", 'give "auto" or a number above 0')
+        raise InputError(f"{top.where}: query_weights: {_cut(value)} is no weight", 'give "auto" or a number above 0')
     return float(value)
 
 
 def _samples(top: _Table, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"{top.where}: samples: {value!r} is no number of passages", "give whole numbers from 1")
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= GREATEST:
+        raise InputError(f"{top.where}: samples: {_cut(value)} is no number of passages", "give whole numbers from 1")
     return value
 
 
 def _check_name(where: str, name: str) -> None:
     if not _NAME.fullmatch(name):
         raise InputError(f'{where}: the name "{name}" cannot be part of a file name', "use letters, digits, - _ +")
+
+
+def _cut(value: object) -> str:
+    """A value as a message shows it."""
+    try:
+        shown = repr(value)
+    except ValueError:  # of more digits than Python writes
+        return "a number of too many digits"
+    return f"{shown[:_SHOWN]}…" if len(shown) > _SHOWN else shown
 
 
 class _Table:
@@ -372,11 +401,17 @@ class _Table:
     def flag(self, key: str) -> bool:
         return bool(self._typed(key, self.take(key, False), bool, "true or false"))
 
-    def whole(self, key: str, default: int, least: int, most: int | None = None) -> int:
+    def optional_flag(self, key: str) -> bool | None:
+        if key in self._rest:
+            return self.flag(key)
+        self._known.append(key)
+        return None
+
+    def whole(self, key: str, default: int, least: int, most: int = GREATEST) -> int:
         value = self._typed(key, self.take(key, default), int, "a whole number")
-        if isinstance(value, bool) or value < least or (most is not None and value > most):
-            span = f"from {least}" + (f" to {most}" if most is not None else "")
-            raise InputError(f"{self.where}: {key} = {value}", f"give a whole number {span}")
+        if isinstance(value, bool) or not least <= value <= most:
+            span = f"from {least}" + (f" to {most}" if most < GREATEST or value > most else "")
+            raise InputError(f"{self.where}: {key} = {_cut(value)}", f"give a whole number {span}")
         return int(value)
 
     def optional_whole(self, key: str, least: int = 0) -> int | None:
@@ -389,7 +424,7 @@ class _Table:
         value = self._typed(key, self.take(key, default), (int, float), "a number")
         if isinstance(value, bool) or not least <= value <= most:
             span = f"from {least:g}" + (f" to {most:g}" if most < MAX else "")
-            raise InputError(f"{self.where}: {key} = {value}", f"give a number {span}")
+            raise InputError(f"{self.where}: {key} = {_cut(value)}", f"give a number {span}")
         return float(value)
 
     def optional_number(self, key: str, least: float, most: float = MAX) -> float | None:

@@ -9,6 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from xqe.errors import InputError, why
+from xqe.experiments.report.shapes import (
+    Shape,
+    amount,
+    anything,
+    by_name,
+    count,
+    misfit,
+    or_none,
+    part,
+    rank,
+    several,
+    share,
+    text,
+)
 from xqe.files import jsonl
 from xqe.files.records import Record, check_query
 
@@ -237,6 +251,45 @@ def read(folders: Sequence[Path]) -> Results:
     )
 
 
+_MANIFEST: Shape = {
+    **dict.fromkeys(("name", "xqe", "python", "platform", "started", "finished"), text),
+    "part": part,
+    "measures": several(text),
+    "settings": by_name(anything),
+    "libraries": by_name(text),
+    "machine": lambda said: by_name(anything)(said) and misfit(said, {"gpus": several(text)}) is None,
+    "collections": by_name(by_name(anything)),
+    "models": by_name(by_name(anything)),
+    "encoder": by_name(anything),
+    "generation": by_name(by_name(or_none(amount))),
+    "seconds": amount,
+}
+_CELL: Shape = {
+    **dict.fromkeys(("collection", "source", "target", "system", "kind", "model", "strategy", "order", "use"), text),
+    **dict.fromkeys(("retriever", "texts", "error"), text),
+    "query_weight": lambda said: text(said) or amount(said),
+    **dict.fromkeys(("samples", "documents", "missing"), count),
+    "queries": several(text),
+    "values": by_name(several(share)),
+    "first": several(or_none(text)),
+    "relevant": several(or_none(rank)),
+    "failures": by_name(text),
+    "seconds": amount,
+}
+
+
+_OF_A_CELL = ("system", "kind", "collection", "source", "target", "queries", "values")
+"""What no cell lacks."""
+
+
+def _check(path: Path, said: Json, shape: Shape, needed: Sequence[str]) -> None:
+    for name in needed:
+        if said.get(name) is None:
+            raise InputError(f"{path}: damaged, no {name}", _AGAIN)
+    if (unfit := misfit(said, shape)) is not None:
+        raise InputError(f'{path}: damaged, "{unfit}" is not what a grid writes', _AGAIN)
+
+
 def _manifest(folder: Path) -> Json:
     path = folder / MANIFEST
     if not path.is_file():
@@ -245,7 +298,8 @@ def _manifest(folder: Path) -> Json:
     said = _json(path)
     if said.get("format") != FORMAT:
         raise InputError(f"{path}: not a grid of format {FORMAT}", _AGAIN)
-    if not isinstance(said.get("measures"), list) or not said["measures"]:
+    _check(path, said, _MANIFEST, ["measures"])
+    if not said["measures"]:
         raise InputError(f"{path}: damaged, no measures", _AGAIN)
     return said
 
@@ -280,45 +334,43 @@ def _cell(folder: Path, path: Path, measures: Sequence[str]) -> Result:
     said = _json(path)
     if said.get("format") != FORMAT:
         raise InputError(f"{path}: not a cell of format {FORMAT}", _AGAIN)
-    try:
-        system = System(
-            said["system"],
-            said["kind"],
-            said.get("model"),
-            said.get("strategy"),
-            said.get("order"),
-            said.get("use") or "query",
-            None if said.get("query_weight") is None else _weight(said["query_weight"]),
-            said.get("samples"),
-            retriever=said.get("retriever") or WORDS,
-        )
-        queries = tuple(said["queries"])
-        values = {name: tuple(map(float, said["values"][name])) for name in measures} if queries else {}
-        first = tuple(said.get("first") or (None,) * len(queries))
-        ranks = tuple(said.get("relevant") or (None,) * len(queries))
-        result = Result(
-            said["collection"],
-            (said["source"], said["target"]),
-            system,
-            queries,
-            values,
-            first,
-            ranks,
-            dict(said.get("failures") or {}),
-            int(said.get("documents") or 0),
-            bool(said.get("pool")),
-            int(said.get("missing") or 0),
-            float(said.get("seconds") or 0.0),
-            said.get("texts"),
-            said.get("error"),
-            folder,
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: damaged ({type(error).__name__}: {error})", _AGAIN) from None
+    _check(path, said, _CELL, _OF_A_CELL)
+    system = System(
+        said["system"],
+        said["kind"],
+        said.get("model"),
+        said.get("strategy"),
+        said.get("order"),
+        said.get("use") or "query",
+        None if said.get("query_weight") is None else _weight(said["query_weight"]),
+        said.get("samples"),
+        retriever=said.get("retriever") or WORDS,
+    )
+    queries = tuple(said["queries"])
+    if queries and (lacking := [name for name in measures if said["values"].get(name) is None]):
+        raise InputError(f"{path}: damaged, no values of {lacking[0]}", _AGAIN)
+    values = {name: tuple(map(float, said["values"][name])) for name in measures} if queries else {}
+    first = tuple(said.get("first") or (None,) * len(queries))
+    ranks = tuple(said.get("relevant") or (None,) * len(queries))
+    result = Result(
+        said["collection"],
+        (said["source"], said["target"]),
+        system,
+        queries,
+        values,
+        first,
+        ranks,
+        dict(said.get("failures") or {}),
+        said.get("documents") or 0,
+        bool(said.get("pool")),
+        said.get("missing") or 0,
+        float(said.get("seconds") or 0.0),
+        said.get("texts"),
+        said.get("error"),
+        folder,
+    )
     if system.kind not in KINDS:
         raise InputError(f'{path}: unknown kind "{system.kind}"', f"xqe knows {', '.join(KINDS)}")
-    if not all(0 <= value <= 1 for column in values.values() for value in column):
-        raise InputError(f"{path}: damaged, a value that is not from 0 to 1", _AGAIN)
     lengths = {len(queries), len(first), len(ranks), *map(len, values.values())}
     if len(lengths) > 1 or len(set(queries)) < len(queries):
         raise InputError(f"{path}: damaged, its lists do not fit its queries", _AGAIN)
@@ -364,7 +416,7 @@ def _json(path: Path) -> Json:
         value = json.loads(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path}: {why(error)}", "check the path") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InputError(f"{path}: damaged, not JSON", _AGAIN) from None
     if not isinstance(value, dict):
         raise InputError(f"{path}: damaged, not a JSON object", _AGAIN)

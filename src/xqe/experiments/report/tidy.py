@@ -1,4 +1,8 @@
-"""A report as CSV: tidy files, a row for each cell, value, difference and failure, for a reader's own analysis."""
+"""A report as CSV: tidy files, a row for each cell, value, difference and failure, for a reader's own analysis.
+
+A spreadsheet takes a text that begins with = + - @ for a formula, even between quotes, and ids and texts are not always
+the reader's own: such a text has an apostrophe before it, as OWASP has it ("CSV Injection"), and numbers have none.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from xqe.experiments.report.results import Result, Results
 from xqe.experiments.report.study import BASELINES, Study
 
 LARGE = 1 << 22  # bytes from which on a file is packed
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 Line = Sequence[Any]
 
@@ -122,6 +127,10 @@ def _differences(study: Study) -> Iterator[Line]:
 def as_csv(columns: Line, lines: Iterable[Line]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(lines)
+    for line in (columns, *lines):
+        writer.writerow([_as_text(value) if isinstance(value, str) else value for value in line])
     return text.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _as_text(value: str) -> str:
+    return f"'{value}" if value.startswith(_FORMULA) else value

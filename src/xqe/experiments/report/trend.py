@@ -23,11 +23,23 @@ from xqe.experiments.report.blocks import (
     words,
 )
 from xqe.experiments.report.results import HISTORY, HUMAN, MANIFEST, ORIGINAL, RETRIEVERS, WORDS
+from xqe.experiments.report.shapes import Shape, amount, by_name, misfit, or_none, several, share, text
+from xqe.experiments.report.shapes import count as count_of
 from xqe.experiments.report.study import main_measure_of
 from xqe.messages import plural
 
 Night = dict[str, Any]
 PASSED = "passed"
+_NIGHT: Shape = {
+    "time": text,
+    "measures": by_name(by_name(share)),
+    **dict.fromkeys(("name", "status", "xqe"), text),
+    **dict.fromkeys(("queries", "failed_cells", "failed_records", "generated", "reused"), count_of),
+    "seconds": amount,
+    "changed": several(text),
+    "dropped": several(text),
+    "models": by_name(or_none(text)),
+}
 
 _AS_ASKED = {
     f"{kind}{suffix}" for kind in (ORIGINAL, HUMAN) for suffix in ("", *(f".{by}" for by in RETRIEVERS if by != WORDS))
@@ -56,8 +68,8 @@ def read_history(folder: Path) -> tuple[list[Night], list[str]]:
         if not line.strip():
             continue
         night = _night(line)
-        if night is None:
-            skipped.append(f"{path}:{number}: skipped a broken line, as a run leaves that was killed while writing it")
+        if isinstance(night, str):
+            skipped.append(f"{path}:{number}: skipped {night}")
         else:
             nights.append(night)
     if not nights:
@@ -65,13 +77,17 @@ def read_history(folder: Path) -> tuple[list[Night], list[str]]:
     return sorted(nights, key=lambda night: str(night["time"])), skipped
 
 
-def _night(line: bytes) -> Night | None:
+def _night(line: bytes) -> Night | str:
+    """What a line says of a run, or what is wrong with the line."""
     try:
         night = json.loads(line)
-    except ValueError:
-        return None
-    is_one = isinstance(night, dict) and isinstance(night.get("time"), str) and isinstance(night.get("measures"), dict)
-    return night if is_one else None
+    except (ValueError, RecursionError):
+        night = None
+    if not isinstance(night, dict) or None in (night.get("time"), night.get("measures")):
+        return "a broken line, as a run leaves that was killed while writing it"
+    if (field := misfit(night, _NIGHT)) is not None:
+        return f'a line in which "{field}" is not what a grid writes'
+    return night
 
 
 def measures_of(nights: Sequence[Night]) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xqe.errors import XqeError
-from xqe.text.languages import Language, language
+from xqe.text.languages import Language, code_of, language
 
 
 @dataclass(slots=True)
@@ -58,12 +58,6 @@ def source(record: Mapping[str, Any], key: str) -> str:
     """The query or its language, "query" or "lang", as it first arrived."""
     first = record.get("source", record)
     return str(first.get(key, record.get(key, "")))
-
-
-def code_of(lang: str) -> str:
-    """A language as xqe names it ("pt" for "pt_BR")."""
-    row = row_of(lang)
-    return row.code if row else lang
 
 
 def row_of(code: str | None) -> Language | None:

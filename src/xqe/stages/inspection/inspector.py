@@ -10,10 +10,10 @@ from xqe.files.records import Record, has_failed, passages_lang
 from xqe.stages.inspection.anchors import anchors, kept
 from xqe.stages.inspection.drift import Shown, drift
 from xqe.stages.inspection.echo import echoes
-from xqe.stages.inspection.history import History, code_of, history, row_of, source
+from xqe.stages.inspection.history import History, history, row_of, source
 from xqe.stages.inspection.measures import in_order, means
 from xqe.stages.inspection.texts import Text, letters
-from xqe.text.languages import Language
+from xqe.text.languages import Language, code_of
 
 _ENDS_SENTENCE = re.compile(r"[.!?…。！？।؟][\"'”’»)\]）」』]*$")
 

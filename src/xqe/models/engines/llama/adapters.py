@@ -8,6 +8,7 @@ from pathlib import Path
 
 from xqe.errors import XqeError, why
 from xqe.files.hashes import cached_sha256
+from xqe.files.numbers import decimal
 from xqe.messages import say
 from xqe.models.gguf import DamagedError, read_metadata
 
@@ -33,19 +34,27 @@ class Adapter:
         return Path(self.path).stem
 
 
-def adapter(text: str) -> Adapter:
-    """The adapter that --lora FILE[:SCALE] means; its header is read. Raises XqeError for a file that is none."""
+def parted(text: str) -> tuple[str, float]:
+    """The file and the scale of --lora FILE[:SCALE]. Raises XqeError for a scale that is none."""
     path, number = text, ""
     if not Path(text).expanduser().exists() and ":" in text:
         path, _, number = text.rpartition(":")
-    file = Path(path).expanduser()
-    where = f"--lora {path}"
     try:
-        scale = float(number) if number else 1.0
+        scale = decimal(number) if number else 1.0
     except ValueError:
         scale = float("nan")
     if not abs(scale) <= GREATEST_SCALE:
-        raise XqeError(f'{where}: the scale "{number}" is no number or too great', "1 is the adapter as it was trained")
+        raise XqeError(
+            f'--lora {path}: the scale "{number}" is no number or too great', "1 is the adapter as it was trained"
+        )
+    return path, scale
+
+
+def adapter(text: str) -> Adapter:
+    """The adapter that --lora FILE[:SCALE] means; its header is read. Raises XqeError for a file that is none."""
+    path, scale = parted(text)
+    file = Path(path).expanduser()
+    where = f"--lora {path}"
     if file.is_dir():
         raise XqeError(
             f"{where}: is a folder{', of a PEFT adapter' if (file / 'adapter_config.json').is_file() else ''}",

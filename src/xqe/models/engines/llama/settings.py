@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xqe.errors import XqeError
+from xqe.files.numbers import decimal
 
 DEFAULT_CACHE = "f16"
 QUANTIZED_CACHES = ("q8_0", "q4_0")
@@ -55,12 +56,10 @@ class Settings(Hardware):
             )
 
 
-def tensor_split(text: str | None) -> tuple[float, ...]:
+def tensor_split(text: str) -> tuple[float, ...]:
     """The parts of --tensor-split. Raises XqeError for what are no numbers."""
-    if text is None:
-        return ()
     try:
-        parts = tuple(float(part) for part in text.split(","))
+        parts = tuple(decimal(part.strip()) for part in text.split(","))
     except ValueError:
         parts = ()
     if not parts or min(parts) < 0 or sum(parts) <= 0 or not sum(parts) < float("inf"):
