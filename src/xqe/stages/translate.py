@@ -8,9 +8,10 @@ from xqe.errors import XqeError
 from xqe.files.records import Record, advanced, passages_lang
 from xqe.models import examples, prompts
 from xqe.models.engines.base import Engine
-from xqe.models.engines.requests import Completion, Request, Sampling
+from xqe.models.engines.requests import Request, Sampling
 from xqe.models.prompts import Prompt, Template
-from xqe.stages.generation import clean, one_line, provenance, request
+from xqe.stages.generation import Answer, one_line, provenance, request
+from xqe.text.answers.parting import Field, Wanted
 from xqe.text.languages import Language, language
 
 QUERY_TOKENS = 64
@@ -51,22 +52,27 @@ class Translate:
             if origin.code != self._target.code
         ]
 
-    def result(self, record: Record, completions: Sequence[Completion]) -> Record:
-        made = iter(completions)
+    def wanted(self, record: Record) -> list[Wanted]:
+        return [
+            Wanted(field, one_line(text), frozenset({origin.code, self._target.code}), is_translation=True)
+            for field, text, origin in _texts(record)
+            if origin.code != self._target.code
+        ]
+
+    def result(self, record: Record, answers: Sequence[Answer]) -> Record:
+        made = iter(answers)
         texts: dict[str, list[str]] = {"query": [], "passage": []}
         origins: dict[str, str] = {}
         for field, text, origin in _texts(record):
             if origin.code != self._target.code:
-                text = clean(next(made).text)
-                # Some chat models add remarks below the translation of a query; a query is one line.
-                text = text.splitlines()[0].strip() if field == "query" else text
+                text = next(made).text
                 origins[field] = origin.code
             texts[field].append(text)
         step = {
             "step": self.name,
             **_from(origins),
             "to": self._target.code,
-            **provenance(self._engine, self._sampling, self._limits(origins), completions),
+            **provenance(self._engine, self._sampling, self._limits(origins), answers),
         }
         passages = {"passages": texts["passage"]} if texts["passage"] else {}
         [query] = texts["query"]
@@ -98,7 +104,7 @@ def most_tokens(text: str, limit: int) -> int:
     return min(limit, 16 + len(text.encode("utf-8", "replace")) // 2)
 
 
-def _texts(record: Record) -> Iterator[tuple[str, str, Language]]:
+def _texts(record: Record) -> Iterator[tuple[Field, str, Language]]:
     """The query and then the passages, each with what it is and with its language."""
     spoken = language(record.get("lang", ""))
     yield "query", record["query"], spoken
