@@ -95,11 +95,12 @@ def test_results_in_any_order_make_the_records(xqe: Run, tmp_path: Path) -> None
             "temperature": 0.0, "max_tokens": 64, "finish": "stop", "tokens": 4}  # fmt: skip
     assert records(done) == [
         {"id": "q7", "query": "name of mercury", "lang": "en", "user": 12,
-         "source": {"query": "nom du mercure", "lang": "fr"}, "steps": [step]},
+         "source": {"query": "nom du mercure", "lang": "fr"},
+         "steps": [{**step, "taken_off": ["reasoning"], "raw": texts[:1]}]},
         {"id": "q8", "query": "the red house", "lang": "en", "passages": ["A house.", "Red."],
          "source": {"query": "das rote Haus", "lang": "de"},
          "steps": [{**step, "from": "de", "max_tokens": {"query": 64, "passage": 384}, "finish": "length",
-                    "tokens": 72}]},
+                    "tokens": 72, "taken_off": ["remark"], "raw": [texts[1], None, None]}]},
         QUERIES[2],
     ]  # fmt: skip
     assert done.returncode == 0

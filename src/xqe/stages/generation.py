@@ -33,7 +33,7 @@ class Answer:
     @property
     def problem(self) -> str:
         """Why it is of no use, or the empty string."""
-        return self.completion.error if self.completion.has_failed else self.parted.problem
+        return self.completion.error or self.parted.problem
 
 
 class Stage(Protocol):
@@ -131,11 +131,14 @@ def run_all(work: Iterable[tuple[Stage, Record]], engine: Engine) -> Iterator[tu
 def answers_of(
     stage: Stage, record: Record, requests: Sequence[Request], completions: Sequence[Completion], engine: Engine
 ) -> list[Answer]:
-    """The completions of a record's requests, each taken apart."""
-    return [
-        Answer(done, parted(done.text, wanted, engine.prompt_end(request.prompt), done.finish == "length"))
-        for wanted, request, done in zip(stage.wanted(record), requests, completions, strict=True)
-    ]
+    """The completions of a record's requests, each taken apart if there is any text."""
+
+    def answer(wanted: Wanted, request: Request, done: Completion) -> Answer:
+        if done.has_failed:
+            return Answer(done, Parted(""))
+        return Answer(done, parted(done.text, wanted, engine.prompt_end(request.prompt), done.finish == "length"))
+
+    return list(map(answer, stage.wanted(record), requests, completions))
 
 
 def prompts_of(stage: Stage, engine: Engine, records: Iterable[Record]) -> Iterator[tuple[str, str]]:

@@ -163,8 +163,8 @@ class _Taking:
         if found is None:
             return None
         inside, after = found
-        is_aside = not words_of(after) or self._speech.head(after).is_talk or bool(_BRACKETS.match(after.lstrip()))
-        return (inside, "quotes") if is_aside else None
+        is_all = not words_of(after) or self._speech.head(after).is_talk or self._speech.is_note(after)
+        return (inside, "quotes") if is_all else None
 
     def _markup(self, text: str) -> Took | None:
         inside = wrappings.unmarked(text, self._source, self._is_line)
@@ -295,7 +295,7 @@ class _Taking:
             return None
         inside = found["inside"]
         head = self._speech.head(inside)
-        is_remark = self._speech.is_note(inside) or (head.is_talk and (head.has_subject or head.has_name))
+        is_remark = self._speech.is_note(inside) or (head.is_talk and head.has_subject)
         return (text[: found.start()], "remark") if is_remark else None
 
     def _remark_below(self, text: str) -> Took | None:
@@ -311,11 +311,7 @@ class _Taking:
     def _is_remark(self, line: str) -> bool:
         if talk.is_instead("leaves", line):
             return not talk.is_instead("leaves", self._source)
-        if not self._speech.is_note(line):
-            return False
-        if self._wanted.is_translation:
-            return not any(self._speech.is_note(part) for part in re.split(r"[\n.!?]", self._source))
-        return self._speech.has_subject(line)
+        return self._speech.is_note(line) and self._speech.has_subject(line)
 
 
 def _line(text: str) -> tuple[str, str]:

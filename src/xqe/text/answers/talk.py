@@ -10,12 +10,13 @@ import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-COLON = re.compile(r"[:：﹕∶](?!//)-?")
+COLON = re.compile(r"(?<!:)[:：﹕∶](?![:/])-?")
 _PARTING = re.compile(
-    r"[\s.,;:!?…/\\|`~=+<>{}()\[\]*_#\-–—→⇒&%$^@\"'“”„«»‹›‘’‚「」『』《》〈〉【】（）、。，！？：；﹕∶।،؛؟]+"
+    r"[\s.,;:!?¡¿…/\\|`~=+<>{}()\[\]*_#\-–—→⇒&%$^@\"'“”„«»‹›‘’‚「」『』《》〈〉【】（）、。，！？：；﹕∶।،؛؟]+"
 )
 _BEFORE_A_REMARK = re.compile(r"[\s*_(\[（【>#-]*")
 _MOST_WORDS_OF_A_NOTE = 3
@@ -52,19 +53,21 @@ class Speech:
         self._kinds = {word: frozenset(kinds) for word, kinds in found.items()}
         self._notes = frozenset(word for row in rows.values() for word in words_of(row["notes"]))
         unspaced = [rows[code] for code in _UNSPACED if code in rows]
-        self._piece = _longest_first(word for row in unspaced for kind in _KINDS for word in words_of(row[kind]))
+        piece = _longest_first(word for row in unspaced for kind in _KINDS for word in words_of(row[kind]))
+        self._piece, self._pieces = re.compile(piece), re.compile(f"(?:{piece})++")
 
     def kinds(self, word: str) -> frozenset[str]:
         """What a word, or what is written together with it, may be in a head: some of _KINDS."""
         known = self._kinds.get(word, _NONE)
-        if known or not re.fullmatch(f"(?:{self._piece})++", word):
+        if known or not self._pieces.fullmatch(word):
             return known
-        first, *others = [self._kinds[piece] for piece in re.findall(self._piece, word)]
+        first, *others = [self._kinds[piece] for piece in self._piece.findall(word)]
         return first.union(*(kinds - {"opens", "agrees"} for kinds in others))
 
     def head(self, text: str) -> Head:
-        kinds = [self.kinds(word) for word in words_of(text)]
-        if not kinds or not all(kinds):
+        words = words_of(text)
+        kinds = list(takewhile(bool, map(self.kinds, words)))
+        if not kinds or len(kinds) < len(words):
             return Head(False, opens=bool(kinds and kinds[0] & {"opens", "agrees"}))
         every = frozenset().union(*kinds)
         agrees = all("agrees" in kind for kind in kinds)

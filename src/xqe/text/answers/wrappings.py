@@ -124,7 +124,7 @@ def quoted_at(text: str, start: int) -> tuple[str, int] | None:
     if closing is None:
         return None
     for position in range(start + 2, len(text)):
-        if text[position] in closing and not text[position - 1 : position].isspace():
+        if text[position] in closing and (text[position] != text[start] or not text[position - 1].isspace()):
             if text[position] in "'’" and text[position + 1 : position + 2].isalpha():
                 continue  # an apostrophe
             return text[start + 1 : position], position + 1
