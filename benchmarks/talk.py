@@ -4,9 +4,9 @@
 
 DIR holds docs.LANG.jsonl and queries.LANG.jsonl, with the same ids in all languages. Each model translates a seeded
 sample of queries for each pair of --tasks, and writes zero-shot passages for each language there. Its answers are kept
-in --out as they come, so that a second run only takes them apart. An answer counts as talk where its words are not those
-of the text in labels.jsonl there, which a person has corrected: `--label` writes what is found now, for that. "before"
-is the rule that there was: a thinking block is left out, and a query is the first line.
+in --out as they come, so that a second run only takes them apart. An answer counts as talk where its words are not
+those of the text in labels.jsonl there, which a person has corrected: `--label` writes what is found, for that.
+"before" is the rule that there was: a thinking block is left out, and a query is the first line.
 
 The second table is of what people wrote: each query and document, as if it were the answer to its counterpart in the
 other language, or to its own query. All of it should stay as it is.

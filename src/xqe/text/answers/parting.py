@@ -190,15 +190,27 @@ class _Taking:
         if not below.strip():
             return None
         label, said = _labelled(line)
-        head = self._speech.head(label)
-        is_source = _is_same(said, self._source)
-        if head.is_talk and (head.has_subject or head.has_name) and is_source:
-            return below, "echo"
-        later = [self._speech.head(_labelled(other)[0]) for other in below.split("\n") if other.strip()]
-        is_answered = any(other.is_talk and (other.has_subject or other.has_name) for other in later)
-        if self._wanted.is_translation and is_answered and _is_same(line, self._source):
-            return below, "echo"
-        return None
+        is_labelled = _is_same(said, self._source) and self._is_label(label)
+        if self._wanted.is_translation:
+            below = self._label_below(below)
+            return (below, "echo") if below and (is_labelled or _is_same(line, self._source)) else None
+        return (below, "echo") if is_labelled else None
+
+    def _is_label(self, text: str) -> bool:
+        head = self._speech.head(text)
+        return head.is_talk and (head.has_subject or head.has_name)
+
+    def _label_below(self, text: str) -> str:
+        """What begins with the first line that has a label and something new after it, "" without one."""
+        position = 0
+        for line in text.splitlines(keepends=True):
+            label, said = _labelled(line)
+            position += len(line)
+            said = said.strip() or _line(text[position:].lstrip())[0]
+            is_new = _WORD.search(said) and not _COLON_AT_END.search(said) and not self._source.startswith(said)
+            if is_new and self._is_label(label):
+                return text[position - len(line) :]
+        return ""
 
     def _after_source(self, line: str) -> str:
         """What follows where a line tells the source again, and then its translation: "Zinkpreise → zinc prices"."""
@@ -214,7 +226,8 @@ class _Taking:
         if (words_of(before) and not head.is_talk) or not 0 < said < len(kinds):
             return ""
         is_said = head.has_subject or any("subjects" in kind for kind in kinds[:said])
-        return _after_words(after, said) if is_said else ""
+        is_linked = any("links" in kind for kind in kinds[:said])
+        return _after_words(after, said) if is_said and is_linked else ""
 
     def _head(self, text: str) -> Took | None:
         """A head with a colon, or with the quotation marks of the text after it, on the first line."""

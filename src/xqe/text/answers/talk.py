@@ -22,7 +22,7 @@ _BEFORE_A_REMARK = re.compile(r"[\s*_(\[（【>#-]*")
 _MOST_WORDS_OF_A_NOTE = 3
 FALLBACKS = frozenset({"en", "zh"})  # languages that models speak in whatever they are asked in
 _UNSPACED = ("ja", "zh")
-_KINDS = ("subjects", "opens", "agrees", "says", "names")
+_KINDS = ("subjects", "opens", "agrees", "says", "links", "names")
 _NONE: frozenset[str] = frozenset()
 
 
