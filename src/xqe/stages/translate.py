@@ -27,7 +27,8 @@ class Translate:
     were written in another language than their query's.
 
     max_tokens: for one text; None is QUERY_TOKENS for a query and PASSAGE_TOKENS for a passage. A text that is short
-    gets less, since a pretrained model that falls into a loop would fill whatever there is: see `most_tokens`.
+    gets less, since a pretrained model that falls into a loop would fill whatever there is: see `most_tokens`. A chat
+    model gets all of a limit that is given: it may think first.
     """
 
     name = "translate"
@@ -42,6 +43,7 @@ class Translate:
         self._engine = engine
         self._target = target
         self._sampling = sampling or Sampling()
+        self._is_given = max_tokens is not None
         self._max_tokens = {"query": max_tokens or QUERY_TOKENS, "passage": max_tokens or PASSAGE_TOKENS}
         self._templates: dict[str, Template] = {field: prompts.builtin(f"translate-{field}") for field in _SHOWN}
 
@@ -81,7 +83,9 @@ class Translate:
     def _request(self, record: Record, number: int, field: str, text: str, origin: Language) -> Request:
         if not text.strip():
             raise XqeError(f"the {field} is empty")
-        limit = most_tokens(text, self._max_tokens[field])
+        limit = self._max_tokens[field]
+        if not (self._is_given and self._engine.is_chat):
+            limit = most_tokens(text, limit)
         return request(self._prompt(text, field, origin), text, limit, self._sampling, record, number)
 
     def _limits(self, fields: Iterable[str]) -> int | dict[str, int]:

@@ -857,6 +857,8 @@ def test_a_text_that_ends_within_the_reasoning_that_the_prompt_began_is_no_answe
     assert record == {**query, "error": {"step": "translate", "message": message}}
     [cut] = run(Translate(engine, language("en"), max_tokens=4), engine, [query])
     assert cut["error"]["message"] == f"{message}; give it more --max-tokens"
+    [asked] = Translate(engine, language("en"), max_tokens=2000).requests(query)
+    assert asked.max_tokens == 2000, "what the message says to do has an effect on a short query"
 
 
 def test_a_chat_model_answers(bigrams: Engine) -> None:
