@@ -15,10 +15,10 @@ from xqe.text.answers import marks, talk, wrappings
 from xqe.text.answers.talk import COLON, Speech, speech, words_of
 
 _WORD = re.compile(r"[^\W_]")
-_LINE = re.compile(r"[^\n]*")
 _LAYERS = 16  # that are taken off an answer at most
 _MOST_HEADS = 3  # that end in one of the colons of a line
 _LONGEST_HEAD = 300  # characters
+_SHOWN = 60  # characters of an answer in an error
 _WORDS_OF_A_LABEL = 3
 _EARLY = 3  # times as far into the source, a colon may be that of a head
 _EXCLAIMED = re.compile(r"[!.。！](?=\s|\Z|[\"“«„「『*`])\**|[:：]\**|\n")
@@ -26,7 +26,7 @@ _ENDS = re.compile(r"[:：.!。！…][*_]*\s*\Z")
 _COLON_AT_END = re.compile(r"[:：][*_\s]*\Z")
 _MARKED = re.compile(r"\s*(?:[*_]{2}.+[*_]{2}|#{1,6}\s.+)\s*")
 _PARENTHESIS = re.compile(r"(?<=\S)\s*[(\[（【](?P<inside>[^()\[\]（）【】]+)(?:[)\]）】][.。]?\s*)?\Z")
-_PARAGRAPHS = re.compile(r"\n\s*\n|\n(?=\s*[(\[*_>-]*\s*[^\W\d_]+\s*[:：])")
+_PARAGRAPHS = re.compile(r"\n\s*\n|\n(?=[ \t]*[(\[*_>-]*[ \t]?[^\W\d_]+[ \t]?[:：])")
 _BRACKETS = re.compile(r"[(\[（【]")
 _ARROW = re.compile(r"[\s\"'“”»«]*(?:→|⇒|[-=]+>|➜|➔)\s*")
 _SPACED = re.compile(r"\S+")
@@ -85,12 +85,14 @@ def parted(answer: str, wanted: Wanted, prompt_end: str = "", is_cut: bool = Fal
 def _problem(text: str, taken: list[str], wanted: Wanted, is_cut: bool) -> str:
     if not _WORD.search(text) and (taken or not text or _WORD.search(wanted.source)):
         return f"the answer is nothing but talk ({', '.join(taken)})" if taken else "the answer has no word in it"
-    if not wanted.has_parts:
-        for kind, said in (("thoughts", "thinks aloud instead of answering"), ("refusals", "declines to answer")):
-            if talk.is_instead(kind, text) and not talk.is_instead(kind, wanted.source):
-                hint = "; give it more --max-tokens" if kind == "thoughts" and is_cut else ""
-                return f"the model {said}: {text[:60].strip()}…{hint}"
-    head, own = speech(wanted.languages).head(text), speech(wanted.languages).head(wanted.source)
+    spoken = speech(wanted.languages)
+    if talk.is_instead("refusals", text) and not talk.is_instead("refusals", wanted.source):
+        return f"the model declines to answer: {text[:_SHOWN].strip()}…"
+    agrees_too = any("agrees" in spoken.kinds(word) for word in words_of(wanted.source)[:1])
+    if not wanted.has_parts and not agrees_too and talk.is_thought(text, wanted.source):
+        hint = "; give it more --max-tokens" if is_cut else ""
+        return f"the model thinks aloud instead of answering: {text[:_SHOWN].strip()}…{hint}"
+    head, own = spoken.head(text), spoken.head(wanted.source)
     is_head = head.has_subject and _COLON_AT_END.search(text) and not _COLON_AT_END.search(wanted.source)
     if is_head or (head.agrees and _ENDS.search(text) and not own.agrees and not _ENDS.search(wanted.source)):
         return f"the answer is nothing but talk: {text}"
@@ -110,6 +112,7 @@ class _Taking:
         self._is_cut = is_cut
         self._speech: Speech = speech(wanted.languages)
         self._is_line = wanted.field == "query"
+        self._told = re.compile(re.escape(self._source) if self._source else r"(?!)", re.IGNORECASE)
 
     def text(self, text: str) -> tuple[str, list[str]]:
         """The text within an answer, and what was taken off it."""
@@ -214,10 +217,10 @@ class _Taking:
 
     def _after_source(self, line: str) -> str:
         """What follows where a line tells the source again, and then its translation: "Zinkpreise → zinc prices"."""
-        position = line.casefold().find(self._source.casefold())
-        if not self._wanted.is_translation or position < 0 or not self._source:
+        found = self._told.search(line)
+        if not self._wanted.is_translation or found is None:
             return ""
-        before, after = line[:position], line[position + len(self._source) :]
+        before, after = line[: found.start()], line[found.end() :]
         if arrow := _ARROW.match(after):
             return after[arrow.end() :] if not words_of(before) else ""
         head = self._speech.head(before)
@@ -233,9 +236,9 @@ class _Taking:
         """A head with a colon, or with the quotation marks of the text after it, on the first line."""
         line, _ = _line(text)
         for end, found in self._heads(line, text):
-            if not self._is_own(found):
+            if not self._is_own(found, text[end:]):
                 return text[end:], "label" if len(words_of(found)) <= _WORDS_OF_A_LABEL else "preamble"
-        return self._quoted(text, line)
+        return self._quoted(text, line) if self._wanted.is_translation else None
 
     def _heads(self, line: str, text: str) -> Iterator[tuple[int, str]]:
         """Each beginning of a line that is talk up to a colon, and where what follows begins."""
@@ -260,12 +263,13 @@ class _Taking:
         opens = self._speech.head(line).opens
         return self._speech.has_subject(line) and (opens or (self._is_line and self._wanted.is_translation))
 
-    def _is_own(self, head: str) -> bool:
-        """Whether a head that ends in a colon is the text's own: the source begins so, too."""
+    def _is_own(self, head: str, after: str) -> bool:
+        """Whether a head that ends in a colon is the text's own: the source begins so, too, and has as many colons."""
         if not self._wanted.is_translation:
             return words_of(self._source)[: len(words_of(head))] == words_of(head)
-        colon = COLON.search(self._source)
-        return colon is not None and colon.start() <= _EARLY * len(head) + 10
+        colons = list(COLON.finditer(self._source))
+        is_early = bool(colons) and colons[0].start() <= _EARLY * len(head) + 10
+        return is_early and len(COLON.findall(_line(after.lstrip())[0])) < len(colons)
 
     def _quoted(self, text: str, line: str) -> Took | None:
         """The text in quotation marks, after a sentence that is talk: 'The translation is "…".'"""
@@ -281,8 +285,7 @@ class _Taking:
 
     def _without_source(self, head: str) -> str:
         """A head without the source, where it tells it again."""
-        position = head.casefold().find(self._source.casefold()) if self._source else -1
-        return head if position < 0 else f"{head[:position]} {head[position + len(self._source) :]}"
+        return self._told.sub(" ", head, count=1)
 
     def _announced(self, text: str) -> Took | None:
         """A first line that is talk as a whole, with the text below it."""

@@ -100,6 +100,13 @@ def is_instead(kind: str, text: str) -> bool:
     return bool(_instead(kind).match(text))
 
 
+def is_thought(text: str, source: str) -> bool:
+    """Whether a text begins as a model does that thinks aloud; not where its source speaks of users, too."""
+    if not is_instead("thoughts", text) or is_instead("thoughts", source):
+        return False
+    return not re.search("|".join(_table()["instead"]["users"]), source, re.IGNORECASE)
+
+
 @cache
 def _instead(kind: str) -> re.Pattern[str]:
     return re.compile(rf"\W*(?:{'|'.join(_table()['instead'][kind])})", re.IGNORECASE)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -25,7 +26,7 @@ _LEADING = {
     "bullet": re.compile(r"[-*•–—·]\s+(?=\S)"),
     "quotation": re.compile(r">\s*"),
 }
-_NUMBERED = re.compile(r"1[.)]\s+(?=\S.*^\s*2[.)]\s)", re.DOTALL | re.MULTILINE)
+_NUMBERED = re.compile(r"1[.)]\s+(?=\S.*^[ \t]*2[.)]\s)", re.DOTALL | re.MULTILINE)
 _FENCE = re.compile(
     r"```(?:(?:text|txt|plaintext|plain|markdown|md|json|xml|html)?[ \t]*(?=\S[^\n]*```)|[^\n`]*\n)"
     r"(?P<inside>.*?)(?:\s*```|\Z)",
@@ -41,6 +42,7 @@ _ENVELOPE = re.compile(
 )
 _BOXED = re.compile(r"\\boxed\{(?:\\text\{)?(?P<inside>[^{}]+)\}")
 _CUT_OBJECT = re.compile(r"""[\[{]\s*(?:["'][\w -]+["']\s*:\s*)?["'](?P<inside>[^"{}\[\]]*)""")
+_NEAR = 300  # characters
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -99,7 +101,8 @@ def _literal(text: str) -> Any:
     except (ValueError, RecursionError):
         pass
     try:
-        return ast.literal_eval(text)
+        with warnings.catch_warnings(action="ignore"):
+            return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         return None
 
@@ -132,9 +135,10 @@ def quoted_at(text: str, start: int) -> tuple[str, int] | None:
 
 
 def quotations(text: str) -> Iterator[tuple[int, str, int]]:
-    """Where each quotation begins in a text, or what is bold, what stands in it, and where what follows begins."""
+    """Where each quotation near the beginning of a text begins, or what is bold, what stands in it, and where what
+    follows begins."""
     position = 0
-    while position < len(text):
+    while position < min(len(text), _NEAR):
         found = quoted_at(text, position)
         bold = None if found else _BOLD.match(text, position)
         if bold:
