@@ -153,6 +153,24 @@ def test_what_failed_is_the_error_of_its_record(xqe: Run, tmp_path: Path) -> Non
     assert "7 records, 0 generated, 2 reused, 6 failed" in done.stderr
 
 
+def test_what_is_not_the_answer_is_no_query(xqe: Run, tmp_path: Path) -> None:
+    queries = [{"id": str(i), "query": f"Zinkpreise {i}", "lang": "de"} for i in range(3)]
+    batch = Batch(xqe, tmp_path, *TO, queries=queries)
+    thought = "Okay, a short query.\nIt means zinc prices.\n</think>\n\nzinc prices"
+    a, b, c = batch.requests
+    done = batch.join(
+        [result(a, thought), result(b, "Here is the translation:"), result(c, "Okay, the user", "length")]
+    )
+    first, second, third = records(done)
+    assert first["query"] == "zinc prices"
+    assert [(step["taken_off"], step["raw"]) for step in first["steps"]] == [(["reasoning"], [thought])]
+    assert {key: second[key] for key in queries[1]} == queries[1], "it keeps its last good state"
+    assert second["error"]["message"] == "the answer is nothing but talk: Here is the translation:"
+    thinks = "the model thinks aloud instead of answering: Okay, the user…; give it more --max-tokens"
+    assert third["error"]["message"] == thinks
+    assert done.returncode == 1
+
+
 def test_options_other_than_those_of_the_export(xqe: Run, tmp_path: Path) -> None:
     batch = Batch(xqe, tmp_path, *TO)
     rows = [result(request, "text") for request in batch.requests]

@@ -147,6 +147,13 @@ def test_talk_around_a_translation_is_taken_off(answer: str, taken: str) -> None
     assert " ".join(found.taken) == taken
 
 
+def test_a_label_before_a_colon_of_the_texts_own() -> None:
+    found = translated("Translation: Mozilla: a browser", "Mozilla: ein Browser")
+    assert (found.text, found.taken) == ("Mozilla: a browser", ("label",))
+    told = translated('"Straße: Zinkpreise" translates to "Road: zinc prices"', "Straße: Zinkpreise")
+    assert told.text == "Road: zinc prices"
+
+
 ANNOUNCED = {
     "ar": "بالتأكيد! إليك الترجمة: ", "de": "Gerne! Hier ist die Übersetzung: ",
     "en": "Sure! Here is the translation: ",
@@ -199,6 +206,11 @@ OWN = [
     ("It's \"zinc\"", "Es ist „Zink“", "de-en"),
     ("http://example.org/text: a page", "http://example.org/text: eine Seite", "de-en"),
     ("Query: The Next Question", "Anfrage: die nächste Frage", "de-en"),
+    ("The user wants to sleep", "Der Benutzer will schlafen", "de-en"),
+    ("We have to write a letter", "Wir müssen einen Brief schreiben", "de-en"),
+    ("No. 5", "№ 5", "ru-en"),
+    ("Ok, let's go", "Okay, los geht's", "de-en"),
+    ("The answer is \"zinc\"", "Die Antwort ist „Zink“", "de-en"),
 ]  # fmt: skip
 
 
@@ -259,6 +271,8 @@ def test_talk_around_a_passage_is_taken_off(answer: str, text: str) -> None:
         "Run it so:\n\n```\nzinc --price\n```\n\nIt prints the price.",
         "If you want to configure zinc, see below.",
         "Text::Zinc is a module.",
+        "Yes. Zinc is used for roofs.",
+        'The answer to the question is "roofs" in most countries.',
     ],
 )
 def test_a_passage_keeps_what_is_of_its_topic(passage: str) -> None:

@@ -166,8 +166,11 @@ class _Taking:
         if found is None:
             return None
         inside, after = found
-        is_all = not words_of(after) or self._speech.head(after).is_talk or self._speech.is_note(after)
-        return (inside, "quotes") if is_all else None
+        return (inside, "quotes") if self._is_aside(after) else None
+
+    def _is_aside(self, text: str) -> bool:
+        """Whether what follows a quotation is no part of the text: nothing, "in English", a note."""
+        return not words_of(text) or self._speech.head(text).is_talk or self._speech.is_note(text)
 
     def _markup(self, text: str) -> Took | None:
         inside = wrappings.unmarked(text, self._source, self._is_line)
@@ -279,7 +282,12 @@ class _Taking:
             head = self._speech.head(before)
             is_head = head.is_talk and (head.has_subject or has_source)
             is_echo = _is_same(inside, self._source) and bool(_WORD.search(line, end))
-            if is_head and not is_echo and (has_source or not wrappings.has_quotes(self._source)):
+            if (
+                is_head
+                and not is_echo
+                and self._is_aside(line[end:])
+                and (has_source or not wrappings.has_quotes(self._source))
+            ):
                 return text[start:], "preamble"
         return None
 
