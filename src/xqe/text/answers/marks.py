@@ -37,9 +37,10 @@ class Reasoning:
         Raises UnfinishedError where nothing is left before reasoning that has no end.
         """
         while True:
-            begin, end = self.begin.search(text), self.end.search(text)
-            if end and (begin is None or end.start() < begin.start()):
-                text = text[end.end() :]
+            begin = self.begin.search(text)
+            ends = list(self.end.finditer(text, 0, begin.start() if begin else len(text)))
+            if ends:
+                text = text[ends[-1].end() :]
             elif begin is None:
                 return text
             elif end := self.end.search(text, begin.end()):

@@ -42,7 +42,7 @@ _ENVELOPE = re.compile(
 )
 _BOXED = re.compile(r"\\boxed\{(?:\\text\{)?(?P<inside>[^{}]+)\}")
 _CUT_OBJECT = re.compile(r"""[\[{]\s*(?:["'][\w -]+["']\s*:\s*)?["'](?P<inside>[^"{}\[\]]*)""")
-_NEAR = 300  # characters
+_NEAR, _FAR = 300, 2000  # characters: where quotations begin that are looked for, and where they end at most
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -137,7 +137,7 @@ def quoted_at(text: str, start: int) -> tuple[str, int] | None:
 def quotations(text: str) -> Iterator[tuple[int, str, int]]:
     """Where each quotation near the beginning of a text begins, or what is bold, what stands in it, and where what
     follows begins."""
-    position = 0
+    text, position = text[:_FAR], 0
     while position < min(len(text), _NEAR):
         found = quoted_at(text, position)
         bold = None if found else _BOLD.match(text, position)
