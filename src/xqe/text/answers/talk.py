@@ -18,7 +18,6 @@ COLON = re.compile(r"(?<!:)[:：﹕∶](?![:/])-?")
 _PARTING = re.compile(
     r"[\s.,;:!?¡¿…/\\|`~=+<>{}()\[\]*_#\-–—→⇒&%$^@\"'“”„«»‹›‘’‚「」『』《》〈〉【】（）、。，！？：；﹕∶।،؛؟]+"
 )
-_BEFORE_A_REMARK = re.compile(r"[\s*_(\[（【>#-]*")
 _MOST_WORDS_OF_A_NOTE = 3
 FALLBACKS = frozenset({"en", "zh"})  # languages that models speak in whatever they are asked in
 _UNSPACED = ("ja", "zh")
