@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs bench-dense bench-encoding bench-expansion bench-finetuning bench-generation bench-hybrid bench-languages bench-memory bench-retrieval bench-startup bench-writing clean
+.PHONY: demo test check docs bench-dense bench-encoding bench-expansion bench-finetuning bench-generation bench-hybrid bench-languages bench-memory bench-retrieval bench-startup bench-talk bench-writing clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python fixtures/demo.py
@@ -55,6 +55,10 @@ bench-retrieval: $(VENV)/.developing
 
 bench-startup: $(VENV)/.developing
 	$(BIN)/python benchmarks/startup.py $(BENCH)
+
+# COLLECTION=DIR as for bench-expansion; BENCH="--model FILE..." names the models; OUT=DIR keeps what they said.
+bench-talk: $(VENV)/.developing
+	$(BIN)/python benchmarks/talk.py --collection "$(COLLECTION)" --out "$(or $(OUT),/tmp/xqe-talk)" $(BENCH)
 
 bench-writing: $(VENV)/.developing
 	$(BIN)/python benchmarks/writing.py $(BENCH)

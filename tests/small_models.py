@@ -8,7 +8,7 @@ encoders of random weights. All have a vocabulary of bytes and end at no token b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -20,7 +20,8 @@ BYTES = 256
 END = "</s>"
 _SPECIAL = ("<unk>", "<s>", END)
 _SPACE = "▁"  # what such a tokenizer makes of a space
-VOCABULARY = len(_SPECIAL) + BYTES + 5  # with a space, and some that fill it up
+_FIRST_CONTROL = len(_SPECIAL) + BYTES + 1
+VOCABULARY = _FIRST_CONTROL + 4  # with a space, and some that fill it up
 BIGRAMS = -(-VOCABULARY // 32) * 32  # the vocabulary, and the width, of `bigrams`
 CERTAIN = 20.0  # a logit: a token that is e^20 times as likely as any that has none
 CONTEXT = 8192
@@ -33,16 +34,15 @@ SAID_TOKENS = len(SAID) + 1
 Table = Mapping[str, Mapping[str, float]]
 
 
-def write_tokenizer(writer: gguf.GGUFWriter, size: int = VOCABULARY) -> None:
-    """A vocabulary of bytes: every text has tokens."""
+def write_tokenizer(writer: gguf.GGUFWriter, size: int = VOCABULARY, control: Sequence[str] = ()) -> None:
+    """A vocabulary of bytes: every text has tokens. control: special tokens that it has besides."""
     kinds = gguf.TokenType
-    filling = [f"<filling {number}>" for number in range(size - len(_SPECIAL) - BYTES - 1)]
+    filling = [f"<filling {number}>" for number in range(size - _FIRST_CONTROL - len(control))]
     writer.add_tokenizer_model("llama")
-    writer.add_token_list([*_SPECIAL, *(f"<0x{byte:02X}>" for byte in range(BYTES)), _SPACE, *filling])
+    writer.add_token_list([*_SPECIAL, *(f"<0x{byte:02X}>" for byte in range(BYTES)), _SPACE, *control, *filling])
     writer.add_token_scores([0.0] * size)
-    writer.add_token_types(
-        [kinds.UNKNOWN, *[kinds.CONTROL] * 2, *[kinds.BYTE] * BYTES, kinds.NORMAL, *[kinds.UNUSED] * len(filling)]
-    )
+    filled = [*[kinds.CONTROL] * len(control), *[kinds.UNUSED] * len(filling)]
+    writer.add_token_types([kinds.UNKNOWN, *[kinds.CONTROL] * 2, *[kinds.BYTE] * BYTES, kinds.NORMAL, *filled])
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_add_space_prefix(False)
@@ -65,19 +65,23 @@ def saying(text: str, after: str = END) -> dict[str, dict[str, float]]:
     return {token: {successor: CERTAIN} for token, successor in successors.items()}
 
 
-def bigrams(path: Path, table: Table, chat_template: str = "") -> Path:
-    """Write a llama whose logits after a token are those of the table, and 0 for what it does not name.
+def bigrams(path: Path, table: Table, chat_template: str = "", control: Sequence[str] = ()) -> Path:
+    """Write a llama whose logits after a token are those of the table, and 0 for what it does not name. control:
+    special tokens that the table names besides characters.
 
     Every token is a direction of its own, its one layer adds nothing to it, and the output matrix is the table.
     """
     size = BIGRAMS
-    writer = _begun(path, "llama", width=size, layers=1, feed_forward=32, heads=1, key_heads=1, head=32, size=size)
+    shape = {"width": size, "layers": 1, "feed_forward": 32, "heads": 1, "key_heads": 1, "head": 32, "size": size}
+    writer = _begun(path, "llama", **shape, control=control)
+    numbers = {token: _FIRST_CONTROL + place for place, token in enumerate(control)}
     if chat_template:
         writer.add_chat_template(chat_template)
     output = np.zeros((size, size), np.float32)
     for token, successors in table.items():
         for successor, logit in successors.items():
-            output[number(successor), number(token)] = logit
+            row, column = (numbers[name] if name in numbers else number(name) for name in (successor, token))
+            output[row, column] = logit
     ones = np.ones(size, np.float32)
     tensors = {
         "token_embd": np.eye(size, dtype=np.float32),
@@ -193,6 +197,7 @@ def _begun(
     head: int,
     size: int,
     context: int = CONTEXT,
+    control: Sequence[str] = (),
 ) -> gguf.GGUFWriter:
     writer = gguf.GGUFWriter(path, kind)
     writer.add_context_length(context)
@@ -206,7 +211,7 @@ def _begun(
     writer.add_rope_dimension_count(head)
     writer.add_vocab_size(size)
     writer.add_layer_norm_rms_eps(1e-6)
-    write_tokenizer(writer, size)
+    write_tokenizer(writer, size, control)
     return writer
 
 

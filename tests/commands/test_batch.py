@@ -95,11 +95,12 @@ def test_results_in_any_order_make_the_records(xqe: Run, tmp_path: Path) -> None
             "temperature": 0.0, "max_tokens": 64, "finish": "stop", "tokens": 4}  # fmt: skip
     assert records(done) == [
         {"id": "q7", "query": "name of mercury", "lang": "en", "user": 12,
-         "source": {"query": "nom du mercure", "lang": "fr"}, "steps": [step]},
+         "source": {"query": "nom du mercure", "lang": "fr"},
+         "steps": [{**step, "taken_off": ["reasoning"], "raw": texts[:1]}]},
         {"id": "q8", "query": "the red house", "lang": "en", "passages": ["A house.", "Red."],
          "source": {"query": "das rote Haus", "lang": "de"},
          "steps": [{**step, "from": "de", "max_tokens": {"query": 64, "passage": 384}, "finish": "length",
-                    "tokens": 72}]},
+                    "tokens": 72, "taken_off": ["remark"], "raw": [texts[1], None, None]}]},
         QUERIES[2],
     ]  # fmt: skip
     assert done.returncode == 0
@@ -150,6 +151,24 @@ def test_what_failed_is_the_error_of_its_record(xqe: Run, tmp_path: Path) -> Non
     assert out[1]["query"] == "frage 1", "it keeps its last good state"
     assert done.returncode == 1
     assert "7 records, 0 generated, 2 reused, 6 failed" in done.stderr
+
+
+def test_what_is_not_the_answer_is_no_query(xqe: Run, tmp_path: Path) -> None:
+    queries = [{"id": str(i), "query": f"Zinkpreise {i}", "lang": "de"} for i in range(3)]
+    batch = Batch(xqe, tmp_path, *TO, queries=queries)
+    thought = "Okay, a short query.\nIt means zinc prices.\n</think>\n\nzinc prices"
+    a, b, c = batch.requests
+    done = batch.join(
+        [result(a, thought), result(b, "Here is the translation:"), result(c, "Okay, the user", "length")]
+    )
+    first, second, third = records(done)
+    assert first["query"] == "zinc prices"
+    assert [(step["taken_off"], step["raw"]) for step in first["steps"]] == [(["reasoning"], [thought])]
+    assert {key: second[key] for key in queries[1]} == queries[1], "it keeps its last good state"
+    assert second["error"]["message"] == "the answer is nothing but talk: Here is the translation:"
+    thinks = "the model thinks aloud instead of answering: Okay, the user…; give it more --max-tokens"
+    assert third["error"]["message"] == thinks
+    assert done.returncode == 1
 
 
 def test_options_other_than_those_of_the_export(xqe: Run, tmp_path: Path) -> None:

@@ -25,9 +25,10 @@ from xqe.retrieval.choices import Use
 from xqe.retrieval.lexical import Index, build, open_index
 from xqe.retrieval.weighting import GREATEST_SHARE, LEAST_SHARE, Weighting, weighted_query
 from xqe.stages.expand import Expand
-from xqe.stages.generation import run
+from xqe.stages.generation import Answer, run
 from xqe.stages.strategies import Strategy
 from xqe.stages.translate import Translate
+from xqe.text.answers.parting import Parted
 from xqe.text.languages import LANGUAGES
 
 ENGLISH, GERMAN, RUSSIAN = LANGUAGES["en"], LANGUAGES["de"], LANGUAGES["ru"]
@@ -107,7 +108,7 @@ def test_a_query_in_the_language_already_has_the_prompt_that_it_has_without(
     record = {"id": "1", "query": "original name of mercury", "lang": spelling}
     assert prompt(strategy, "en", is_chat, record) == prompt(strategy, None, is_chat, record)
     stage = Expand(FakeEngine(is_chat=is_chat), strategy.template, target=ENGLISH)
-    assert "passages_lang" not in stage.result(record, DONE)
+    assert "passages_lang" not in stage.result(record, [Answer(done, Parted(done.text)) for done in DONE])
 
 
 def test_finished_generations_are_found_again_where_the_query_is_in_the_language_already(xqe: Run, store: Path) -> None:

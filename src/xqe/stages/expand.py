@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from xqe.errors import XqeError
 from xqe.files.records import Record, advanced
 from xqe.models.engines.base import Engine
-from xqe.models.engines.requests import Completion, Request, Sampling
+from xqe.models.engines.requests import Request, Sampling
 from xqe.models.examples import Chooser
 from xqe.models.prompts import TARGET, Template
-from xqe.stages.generation import clean, one_line, provenance, request
+from xqe.stages.generation import Answer, one_line, provenance, request
 from xqe.stages.strategies import PASSAGE_TOKENS
+from xqe.text.answers.parting import Wanted
 from xqe.text.languages import Language, language
 
 
@@ -73,15 +74,21 @@ class Expand:
             request(prompt, query, self._max_tokens, self._sampling, record, number) for number in range(self._samples)
         ]
 
-    def result(self, record: Record, completions: Sequence[Completion]) -> Record:
+    def wanted(self, record: Record) -> list[Wanted]:
+        spoken = language(record.get("lang", ""))
+        codes = frozenset({spoken.code, (self._target or spoken).code})
+        has_parts = self._template_for(record).has_parts
+        return [Wanted("passage", one_line(record["query"]), codes, has_parts=has_parts)] * self._samples
+
+    def result(self, record: Record, answers: Sequence[Answer]) -> Record:
         step = {
             "step": self.name,
             "strategy": self._strategy,
             **({"to": self._target.code} if self._target else {}),
             **self._examples_of(record),
-            **provenance(self._engine, self._sampling, self._max_tokens, completions),
+            **provenance(self._engine, self._sampling, self._max_tokens, answers),
         }
-        passages = [clean(completion.text) for completion in completions]
+        passages = [answer.text for answer in answers]
         written = self._target.code if self._target and self._is_direct(record) else None
         return advanced(record, step, passages=passages, passages_lang=written)
 

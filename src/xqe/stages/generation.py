@@ -1,9 +1,8 @@
-"""What the generating stages share: how a stage is run over records, and how a text is sampled and cleaned."""
+"""What the generating stages share: how one is run over records, how a text is sampled, what its answer comes to."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +14,26 @@ from xqe.models.engines.base import Engine
 from xqe.models.engines.jobs import Job
 from xqe.models.engines.requests import Completion, Request, Sampling
 from xqe.models.prompts import Prompt
+from xqe.text.answers.parting import Parted, Wanted, parted
 
-_THINKING = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 _SEED_BITS = 31
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a request, and what of it is the text that was asked for."""
+
+    completion: Completion
+    parted: Parted
+
+    @property
+    def text(self) -> str:
+        return self.parted.text
+
+    @property
+    def problem(self) -> str:
+        """Why it is of no use, or the empty string."""
+        return self.completion.error or self.parted.problem
 
 
 class Stage(Protocol):
@@ -28,8 +44,11 @@ class Stage(Protocol):
     def requests(self, record: Record) -> list[Request]:
         """The texts to generate for a record; none if it is to pass unchanged. Raises XqeError if it cannot be done."""
 
-    def result(self, record: Record, completions: Sequence[Completion]) -> Record:
-        """The record after the stage; `completions` answers `requests(record)`, and none of it has failed."""
+    def wanted(self, record: Record) -> list[Wanted]:
+        """What the answer to each of `requests(record)` should be."""
+
+    def result(self, record: Record, answers: Sequence[Answer]) -> Record:
+        """The record after the stage; `answers` are those to `requests(record)`, and none of them has a problem."""
 
 
 @dataclass(slots=True)
@@ -102,11 +121,24 @@ def run_all(work: Iterable[tuple[Stage, Record]], engine: Engine) -> Iterator[tu
     for done in engine.generate(map(job, work)):
         completions = done.results()
         stage, record = done.item
-        if message := _problem(completions):
-            record = failed(record, stage.name, message)
-        elif completions:
-            record = stage.result(record, completions)
+        if completions:
+            answers = answers_of(stage, record, done.requests, completions, engine)
+            message = next(filter(None, (answer.problem for answer in answers)), "")
+            record = failed(record, stage.name, message) if message else stage.result(record, answers)
         yield stage, record, completions
+
+
+def answers_of(
+    stage: Stage, record: Record, requests: Sequence[Request], completions: Sequence[Completion], engine: Engine
+) -> list[Answer]:
+    """The completions of a record's requests, each taken apart if there is any text."""
+
+    def answer(wanted: Wanted, request: Request, done: Completion) -> Answer:
+        if done.has_failed:
+            return Answer(done, Parted(""))
+        return Answer(done, parted(done.text, wanted, engine.prompt_end(request.prompt), done.finish == "length"))
+
+    return list(map(answer, stage.wanted(record), requests, completions))
 
 
 def prompts_of(stage: Stage, engine: Engine, records: Iterable[Record]) -> Iterator[tuple[str, str]]:
@@ -114,16 +146,6 @@ def prompts_of(stage: Stage, engine: Engine, records: Iterable[Record]) -> Itera
     for record in records:
         for request in stage.requests(record):
             yield record["id"], engine.show(request.prompt)
-
-
-def _problem(completions: Sequence[Completion]) -> str:
-    """Why these completions are of no use, or the empty string."""
-    for completion in completions:
-        if completion.has_failed:
-            return completion.error
-        if not clean(completion.text):
-            return "the model answered nothing"
-    return ""
 
 
 def request(prompt: Prompt, subject: str, max_tokens: int, sampling: Sampling, record: Record, number: int) -> Request:
@@ -134,24 +156,22 @@ def request(prompt: Prompt, subject: str, max_tokens: int, sampling: Sampling, r
     return Request(prompt, subject, max_tokens, sampling, seed)
 
 
-def clean(text: str) -> str:
-    """Raw output without a thinking block and without white space around it."""
-    return _THINKING.sub("", text).strip()
-
-
 def one_line(text: str) -> str:
     """`text` with every run of white space as one space: a prompt's lines are its structure."""
     return " ".join(text.split())
 
 
 def provenance(
-    engine: Engine, sampling: Sampling, max_tokens: int | Mapping[str, int], completions: Sequence[Completion]
+    engine: Engine, sampling: Sampling, max_tokens: int | Mapping[str, int], answers: Sequence[Answer]
 ) -> dict[str, Any]:
     """The fields of a step that say how its texts came about, enough to make them again.
 
     max_tokens: the limit for one text, or for each kind. seed: only where it mattered. finish: "length" if any text
-    was cut off, else "stop". tokens: of all of them. A text that was reused says how it was made then.
+    was cut off, else "stop". tokens: of all of them. A text that was reused says how it was made then. taken_off: what
+    stood around the texts, and raw: each answer as it came, None for one that is the text as it is; only where there is
+    any.
     """
+    completions = [answer.completion for answer in answers]
     seed = {"seed": sampling.seed} if sampling.temperature > 0 else {}
     cut = any(completion.finish == "length" for completion in completions)
     return {
@@ -161,7 +181,14 @@ def provenance(
         "max_tokens": max_tokens,
         "finish": "length" if cut else "stop",
         "tokens": sum(completion.tokens for completion in completions),
+        **_taken_off(answers),
     }
+
+
+def _taken_off(answers: Sequence[Answer]) -> dict[str, Any]:
+    taken = list(dict.fromkeys(kind for answer in answers for kind in answer.parted.taken))
+    raw = [answer.completion.text if answer.parted.taken else None for answer in answers]
+    return {"taken_off": taken, "raw": raw} if taken else {}
 
 
 def _source(engine: Engine, completion: Completion) -> dict[str, Any]:

@@ -7,18 +7,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from xqe.errors import XqeError
-from xqe.files.records import Record, has_failed, passages_lang
+from xqe.files.records import Record, has_failed
 from xqe.models.engines.recorded import RecordingEngine
-from xqe.models.engines.requests import Completion, Request
+from xqe.models.engines.requests import Request
 from xqe.retrieval.retriever import Retriever, Scored, Term
-from xqe.stages.generation import Stage, clean, run
+from xqe.stages.generation import Answer, Stage, answers_of, run
 from xqe.stages.search import DEPTH, answered, but_own
-from xqe.text.languages import language
 
 if TYPE_CHECKING:
     from xqe.files.names import Numbers
@@ -40,14 +39,15 @@ class Text:
     """One text that was asked of a model.
 
     field: what it is for, "query" or "passage". prompt: as the model sees it, special tokens included; None if it
-    could not be made. raw: the output as it came. text: what of it went into the record. finish, tokens, reused and
-    error: see `Completion`.
+    could not be made. raw: the output as it came. text: what of it went into the record, and taken_off: what did not.
+    finish, tokens and reused: see `Completion`. error: why there is no text.
     """
 
     field: str
     prompt: str | None
     raw: str
     text: str
+    taken_off: list[str]
     finish: str
     tokens: int
     reused: bool
@@ -189,53 +189,37 @@ def as_record(pieces: Sequence[Piece]) -> dict[str, Any]:
 
 # ---------------------------------------------------------------- generation
 
-Named = tuple[str, str]  # what a text is for, and the text
-
-
-def _passages(before: Record, after: Record) -> list[Named]:
-    return [("passage", passage) for passage in after.get("passages", [])]
-
-
-def _translated(before: Record, after: Record) -> list[Named]:
-    """What was in the other language already was not asked for."""
-    origins = {"query": language(before["lang"]).code, "passage": language(passages_lang(before)).code}
-    texts = [("query", after["query"]), *_passages(before, after)]
-    return [(field, text) for field, text in texts if origins[field] != after["lang"]]
-
-
-# The texts that a stage put into a record, in the order in which it asked for them.
-_RESULTS: Mapping[str, Callable[[Record, Record], list[Named]]] = {"translate": _translated, "expand": _passages}
-_FIRST_FIELD = {"translate": "query", "expand": "passage"}
-
 
 def _step(stage: Stage, record: Record, engine: RecordingEngine) -> Step:
     started = time.monotonic()
     [after] = run(stage, engine, [record])
     seconds = time.monotonic() - started
     asked = engine.taken()
-    if asked and not has_failed(after):
-        kept = _RESULTS[stage.name](record, after)
-    else:
-        fields = [_FIRST_FIELD[stage.name], *["passage"] * len(asked)]
-        kept = [(field, clean(completion.text)) for field, (_, completion) in zip(fields, asked, strict=False)]
-    texts = [_text(field, *pair, text, engine) for (field, text), pair in zip(kept, asked, strict=True)]
+    texts: list[Text] = []
+    if asked:
+        requests, completions = zip(*asked, strict=True)
+        answers = answers_of(stage, record, requests, completions, engine)
+        fields = [wanted.field for wanted in stage.wanted(record)]
+        texts = [_text(*text, engine) for text in zip(fields, requests, answers, strict=True)]
     return Step(stage.name, seconds, texts, after)
 
 
-def _text(field: str, request: Request, completion: Completion, text: str, engine: RecordingEngine) -> Text:
+def _text(field: str, request: Request, answer: Answer, engine: RecordingEngine) -> Text:
     try:
         prompt = engine.show(request.prompt)
     except XqeError:  # the completion says why
         prompt = None
+    done = answer.completion
     return Text(
         field,
         prompt,
-        completion.text,
-        text,
-        completion.finish,
-        completion.tokens,
-        completion.reused,
-        completion.error,
+        done.text,
+        answer.text,
+        list(answer.parted.taken),
+        done.finish,
+        done.tokens,
+        done.reused,
+        answer.problem,
     )
 
 

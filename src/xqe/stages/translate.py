@@ -8,9 +8,10 @@ from xqe.errors import XqeError
 from xqe.files.records import Record, advanced, passages_lang
 from xqe.models import examples, prompts
 from xqe.models.engines.base import Engine
-from xqe.models.engines.requests import Completion, Request, Sampling
+from xqe.models.engines.requests import Request, Sampling
 from xqe.models.prompts import Prompt, Template
-from xqe.stages.generation import clean, one_line, provenance, request
+from xqe.stages.generation import Answer, one_line, provenance, request
+from xqe.text.answers.parting import Field, Wanted
 from xqe.text.languages import Language, language
 
 QUERY_TOKENS = 64
@@ -26,7 +27,8 @@ class Translate:
     were written in another language than their query's.
 
     max_tokens: for one text; None is QUERY_TOKENS for a query and PASSAGE_TOKENS for a passage. A text that is short
-    gets less, since a pretrained model that falls into a loop would fill whatever there is: see `most_tokens`.
+    gets less, since a pretrained model that falls into a loop would fill whatever there is: see `most_tokens`. A chat
+    model gets all of a limit that is given: it may think first.
     """
 
     name = "translate"
@@ -41,6 +43,7 @@ class Translate:
         self._engine = engine
         self._target = target
         self._sampling = sampling or Sampling()
+        self._is_given = max_tokens is not None
         self._max_tokens = {"query": max_tokens or QUERY_TOKENS, "passage": max_tokens or PASSAGE_TOKENS}
         self._templates: dict[str, Template] = {field: prompts.builtin(f"translate-{field}") for field in _SHOWN}
 
@@ -51,22 +54,27 @@ class Translate:
             if origin.code != self._target.code
         ]
 
-    def result(self, record: Record, completions: Sequence[Completion]) -> Record:
-        made = iter(completions)
+    def wanted(self, record: Record) -> list[Wanted]:
+        return [
+            Wanted(field, one_line(text), frozenset({origin.code, self._target.code}), is_translation=True)
+            for field, text, origin in _texts(record)
+            if origin.code != self._target.code
+        ]
+
+    def result(self, record: Record, answers: Sequence[Answer]) -> Record:
+        made = iter(answers)
         texts: dict[str, list[str]] = {"query": [], "passage": []}
         origins: dict[str, str] = {}
         for field, text, origin in _texts(record):
             if origin.code != self._target.code:
-                text = clean(next(made).text)
-                # Some chat models add remarks below the translation of a query; a query is one line.
-                text = text.splitlines()[0].strip() if field == "query" else text
+                text = next(made).text
                 origins[field] = origin.code
             texts[field].append(text)
         step = {
             "step": self.name,
             **_from(origins),
             "to": self._target.code,
-            **provenance(self._engine, self._sampling, self._limits(origins), completions),
+            **provenance(self._engine, self._sampling, self._limits(origins), answers),
         }
         passages = {"passages": texts["passage"]} if texts["passage"] else {}
         [query] = texts["query"]
@@ -75,7 +83,9 @@ class Translate:
     def _request(self, record: Record, number: int, field: str, text: str, origin: Language) -> Request:
         if not text.strip():
             raise XqeError(f"the {field} is empty")
-        limit = most_tokens(text, self._max_tokens[field])
+        limit = self._max_tokens[field]
+        if not (self._is_given and self._engine.is_chat):
+            limit = most_tokens(text, limit)
         return request(self._prompt(text, field, origin), text, limit, self._sampling, record, number)
 
     def _limits(self, fields: Iterable[str]) -> int | dict[str, int]:
@@ -98,7 +108,7 @@ def most_tokens(text: str, limit: int) -> int:
     return min(limit, 16 + len(text.encode("utf-8", "replace")) // 2)
 
 
-def _texts(record: Record) -> Iterator[tuple[str, str, Language]]:
+def _texts(record: Record) -> Iterator[tuple[Field, str, Language]]:
     """The query and then the passages, each with what it is and with its language."""
     spoken = language(record.get("lang", ""))
     yield "query", record["query"], spoken

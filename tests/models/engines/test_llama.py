@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
@@ -43,6 +44,9 @@ from xqe.models.engines.llama.sequential import CHUNK, Sequential
 from xqe.models.engines.llama.settings import Settings
 from xqe.models.engines.requests import Completion, Request, Sampling
 from xqe.models.prompts import Chat, Text
+from xqe.stages.generation import run
+from xqe.stages.translate import Translate
+from xqe.text.languages import language
 
 PREFIXES = {
     "French:": "English: The house is red.\nFrench: La maison est rouge.\n\nEnglish: Good morning\nFrench: Bonjour\n\n",
@@ -182,8 +186,10 @@ def bigrams(tmp_path: Path) -> Iterator[Engine]:
     """Make an engine of a model of bigrams with this table."""
     with ExitStack() as opened:
 
-        def make(table: small_models.Table, template: str = "", **settings: Any) -> LlamaEngine:
-            path = small_models.bigrams(tmp_path / "bigrams.gguf", table, template)
+        def make(
+            table: small_models.Table, template: str = "", control: Sequence[str] = (), **settings: Any
+        ) -> LlamaEngine:
+            path = small_models.bigrams(tmp_path / "bigrams.gguf", table, template, control)
             return opened.enter_context(engine_of(path, **settings))
 
         yield make
@@ -819,6 +825,40 @@ def test_a_chat_model_is_given_the_tokens_that_llama_cpp_python_gives_it(chat_mo
     ours = chat_model._tokens(Chat("Be brief.", "What is rust?")).tolist()
     assert given[: len(ours)] == ours
     assert len(given) <= len(ours) + 1, "the answer has one token"
+
+
+def test_special_tokens_that_mark_reasoning_stand_in_the_text(bigrams: Engine) -> None:
+    """Without them nothing would part the reasoning from the answer; of others there is no text."""
+    said = [":", "[THINK]", "a", "[/THINK]", "b", "<|tool|>", "c", END]
+    table = {token: {successor: CERTAIN} for token, successor in pairwise(said)}
+    engine = bigrams(table, control=("[THINK]", "[/THINK]", "<|tool|>"))
+    assert complete(engine, requests_of(1, 9)) == [Completion("[THINK]a[/THINK]bc", "stop", 7)]
+
+
+@pytest.mark.parametrize(
+    ("template", "end"),
+    [
+        ("{% for m in messages %}{{ m['content'] }}|{% endfor %}<s>assistant:<think>", "|<s>assistant:<think>"),
+        ("", ""),
+    ],
+    ids=["begins the reasoning", "no template"],
+)
+def test_how_a_prompt_ends(bigrams: Engine, template: str, end: str) -> None:
+    engine = bigrams(small_models.saying(SAID), template)
+    assert engine.prompt_end(Chat("Be brief.", "What is rust?") if template else Text("q", ("\n",))) == end
+
+
+def test_a_text_that_ends_within_the_reasoning_that_the_prompt_began_is_no_answer(bigrams: Engine) -> None:
+    template = "{% for m in messages %}<s>{{ m['content'] }}{% endfor %}<s>assistant:<think>\n"
+    engine = bigrams(small_models.saying(SAID), template)
+    query = {"id": "1", "query": "Zinkpreise", "lang": "de"}
+    [record] = run(Translate(engine, language("en")), engine, [query])
+    message = "the answer ends within its reasoning"
+    assert record == {**query, "error": {"step": "translate", "message": message}}
+    [cut] = run(Translate(engine, language("en"), max_tokens=4), engine, [query])
+    assert cut["error"]["message"] == f"{message}; give it more --max-tokens"
+    [asked] = Translate(engine, language("en"), max_tokens=2000).requests(query)
+    assert asked.max_tokens == 2000, "what the message says to do has an effect on a short query"
 
 
 def test_a_chat_model_answers(bigrams: Engine) -> None:

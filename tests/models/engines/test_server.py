@@ -478,6 +478,7 @@ def test_the_command_translates_and_says_where(xqe: Run, server: Server) -> None
     step = {
         "step": "translate", "from": "fr", "to": "en", "model": NAME, "server": server.url, "api": "chat",
         "fingerprint": "b7", "temperature": 0.0, "max_tokens": 64, "finish": "stop", "tokens": 3,
+        "taken_off": ["reasoning"], "raw": ["<think>hm</think> Mercury's name"],
     }  # fmt: skip
     assert records(done) == [
         {"id": "q7", "query": "Mercury's name", "lang": "en",

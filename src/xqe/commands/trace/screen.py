@@ -94,10 +94,10 @@ def _texts(texts: Sequence[Text], full: bool) -> Iterator[Row]:
         if text.prompt is not None and text.prompt != before:
             yield "prompt", _prompt(text.prompt, full)
         before = text.prompt
-        if text.error:
-            continue
         if text.raw.strip() != text.text:
             yield "output", plain(text.raw, QUIET)
+        if text.error:
+            continue
         yield text.field, Styled.assemble(plain(text.text), (f"  {_finish(text)}", QUIET))
 
 

@@ -31,6 +31,11 @@ class Engine(Closing):
         """Return the text that the model sees for a prompt, special tokens included, for a person to read."""
         return self.rendered(prompt)
 
+    def prompt_end(self, prompt: Prompt) -> str:
+        """Return what of a rendered prompt follows the text that was asked about: the answer may have begun there, with
+        its reasoning. "" where the engine does not know it."""
+        return ""
+
     @abstractmethod
     def generate(self, jobs: Iterable[Job[T]]) -> Iterator[Job[T]]:
         """Yield each job when it and all before it are done. Reads ahead of what it yields, by a bounded number.

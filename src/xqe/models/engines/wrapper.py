@@ -23,6 +23,9 @@ class Wrapper(Engine):
     def show(self, prompt: Prompt) -> str:
         return self._engine.show(prompt)
 
+    def prompt_end(self, prompt: Prompt) -> str:
+        return self._engine.prompt_end(prompt)
+
     def identity(self) -> dict[str, Any]:
         return self._engine.identity()
 

@@ -1,9 +1,10 @@
 """Prompts are data: one TOML file a task, for chat models and for pretrained ones, validated strictly.
 
-A file holds `description`, perhaps `shots`; a table `[chat]` with `system` and `user` turns; and a table
-`[completion]` with the `text` that a pretrained model continues and the strings at which it must `stop`. Where a text
-shows worked examples it says `{examples}`, and `example` is the form of each. Which variables a text may name is fixed
-by its task (`TASKS`); one that is unknown, or one that is needed and missing, is an error that names it.
+A file holds `description`, perhaps `shots` and `has_parts`; a table `[chat]` with `system` and `user` turns; and a
+table `[completion]` with the `text` that a pretrained model continues and the strings at which it must `stop`. Where a
+text shows worked examples it says `{examples}`, and `example` is the form of each. Which variables a text may name is
+fixed by its task (`TASKS`); one that is unknown, or one that is needed and missing, is an error that names it.
+`has_parts` says that an answer has parts with labels ("Rationale: … Answer: …"), all of which are wanted.
 
 A prompt for expansion may have `[direct.chat]` and `[direct.completion]`, forms for an answer in another language than
 the query's; what these do not say is as in `[chat]` and `[completion]`. Whichever is used for that must name
@@ -69,7 +70,7 @@ Prompt = Chat | Text
 class Template:
     """One prompt file. `render` fills it for a chat model or for a pretrained one; where it shows worked examples,
     it shows `shots` of them unless the user asks for another number. direct: the prompt for an answer in another
-    language than the query's, where that is another one."""
+    language than the query's, where that is another one. has_parts: the answer has parts with labels of their own."""
 
     name: str
     description: str
@@ -77,6 +78,7 @@ class Template:
     completion: Mapping[str, Any]
     shots: int = DEFAULT_SHOTS
     direct: Template | None = None
+    has_parts: bool = False
 
     def across(self) -> Template:
         """The prompt for an answer in another language than the query's. Raises XqeError if it does not name that."""
@@ -144,11 +146,16 @@ def parse(name: str, text: str, task: Task, where: str) -> Template:
         raise InputError(f"{where}: {error}", "see docs/cli.md, prompt files") from None
     chat, completion = _forms(data, "", task, where)
     tables = {"chat", "completion"}
-    _reject_unknown(data, {"description", "shots", *tables, *(("direct",) if task.has_direct else ())}, where)
+    _reject_unknown(
+        data, {"description", "shots", "has_parts", *tables, *(("direct",) if task.has_direct else ())}, where
+    )
     shots = data.get("shots", DEFAULT_SHOTS)
     if not isinstance(shots, int) or shots < 1:
         raise InputError(f"{where}: shots must be a whole number above 0", "it says how many worked examples are shown")
-    made = Template(name, str(data.get("description", "")), chat, completion, shots)
+    has_parts = data.get("has_parts", False)
+    if not isinstance(has_parts, bool):
+        raise InputError(f"{where}: has_parts must be true or false", "it says whether labels are part of an answer")
+    made = Template(name, str(data.get("description", "")), chat, completion, shots, has_parts=has_parts)
     if "direct" not in data:
         return made
     direct = _table(data, "direct", where)

@@ -36,6 +36,7 @@ STEPS_OF_TRIAL = 8
 CELLS_OF_TRIAL = CELL_PADDING
 TOP_K = 64
 TOP_P = 0.95
+_ASKED = "zinc prices"  # stands for what is asked, to see what a template writes after it
 PRETRAINED_PENALTY = 1.1  # a pretrained model falls into loops
 
 
@@ -67,6 +68,7 @@ class LlamaEngine(Engine):
         bos, eos = self._vocabulary.bos_text(), self._vocabulary.eos_text()
         self._template = ChatTemplate(source, bos, eos) if source else None
         self.is_chat = self._template is not None
+        self._prompt_ends: dict[str, str] = {}  # by the system turn
         self._interrupt: Interrupt | None = None
         self._picks: bool | None = None  # not tried yet
         self.counts = Counts()  # of the latest `generate`
@@ -139,6 +141,15 @@ class LlamaEngine(Engine):
         if self._template is None:
             raise ModelError(f"{self.name} has no chat template", "give it a completion prompt")
         return self._template.render(Chat(self._defused(prompt.system), self._defused(prompt.user)))
+
+    def prompt_end(self, prompt: Prompt) -> str:
+        """The same for all prompts with one system turn, so that it is rendered once for each of these."""
+        if not isinstance(prompt, Chat):
+            return ""
+        if prompt.system not in self._prompt_ends:
+            rendered = self.rendered(Chat(prompt.system, _ASKED))
+            self._prompt_ends[prompt.system] = rendered.rpartition(_ASKED)[2] if _ASKED in rendered else ""
+        return self._prompt_ends[prompt.system]
 
     def show(self, prompt: Prompt) -> str:
         return self._vocabulary.text(self._tokens(prompt))

@@ -48,7 +48,7 @@ class Pending:
         self.generated.append(token)
         if vocabulary.is_end(token):
             return self._done(len(self.text), "stop")
-        piece = vocabulary.piece(token)
+        piece = vocabulary.written(token)
         self.text += piece
         end = stop_position(self.text, len(piece), self.stop)
         if end is not None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from xqe.errors import ModelError
 from xqe.models.engines.llama.library import llama_cpp
+from xqe.text.answers.marks import is_written
 
 Tokens = NDArray[np.int32]
 
@@ -21,6 +22,7 @@ class Vocabulary:
         self._pointer = pointer
         self.size = int(llama_cpp.llama_vocab_n_tokens(pointer))
         self._pieces: dict[tuple[int, bool], bytes] = {}
+        self._written: dict[int, bytes] = {}
         self._ends: dict[int, bool] = {}
 
     def tokenize(self, text: str, add_special: bool, parse_special: bool) -> Tokens:
@@ -54,6 +56,14 @@ class Vocabulary:
                 buffer = ctypes.create_string_buffer(-length)
                 length = llama_cpp.llama_token_to_piece(self._pointer, token, buffer, len(buffer), 0, special)
             known = self._pieces[token, special] = buffer.raw[:length]
+        return known
+
+    def written(self, token: int) -> bytes:
+        """The bytes of a token that was generated; of special ones only those that mark reasoning have any."""
+        known = self._written.get(token)
+        if known is None:
+            known = self.piece(token, special=True)
+            known = self._written[token] = known if is_written(known) else self.piece(token)
         return known
 
     def text(self, tokens: Tokens) -> str:
