@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import queue
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from xqe.models.engines.client import Client, Connection, FailedError, Response
+from xqe.messages import say
+from xqe.models.engines.client import CHECK_SECONDS, Client, Connection
+from xqe.models.engines.exchange import Answer, FailedError
 from xqe.models.engines.interrupts import deferred_interrupt
 from xqe.models.engines.jobs import Feed, Job, Ticket
 from xqe.models.engines.requests import Completion, Request
-from xqe.models.engines.served import CHAT, PATHS, Dialect, ServedEngine
-from xqe.models.prompts import Prompt
+from xqe.models.engines.served import CHAT, PATHS, Dialect, ServedEngine, made_by
+from xqe.models.prompts import Chat, Prompt, Text
 
 T = TypeVar("T")
+
+_PROBE = "."
+_CALLED = {"served": "model", "fingerprint": "version"}
+"""What a server tells of its model with an answer, and what that is called."""
 
 # Servers that batch by themselves gain little beyond this on one GPU, and hosted ones begin to refuse.
 IN_FLIGHT = 16
@@ -57,6 +64,8 @@ class OpenAIEngine(ServedEngine):
             name, Connection(settings.base_url, self._batch, settings.timeout, settings.retries, settings.verbose)
         )
         self._dialect = Dialect()
+        self._told: Mapping[str, Any] | None = None  # by the answer that came last
+        self._has_probed = self._has_warned = False
         if check:
             try:
                 self._client.start(self._client.check()).result()
@@ -69,7 +78,47 @@ class OpenAIEngine(ServedEngine):
         return json.dumps(json.loads(text), ensure_ascii=False, indent=2) if self.is_chat else text
 
     def identity(self) -> dict[str, Any]:
+        listed = {"listed": dict(self._client.listed)} if self._client.listed else {}
+        return {**self._by_name(), **listed}
+
+    def identities(self) -> list[dict[str, Any]]:
+        return [self.identity(), *([self._by_name()] if self._client.listed else [])]
+
+    def vouches(self, made_by: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
+        """Texts that another model has made are refused; where it may be another one, that is said, once."""
+        if self._client.listed and identity == self._by_name() and not self._may_be_listed(made_by):
+            return False
+        now = self._now() if made_by else None
+        if now is not None:
+            then = {"served": self.name, **made_by}
+            for what, called in _CALLED.items():
+                current = now.get(what, self.name if what == "served" else None)
+                if None not in (current, then.get(what)) and current != then[what]:
+                    self._warn(f"texts that are reused came from the {called} {then[what]}, and it is {current} now")
+        return True
+
+    def _by_name(self) -> dict[str, Any]:
         return {"model": self.name, "server": self._client.shown, "api": self.api}
+
+    def _may_be_listed(self, made_by: Mapping[str, Any]) -> bool:
+        """Whether a text of this name, made when the server did not say which model that is, may be of the one that it
+        lists now."""
+        if "served" in made_by:
+            return made_by["served"] in self._client.listed.values()
+        self._warn("texts that are reused were made before it told which model it has; it may have been another one")
+        return True
+
+    def _now(self) -> Mapping[str, Any] | None:
+        """What the server tells of its model with its answers, None where it has none."""
+        if self._told is None and not self._has_probed:
+            self._has_probed = True
+            self._told = self._client.start(self._probed()).result()
+        return self._told
+
+    def _warn(self, what: str) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            say(f"{self._client.shown}: {what}; --no-store generates anew")
 
     def generate(self, jobs: Iterable[Job[T]]) -> Iterator[Job[T]]:
         feed = Feed(jobs, READ_AHEAD * self._batch)
@@ -95,6 +144,10 @@ class OpenAIEngine(ServedEngine):
             for future in under_way:
                 future.cancel()
 
+    def making(self) -> dict[str, Any]:
+        """What the server told of the text that came last."""
+        return dict(self._told or {})
+
     def close(self) -> None:
         self._client.close()
 
@@ -106,18 +159,30 @@ class OpenAIEngine(ServedEngine):
         except FailedError as failure:
             ticket.failed(f"{self._client.shown}: {failure}")
         else:
-            self._making = completion.made_by
+            self._told = completion.made_by
             ticket.done(completion)
 
     async def _adapting(self, request: Request) -> Completion:
-        """One attempt, asked again in the way that the server wants if it does not take the usual one."""
+        return self._client.read(await self._sent(request), self.completion)
+
+    async def _sent(self, request: Request) -> Answer:
+        """What comes of one attempt, which is sent again in the way that the server wants if it refuses the usual."""
         while True:
             dialect = self._dialect
             response = await self._client.post(PATHS[self.api], self.body(request, dialect))
             change = _wanted(dialect, response)
             if not change:
-                return self._client.read(response, self.completion)
+                return response
             self._dialect = replace(self._dialect, **change)  # which others may have changed meanwhile
+
+    async def _probed(self) -> dict[str, str] | None:
+        """What the server tells when it is asked for a single token, None where it does not answer."""
+        prompt = Chat("", _PROBE) if self.is_chat else Text(_PROBE, ())
+        with suppress(FailedError, TimeoutError):
+            async with asyncio.timeout(CHECK_SECONDS):
+                response = await self._sent(Request(prompt, "", 1))
+            return made_by(response.value(), self.name) if response.is_success else None
+        return None
 
 
 def _drained(source: queue.SimpleQueue[T], wait: float) -> Iterator[T]:
@@ -128,7 +193,7 @@ def _drained(source: queue.SimpleQueue[T], wait: float) -> Iterator[T]:
             yield source.get_nowait()
 
 
-def _wanted(dialect: Dialect, response: Response) -> dict[str, Any]:
+def _wanted(dialect: Dialect, response: Answer) -> dict[str, Any]:
     """What a server that refuses this dialect wants to be different, if that is why it refuses."""
     text = "" if response.is_success else response.text.lower()
     if dialect.limit == "max_tokens" and "max_completion_tokens" in text:
