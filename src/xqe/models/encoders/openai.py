@@ -109,7 +109,8 @@ class OpenAIEncoder(Encoder):
         )
 
     def making(self) -> dict[str, Any]:
-        return {"server": self._client.shown}
+        """The server, and what it lists of the model: vectors of another one are not compared with its own."""
+        return {"server": self._client.shown, **({"listed": dict(self._client.listed)} if self._client.listed else {})}
 
     def close(self) -> None:
         self._client.close()

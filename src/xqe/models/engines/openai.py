@@ -115,10 +115,10 @@ class OpenAIEngine(ServedEngine):
             self._told = self._client.start(self._probed()).result()
         return self._told
 
-    def _warn(self, what: str) -> None:
+    def _warn(self, what: str, consequence: str = "--no-store generates anew") -> None:
         if not self._has_warned:
             self._has_warned = True
-            say(f"{self._client.shown}: {what}; --no-store generates anew")
+            say(f"{self._client.shown}: {what}; {consequence}")
 
     def generate(self, jobs: Iterable[Job[T]]) -> Iterator[Job[T]]:
         feed = Feed(jobs, READ_AHEAD * self._batch)
@@ -159,8 +159,14 @@ class OpenAIEngine(ServedEngine):
         except FailedError as failure:
             ticket.failed(f"{self._client.shown}: {failure}")
         else:
-            self._told = completion.made_by
+            self._note(completion.made_by)
             ticket.done(completion)
+
+    def _note(self, told: Mapping[str, Any]) -> None:
+        before, self._told = self._told, told
+        then, now = ((one or {}).get("served", self.name) for one in (before, told))
+        if before is not None and then != now:
+            self._warn(f"it answered as {then}, and answers as {now} now", "its texts are of several models")
 
     async def _adapting(self, request: Request) -> Completion:
         return self._client.read(await self._sent(request), self.completion)

@@ -218,7 +218,9 @@ def _part(part: Any) -> tuple[str, list[str]]:
 def _tokens(answer: Mapping[str, Any]) -> int:
     usage = answer.get("usage")
     tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
-    return tokens if isinstance(tokens, int) and tokens in range(_MOST_TOKENS) else 0
+    if not isinstance(tokens, int) or isinstance(tokens, bool):
+        return 0
+    return tokens if 0 <= tokens < _MOST_TOKENS else 0
 
 
 def said(answer: Any) -> str:
