@@ -10,13 +10,15 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from conftest import Run, jsonl, records
 from serving import NAME, Handler, Json, Server, reply
 
-from xqe.errors import XqeError
+from xqe.commands.encoding import check_made
+from xqe.errors import InputError, XqeError
 from xqe.models.encoders.base import Side
 from xqe.models.encoders.openai import OpenAIEncoder
 from xqe.models.encoders.openai import Settings as Asking
@@ -458,6 +460,20 @@ def test_texts_of_a_store_from_before_servers_were_listened_to(
             assert complete(engine, "a")[0].text == text
     told = capsys.readouterr().err
     assert said in told and told.count("\n") == bool(said)
+
+
+def test_vectors_of_another_model_behind_the_same_name(server: Server) -> None:
+    server.post = lambda _: {"data": [{"index": 0, "embedding": [1.0, 0.0]}]}
+    server.gets = listing(VLLM)
+    with OpenAIEncoder(NAME, Asking(server.url)) as encoder:
+        made = SimpleNamespace(encoder=encoder.name, contract=encoder.contract.as_json(), making=encoder.making())
+        check_made("here", made, encoder)
+    server.gets = listing({**VLLM, "root": "/models/b"})
+    with OpenAIEncoder(NAME, Asking(server.url)) as encoder:
+        with pytest.raises(InputError, match=r"made by another encoder \(/models/a, now /models/b\)"):
+            check_made("here", made, encoder)
+        made.making = {"server": server.url}  # as an earlier version has it
+        check_made("here", made, encoder)
 
 
 # -- credentials -------------------------------------------------------------------------------------------------

@@ -119,6 +119,7 @@ class Exchange:
         try:
             self._client = httpx2.AsyncClient(
                 headers=headers,
+                verify=self._url.scheme == "https",  # to read the certificates takes longer than all the rest
                 timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS),
                 limits=httpx2.Limits(max_connections=in_flight, max_keepalive_connections=in_flight),
             )

@@ -11,26 +11,23 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from xqe.messages import say
 from xqe.models.engines.client import CHECK_SECONDS, Client, Connection
 from xqe.models.engines.exchange import Answer, FailedError
 from xqe.models.engines.interrupts import deferred_interrupt
 from xqe.models.engines.jobs import Feed, Job, Ticket
 from xqe.models.engines.requests import Completion, Request
 from xqe.models.engines.served import CHAT, PATHS, Dialect, ServedEngine, made_by
+from xqe.models.engines.witness import Witness
 from xqe.models.prompts import Chat, Prompt, Text
 
 T = TypeVar("T")
-
-_PROBE = "."
-_CALLED = {"served": "model", "fingerprint": "version"}
-"""What a server tells of its model with an answer, and what that is called."""
 
 # Servers that batch by themselves gain little beyond this on one GPU, and hosted ones begin to refuse.
 IN_FLIGHT = 16
 READ_AHEAD = 16  # jobs read for each request in flight, so that one that is retried does not hold up the others
 POLL_SECONDS = 0.02
 IDLE_SECONDS = 0.1
+PROBE = "."  # what a server is asked for the sake of what it tells of its model
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,61 +61,27 @@ class OpenAIEngine(ServedEngine):
             name, Connection(settings.base_url, self._batch, settings.timeout, settings.retries, settings.verbose)
         )
         self._dialect = Dialect()
-        self._told: Mapping[str, Any] | None = None  # by the answer that came last
-        self._has_probed = self._has_warned = False
         if check:
             try:
                 self._client.start(self._client.check()).result()
             except BaseException:
                 self.close()
                 raise
+        named = {"model": name, "server": self._client.shown, "api": self.api}
+        self._witness = Witness(named, self._client.listed, lambda: self._client.start(self._probed()).result())
 
     def show(self, prompt: Prompt) -> str:
         text = self.rendered(prompt)
         return json.dumps(json.loads(text), ensure_ascii=False, indent=2) if self.is_chat else text
 
     def identity(self) -> dict[str, Any]:
-        listed = {"listed": dict(self._client.listed)} if self._client.listed else {}
-        return {**self._by_name(), **listed}
+        return self.identities()[0]
 
     def identities(self) -> list[dict[str, Any]]:
-        return [self.identity(), *([self._by_name()] if self._client.listed else [])]
+        return self._witness.identities()
 
     def vouches(self, made_by: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
-        """Texts that another model has made are refused; where it may be another one, that is said, once."""
-        if self._client.listed and identity == self._by_name() and not self._may_be_listed(made_by):
-            return False
-        now = self._now() if made_by else None
-        if now is not None:
-            then = {"served": self.name, **made_by}
-            for what, called in _CALLED.items():
-                current = now.get(what, self.name if what == "served" else None)
-                if None not in (current, then.get(what)) and current != then[what]:
-                    self._warn(f"texts that are reused came from the {called} {then[what]}, and it is {current} now")
-        return True
-
-    def _by_name(self) -> dict[str, Any]:
-        return {"model": self.name, "server": self._client.shown, "api": self.api}
-
-    def _may_be_listed(self, made_by: Mapping[str, Any]) -> bool:
-        """Whether a text of this name, made when the server did not say which model that is, may be of the one that it
-        lists now."""
-        if "served" in made_by:
-            return made_by["served"] in self._client.listed.values()
-        self._warn("texts that are reused were made before it told which model it has; it may have been another one")
-        return True
-
-    def _now(self) -> Mapping[str, Any] | None:
-        """What the server tells of its model with its answers, None where it has none."""
-        if self._told is None and not self._has_probed:
-            self._has_probed = True
-            self._told = self._client.start(self._probed()).result()
-        return self._told
-
-    def _warn(self, what: str, consequence: str = "--no-store generates anew") -> None:
-        if not self._has_warned:
-            self._has_warned = True
-            say(f"{self._client.shown}: {what}; {consequence}")
+        return self._witness.vouches(made_by, identity)
 
     def generate(self, jobs: Iterable[Job[T]]) -> Iterator[Job[T]]:
         feed = Feed(jobs, READ_AHEAD * self._batch)
@@ -146,7 +109,7 @@ class OpenAIEngine(ServedEngine):
 
     def making(self) -> dict[str, Any]:
         """What the server told of the text that came last."""
-        return dict(self._told or {})
+        return dict(self._witness.told)
 
     def close(self) -> None:
         self._client.close()
@@ -159,14 +122,8 @@ class OpenAIEngine(ServedEngine):
         except FailedError as failure:
             ticket.failed(f"{self._client.shown}: {failure}")
         else:
-            self._note(completion.made_by)
+            self._witness.heard(completion.made_by)
             ticket.done(completion)
-
-    def _note(self, told: Mapping[str, Any]) -> None:
-        before, self._told = self._told, told
-        then, now = ((one or {}).get("served", self.name) for one in (before, told))
-        if before is not None and then != now:
-            self._warn(f"it answered as {then}, and answers as {now} now", "its texts are of several models")
 
     async def _adapting(self, request: Request) -> Completion:
         return self._client.read(await self._sent(request), self.completion)
@@ -183,7 +140,7 @@ class OpenAIEngine(ServedEngine):
 
     async def _probed(self) -> dict[str, str] | None:
         """What the server tells when it is asked for a single token, None where it does not answer."""
-        prompt = Chat("", _PROBE) if self.is_chat else Text(_PROBE, ())
+        prompt = Chat("", PROBE) if self.is_chat else Text(PROBE, ())
         with suppress(FailedError, TimeoutError):
             async with asyncio.timeout(CHECK_SECONDS):
                 response = await self._sent(Request(prompt, "", 1))
