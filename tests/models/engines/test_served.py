@@ -254,6 +254,15 @@ def test_answers_that_are_none_are_failed_records(server: Server, shape: str) ->
     assert server.encodings == {"identity"}
 
 
+@pytest.mark.parametrize("body", [BOMB, b"x"], ids=["a bomb", "of another packing"])
+def test_an_error_is_told_by_its_status_however_it_is_packed(server: Server, body: bytes) -> None:
+    server.status, server.headers = 503, {"content-encoding": "gzip" if body == BOMB else "br"}
+    server.post = lambda _: body
+    with opened(server) as engine:
+        (completion,) = complete(engine, "a")
+    assert completion.error == f"{server.url}: answers 503: Service Unavailable (2 attempts)"
+
+
 def test_answers_nested_as_deep_as_is_read(server: Server) -> None:
     """Python reads deeper JSON than it writes, and the error quotes the answer."""
     server.post = lambda subject: b'{"choices":' + b"[" * int(subject) + b"]" * int(subject) + b"}"
@@ -328,6 +337,11 @@ TOLD: dict[str, tuple[Json, Json]] = {
     "another name": (listing({"id": "m-a"}), {"id": "m-a"}),
     "llama-server": (listing(LLAMA), LLAMA_TOLD),
     "llama-server's file": ({**listing(LLAMA), "/props": {"model_path": "/m.gguf"}}, {**LLAMA_TOLD, "path": "/m.gguf"}),
+    "llama-server's adapters": (
+        {**listing(LLAMA), "/lora-adapters": [{"id": 0, "path": "a.gguf", "scale": 0.5}]},
+        {**LLAMA_TOLD, "lora": "a.gguf:0.5"},
+    ),
+    "no adapters": ({**listing(LLAMA), "/lora-adapters": []}, LLAMA_TOLD),
     "vLLM": (listing(VLLM), {"root": "/models/a"}),
     "vLLM, an adapter": (
         listing({"id": "base", "root": "/models/a"}, {"id": NAME, "root": "/lora", "parent": "base"}),
@@ -362,6 +376,7 @@ CHANGES: dict[str, tuple[Json, Json]] = {
         {**listing(LLAMA), "/props": {"chat_template": "{{ a }}"}},
         {**listing(LLAMA), "/props": {"chat_template": "{{ b }}"}},
     ),
+    "an adapter": (listing(LLAMA), {**listing(LLAMA), "/lora-adapters": [{"id": 0, "path": "a.gguf", "scale": 1.0}]}),
     "another root": (listing(VLLM), listing({**VLLM, "root": "/models/b"})),
     "another digest": (
         {**OLLAMA, "/api/tags": {"models": TAGS}},

@@ -221,14 +221,12 @@ class Client:
 
     async def _told_besides(self, rows: Sequence[listing.Row]) -> dict[str, Any]:
         """What the server tells of the model by its own interface, if it has one that does."""
-        if (own := listing.own_interface(rows, self._model)) is None:
-            return {}
-        path, read = own
-        try:
-            response = await self._get(path, own=True)
-        except FailedError:
-            return {}
-        return read(response.value()) if response.is_success else {}
+        told: dict[str, Any] = {}
+        for path, read in listing.own_interface(rows, self._model).items():
+            with suppress(FailedError):
+                response = await self._get(path, own=True)
+                told |= read(response.value()) if response.is_success else {}
+        return told
 
     async def _is_below(self) -> bool:
         """Whether the URL lacks just /v1."""

@@ -171,7 +171,12 @@ class Exchange:
         async with self._client.stream(method, url, content=content, extensions={"trace": trace}) as response:
             responses.append(response)
             headers = {name.lower(): value for name, value in response.headers.items()}
-            body = await _body(response, headers.get("content-encoding", "").strip().lower(), most)
+            try:
+                body = await _body(response, headers.get("content-encoding", "").strip().lower(), most)
+            except FailedError:
+                if response.is_success:
+                    raise
+                body = b""  # of an error, of which the status says enough
             return Answer(response.status_code, headers, body, response.reason_phrase)
 
     async def close(self) -> None:

@@ -62,27 +62,34 @@ def told(rows: Sequence[Row], name: str) -> dict[str, Any]:
     return {field: value for field, value in found.items() if _is_telling(value, name)}
 
 
-def own_interface(rows: Sequence[Row], name: str) -> tuple[str, Callable[[Any], dict[str, Any]]] | None:
-    """The path of a server's own interface that tells more of the model, and what reads its answer. None for none."""
+def own_interface(rows: Sequence[Row], name: str) -> Mapping[str, Callable[[Any], dict[str, Any]]]:
+    """The paths of a server's own interface that tell more of the model, and what reads their answers."""
     row = row_of(rows, name)
     if row is None:
-        return None
+        return {}
     if row.get("owned_by") == "llamacpp":
-        return "/props", _of_llama_server
+        return {"/props": _properties, "/lora-adapters": _adapters}
     if all(":" in one["id"] for one in rows):  # so Ollama lists models, with their tags
-        return "/api/tags", lambda answer: _of_ollama(answer, row["id"])
-    return None
+        return {"/api/tags": lambda answer: _digest(answer, row["id"])}
+    return {}
 
 
-def _of_llama_server(answer: Any) -> dict[str, Any]:
-    """The file, which may be another one of the same shape, and the template, which decides what the model sees."""
+def _properties(answer: Any) -> dict[str, Any]:
+    """llama-server's file, which may be another one of the same shape, and the template of its prompts."""
     properties = answer if isinstance(answer, dict) else {}
     path, template = properties.get("model_path"), properties.get("chat_template")
     hashed = hashlib.sha256(template.encode("utf-8", "replace")).hexdigest() if isinstance(template, str) else None
     return {name: value for name, value in (("path", path), ("template", hashed)) if _is_telling(value, "")}
 
 
-def _of_ollama(answer: Any, name: str) -> dict[str, Any]:
+def _adapters(answer: Any) -> dict[str, Any]:
+    """The LoRA adapters that llama-server was started with, as xqe names its own: FILE:SCALE."""
+    rows = [row for row in answer if isinstance(row, dict)] if isinstance(answer, list) else []
+    adapters = ",".join(f"{row.get('path')}:{row.get('scale')}" for row in rows)
+    return {"lora": adapters} if _is_telling(adapters, "") else {}
+
+
+def _digest(answer: Any, name: str) -> dict[str, Any]:
     rows = answer.get("models") if isinstance(answer, dict) else None
     for row in rows if isinstance(rows, list) else []:
         if isinstance(row, dict) and name in (row.get("name"), row.get("model")) and _is_telling(row.get("digest"), ""):
