@@ -173,7 +173,7 @@ def _finish(choice: Mapping[str, Any]) -> str:
         return ending
     if ending == FILTERED:
         raise AnswerError("the server's content filter stopped the answer", is_final=True)
-    raise AnswerError(f"the text is not finished (finish_reason {said(reason)})", is_final=ending != BROKEN)
+    raise AnswerError(f"the text is not finished (finish_reason {said(reason) or 'empty'})", is_final=ending != BROKEN)
 
 
 def _ending(reason: Any) -> str | None:
