@@ -48,7 +48,7 @@ ONLY_IMPORTER = {
     "scipy": {"evaluation/significance.py"},
     "huggingface_hub": {"models/download.py"},
     "httpx2": {
-        "models/engines/client.py",
+        "models/engines/exchange.py",
         "models/download.py",
     },  # for errors that huggingface_hub passes on
     "jinja2": {"models/engines/llama/chat.py", "experiments/report/page.py"},

@@ -24,7 +24,7 @@ def digest(body: dict[str, Any]) -> str:
     return hashlib.blake2b(json.dumps(body, sort_keys=True).encode(), digest_size=4).hexdigest()
 
 
-def result(request: dict[str, Any], text: str, finish: str = "stop", tokens: int = 4) -> dict[str, Any]:
+def result(request: dict[str, Any], text: Any, finish: Any = "stop", tokens: int = 4) -> dict[str, Any]:
     """The line that OpenAI's Batch API and vLLM's run_batch write for a request that went well."""
     is_chat = request["url"].endswith("/chat/completions")
     choice = {"message": {"role": "assistant", "content": text}} if is_chat else {"text": text}
@@ -169,6 +169,35 @@ def test_what_is_not_the_answer_is_no_query(xqe: Run, tmp_path: Path) -> None:
     thinks = "the model thinks aloud instead of answering: Okay, the user…; give it more --max-tokens"
     assert third["error"]["message"] == thinks
     assert done.returncode == 1
+
+
+UNFINISHED: list[tuple[Any, str]] = [
+    *((reason, "the text is not finished") for reason in ("abort", "error", None, "tool_calls", {"type": "abort"})),
+    ("content_filter", "the server's content filter stopped the answer"),
+]
+
+
+@pytest.mark.parametrize("api", ["chat", "completions"])
+def test_what_is_not_finished_is_no_text(xqe: Run, tmp_path: Path, api: str) -> None:
+    queries = [{"id": str(i), "query": f"frage {i}", "lang": "de"} for i in range(len(UNFINISHED) + 3)]
+    batch = Batch(xqe, tmp_path, *TO, "--api", api, queries=queries)
+    reasons = [*(reason for reason, _ in UNFINISHED), "model_length", "MAX_TOKENS", "end_turn"]
+    done = batch.join([result(*pair) for pair in zip(batch.requests, "abcdefghi", reasons, strict=True)])
+    out = records(done)
+    for record, (_, said) in zip(out, UNFINISHED, strict=False):
+        assert record["error"]["message"].startswith(f"batch: {said}")
+    assert [record["steps"][0]["finish"] for record in out[len(UNFINISHED) :]] == ["length", "length", "stop"]
+
+
+def test_results_with_parts_and_with_errors_in_them(xqe: Run, tmp_path: Path) -> None:
+    batch = Batch(xqe, tmp_path, *TO, queries=QUERIES[:1])
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+    parts = result(batch.requests[0], [thought, {"type": "text", "text": "name of mercury"}])
+    (record,) = records(batch.join([parts]))
+    assert record["query"] == "name of mercury"
+    parts["response"]["body"]["choices"][0]["error"] = {"code": 502, "message": "idle"}
+    (record,) = records(batch.join([parts]))
+    assert record["error"]["message"] == "batch: the answer is an error: idle"
 
 
 def test_options_other_than_those_of_the_export(xqe: Run, tmp_path: Path) -> None:

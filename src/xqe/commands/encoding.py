@@ -33,13 +33,16 @@ _SHOWN = 12  # characters of a hash
 
 class Made(Protocol):
     """What is kept beside vectors about how they were made. encoder: the name of the encoder; contract: its Contract,
-    as JSON."""
+    as JSON; making: how it was run."""
 
     @property
     def encoder(self) -> str: ...
 
     @property
     def contract(self) -> Mapping[str, Any]: ...
+
+    @property
+    def making(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,9 @@ def check_made(place: object, made: Made, encoder: Encoder) -> None:
         for field, value in now.items()
         if field != "query_prefix" and made.contract.get(field) != value
     ]
+    then, current = made.making.get("listed"), encoder.making().get("listed")  # by servers that tell their model
+    if then and current and then != current:
+        differing.append(f"{_brief(then)}, now {_brief(current)}")
     if differing:
         hint = "give the encoder and the options that they were made with, or make them anew"
         if encoder.name != made.encoder:

@@ -101,13 +101,14 @@ def grid(
     from xqe.models.registry import DEFAULT_ENCODER, default_model
 
     usual = os.environ.get("XQE_MODEL") or default_model(), os.environ.get("XQE_ENCODER") or DEFAULT_ENCODER
-    plan = make_plan(read_grid(file, *usual))
+    grid = read_grid(file, *usual)
+    folder = Folder(out, resume or dry_run)
+    plan = make_plan(grid, folder.manifest())
     if shard is not None:
         plan = plan.shard(*shard)
         if not plan.cells:
             say(f"grid {plan.grid.name}: nothing is left for part {plan.part}; the others have it all")
             return
-    folder = Folder(out, resume or dry_run)
     if dry_run:
         check(plan, folder, reindex)
         _show(plan, folder, generation, reindex)

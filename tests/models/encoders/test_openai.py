@@ -460,6 +460,7 @@ class Described:
     def __init__(self, encoder: str, contract: dict[str, Any]) -> None:
         self.encoder = encoder
         self.contract = contract
+        self.making: dict[str, Any] = {}
 
 
 def test_another_file_of_the_same_name_is_told_by_its_hash() -> None:

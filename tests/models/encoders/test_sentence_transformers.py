@@ -146,6 +146,7 @@ class Described:
     def __init__(self, encoder: str, contract: dict[str, Any]) -> None:
         self.encoder = encoder
         self.contract = contract
+        self.making: dict[str, Any] = {}
 
 
 def test_what_is_no_model_is_one_line(folder: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from xqe.evaluation.values import without_relevant
 from xqe.experiments.grid.asked import Asked
 from xqe.experiments.grid.folder import Folder
 from xqe.experiments.grid.generating import duration
+from xqe.experiments.grid.keys import agree
 from xqe.experiments.grid.plan import Plan
 from xqe.experiments.grid.settings import EncoderRow
 from xqe.files.documents import documents
@@ -61,7 +62,7 @@ def check_indexes(plan: Plan, folder: Folder, rebuild: bool) -> list[Place]:
             )
         elif with_vectors and not said.get("texts"):
             missing.append((collection, lang))
-        elif with_vectors and said.get("encoder", plan.encoder) != plan.encoder:
+        elif with_vectors and plan.encoder is not None and not agree(said.get("encoder", plan.encoder), plan.encoder):
             raise InputError(
                 f"{folder.index(collection, lang)}: another encoder made its vectors ({said['encoder']['encoder']})",
                 "make them anew with --reindex, or keep to that encoder",

@@ -22,15 +22,16 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def identity(row: ModelRow) -> Identity:
-    """What a text depends on in a model: the hash of its file and of its adapters, or its name on a server.
+def identity(row: ModelRow, before: Identity | None = None) -> Identity:
+    """What a text depends on in a model: the hash of its file and of its adapters, or its name on a server and what
+    that tells of it. before: that of an earlier run, of which a server that is not there now told its part.
 
     Raises XqeError for a model or an adapter that is not there.
     """
     if row.model == FAKE:
         return {"model": FAKE}
     if row.model.startswith(SERVER):
-        return {"model": row.model, "base_url": row.base_url}
+        return _served("model", row, before or {})
     found = resolve(row.model)
     adapters = []
     if row.lora:
@@ -46,13 +47,13 @@ def identity(row: ModelRow) -> Identity:
     }
 
 
-def encoder_identity(row: EncoderRow) -> Identity:
+def encoder_identity(row: EncoderRow, before: Identity | None = None) -> Identity:
     """What a vector depends on in an encoder: the hash of its weights, or its name elsewhere, and how much of a text it
-    reads. Raises XqeError for one that is not there."""
+    reads. before: as of a model. Raises XqeError for one that is not there."""
     if row.model == FAKE:
         return {"encoder": FAKE}
     if row.model.startswith(SERVER):
-        return {"encoder": row.model, "base_url": row.base_url}
+        return _served("encoder", row, before or {})
     if row.model.startswith(SENTENCE_TRANSFORMERS):
         folder = Path(row.model.removeprefix(SENTENCE_TRANSFORMERS))
         weights = sorted([*folder.rglob("*.safetensors"), *folder.rglob("*.bin")]) if folder.is_dir() else []
@@ -65,3 +66,27 @@ def encoder_identity(row: EncoderRow) -> Identity:
         "sha256": cached_sha256(found.path),
         "limit": TEXT_TOKENS,
     }
+
+
+def agree(before: Identity, now: Identity) -> bool:
+    """Whether two identities of an encoder are of one, as far as the earlier says: a server may tell more by now."""
+    known = {name: value for name, value in now.items() if name != "listed" or "listed" in before}
+    return {**before, **_place(before.get("base_url"))} == known
+
+
+def _served(kind: str, row: ModelRow | EncoderRow, before: Identity) -> Identity:
+    """The identity of a model of a server; without the credentials in its URL, which may change."""
+    from xqe.models.engines.client import listed
+
+    assert row.base_url is not None  # or it is no model of a server
+    named = {kind: row.model, **_place(row.base_url)}
+    told = listed(row.model.removeprefix(SERVER), row.base_url)
+    if told is None and named.items() <= {**before, **_place(before.get("base_url"))}.items():
+        told = before.get("listed")
+    return {**named, **({"listed": told} if told else {})}
+
+
+def _place(base_url: str | None) -> Identity:
+    from xqe.models.engines.exchange import shown_url
+
+    return {} if base_url is None else {"base_url": shown_url(base_url)}

@@ -35,6 +35,8 @@ def _changes(before: Json, now: Json) -> Iterator[str]:
                 f"model {name}: its file has changed since {since} (sha256 {_short(old)}, now {_short(new)}), "
                 "so its texts are generated anew"
             )
+        elif old is not None and old.get("listed") != new.get("listed"):
+            yield f"model {name}: its server tells another model than at {since}, so its texts are generated anew"
         elif old is not None and old.get("lora") != new.get("lora"):
             yield f"model {name}: its adapters have changed since {since}, so its expansions are generated anew"
     old, new = before.get("encoder"), now.get("encoder")

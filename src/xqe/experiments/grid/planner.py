@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from xqe import __version__
 from xqe.experiments.grid.asked import Asked, ask_all, examples_file
@@ -18,16 +19,20 @@ from xqe.retrieval.meaning import QUERY_WEIGHT
 from xqe.stages.strategies import Strategy
 
 
-def make_plan(grid: Grid) -> Plan:
-    """Return what a grid comes to. Raises InputError, with the row of the grid file, for whatever cannot be done."""
+def make_plan(grid: Grid, before: Mapping[str, Any] | None = None) -> Plan:
+    """Return what a grid comes to. Raises InputError, with the row of the grid file, for whatever cannot be done.
+
+    before: the manifest of an earlier run, for what servers told that are not there now.
+    """
+    before = before or {}
     identities = {}
     for number, row in enumerate(grid.models, 1):
         with told_at(f"{grid.file}: models[{number}]"):
-            identities[row.name] = identity(row)
+            identities[row.name] = identity(row, before.get("models", {}).get(row.name))
     encoder = None
     if grid.encoder is not None:
         with told_at(f"{grid.file}: encoder"):
-            encoder = encoder_identity(grid.encoder)
+            encoder = encoder_identity(grid.encoder, before.get("encoder"))
     asked = ask_all(grid)
     planner = _Planner(grid, identities, encoder)
     cells: list[Cell] = []

@@ -9,7 +9,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -164,7 +164,7 @@ def _grid(path: Path, raw: Json, default_model: str, default_encoder: str) -> Gr
         examples=top.choice("examples", BUILTIN, [BUILTIN, TRAIN]),
         shots=top.optional_whole("shots", 0),
         gate=_gate(path, top),
-        raw=raw,
+        raw=_public(raw),
     )
     top.done()
     if max(grid.samples, default=1) > 1 and sampling.temperature == 0:
@@ -213,9 +213,32 @@ def _check_server(where: str, model: str, url: str | None) -> None:
     is_served = model.startswith(SERVER)
     if url is not None and not is_served:
         raise InputError(f"{where}: base_url without a model of a server", f'write model = "{SERVER}NAME"')
-    if is_served and not re.match(r"https?://[^/]", url or ""):
-        said = f"base_url = {url!r} is no address" if url else "base_url is missing"
+    if is_served and (not url or not _is_address(url)):
+        said = "base_url is no address" if url else "base_url is missing"  # which may hold a password
         raise InputError(f"{where}: {said}", 'such as base_url = "http://localhost:8080/v1"')
+
+
+def _is_address(url: str) -> bool:
+    from xqe.models.engines.exchange import shown_url
+
+    with suppress(XqeError):
+        return bool(shown_url(url))
+    return False
+
+
+def _public(raw: Json) -> Json:
+    """A checked grid file's content, with the addresses of servers as they may be shown."""
+    return {**raw, **{key: _row_shown(raw[key]) for key in ("models", "encoder") if key in raw}}
+
+
+def _row_shown(row: Any) -> Any:
+    if isinstance(row, list):
+        return list(map(_row_shown, row))
+    if not isinstance(row, dict) or not row.get("base_url"):
+        return row
+    from xqe.models.engines.exchange import shown_url
+
+    return {**row, "base_url": shown_url(row["base_url"])}
 
 
 _EFFECTIVE = {

@@ -15,8 +15,9 @@ import numpy
 from xqe.errors import ModelError, XqeError
 from xqe.models.encoders.base import Contract, Encoded, Encoder, Side
 from xqe.models.engines import SERVER
-from xqe.models.engines.client import Client, Connection, FailedError, Response
-from xqe.models.engines.served import AnswerError, said, valid
+from xqe.models.engines.client import Client, Connection
+from xqe.models.engines.exchange import MOST_BYTES, Answer, FailedError
+from xqe.models.engines.served import AnswerError, check_error, said, valid
 from xqe.models.families import family_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 PATH = "/embeddings"
 BATCH = 32  # texts in a request: what text-embeddings-inference takes at most unless told
 IN_FLIGHT = 8
+MOST_OF_A_VECTOR = 1 << 20  # bytes as JSON: more than forty thousand numbers take
 TRUNCATING = {"truncate": True, "truncate_prompt_tokens": -1}  # text-embeddings-inference's word for it, and vLLM's
 _PROBE = "a text"
 
@@ -107,7 +109,8 @@ class OpenAIEncoder(Encoder):
         )
 
     def making(self) -> dict[str, Any]:
-        return {"server": self._client.shown}
+        """The server, and what it lists of the model: vectors of another one are not compared with its own."""
+        return {"server": self._client.shown, **({"listed": dict(self._client.listed)} if self._client.listed else {})}
 
     def close(self) -> None:
         self._client.close()
@@ -179,7 +182,7 @@ class OpenAIEncoder(Encoder):
             body |= TRUNCATING
 
         async def attempt() -> list[tuple[Matrix, str]]:
-            response = await self._client.post(PATH, body)
+            response = await self._client.post(PATH, body, max(MOST_BYTES, MOST_OF_A_VECTOR * len(texts)))
             if refusal := _refusal(response):
                 raise _RefusedError(str(self._client.failure(response)), *refusal)
             return self._client.read(response, lambda answer: list(_rows(answer, len(texts))))
@@ -216,14 +219,14 @@ class _Work:
         return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
 
 
-def _refusal(response: Response) -> tuple[bool, bool] | None:
+def _refusal(response: Answer) -> tuple[bool, bool] | None:
     """Whether an answer refuses texts, and then whether for their length, and for their number."""
     if response.is_success:
         return None
     text = response.text.lower()
-    is_too_many = response.status_code == _TOO_LARGE or any(words in text for words in _TOO_MANY)
-    is_too_long = response.status_code == _TOO_LARGE or any(words in text for words in _TOO_LONG)
-    is_meant = response.status_code in _REFUSING or (response.status_code == _BATCH_ERROR and is_too_long)
+    is_too_many = response.status == _TOO_LARGE or any(words in text for words in _TOO_MANY)
+    is_too_long = response.status == _TOO_LARGE or any(words in text for words in _TOO_LONG)
+    is_meant = response.status in _REFUSING or (response.status == _BATCH_ERROR and is_too_long)
     return (is_too_long, is_too_many) if is_meant else None
 
 
@@ -232,6 +235,7 @@ def _rows(answer: Any, number: int) -> Iterator[tuple[Matrix, str]]:
 
     Raises AnswerError for another number of them than was asked for.
     """
+    check_error(answer)
     rows = answer.get("data") if isinstance(answer, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise AnswerError(f"the answer has no data: {said(answer)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from xqe.models.closing import Closing
@@ -47,6 +47,14 @@ class Engine(Closing):
     @abstractmethod
     def identity(self) -> dict[str, Any]:
         """What a text depends on besides its prompt and the parameters: the model, its adapters. JSON values."""
+
+    def identities(self) -> list[dict[str, Any]]:
+        """The identities that texts of this model may be kept under, by this run or earlier ones, that of now first."""
+        return [self.identity()]
+
+    def vouches(self, made_by: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
+        """Whether a text that is kept under one of the identities, and made as said, may be taken for one of now."""
+        return True
 
     @abstractmethod
     def parameters(self, sampling: Sampling) -> dict[str, Any]:

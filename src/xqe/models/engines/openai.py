@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import queue
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from xqe.models.engines.client import Client, Connection, FailedError, Response
+from xqe.models.engines.client import CHECK_SECONDS, Client, Connection
+from xqe.models.engines.exchange import Answer, FailedError
 from xqe.models.engines.interrupts import deferred_interrupt
 from xqe.models.engines.jobs import Feed, Job, Ticket
 from xqe.models.engines.requests import Completion, Request
-from xqe.models.engines.served import CHAT, PATHS, Dialect, ServedEngine
-from xqe.models.prompts import Prompt
+from xqe.models.engines.served import CHAT, PATHS, Dialect, ServedEngine, made_by
+from xqe.models.engines.witness import Witness
+from xqe.models.prompts import Chat, Prompt, Text
 
 T = TypeVar("T")
 
@@ -24,6 +27,7 @@ IN_FLIGHT = 16
 READ_AHEAD = 16  # jobs read for each request in flight, so that one that is retried does not hold up the others
 POLL_SECONDS = 0.02
 IDLE_SECONDS = 0.1
+PROBE = "."  # what a server is asked for the sake of what it tells of its model
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +67,21 @@ class OpenAIEngine(ServedEngine):
             except BaseException:
                 self.close()
                 raise
+        named = {"model": name, "server": self._client.shown, "api": self.api}
+        self._witness = Witness(named, self._client.listed, lambda: self._client.start(self._probed()).result())
 
     def show(self, prompt: Prompt) -> str:
         text = self.rendered(prompt)
         return json.dumps(json.loads(text), ensure_ascii=False, indent=2) if self.is_chat else text
 
     def identity(self) -> dict[str, Any]:
-        return {"model": self.name, "server": self._client.shown, "api": self.api}
+        return self.identities()[0]
+
+    def identities(self) -> list[dict[str, Any]]:
+        return self._witness.identities()
+
+    def vouches(self, made_by: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
+        return self._witness.vouches(made_by, identity)
 
     def generate(self, jobs: Iterable[Job[T]]) -> Iterator[Job[T]]:
         feed = Feed(jobs, READ_AHEAD * self._batch)
@@ -95,6 +107,10 @@ class OpenAIEngine(ServedEngine):
             for future in under_way:
                 future.cancel()
 
+    def making(self) -> dict[str, Any]:
+        """What the server told of the text that came last."""
+        return dict(self._witness.told)
+
     def close(self) -> None:
         self._client.close()
 
@@ -106,18 +122,30 @@ class OpenAIEngine(ServedEngine):
         except FailedError as failure:
             ticket.failed(f"{self._client.shown}: {failure}")
         else:
-            self._making = completion.made_by
+            self._witness.heard(completion.made_by)
             ticket.done(completion)
 
     async def _adapting(self, request: Request) -> Completion:
-        """One attempt, asked again in the way that the server wants if it does not take the usual one."""
+        return self._client.read(await self._sent(request), self.completion)
+
+    async def _sent(self, request: Request) -> Answer:
+        """What comes of one attempt, which is sent again in the way that the server wants if it refuses the usual."""
         while True:
             dialect = self._dialect
             response = await self._client.post(PATHS[self.api], self.body(request, dialect))
             change = _wanted(dialect, response)
             if not change:
-                return self._client.read(response, self.completion)
+                return response
             self._dialect = replace(self._dialect, **change)  # which others may have changed meanwhile
+
+    async def _probed(self) -> dict[str, str] | None:
+        """What the server tells when it is asked for a single token, None where it does not answer."""
+        prompt = Chat("", PROBE) if self.is_chat else Text(PROBE, ())
+        with suppress(FailedError, TimeoutError):
+            async with asyncio.timeout(CHECK_SECONDS):
+                response = await self._sent(Request(prompt, "", 1))
+            return made_by(response.value(), self.name) if response.is_success else None
+        return None
 
 
 def _drained(source: queue.SimpleQueue[T], wait: float) -> Iterator[T]:
@@ -128,7 +156,7 @@ def _drained(source: queue.SimpleQueue[T], wait: float) -> Iterator[T]:
             yield source.get_nowait()
 
 
-def _wanted(dialect: Dialect, response: Response) -> dict[str, Any]:
+def _wanted(dialect: Dialect, response: Answer) -> dict[str, Any]:
     """What a server that refuses this dialect wants to be different, if that is why it refuses."""
     text = "" if response.is_success else response.text.lower()
     if dialect.limit == "max_tokens" and "max_completion_tokens" in text:

@@ -23,6 +23,53 @@ SPELLINGS = {
     "repeat_penalty": ("repeat_penalty", "repetition_penalty"),
 }
 _SAID = 300  # characters of what a server says that go into an error
+_TOLD = 200  # characters of what it calls its model that go into a record
+_MOST_TOKENS = 2**31  # a number of tokens that is none
+
+FINISHED, CUT, BROKEN, FILTERED = "stop", "length", "broken", "filtered"
+"""How a text may have ended: whole, cut at the limit of tokens, broken off in passing, stopped by a filter."""
+
+_REASONS = {
+    FINISHED: ("stop", "stop_sequence", "end_turn", "eos_token", "eos", "eos_found", "complete", "completed"),
+    CUT: ("length", "max_tokens", "model_length", "max_output_tokens", "max_new_tokens", "max_length",
+          "model_context_window_exceeded", "context_length_exceeded"),
+    BROKEN: ("", "error", "abort", "aborted", "cancel", "cancelled", "canceled", "network_error", "timeout",
+             "insufficient_system_resource", "load", "unload"),
+    FILTERED: ("content_filter", "content_filtered", "content-filter", "guardrail_intervened", "refusal", "sensitive",
+               "safety", "recitation", "language", "blocklist", "prohibited_content", "spii", "error_toxic"),
+}  # fmt: skip
+"""What servers send as finish_reason, in lower case. Whoever sends another one ("tool_calls", "other") has not finished
+a text.
+
+OpenAI: stop, length, content_filter, tool_calls, function_call; Mistral: model_length, error; Gemini: STOP, MAX_TOKENS,
+SAFETY and its kin; Anthropic: end_turn, stop_sequence, max_tokens, refusal, model_context_window_exceeded;
+text-generation-inference: eos_token, stop_sequence; Together: eos; Cohere: COMPLETE, ERROR_TOXIC; vLLM, SGLang and
+LMDeploy: abort, error; OpenRouter: error; Ollama: load, unload; DeepSeek: insufficient_system_resource; Zhipu:
+sensitive, network_error; Bedrock: guardrail_intervened, content_filtered. None at all ("") comes from what was broken
+off, too.
+"""
+_ENDINGS = {reason: ending for ending, reasons in _REASONS.items() for reason in reasons}
+
+_TEXT, _THOUGHT, _REFUSAL = "text", "thought", "refusal"
+_PARTS = {
+    "text": _TEXT,
+    "output_text": _TEXT,
+    "refusal": _REFUSAL,
+    "thinking": _THOUGHT,
+    "redacted_thinking": _THOUGHT,
+    "reasoning": _THOUGHT,
+    "reasoning_text": _THOUGHT,
+    "summary_text": _THOUGHT,
+}
+"""What parts of a content are, by their type; no other is text."""
+_THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details", "thinking")
+"""Fields of a message that hold what the model thought, apart from what it said."""
+
+# Statuses of HTTP, and codes of errors in answers.
+_PASSING = {408, 429}
+_FIRST_OF_ERRORS = 400
+_FIRST_OF_SERVER_ERRORS = 500
+_NOT_IMPLEMENTED = 501  # llama-server says so where it was started for something else
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +99,6 @@ class ServedEngine(Engine):
         self.name = name
         self.api = api
         self.is_chat = api == CHAT
-        self._making: Mapping[str, Any] = {}
 
     def rendered(self, prompt: Prompt) -> str:
         return json.dumps(_turns(prompt), ensure_ascii=False) if isinstance(prompt, Chat) else prompt.text
@@ -77,27 +123,15 @@ class ServedEngine(Engine):
 
     def completion(self, answer: Any) -> Completion:
         """What an answer says; its `made_by` is what the server tells of its making. Raises AnswerError."""
+        check_error(answer)
         choices = answer.get("choices") if isinstance(answer, dict) else None
         if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
             raise AnswerError(f"the answer has no choices: {said(answer)}")
         choice = choices[0]
-        message = choice.get("message") if self.is_chat else choice
-        text = message.get("content" if self.is_chat else "text") if isinstance(message, dict) else None
-        finish = choice.get("finish_reason")
-        if finish == "content_filter":
-            raise AnswerError("the server's content filter stopped the answer", is_final=True)
-        if not isinstance(text, str):
-            is_cut = finish == "length"
-            hint = "; give it more --max-tokens if it thinks first" if is_cut else ""
-            raise AnswerError(f"the answer has no text (finish_reason {finish}){hint}", is_final=is_cut)
-        usage = answer.get("usage")
-        tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
-        return Completion(
-            text,
-            "length" if finish == "length" else "stop",
-            tokens if isinstance(tokens, int) else 0,
-            made_by=_made_by(answer, self.name),
-        )
+        finish = _finish(choice)
+        message = choice.get("message") if self.is_chat else {"content": choice.get("text")}
+        text = _text(message if isinstance(message, dict) else {}, finish)
+        return Completion(text, finish, _tokens(answer), made_by=made_by(answer, self.name))
 
     def identity(self) -> dict[str, Any]:
         return {"model": self.name, "api": self.api}
@@ -108,12 +142,85 @@ class ServedEngine(Engine):
         given = {"temperature": sampling.temperature, **drawn, "repeat_penalty": sampling.repeat_penalty}
         return {name: value for name, value in given.items() if value is not None}
 
-    def making(self) -> dict[str, Any]:
-        """What the server told of the text that came last."""
-        return dict(self._making)
-
     def close(self) -> None:
         """There is nothing to free."""
+
+
+def passes(status: int) -> bool:
+    """Whether what a server answers with this status may go better another time."""
+    return status in _PASSING or (status >= _FIRST_OF_SERVER_ERRORS and status != _NOT_IMPLEMENTED)
+
+
+def check_error(answer: Any) -> None:
+    """Raise AnswerError for an answer, or a choice of one, that is an error, whatever its status is."""
+    error = answer.get("error") if isinstance(answer, dict) else None
+    if not error:
+        return
+    code = error.get("code") if isinstance(error, dict) else None
+    is_refused = isinstance(code, int) and code >= _FIRST_OF_ERRORS and not passes(code)
+    raise AnswerError(f"the answer is an error: {said(error)}", is_refused or _ending(code) == FILTERED)
+
+
+def _finish(choice: Mapping[str, Any]) -> str:
+    """FINISHED or CUT. Raises AnswerError for a text that is neither, of which there may be a beginning."""
+    check_error(choice)
+    reason = choice.get("finish_reason")
+    native = choice.get("native_finish_reason")  # what the provider behind OpenRouter has said
+    if native and (not reason or (_ending(reason) == FINISHED and _ending(native) is not None)):
+        reason = native
+    ending = _ending(reason)
+    if ending in (FINISHED, CUT):
+        return ending
+    if ending == FILTERED:
+        raise AnswerError("the server's content filter stopped the answer", is_final=True)
+    raise AnswerError(f"the text is not finished (finish_reason {said(reason) or 'empty'})", is_final=ending != BROKEN)
+
+
+def _ending(reason: Any) -> str | None:
+    """How a text has ended, None where nobody knows. SGLang tells more than a word: {"type": "stop", "matched": 2}."""
+    word = "" if reason is None else reason.get("type") if isinstance(reason, dict) else reason
+    return _ENDINGS.get(word.strip().lower()) if isinstance(word, str) else None
+
+
+def _text(message: Mapping[str, Any], finish: str) -> str:
+    """What a message says, without what the model thought. Raises AnswerError where it says nothing."""
+    content = message.get("content")
+    found: dict[str, list[str]] = {_TEXT: [], _THOUGHT: [], _REFUSAL: []}
+    for part in content if isinstance(content, list) else [content]:
+        kind, words = _part(part)
+        found[kind] += words
+    refusal = message.get("refusal") or "".join(found[_REFUSAL])
+    if refusal:
+        raise AnswerError(f"the model refuses: {said(refusal)}", is_final=True)
+    text = "".join(found[_TEXT])
+    has_thought = bool(found[_THOUGHT]) or any(message.get(field) for field in _THOUGHTS)
+    if not found[_TEXT] or (has_thought and not text.strip()):
+        hint = "; give it more --max-tokens if it thinks first" if finish == CUT else ""
+        what = "only thoughts, and no text" if has_thought else "no text"
+        raise AnswerError(f"the answer has {what} (finish_reason {finish}){hint}", finish == CUT or has_thought)
+    return text
+
+
+def _part(part: Any) -> tuple[str, list[str]]:
+    """What a part of a content is, and its words; those of a thought do not matter."""
+    if isinstance(part, str):
+        return _TEXT, [part]
+    if not isinstance(part, dict):
+        return _TEXT, []
+    type_ = part.get("type", "text")
+    kind = _PARTS.get(type_, "") if isinstance(type_, str) else ""
+    if kind == _THOUGHT or part.get("thought") is True:  # Gemini's
+        return _THOUGHT, [""]
+    words = part.get(kind)
+    return kind or _TEXT, [words] if isinstance(words, str) else []
+
+
+def _tokens(answer: Mapping[str, Any]) -> int:
+    usage = answer.get("usage")
+    tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
+    if not isinstance(tokens, int) or isinstance(tokens, bool):
+        return 0
+    return tokens if 0 <= tokens < _MOST_TOKENS else 0
 
 
 def said(answer: Any) -> str:
@@ -121,15 +228,20 @@ def said(answer: Any) -> str:
     found = answer
     while isinstance(found, dict):
         found = next((found[key] for key in ("error", "message", "detail") if found.get(key)), None)
-    text = found if isinstance(found, str) else json.dumps(answer if found is None else found, ensure_ascii=False)
-    line = " ".join(text.split())
+    if not isinstance(found, str):
+        try:
+            found = json.dumps(answer if found is None else found, ensure_ascii=False)
+        except RecursionError:
+            found = "what is nested too deep"
+    line = " ".join(found.split())
     return line if len(line) <= _SAID else f"{line[:_SAID]}…"
 
 
-def _made_by(answer: Mapping[str, Any], name: str) -> dict[str, str]:
+def made_by(answer: Any, name: str) -> dict[str, str]:
     """What the server calls the model, where it differs from what it was asked for, and its fingerprint."""
-    told = {"served": answer.get("model"), "fingerprint": answer.get("system_fingerprint")}
-    return {key: value for key, value in told.items() if isinstance(value, str) and value not in ("", name)}
+    fields = answer if isinstance(answer, dict) else {}
+    told = {"served": fields.get("model"), "fingerprint": fields.get("system_fingerprint")}
+    return {key: value[:_TOLD] for key, value in told.items() if isinstance(value, str) and value not in ("", name)}
 
 
 def _turns(prompt: Chat, has_system: bool = True) -> list[dict[str, str]]:

@@ -58,7 +58,7 @@ class _Desk:
             asked = self._asked(job.requests[position])
             if asked is None or self._waits(job, position, asked):
                 continue
-            found = self._store.get(asked.key)
+            found = self._found(asked)
             if found is not None:
                 text = Completion(found.text, found.finish, found.tokens, reused=True, made_by=found.made_by)
                 job.fill(position, text)
@@ -84,6 +84,15 @@ class _Desk:
             stop=prompt.stop if isinstance(prompt, Text) else None,
             seed=request.seed if sampling.temperature > 0 else None,
         )
+
+    def _found(self, asked: Asked) -> Generation | None:
+        """What there is of an earlier run, or from earlier in this one."""
+        for identity in self._engine.identities():
+            kept = asked if identity == asked.identity else replace(asked, identity=identity)
+            found = self._store.get(kept.key)
+            if found is not None and self._engine.vouches(found.made_by, identity):
+                return found
+        return None
 
     def _waits(self, job: Job[Any], position: int, asked: Asked) -> bool:
         """Claim a position if its text is under way."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from xqe.models.engines.base import Engine
@@ -28,6 +29,12 @@ class Wrapper(Engine):
 
     def identity(self) -> dict[str, Any]:
         return self._engine.identity()
+
+    def identities(self) -> list[dict[str, Any]]:
+        return self._engine.identities()
+
+    def vouches(self, made_by: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
+        return self._engine.vouches(made_by, identity)
 
     def parameters(self, sampling: Sampling) -> dict[str, Any]:
         return self._engine.parameters(sampling)

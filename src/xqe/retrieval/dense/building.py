@@ -186,7 +186,9 @@ class _Embedding:
     def _plan(self) -> dict[str, Any]:
         """The first line of blocks.jsonl: what has to be the same to go on."""
         contract = of_passages(self._encoder.contract.as_json())
-        return {"format": FORMAT, "encoder": self._encoder.name, "contract": contract, **self._storing.as_json()}
+        listed = {name: told for name, told in self._encoder.making().items() if name == "listed"}
+        plan = {"format": FORMAT, "encoder": self._encoder.name, "contract": contract, **listed}
+        return {**plan, **self._storing.as_json()}
 
     def _taken_up(self) -> list[_Block]:
         """The blocks that are there and whole; what comes after them is cut off."""
