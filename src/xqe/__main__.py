@@ -7,13 +7,17 @@ close, and the process ends at once.
 from __future__ import annotations
 
 import _signal as signal  # type: ignore[import-not-found]  # what is in C of it: nothing is read from the disk
+import _thread
 import os
 import sys
+import time
 
 TYPE_CHECKING = False  # importing typing takes longer than all else here
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
     from typing import Any, NoReturn
+
+_A_MOMENT = 0.01  # seconds, after which one that was not raised comes again
 
 
 def main() -> NoReturn:
@@ -45,9 +49,14 @@ def _end(*_: Any) -> NoReturn:
 def _not_lost(unraisable: UnraisableHookArgs) -> None:
     """Have an interrupt that came where none can be raised, in a callback from C, say, come again."""
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)
+        _thread.start_new_thread(_interrupt, (_thread.get_ident(),))  # only the main thread has them
     else:
         sys.__unraisablehook__(unraisable)
+
+
+def _interrupt(thread: int) -> None:
+    time.sleep(_A_MOMENT)
+    signal.pthread_kill(thread, signal.SIGINT)
 
 
 def _fill_closed_streams() -> None:

@@ -188,8 +188,11 @@ def _of_the_process(error: Exception) -> XqeError | None:
     """What is wrong with what every process has, and any path may need: a home for "~", a current folder."""
     if isinstance(error, RuntimeError) and "home directory" in str(error):  # as pathlib says it
         return XqeError('no home folder is known for a path with "~"', "write the path out, or set HOME")
-    if isinstance(error, FileNotFoundError) and error.filename is None and not os.path.exists(os.curdir):  # noqa: PTH110
-        return XqeError("the current folder is not there any more", "change to one that is")
+    if isinstance(error, FileNotFoundError) and error.filename is None:
+        try:
+            os.getcwd()  # noqa: PTH109
+        except FileNotFoundError:
+            return XqeError("the current folder is not there any more", "change to one that is")
     return None
 
 
