@@ -152,29 +152,30 @@ class Pages:
                 _, after = _varint(page, int.from_bytes(page[8:10], "big"))
                 places.append((_varint(page, after)[0], len(places), file, at))
         for _, _, file, at in sorted(places, key=lambda place: place[:2]):
-            for values in self._records(self._page(file, at)):
+            for values in self._records(self._page(file, at), 1 + len(Row._fields)):
                 with suppress(DamagedError):
-                    if len(values) == 1 + len(Row._fields):
-                        yield Row(*values[1:]).check()
+                    yield Row(*values[1:]).check()
 
     def contents(self) -> Iterator[tuple[int, bytes]]:
         """Yield what the tables `origin` and `opening` hold, with its hash, which is its id there."""
         for _, _, page in self._all():
-            for values in self._records(page):
-                if len(values) == 2 and isinstance(values[1], bytes):
-                    yield short_hash(values[1]), values[1]
+            for _, content in self._records(page, 2):
+                if isinstance(content, bytes):
+                    yield short_hash(content), content
 
-    def _records(self, page: bytes) -> Iterator[list[Any]]:
-        """Yield the values of each row of a page that can be read; what they are worth is for others to say."""
+    def _records(self, page: bytes, columns: int) -> Iterator[list[Any]]:
+        """Yield the values of each row of a page that has so many; what they are worth is for others to say."""
         for number in range(min(int.from_bytes(page[3:5], "big"), self._size // 4)):
             with suppress(*_UNREADABLE):
                 (at,) = struct.unpack_from(">H", page, 8 + 2 * number)
-                yield _values(self._payload(page, at))
+                length, at = _varint(page, at)
+                _, at = _varint(page, at)
+                kinds, start = _kinds(page, at)
+                if len(kinds) == columns:
+                    yield _values(self._payload(page, at, length), kinds, start - at)
 
-    def _payload(self, page: bytes, at: int) -> bytes:
+    def _payload(self, page: bytes, at: int, length: int) -> bytes:
         """What a cell holds, with what it has on other pages."""
-        length, at = _varint(page, at)
-        _, at = _varint(page, at)
         if not 0 <= length <= self._length:
             raise ValueError("longer than the file")
         here, fewest = length, (self._usable - 12) * 32 // 255 - 23
@@ -205,13 +206,18 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     return number - (1 << 64) if number >> 63 else number, at + 1
 
 
-def _values(record: bytes) -> list[Any]:
-    """The columns of a row."""
-    end, at = _varint(record, 0)
+def _kinds(data: bytes, at: int) -> tuple[list[int], int]:
+    """The types of the columns of the record that begins there, and where the first column does."""
+    length, following = _varint(data, at)
     kinds = []
-    while at < end:
-        kind, at = _varint(record, at)
+    while following < at + length:
+        kind, following = _varint(data, following)
         kinds.append(kind)
+    return kinds, following
+
+
+def _values(record: bytes, kinds: list[int], at: int) -> list[Any]:
+    """The columns of a record, of which the first begins at `at`."""
     values: list[Any] = []
     for kind in kinds:
         size = _INTEGERS.get(kind, (kind - _FIRST_BLOB) // 2 if kind >= _FIRST_BLOB else 0)
