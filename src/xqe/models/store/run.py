@@ -137,7 +137,7 @@ class Store:
                 with suppress(FileNotFoundError):
                     beside.chmod(stat.S_IMODE(self._path.stat().st_mode))
             aside = _set_aside(self._path)
-            beside.rename(self._path)
+            beside.replace(self._path)
         finally:
             for suffix in _BESIDE:
                 Path(f"{beside}{suffix}").unlink(missing_ok=True)
@@ -181,10 +181,19 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _set_aside(path: Path) -> Path:
-    """Rename a store that no connection of this process is open on, with what belongs to it; return its new name."""
+    """Give a store that no connection of this process is open on another name, with what belongs to it; return that.
+
+    The file keeps its old name, too, until another takes it: a process that is killed meanwhile leaves one in place.
+    """
     names = (f"{path}.damaged-{number}" for number in count(1))
     aside = next(name for name in names if not any(os.path.lexists(f"{name}{suffix}") for suffix in _BESIDE))
-    for suffix in _BESIDE:
+    try:
+        os.link(path, aside)
+    except FileNotFoundError:  # its log alone is left
+        pass
+    except OSError:  # a file system without links
+        path.rename(aside)
+    for suffix in _BESIDE[1:]:
         with suppress(FileNotFoundError):
             Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
     return Path(aside)
