@@ -103,7 +103,7 @@ def test_a_process_without_a_folder_or_a_home_says_so(
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as for a user whom no file knows
     assert run(["store", "info"]) == 2
-    assert capsys.readouterr().err.startswith("xqe: no home folder is known of this user; set HOME")
+    assert capsys.readouterr().err.startswith("xqe: could not determine home directory; set HOME")
     assert run(["expand", "q", "--lang", "fr", "--model", "~/m.gguf", "--no-store"]) == 2
     assert capsys.readouterr().err.startswith("xqe: no home folder is known")
 

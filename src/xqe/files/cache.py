@@ -17,4 +17,4 @@ def cache_folder() -> Path:
     try:
         return (base if base.is_absolute() else Path.home() / ".cache") / "xqe"
     except RuntimeError:  # no HOME, and a user that no file knows
-        raise XqeError("no home folder is known of this user", "set HOME, or XDG_CACHE_HOME, to a folder") from None
+        raise XqeError("could not determine home directory", "set HOME, or XDG_CACHE_HOME, to a folder") from None
