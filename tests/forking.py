@@ -199,4 +199,4 @@ def _watch(at: int | None, sent: int, events: int) -> None:
 
 
 if __name__ == "__main__" and serve():
-    sys.exit(cli.main())
+    cli.main()

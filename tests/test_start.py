@@ -45,7 +45,7 @@ def test_an_interrupt_is_quiet_at_any_moment(code: str) -> None:
 
 def test_interrupts_that_are_to_be_ignored_are() -> None:
     program = "import os, signal\nfrom xqe.__main__ import main\nimport xqe.cli\n"
-    program += "xqe.cli.main = lambda: os.kill(os.getpid(), signal.SIGINT) or 7\nmain()"
+    program += "xqe.cli.run = lambda: os.kill(os.getpid(), signal.SIGINT) or 7\nmain()"
     done = subprocess.run(
         [sys.executable, "-c", program], check=False, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)
     )
@@ -104,8 +104,9 @@ def test_a_process_without_a_folder_or_a_home_says_so(
     monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as for a user whom no file knows
     assert run(["store", "info"]) == 2
     assert capsys.readouterr().err.startswith("xqe: could not determine home directory; set HOME")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert run(["expand", "q", "--lang", "fr", "--model", "~/m.gguf", "--no-store"]) == 2
-    assert capsys.readouterr().err.startswith("xqe: no home folder is known")
+    assert capsys.readouterr().err.startswith('xqe: no home folder is known for a path with "~"; ')
 
 
 def test_a_width_that_is_none_leaves_the_help(xqe: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,18 +28,16 @@ def main() -> NoReturn:
     _fill_closed_streams()
     from xqe import cli
 
-    status = cli.INTERRUPTED_STATUS
     sys.unraisablehook = _not_lost
     try:
         if takes_interrupts:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        status = cli.main()
+        cli.main()
     except KeyboardInterrupt:  # another one, while what is open was being closed
-        pass
+        sys.exit(cli.INTERRUPTED_STATUS)
     finally:
         if takes_interrupts:
             signal.signal(signal.SIGINT, _end)
-    sys.exit(status)
 
 
 def _end(*_: Any) -> NoReturn:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from typer.exceptions import TyperException
@@ -149,13 +149,13 @@ def command() -> Any:
     return with_commands(_APP, COMMANDS)
 
 
-def main() -> int:
-    """Run the command line on the streams that the process has; return its status."""
+def main() -> NoReturn:
+    """Run the command line on the streams that the process has, and leave with its status."""
     if sys.stderr is None:  # closed, as by 2>&-
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     if sys.stdout is None:
         sys.stdout = sys.stderr  # for what libraries print
-        return _unable(XqeError("standard output is closed", "give it a file or a pipe"))
+        sys.exit(_unable(XqeError("standard output is closed", "give it a file or a pipe")))
     # cron's locale is often C; a message may name a file whose name is not UTF-8
     sys.stdout = Output(sys.stdout)
     sys.stderr.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
@@ -163,8 +163,8 @@ def main() -> int:
     try:
         sys.stdout.flush()  # what a library printed
     except XqeError as error:
-        return _unable(error)
-    return status
+        status = _unable(error)
+    sys.exit(status)
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -153,7 +153,7 @@ def test_without_matplotlib_all_but_the_page_works(folder: Path, tmp_path: Path)
     blocked = tmp_path / "blocked"
     blocked.mkdir()
     (blocked / "matplotlib.py").write_text("raise ModuleNotFoundError('none', name='matplotlib')")
-    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from xqe.__main__ import main; main()"
+    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from xqe.cli import main; main()"
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", code, str(blocked), "report", str(folder), "--out", str(tmp_path / "out")]

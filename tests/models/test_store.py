@@ -735,6 +735,14 @@ def test_what_was_removed_does_not_come_back(tmp_path: Path) -> None:
     assert not is_ours(place)
 
 
+def test_a_large_file_that_is_no_store_is_not_read_through(tmp_path: Path) -> None:
+    place = tmp_path / "model.gguf"
+    with place.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(StoreError, match="not a store of generations"):
+        Store(place)
+
+
 def test_salvage_takes_no_name_that_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = tmp_path / "kept.sqlite"
     made = filled(place, 20)

@@ -37,7 +37,7 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with beside.open("wb") as file:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):  # there is none, or a file system without modes
                 os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
             yield file
             file.flush()

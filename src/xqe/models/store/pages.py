@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -23,6 +24,7 @@ _HEADER_SIZE = 100
 _LOG_HEADER_SIZE, _FRAME_HEADER_SIZE = 32, 24
 _SALTS = slice(8, 16)  # of a frame's header; those of the log's own are at 16
 _PAGE_SIZES = {1 << power for power in range(9, 17)}
+_BEGINNING = 16 << 20  # bytes of a file without a header that are looked at, for what it may be
 _DEFAULT_SIZE = 4096  # of the pages that SQLite makes unasked
 _ROWS = 0x0D  # the first byte of a page of rows
 _CHANGED = 1  # bytes of the header that may be others than ours in a damaged file of ours
@@ -63,7 +65,7 @@ def is_ours(path: Path) -> bool:
     if len(header) == _HEADER_SIZE and (changed := _differing(header[:16], MAGIC)) <= _CHANGED:
         return changed + _differing(header[68:72], APPLICATION_ID.to_bytes(4, "big")) <= _CHANGED
     with opened(path) as readings:
-        return any(True for pages in readings for _ in pages.rows())
+        return any(pages.begin_with_rows() for pages in readings)
 
 
 @contextmanager
@@ -136,13 +138,19 @@ class Pages:
             return self._page(self._log, self._newest[number])
         return self._page(self._file, (number - 1) * self._size) if number else b""
 
-    def _all(self) -> Iterator[tuple[BinaryIO, int, bytes]]:
-        """Yield every page that holds rows, in the file and, in each of its states, in the log: where it begins."""
-        places = [(self._file, at) for at in range(0, self._file.seek(0, 2) - self._size + 1, self._size)]
-        for file, at in (*places, *((self._log, at) for _, at in self.in_log)):
+    def _all(self, end: int | None = None) -> Iterator[tuple[BinaryIO, int, bytes]]:
+        """Yield every page that holds rows, in the file and, in each of its states, in the log: where it begins.
+        end: of the file, so many bytes; all where it is None."""
+        size = self._file.seek(0, 2)
+        in_file = range(0, (size if end is None else min(size, end)) - self._size + 1, self._size)
+        for file, at in chain(((self._file, at) for at in in_file), ((self._log, at) for _, at in self.in_log)):
             page = self._page(file, at)
             if len(page) == self._size and page[0] == _ROWS:
                 yield file, at, page
+
+    def begin_with_rows(self) -> bool:
+        """True where one of the first pages of the file, or one of the log, has a generation that is whole."""
+        return any(True for _, _, page in self._all(_BEGINNING) for _ in self._generations(page))
 
     def rows(self) -> Iterator[Row]:
         """Yield each generation that is whole, about in the order in which they came; one may come more than once."""
@@ -152,9 +160,12 @@ class Pages:
                 _, after = _varint(page, int.from_bytes(page[8:10], "big"))
                 places.append((_varint(page, after)[0], len(places), file, at))
         for _, _, file, at in sorted(places, key=lambda place: place[:2]):
-            for values in self._records(self._page(file, at), 1 + len(Row._fields)):
-                with suppress(DamagedError):
-                    yield Row(*values[1:]).check()
+            yield from self._generations(self._page(file, at))
+
+    def _generations(self, page: bytes) -> Iterator[Row]:
+        for values in self._records(page, 1 + len(Row._fields)):
+            with suppress(DamagedError):
+                yield Row(*values[1:]).check()
 
     def contents(self) -> Iterator[tuple[int, bytes]]:
         """Yield what the tables `origin` and `opening` hold, with its hash, which is its id there."""

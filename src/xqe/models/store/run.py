@@ -163,8 +163,8 @@ def _make_private(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     for suffix in _BESIDE:
         with suppress(OSError):  # it is another user's, or is not there
-            mode = stat.S_IMODE(Path(f"{path}{suffix}").stat().st_mode)
-            if mode & 0o077:
+            mode = Path(f"{path}{suffix}").stat().st_mode
+            if stat.S_ISREG(mode) and mode & 0o077:
                 Path(f"{path}{suffix}").chmod(mode & 0o700)
 
 
