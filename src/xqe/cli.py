@@ -12,6 +12,7 @@ from typer.exceptions import TyperException
 
 from xqe import __version__
 from xqe.errors import XqeError
+from xqe.files.stdout import Output
 from xqe.messages import say
 from xqe.verbs import UNABLE_STATUS, Group, OnDemand, Table, Verb, check_given, with_commands
 
@@ -149,16 +150,21 @@ def command() -> Any:
 
 
 def main() -> NoReturn:
-    """Run the command line and leave with its status."""
+    """Run the command line on the streams that the process has, and leave with its status."""
     if sys.stderr is None:  # closed, as by 2>&-
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     if sys.stdout is None:
         sys.stdout = sys.stderr  # for what libraries print
-        sys.exit(_unable("standard output is closed; give it a file or a pipe"))
+        sys.exit(_unable(XqeError("standard output is closed", "give it a file or a pipe")))
     # cron's locale is often C; a message may name a file whose name is not UTF-8
-    for stream, errors in ((sys.stdout, "strict"), (sys.stderr, "backslashreplace")):
-        stream.reconfigure(encoding="utf-8", errors=errors)  # type: ignore[union-attr]
-    sys.exit(run())
+    sys.stdout = Output(sys.stdout)
+    sys.stderr.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    status = run()
+    try:
+        sys.stdout.flush()  # what a library printed
+    except XqeError as error:
+        status = _unable(error)
+    sys.exit(status)
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -169,20 +175,34 @@ def run(arguments: list[str] | None = None) -> int:
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "xqe"
         message = error.format_message().rstrip(".")
-        say(f"{message[:1].lower()}{message[1:]}; see {path} --help")
-        return UNABLE_STATUS
+        return _unable(XqeError(f"{message[:1].lower()}{message[1:]}", f"see {path} --help"))
     except KeyboardInterrupt:
         return INTERRUPTED_STATUS
     except XqeError as error:
-        return _unable(str(error))
+        return _unable(error)
     except Exception as error:  # status 1 would read as "quality dropped"
-        return _unable(
-            f"internal error: {type(error).__name__}: {error}; set XQE_DEBUG=1 to see where, and please report it"
-        )
+        return _unable(_of_the_process(error) or _internal(error))
 
 
-def _unable(line: str) -> int:
+def _of_the_process(error: Exception) -> XqeError | None:
+    """What is wrong with what every process has, and any path may need: a home for "~", a current folder."""
+    if isinstance(error, RuntimeError) and "home directory" in str(error):  # as pathlib says it
+        return XqeError('no home folder is known for a path with "~"', "write the path out, or set HOME")
+    if isinstance(error, FileNotFoundError) and error.filename is None:
+        try:
+            os.getcwd()  # noqa: PTH109
+        except FileNotFoundError:
+            return XqeError("the current folder is not there any more", "change to one that is")
+    return None
+
+
+def _internal(error: Exception) -> XqeError:
+    said = f"internal error: {type(error).__name__}: {error}"
+    return XqeError(said, "set XQE_DEBUG=1 to see where, and please report it")
+
+
+def _unable(error: XqeError) -> int:
     if os.environ.get("XQE_DEBUG"):
         traceback.print_exc()
-    say(line)
+    say(str(error))
     return UNABLE_STATUS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from xqe.lines import HINT, bounded
+
 
 class XqeError(Exception):
     """The work cannot be done: a usage, input, model or index error. The command exits with status 2.
@@ -15,8 +17,9 @@ class XqeError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        text = f"{self.message}; {self.hint}" if self.hint else self.message
-        return " ".join(text.split())
+        """Both on one line, of which the values that it quotes are cut, and never the hint for their sake."""
+        message = bounded(" ".join(self.message.split()))
+        return f"{message}; {bounded(' '.join(self.hint.split()), HINT)}" if self.hint else message
 
 
 class InputError(XqeError):

@@ -7,18 +7,20 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from xqe.lines import HINT, MESSAGE, bounded, harmless, one_line
+
 T = TypeVar("T")
 
 
 def say(text: str) -> None:
-    """Write one line to standard error, marked as xqe's."""
-    show(f"xqe: {' '.join(text.split())}")
+    """Write one line to standard error, marked as xqe's; whatever it quotes, it is one line of some length."""
+    show(f"xqe: {bounded(one_line(text), MESSAGE + HINT)}")
 
 
 def show(text: str) -> None:
-    """Write lines to standard error as they are: a table, say."""
+    """Write lines to standard error: a table, say."""
     try:
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{harmless(text)}\n")
         sys.stderr.flush()
     except OSError:  # a reader that has gone away, a full disk: what is said is not worth the work
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115

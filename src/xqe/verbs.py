@@ -15,6 +15,7 @@ from typer.core import CompletionItem, TyperGroup  # type: ignore[attr-defined] 
 from typer.main import get_command
 
 from xqe.files.numbers import GREATEST, decimal, whole
+from xqe.messages import show
 
 UNABLE_STATUS = 2
 _SHOWN = 40  # characters of what is no number
@@ -97,7 +98,7 @@ def with_commands(app: typer.Typer, table: Table) -> Any:
 def check_given(context: typer.Context) -> None:
     """Show the help, with the status of a wrong usage, where a command of commands is given none of them."""
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help(), err=True)
+        show(context.get_help())
         raise typer.Exit(UNABLE_STATUS)
 
 

@@ -7,13 +7,15 @@ import json
 import os
 import pty
 import random
+import re
 import signal
 import sqlite3
+import stat
 import subprocess
 import time
 from calendar import timegm
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -32,9 +34,10 @@ from xqe.models.engines.requests import Completion, Request, Sampling
 from xqe.models.engines.stored import StoredEngine
 from xqe.models.folder import models_folder
 from xqe.models.prompts import Chat, Text
-from xqe.models.store import database
-from xqe.models.store.database import Database
+from xqe.models.store import access, database
+from xqe.models.store.database import Database, StoreError
 from xqe.models.store.generation import Asked, Generation
+from xqe.models.store.pages import is_ours
 from xqe.models.store.rows import Row
 from xqe.models.store.run import Store
 
@@ -521,7 +524,7 @@ def test_a_damaged_store_never_gives_a_wrong_text_and_heals(
     made = filled(tmp_path / "whole")
     content = (tmp_path / "whole").read_bytes()
     noticed = 0
-    for trial in range(25):
+    for trial in range(10):
         place = tmp_path / f"{trial}.sqlite"
         place.write_bytes(damage(content, how, random.Random(trial)))
         with Store(place) as opened:
@@ -539,7 +542,7 @@ def test_a_damaged_store_never_gives_a_wrong_text_and_heals(
         else:
             assert said == ""
             assert None not in found.values()
-    assert noticed > 10
+    assert noticed > 4
 
 
 def test_what_is_whole_in_a_damaged_store_is_saved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -598,9 +601,206 @@ def test_processes_that_find_a_store_damaged_set_it_aside_once(xqe: Run, store: 
     assert sum("set aside as" in err for _, err in done) == 1
     assert [path.name for path in store.parent.glob("*damaged-?")] == [f"{store.name}.damaged-1"]
     assert len({out for out, _ in done}) == 1
-    assert kept(store) == 50
+    (saved,) = re.findall(r"begun with (\d+) generations", "".join(err for _, err in done))
+    assert kept(store) == 50 + int(saved)
     assert is_whole(store)
     assert counts(xqe("expand", "--model", "fake", stdin=jsonl(*queries(50))).stderr) == (0, 50)
+
+
+PAGE = 4096  # bytes; SQLite's default
+
+
+def on_page(content: bytes, number: int, made: Mapping[bytes, Generation]) -> set[bytes]:
+    """The keys of the rows that lie, or end, on a page: its bytes hold them, and it is one of rows (13) or a part."""
+    page = content[number * PAGE : (number + 1) * PAGE]
+    return {key for key in made if key in page or made[key].text.encode() in page}
+
+
+def lost_of(made: Mapping[bytes, Generation], place: Path) -> set[bytes]:
+    """What a store does not find any more; what it finds has to be right."""
+    with Store(place) as opened:
+        found = {key: opened.get(key) for key in made}
+    assert all(found[key] in (None, made[key]) for key in made)
+    return {key for key in made if found[key] is None}
+
+
+def test_a_lost_page_costs_what_is_on_it_and_no_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = filled(tmp_path / "whole", 120)
+    content = (tmp_path / "whole").read_bytes()
+    assert len(content) // PAGE > 10
+    for number in range(len(content) // PAGE):
+        place = tmp_path / f"{number}.sqlite"
+        place.write_bytes(content[: number * PAGE] + bytes(PAGE) + content[(number + 1) * PAGE :])
+        assert lost_of(made, place) <= on_page(content, number, made)
+        assert is_whole(place)
+        with place.open("rb") as again, Path(f"{place}.damaged-1").open("rb") as aside:
+            assert again.read(16) == b"SQLite format 3\0" != aside.read(16) or number
+    assert capsys.readouterr().err.count("\n") == len(content) // PAGE, "one line for each"
+
+
+def test_a_changed_header_costs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = filled(tmp_path / "whole", 12)
+    content = (tmp_path / "whole").read_bytes()
+    refused = []
+    for at in range(100):
+        place = tmp_path / f"{at}.sqlite"
+        place.write_bytes(content[:at] + bytes([content[at] ^ 1 << random.Random(at).randrange(8)]) + content[at + 1 :])
+        try:
+            assert lost_of(made, place) == set(), at
+        except StoreError as error:
+            assert "update xqe" in str(error)
+            refused.append(at)
+    assert set(refused) <= {63}, "a number that may be a later version's"
+
+
+def test_what_many_generations_refer_to_is_lost_without_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "kept.sqlite"
+    made = {}
+    with Store(place) as opened:
+        for i in range(40):
+            asked = replace(ASKED, prompt="what all prompts begin with " * 10 + str(i))
+            made[asked.key] = Generation(f"text {i}", "stop", i, "tiny")
+            opened.put(asked, made[asked.key])
+    whole = place.read_bytes()
+    for text, prompts in ((b'"model": "tiny"', 40), (b"what all prompts begin with what", 0)):
+        # the first is on a page of two tables; the tables' first pages come in the order in which they were made
+        at = whole.index(text) // PAGE * PAGE
+        place.write_bytes(whole[:at] + bytes(PAGE) + whole[at + PAGE :])
+        assert lost_of(made, place) == set()
+        with access.opened(place) as looked:
+            assert looked is not None
+            assert sum(line["prompt"] is not None for line in looked.export()) == prompts
+    assert capsys.readouterr().err.count("begun with 40 generations") == 2
+
+
+def left_behind(folder: Path, count: int = 60) -> tuple[Path, dict[bytes, Generation]]:
+    """A store as a killed process leaves it: nothing of it is in the file proper yet."""
+    made = {}
+    place = folder / "killed.sqlite"
+    with Store(folder / "open.sqlite") as opened:
+        for i in range(count):
+            asked = replace(ASKED, prompt=f"another prompt {i}")
+            made[asked.key] = Generation(f"text {i} " * 20, "stop", i, "tiny")
+            opened.put(asked, made[asked.key])
+        for suffix in ("", "-wal"):
+            Path(f"{place}{suffix}").write_bytes(Path(f"{folder / 'open.sqlite'}{suffix}").read_bytes())
+    return place, made
+
+
+@pytest.mark.parametrize("at", [3, 17, 40, 20_000, 60_001, 150_000])
+def test_what_follows_a_damaged_page_of_the_log_is_saved(
+    at: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, made = left_behind(tmp_path)
+    log = bytearray(Path(f"{place}-wal").read_bytes())
+    log[at] ^= 16
+    Path(f"{place}-wal").write_bytes(log)
+    with access.opened(place) as looked:  # which, as any end of an SQLite process, removes the log
+        assert looked is not None
+    assert lost_of(made, place) == set()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_run_says_what_it_saves_of_a_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place, made = left_behind(tmp_path)
+    log = bytearray(Path(f"{place}-wal").read_bytes())
+    log[60_000] ^= 16
+    Path(f"{place}-wal").write_bytes(log)
+    assert lost_of(made, place) == set()
+    said = capsys.readouterr().err
+    assert re.fullmatch(rf"xqe: {place}-wal: a page of it is damaged; \d+ generations after that are saved\n", said)
+
+
+def test_a_log_whose_file_is_gone_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place, made = left_behind(tmp_path)
+    log = Path(f"{place}-wal").read_bytes()
+    place.unlink()
+    assert lost_of(made, place) == set()
+    assert Path(f"{place}.damaged-1-wal").read_bytes() == log
+    assert "begun with 60 generations" in capsys.readouterr().err
+
+
+def test_what_was_removed_does_not_come_back(tmp_path: Path) -> None:
+    place = tmp_path / "kept.sqlite"
+    filled(place, 100)
+    with access.opened(place) as looked:
+        assert looked is not None
+        assert looked.prune() == 100
+    content = place.read_bytes()
+    assert b"text 5 text" not in content
+    assert b"A prompt that is" not in content
+    place.write_bytes(bytes(100) + content[100:])
+    assert not is_ours(place)
+
+
+def test_a_large_file_that_is_no_store_is_not_read_through(tmp_path: Path) -> None:
+    place = tmp_path / "model.gguf"
+    with place.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(StoreError, match="not a store of generations"):
+        Store(place)
+
+
+def test_salvage_takes_no_name_that_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = tmp_path / "kept.sqlite"
+    made = filled(place, 20)
+    damaged = place.read_bytes()[:-PAGE]
+    place.write_bytes(damaged)
+    place.chmod(0o640)
+    Path(f"{place}.damaged-1-wal").write_text("mine")
+    Path(f"{place}.damaged-2").symlink_to("nowhere")
+    assert len(lost_of(made, place)) < 20
+    assert Path(f"{place}.damaged-1-wal").read_text() == "mine"
+    assert Path(f"{place}.damaged-2").is_symlink()
+    assert Path(f"{place}.damaged-3").read_bytes() == damaged
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (place, Path(f"{place}.damaged-3"))} == {0o640}
+    assert len(list(tmp_path.iterdir())) == 4
+    assert f"{place}.damaged-3" in capsys.readouterr().err
+
+
+def test_a_store_that_cannot_be_made_anew_stays_where_it_is(xqe: Run, tmp_path: Path) -> None:
+    place = tmp_path / "kept.sqlite"
+    filled(place, 300)
+    content = place.read_bytes()[:-PAGE]
+    place.write_bytes(content)
+    done = xqe("expand", "q", "--lang", "fr", "--model", "fake", "--store", str(place), file_size=len(content) // 2)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert place.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [place]
+    assert xqe("expand", "q", "--lang", "fr", "--model", "fake", "--store", str(place)).returncode == 0
+    assert kept(place) > 250
+
+
+def test_only_its_user_reads_the_default_store(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    place = tmp_path / "xqe" / "generations.sqlite"
+    before = os.umask(0o022)
+    try:
+        for _ in range(3):
+            with Store(place) as opened:
+                opened.put(ASKED, MADE)
+                assert modes(place) == {"": 0o600, "-wal": 0o600, "-shm": 0o600}
+            place.chmod(0o644)  # as an earlier version made it
+        place.write_bytes(place.read_bytes()[:9000])
+        with Store(place):
+            assert {*modes(place).values()} == {0o600}
+            assert modes(Path(f"{place}.damaged-1"))[""] == 0o600
+        with Store(tmp_path / "named.sqlite") as opened:
+            opened.put(ASKED, MADE)
+            assert {*modes(tmp_path / "named.sqlite").values()} == {0o644}
+    finally:
+        os.umask(before)
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def modes(place: Path) -> dict[str, int]:
+    files = {suffix: Path(f"{place}{suffix}") for suffix in ("", "-wal", "-shm")}
+    return {suffix: stat.S_IMODE(file.stat().st_mode) for suffix, file in files.items() if file.exists()}
 
 
 # -- a place that is none ----------------------------------------------------------------------------------------
@@ -618,11 +818,22 @@ def newer_store(path: Path) -> None:
         connection.execute("PRAGMA user_version = 2")
 
 
+def damaged_database_of_others(path: Path) -> None:
+    """Its second page, which has the rows, is not one."""
+    other_database(path)
+    path.write_bytes(path.read_bytes()[:PAGE] + b"\xff" * PAGE)
+    with path.open("r+b") as file:
+        file.seek(101)  # where the table of tables begins
+        file.write(b"\xff" * 60)
+
+
 UNUSABLE: dict[str, Callable[[Path], object]] = {
     "is a folder": lambda path: path.mkdir(),
     "not a store of generations": lambda path: path.write_text("my own notes\n" * 100),
     "a database, but not a store": other_database,
     "a store of version 2": newer_store,
+    "not a store of generations; ": damaged_database_of_others,
+    "is no file": os.mkfifo,
 }
 
 
@@ -634,7 +845,8 @@ def test_what_is_no_store_is_refused_and_left_alone(xqe: Run, tmp_path: Path, sa
     for run in (("expand", "q", "--lang", "fr", "--model", "fake"), ("store", "info"), ("store", "prune", "--all")):
         done = xqe(*run, "--store", str(place))
         assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr.startswith(f"xqe: {place}: {said}")
+        assert done.stderr.startswith(f"xqe: {place}: ")
+        assert said in done.stderr
         assert done.stderr.count("\n") == 1
         assert (place.read_bytes() if place.is_file() else b"") == before
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]

@@ -26,6 +26,7 @@ from xqe.collections.downloads import Download
 from xqe.errors import XqeError, why
 from xqe.files.hashes import is_sha256
 from xqe.files.parts import empty, part_of, part_path, put_in_place
+from xqe.lines import one_line
 from xqe.messages import amount, say
 
 _BLOCK = 1 << 18
@@ -220,7 +221,7 @@ def _bar(one: Download, done: int) -> Iterator[Any]:
         return
     from tqdm import tqdm
 
-    name = Path(one.path).name
+    name = one_line(Path(one.path).name)
     with tqdm(total=one.size, initial=done, desc=name, unit="B", unit_scale=True, dynamic_ncols=True) as bar:
         yield bar
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import typer
 from xqe.commands.streams import FAILED_STATUS, Queries, emit, first_of
 from xqe.errors import XqeError
 from xqe.files import jsonl
+from xqe.lines import harmless
 from xqe.messages import say
 from xqe.models.engines import FAKE, SERVER
 
@@ -99,19 +101,18 @@ def _local(options: Generation) -> Engine:
 def open_store(options: Generation) -> Iterator[Store | None]:
     """The store of finished generations, None for none. The fake engine has one only where one is named.
 
-    Raises StoreError where the one that --store names cannot be used; without the default one a run goes on.
+    Raises XqeError where the one that --store names cannot be used; without the default one a run goes on.
     """
     is_named = options.store is not None
     if options.no_store or options.show_prompt or (options.model == FAKE and not is_named):
         yield None
         return
-    from xqe.models.store.database import StoreError
     from xqe.models.store.place import file_of
     from xqe.models.store.run import Store
 
     try:
         store = Store(file_of(options.store))
-    except StoreError as error:
+    except XqeError as error:
         if is_named:
             raise
         say(f"{error}; this run reuses and keeps no generations")
@@ -160,7 +161,7 @@ def _summarize(stage: Stage, tally: Tally, options: Generation) -> None:
 
 
 def _show(prompts: Iterator[tuple[str, str]]) -> None:
-    """Write each prompt as it is to stdout, and to stderr whose it is."""
+    """Write each prompt to stdout, as it is but on a terminal, and to stderr whose it is."""
     for identifier, text in prompts:
         say(f"prompt of {identifier}:")
-        jsonl.write(text)
+        jsonl.write(harmless(text) if sys.stdout.isatty() else text)

@@ -19,6 +19,7 @@ from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
 from xqe.commands.streams import FAILED_STATUS
+from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.machine import available_cores
 from xqe.messages import plural, say
@@ -151,13 +152,12 @@ def _encoding_for(generation: Generation, row: EncoderRow) -> Encoding:
 @contextmanager
 def _store(generation: Generation, out: Path) -> Iterator[Store]:
     """The store of finished generations: a grid always has one, since a killed run goes on from it."""
-    from xqe.models.store.database import StoreError
     from xqe.models.store.place import file_of
     from xqe.models.store.run import Store
 
     try:
         store = Store(file_of(generation.store))
-    except StoreError as error:
+    except XqeError as error:
         if generation.store is not None:
             raise
         say(f"{error}; the grid keeps a store of its own")

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import sys
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 from xqe.commands.options.common import Screen
+from xqe.lines import STEERING
 
 if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions
+    from rich.segment import Segment
     from rich.table import Table
 
+_REPLACED = dict.fromkeys((*(code for code in STEERING if chr(code) not in "\n\t"), *range(0xD800, 0xE000)), "\ufffd")
+_NARROWEST = 40  # columns; on fewer, which may be what COLUMNS says, tables would lose what they hold
 _UNFOLDED = 10_000  # columns off a terminal, where nothing is folded
 
 
@@ -36,18 +41,29 @@ def table(headings: Sequence[str], numbers: Sequence[str] = ()) -> Table:
 
 def legible(text: str) -> str:
     """The text without what would steer a terminal or cannot be written: U+FFFD stands for each such character."""
-    return "".join(
-        "\ufffd" if unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t" else character
-        for character in text
-    )
+    return text.translate(_REPLACED)
 
 
 def rendered(*parts: Any) -> str:
-    """What rich makes of the parts, one below the other, as wide as the terminal."""
+    """What rich makes of the parts, one below the other, as wide as the terminal. Nothing that they say is taken for
+    markup, and nothing of it steers the terminal."""
     from rich.console import Console
 
-    console = Console(width=None if sys.stdout.isatty() else _UNFOLDED)
+    width = max(get_terminal_size().columns, _NARROWEST) if sys.stdout.isatty() else _UNFOLDED
+    console = Console(width=width, markup=False, emoji=False)
     with console.capture() as captured:
         for part in parts:
-            console.print(part)
+            console.print(_Harmless(part))
     return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
+
+
+class _Harmless:
+    """What rich would show of a thing, legible: a net below those that make their texts so before they are laid out."""
+
+    def __init__(self, part: Any) -> None:
+        self._part = part
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        part = console.render_str(self._part) if isinstance(self._part, str) else self._part
+        for segment in console.render(part, options):
+            yield segment if segment.control else segment._replace(text=legible(segment.text))

@@ -46,13 +46,13 @@ def info(store: Store = None) -> None:
 
 
 def _show(whole: dict[str, Any], models: list[Summary]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    jsonl.write(
-        f"{whole['path']}: {whole['generations']} generations, {whole['tokens']} tokens, {amount(whole['size'])}"
-    )
+    from xqe.commands.screens import legible, rendered
+
+    said = f"{whole['path']}: {whole['generations']} generations, {whole['tokens']} tokens, {amount(whole['size'])}"
+    jsonl.write(legible(said))
     if not models:
         return
     table = Table(box=None, pad_edge=False)
@@ -63,7 +63,7 @@ def _show(whole: dict[str, Any], models: list[Summary]) -> None:
     for model in models:
         cells = (model.model, (model.sha256 or "")[:_HASH_DIGITS], model.oldest, model.newest)
         table.add_row(*map(Text, (*cells, str(model.generations), str(model.tokens))))
-    Console().print(table)
+    jsonl.write(rendered(table))
 
 
 def export(store: Store = None) -> None:

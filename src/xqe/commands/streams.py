@@ -55,6 +55,8 @@ class Queries:
         if query is not None and query != jsonl.STDIN:
             if files:
                 raise XqeError("both a QUERY and --input are given", "give one of them")
+            if query.encode("utf-8", "ignore").decode() != query:  # bytes that the locale does not know
+                raise InputError("QUERY is not UTF-8", "check the locale, or give it in a file with --input")
             if Path(query).suffix in {".jsonl", ".gz", ".json", ".tsv"} and Path(query).is_file():
                 raise XqeError(f'QUERY "{query}" is the name of a file', f"read it with --input {query}")
             self._records, self.total = iter([("QUERY", parse({"id": "q1", "query": query}, "QUERY"))]), 1

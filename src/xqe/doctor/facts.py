@@ -16,7 +16,6 @@ from xqe.doctor.packages import Extra, Package, packages_here
 from xqe.doctor.places import Place, place_at
 from xqe.doctor.store import StoreState, store_at, store_path
 from xqe.doctor.variables import Variable, public, variables_here
-from xqe.errors import XqeError
 from xqe.files.cache import cache_folder
 from xqe.models.folder import models_folder
 
@@ -50,10 +49,7 @@ def examine(known: Collection[str], verify: bool = False) -> Facts:
     Raises XqeError where there is no folder that anything could lie in.
     """
     variables = variables_here(known)  # before anything sets its own
-    try:
-        cache, models, store = cache_folder(), models_folder(), store_path()
-    except RuntimeError as error:  # no HOME, and a user that no file knows
-        raise XqeError(str(error).rstrip(".").lower(), "set HOME, or XDG_CACHE_HOME, to a folder") from None
+    cache, models, store = cache_folder(), models_folder(), store_path()
     packages, extras = packages_here()
     chosen = model_chosen(extras)
     files, models_error = models_here(chosen, verify)

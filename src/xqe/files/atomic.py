@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,7 +31,8 @@ def write_synced(path: Path, data: bytes) -> None:
 
 @contextmanager
 def replaced(path: Path) -> Iterator[BinaryIO]:
-    """A file to write what is to be at `path`; it takes that place at the end, and after an error there is none.
+    """A file to write what is to be at `path`; it takes that place at the end, and after an error there is none. Who
+    may read what it replaces may read it, and nobody else.
 
     The name beside it carries the process's number, so that two processes do not write one file.
     """
@@ -38,6 +40,8 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with beside.open("wb") as file:
+            with suppress(OSError):  # there is none, or a file system without modes
+                os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
             yield file
             file.flush()
             os.fsync(file.fileno())

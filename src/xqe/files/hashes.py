@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from xqe.errors import XqeError
 from xqe.files.atomic import replace
 from xqe.files.cache import cache_folder
 
@@ -50,7 +51,7 @@ def remember(path: Path, digest: str) -> None:
     state = path.stat()
     hashes = {known: entry for known, entry in _cached().items() if Path(known).exists()}
     hashes[str(path)] = [state.st_size, state.st_mtime_ns, digest]
-    with suppress(OSError):
+    with suppress(OSError, XqeError):  # or a user without a home
         replace(_file(), json.dumps(hashes, indent=1).encode())
 
 
@@ -62,7 +63,7 @@ def is_sha256(value: object) -> bool:
 def _cached() -> dict[str, Any]:
     try:
         content = json.loads(_file().read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, XqeError):
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import ujson
 
-from xqe.errors import InputError, XqeError, why
+from xqe.errors import InputError, why
+from xqe.files.stdout import written
 
 if TYPE_CHECKING:
     from gzip import GzipFile
     from io import BufferedReader
 
 STDIN = "-"
-SIGPIPE_STATUS = 141  # 128 + SIGPIPE, what a shell reports for `yes | head -1`
 _BLOCK = 1 << 16
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -146,26 +146,7 @@ def dumps(value: Any) -> str:
 
 
 def write(line: str) -> None:
-    """Write a line to standard output and flush it; a reader that has gone away ends the process with 141.
-
-    Raises XqeError where it cannot be written: a full disk, say, or an id with a lone surrogate in a TREC run.
-    """
-    try:
+    """Write a line to standard output and flush it; see `written` for what goes wrong there."""
+    with written():
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
-    except BrokenPipeError:
-        _abandon_stdout()  # typer would turn the error into status 1
-        raise SystemExit(SIGPIPE_STATUS) from None
-    except UnicodeEncodeError as error:
-        around = error.object[max(0, error.start - 20) : error.end + 20]
-        raise XqeError(
-            f"standard output: no UTF-8 form of {around!a}, which holds a lone surrogate", "change that id"
-        ) from None
-    except OSError as error:
-        _abandon_stdout()
-        raise XqeError(f"standard output: {why(error)}", "what was written before is whole") from None
-
-
-def _abandon_stdout() -> None:
-    """Nothing more can be written; the interpreter would complain when it flushes at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from xqe.errors import InputError, why
+from xqe.errors import InputError, XqeError, why
 from xqe.files.cache import cache_folder
 from xqe.files.hashes import sha256
 
@@ -60,7 +60,7 @@ def _note(place: Path) -> Path:
     name = blake2b(os.fsencode(place.resolve()), digest_size=16).hexdigest()
     try:
         cache = cache_folder()
-    except RuntimeError:  # a user without a home
+    except XqeError:  # a user without a home
         cache = Path(os.devnull)
     return cache / "verified" / f"{name}.json"
 

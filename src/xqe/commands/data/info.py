@@ -11,6 +11,7 @@ import typer
 from xqe.commands.data.rows import collection_row, source_row
 from xqe.errors import XqeError
 from xqe.files import jsonl
+from xqe.lines import harmless
 
 if TYPE_CHECKING:
     from xqe.collections.layout import Collection
@@ -53,7 +54,7 @@ def _write(row: dict[str, Any]) -> None:
         return
     for key, value in row.items():
         said = " ".join(value) if isinstance(value, list) else value
-        jsonl.write(f"{key}: {'?' if said is None else said}")
+        jsonl.write(harmless(f"{key}: {'?' if said is None else said}"))
 
 
 def _show_collection(collection: Collection, row: dict[str, Any]) -> None:
@@ -67,9 +68,9 @@ def _show_collection(collection: Collection, row: dict[str, Any]) -> None:
         asked = [row["queries"].get(split, {}).get(lang, 0) for split in collection.splits]
         made.add_row(lang, *(f"{count:,}" for count in (row["documents"].get(lang, 0), *asked)))
     pool = "all documents of the source" if row["pool"] is None else f"a pool: {row['pool'].get('how', '')}"
-    jsonl.write(f"{row['name']}: {row['about']}\nlicence: {row['licence']}\ndocuments: {pool}")
+    jsonl.write(harmless(f"{row['name']}: {row['about']}\nlicence: {row['licence']}\ndocuments: {pool}"))
     jsonl.write(rendered(made))
     for note in row["notes"]:
-        jsonl.write(f"note: {note}")
+        jsonl.write(harmless(f"note: {note}"))
     if "verified" in row:
         jsonl.write(f"{row['verified']} files are what the manifest says")

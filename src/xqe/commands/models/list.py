@@ -46,9 +46,10 @@ def _row(model: Model, found: ResolvedModel | None) -> dict[str, Any]:
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from xqe.commands.screens import rendered
 
     table = Table("name", "kind", "size", "present", "gated", "licence", "description", box=None, pad_edge=False)
     for row in rows:
@@ -56,4 +57,4 @@ def _show(rows: list[dict[str, Any]]) -> None:
         marks = [["no", "yes"][row[field]] for field in ("present", "gated")]
         kind = f"{row['kind']}, {row['dimension']}" if row["dimension"] else row["kind"]
         table.add_row(*map(Text, [row["name"], kind, size, *marks, row["licence"], row["description"]]))
-    Console().print(table)
+    jsonl.write(rendered(table))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,10 +13,11 @@ from itertools import count
 from pathlib import Path
 from typing import Self, TypeVar
 
-from xqe.messages import say
-from xqe.models.store.access import has_magic, unusable
+from xqe.messages import plural, say
+from xqe.models.store.access import unusable
 from xqe.models.store.database import FAILURES, Database, StoreError, inode_of, is_damage
 from xqe.models.store.generation import Asked, Generation
+from xqe.models.store.pages import is_ours
 from xqe.models.store.place import file_of
 
 T = TypeVar("T")
@@ -26,7 +29,8 @@ class Store:
     """The generations of earlier runs and of this one, for any number of threads.
 
     What goes wrong after opening is said in one line and never ends the run. A damaged file is set aside, and a new
-    one begun with what can be saved from it; where nothing can be written, what is there is still read.
+    one begun with what can be saved from it; where nothing can be written, what is there is still read. The store that
+    nobody named is its user's alone to read; one that is named is as readable as files are that the user makes.
     """
 
     def __init__(self, path: Path) -> None:
@@ -35,10 +39,13 @@ class Store:
         self._lock = threading.Lock()
         self._database: Database | None = None
         self._is_writable = True
+        self._is_default = path == file_of(None)
         try:
-            if path == file_of(None):
+            if self._is_default:
                 path.parent.mkdir(parents=True, exist_ok=True)
             with _alone(path.parent):
+                if self._is_default:
+                    _make_private(path)
                 self._open()
         except (*FAILURES, OSError) as error:
             raise unusable(path, error) from None
@@ -98,9 +105,12 @@ class Store:
         try:
             self._database = Database(self._path, create=True)
         except FAILURES as error:
-            if not is_damage(error) or not (has_magic(self._path) or self._path == file_of(None)):
+            if not is_damage(error) or not (self._is_default or is_ours(self._path)):
                 raise
             self._rebuild(error)
+        else:
+            if rescued := self._database.rescued:
+                say(f"{self._path}-wal: a page of it is damaged; {plural(rescued, 'generation')} after that are saved")
 
     def _renew(self, error: Exception) -> None:
         """Go on with a new file, unless another process has seen to that already."""
@@ -117,13 +127,45 @@ class Store:
             say(f"{self._path}: damaged ({error}), and cannot be set aside ({failure}); the run goes on without it")
 
     def _rebuild(self, error: Exception) -> None:
-        aside = _set_aside(self._path)
+        """Make a new store of what is whole, and only then put it in place of the damaged one."""
+        descriptor, name = tempfile.mkstemp(".part", f".{self._path.name}.", self._path.parent)  # nobody else reads it
+        os.close(descriptor)
+        beside = Path(name)
+        try:
+            saved = _salvaged(self._path, beside)
+            if not self._is_default:
+                with suppress(FileNotFoundError):
+                    beside.chmod(stat.S_IMODE(self._path.stat().st_mode))
+            aside = _set_aside(self._path)
+            beside.replace(self._path)
+        finally:
+            for suffix in _BESIDE:
+                Path(f"{beside}{suffix}").unlink(missing_ok=True)
         self._database = Database(self._path, create=True)
-        saved = self._database.salvage(aside)
         say(
             f"{self._path}: damaged ({error}); it is set aside as {aside}, "
             f"and a new store begun with {saved} generations of it"
         )
+
+
+def _salvaged(damaged: Path, new: Path) -> int:
+    """Take over what is whole in a store; return how many generations that is."""
+    database = Database(new, create=True)
+    try:
+        return database.salvage(damaged)
+    finally:
+        database.close()
+
+
+def _make_private(path: Path) -> None:
+    """Let nobody but its user read a store, which need not be there yet."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    for suffix in _BESIDE:
+        with suppress(OSError):  # it is another user's, or is not there
+            mode = Path(f"{path}{suffix}").stat().st_mode
+            if stat.S_ISREG(mode) and mode & 0o077:
+                Path(f"{path}{suffix}").chmod(mode & 0o700)
 
 
 @contextmanager
@@ -139,9 +181,19 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _set_aside(path: Path) -> Path:
-    """Rename a store that no connection of this process is open on, with what belongs to it; return its new name."""
-    aside = next(name for number in count(1) if not os.access(name := f"{path}.damaged-{number}", os.F_OK))
-    for suffix in _BESIDE:
+    """Give a store that no connection of this process is open on another name, with what belongs to it; return that.
+
+    The file keeps its old name, too, until another takes it: a process that is killed meanwhile leaves one in place.
+    """
+    names = (f"{path}.damaged-{number}" for number in count(1))
+    aside = next(name for name in names if not any(os.path.lexists(f"{name}{suffix}") for suffix in _BESIDE))
+    try:
+        os.link(path, aside)
+    except FileNotFoundError:  # its log alone is left
+        pass
+    except OSError:  # a file system without links
+        path.rename(aside)
+    for suffix in _BESIDE[1:]:
         with suppress(FileNotFoundError):
             Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
     return Path(aside)
