@@ -1,17 +1,19 @@
 """Analysis: text to index terms, the same for documents and queries.
 
-    NFKC -> lower-case -> ASCII digits -> segment -> normalise -> stop words -> stem -> fold -> add
+    clean -> segment -> normalise -> stop words -> stem -> fold -> add
 
-What each language does is its row in `xqe.text.languages`; what the names in a row mean is in the tables here
-(SEGMENTERS, NORMALISERS, stemmers, ADDITIONS). A word that inflects has three terms of equal weight: its stem
-("ship"), its form ("=ships"), and what the stem begins with ("ship*"). docs/analysis.md says what each language
-does, why, and what was measured.
+`clean` undoes what is of the encoding and not of the word, in every language: it brings a text to NFKC, lower-case,
+ASCII digits and apostrophes. What each language does is its row in `xqe.text.languages`; what the names in a row mean
+is in the tables here (SEGMENTERS, NORMALISERS, stemmers, ADDITIONS). A word that inflects has three terms of equal
+weight: its stem ("ship"), its form ("=ships"), and what the stem begins with ("ship*"). docs/analysis.md says what each
+language does, why, and what was measured.
 
-Any string has terms: control characters and lone surrogates separate words, soft hyphens, joiners and direction
-marks are left out, and a term holds no white space.
+Any string has terms: control characters and lone surrogates separate words, what is invisible (soft hyphens, joiners,
+direction marks, selectors of a variant) is left out, and a term holds no white space.
 
 The normalisations of Arabic and Hindi have the effect of Lucene's ArabicNormalizer, light10 stemmer (Larkey,
-Ballesteros and Connell, 2007) and HindiNormalizer, so that results compare with published ones.
+Ballesteros and Connell, 2007) and HindiNormalizer, so that results compare with published ones; those of Arabic also
+take letters of Persian and Urdu keyboards for the Arabic ones, as its PersianNormalizer does the other way round.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ _UNENCODABLE = re.compile(r"[\ud800-\udfff]")
 # tags, and selectors of a variant of the character before (of an emoji, of a kanji, of a Mongolian letter). The zero
 # width space is not here: it separates words. And vowel marks of Arabic that stand by themselves (presentation forms),
 # of which NFKC would make spaces inside of words.
-_INVISIBLE = re.compile(
+INVISIBLE = re.compile(
     r"[\u00ad\u034f\u061c\u180b-\u180f\u200c-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb"
     r"\U000e0000-\U000e0fff\ufc5e-\ufc63\ufe70\ufe72\ufe74\ufe76\ufe78\ufe7a\ufe7c\ufe7e]"
 )
@@ -62,7 +64,7 @@ def clean(text: str) -> str:
     """Return `text` in NFKC, lower-case, with ASCII digits and apostrophes, and without invisible characters."""
     if text.isascii():
         return text.lower().replace("`", "'")
-    text = _APOSTROPHES.sub("'", _INVISIBLE.sub("", _UNENCODABLE.sub(" ", text)))
+    text = _APOSTROPHES.sub("'", INVISIBLE.sub("", _UNENCODABLE.sub(" ", text)))
     text = _SOUND_MARKS.sub(lambda mark: chr(ord(mark[0]) - 2), text)
     text = unicodedata.normalize("NFKC", text).lower().replace("i\u0307", "i")  # of a capital I with a dot
     return _FOREIGN_IN_NUMBERS.sub(lambda one: _SEPARATORS.get(one[0]) or str(unicodedata.decimal(one[0])), text)
