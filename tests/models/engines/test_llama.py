@@ -874,7 +874,7 @@ def test_a_template_that_does_not_show_the_query_is_refused_before_anything_is_g
     done = xqe("translate", "Zinkpreise", "--from", "de", "--to", "en", "--model", str(path), "--no-store")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
-        "xqe: the chat template of silent leaves out the user's text; use another GGUF of this model"
+        "xqe: the chat template of silent leaves out the user's text; use another GGUF or checkpoint of this model"
     ]
 
 

@@ -21,7 +21,7 @@ _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from xqe.models.engines.llama import rendering; rendering.serve()"
 )
-_ANOTHER = "use another GGUF of this model"
+_ANOTHER = "use another GGUF or checkpoint of this model"
 _LONGEST_REASON = 200  # characters
 _TRIAL = (
     {"role": "system", "content": "Only answer: it's the “système”,\nand no more."},
