@@ -51,8 +51,9 @@ INVISIBLE = re.compile(
     r"[\u00ad\u034f\u061c\u180b-\u180f\u200c-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb"
     r"\U000e0000-\U000e0fff\ufc5e-\ufc63\ufe70\ufe72\ufe74\ufe76\ufe78\ufe7a\ufe7c\ufe7e]"
 )
-# Quotation marks, primes and accents that are typed for an apostrophe. NFKC makes a space and an accent of the acute.
-_APOSTROPHES = re.compile(r"[`\u00b4\u02b9\u02bb-\u02bd\u2018\u2019\u201b\u2032\uff07]")
+# Quotation marks, primes and an accent that are typed for an apostrophe. NFKC makes a space and an accent of the acute.
+# The grave accent of ASCII is not here: it is a quotation mark around code (mv`ing).
+_APOSTROPHES = re.compile(r"[\u00b4\u02b9\u02bb-\u02bd\u2018\u2019\u201b\u2032\uff07]")
 _SOUND_MARKS = re.compile(
     r"(?<=[\u3041-\u30ff])[\u309b\u309c]"
 )  # of kana; these, unlike those that combine, have a width
@@ -63,7 +64,7 @@ _SEPARATORS = {"\u066b": ".", "\u066c": ","}  # of Arabic decimals and thousands
 def clean(text: str) -> str:
     """Return `text` in NFKC, lower-case, with ASCII digits and apostrophes, and without invisible characters."""
     if text.isascii():
-        return text.lower().replace("`", "'")
+        return text.lower()
     text = _APOSTROPHES.sub("'", INVISIBLE.sub("", _UNENCODABLE.sub(" ", text)))
     text = _SOUND_MARKS.sub(lambda mark: chr(ord(mark[0]) - 2), text)
     text = unicodedata.normalize("NFKC", text).lower().replace("i\u0307", "i")  # of a capital I with a dot
@@ -457,6 +458,6 @@ PROBES = (
     "canciones informações città huizen hoà hòa pembangunan щётки книгами",
     "وَالكُتُبُ المكتبة ١٢٣ إلى مدرسة हिन्दी हिंदी किताबें क़लम २०२४ कि की बहुत बहूत",
     "サーバとサーバーの性能を\n比較しました。我来到北京清华大学，研究生命起源。",
-    "cœur Curaçao Łódź Ве\u0301на Ðà Nẵng dell`arte 葛\U000e0100飾区 کتابی ١٫٥ が か゛",
+    "cœur Curaçao Łódź Ве\u0301на Ðà Nẵng dell´arte 葛\U000e0100飾区 کتابی ١٫٥ が か゛",
 )
 """Texts whose terms are kept with an index and compared when it is opened: they exercise every table above."""
