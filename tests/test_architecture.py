@@ -52,7 +52,7 @@ ONLY_IMPORTER = {
         "models/engines/exchange.py",
         "models/download.py",
     },  # for errors that huggingface_hub passes on
-    "jinja2": {"models/engines/llama/chat.py", "experiments/report/page.py"},
+    "jinja2": {"models/engines/llama/rendering.py", "experiments/report/page.py"},
     "markupsafe": {"experiments/report/page.py"},
     "matplotlib": {"experiments/report/drawing.py"},
     "ir_datasets": {"collections/irdatasets.py"},

@@ -68,7 +68,7 @@ stop = ["\\n"]
 
 def test_a_prompt_file_of_the_users_own(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text(GOOD)
+    path.write_text(GOOD, "utf-8-sig")  # as editors on Windows do
     template = prompts.load(str(path), "expand")
     assert template.name == "mine"
     assert template.render(True, QUERY) == Chat("", "Tell me about original name of mercury.")
@@ -89,13 +89,27 @@ def test_a_prompt_file_of_the_users_own(tmp_path: Path) -> None:
         (("{examples}", ""), "needs both {examples}"),
         (("{query}.", "{query."), "expected '}'"),
         (("[completion]", "[completion"), "mine.toml: "),
+        (("{query}.", "{query:d}."), "{query:d} is not the name of a variable; write {query} alone"),
+        (("{query}.", "{query!z}."), "{query!z} is not the name of a variable; write {query} alone"),
+        (("{query}.", "{query:{language}}."), "{query:{language}} is not the name of a variable"),
+        (("{query}.", "{query!r:>9}."), "{query!r:>9} is not the name of a variable"),
+        (("{query}.", "{query.format} {query}"), "unknown variable {query.format}"),
+        (("{query}.", "{query[0]} {query}"), "unknown variable {query[0]}"),
+        (("{query}.", "{} {query}"), "unknown variable {}"),
+        (("{passage}", "{passage:5}"), "{passage:5} is not the name of a variable"),
+        (("[completion]", "example = 5\n[completion]"), "[chat] example must be a string"),
+        (("[completion]", "system = true\n[completion]"), "[chat] system must be a string"),
+        (('"Tell me about {query}."', "[1]"), "[chat] user must be a string"),
+        (("[chat]", "shots = true\n[chat]"), "shots must be a whole number"),
+        (("[chat]", f"description = {'[' * 5000}\n[chat]"), "nested too deep"),
+        (("Tell", "T\udcff"), "not UTF-8 (byte"),
     ],
 )
 def test_a_prompt_file_with_a_mistake_is_refused_and_the_mistake_named(
     tmp_path: Path, change: tuple[str, str], said: str
 ) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text(GOOD.replace(*change))
+    path.write_bytes(GOOD.replace(*change).encode("utf-8", "surrogateescape"))
     with pytest.raises(InputError) as caught:
         prompts.load(str(path), "expand")
     assert "mine.toml" in str(caught.value)

@@ -1,17 +1,19 @@
 """Analysis: text to index terms, the same for documents and queries.
 
-    NFKC -> lower-case -> ASCII digits -> segment -> normalise -> stop words -> stem -> fold -> add
+    clean -> segment -> normalise -> stop words -> stem -> fold -> add
 
-What each language does is its row in `xqe.text.languages`; what the names in a row mean is in the tables here
-(SEGMENTERS, NORMALISERS, stemmers, ADDITIONS). A word that inflects has three terms of equal weight: its stem
-("ship"), its form ("=ships"), and what the stem begins with ("ship*"). docs/analysis.md says what each language
-does, why, and what was measured.
+`clean` undoes what is of the encoding and not of the word, in every language: it brings a text to NFKC, lower-case,
+ASCII digits and apostrophes. What each language does is its row in `xqe.text.languages`; what the names in a row mean
+is in the tables here (SEGMENTERS, NORMALISERS, stemmers, ADDITIONS). A word that inflects has three terms of equal
+weight: its stem ("ship"), its form ("=ships"), and what the stem begins with ("ship*"). docs/analysis.md says what each
+language does, why, and what was measured.
 
-Any string has terms: control characters and lone surrogates separate words, soft hyphens, joiners and direction
-marks are left out, and a term holds no white space.
+Any string has terms: control characters and lone surrogates separate words, what is invisible (soft hyphens, joiners,
+direction marks, selectors of a variant) is left out, and a term holds no white space.
 
 The normalisations of Arabic and Hindi have the effect of Lucene's ArabicNormalizer, light10 stemmer (Larkey,
-Ballesteros and Connell, 2007) and HindiNormalizer, so that results compare with published ones.
+Ballesteros and Connell, 2007) and HindiNormalizer, so that results compare with published ones; those of Arabic also
+take letters of Persian and Urdu keyboards for the Arabic ones, as its PersianNormalizer does the other way round.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from typing import Any, NamedTuple
 from xqe.files.packages import version
 from xqe.text.languages import Language, language
 
-RULES_VERSION = 2
+RULES_VERSION = 3
 """Raised with every change of what analysis yields: indexes of another version are refused."""
 
 LONGEST_TERM = 255
@@ -41,20 +43,32 @@ Rewrite = Callable[[str], str]
 # ---------------------------------------------------------------- characters
 
 _UNENCODABLE = re.compile(r"[\ud800-\udfff]")
-# Soft hyphen, joiners, direction marks, word joiner and other invisible operators, variation selectors, BOM. The
-# zero width space is not here: it separates words.
-_INVISIBLE = re.compile(r"[\u00ad\u061c\u180e\u200c-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]")
-_APOSTROPHES = re.compile(r"[\u2018\u2019\u02bc\uff07]")
-_FOREIGN_DIGIT = re.compile(r"[^\D0-9]")
+# What shows nothing by itself: soft hyphen, joiners, direction marks, word joiner and other invisible operators, BOM,
+# tags, and selectors of a variant of the character before (of an emoji, of a kanji, of a Mongolian letter). The zero
+# width space is not here: it separates words. And vowel marks of Arabic that stand by themselves (presentation forms),
+# of which NFKC would make spaces inside of words.
+INVISIBLE = re.compile(
+    r"[\u00ad\u034f\u061c\u180b-\u180f\u200c-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb"
+    r"\U000e0000-\U000e0fff\ufc5e-\ufc63\ufe70\ufe72\ufe74\ufe76\ufe78\ufe7a\ufe7c\ufe7e]"
+)
+# Quotation marks, primes and an accent that are typed for an apostrophe. NFKC makes a space and an accent of the acute.
+# The grave accent of ASCII is not here: it is a quotation mark around code (mv`ing).
+_APOSTROPHES = re.compile(r"[\u00b4\u02b9\u02bb-\u02bd\u2018\u2019\u201b\u2032\uff07]")
+_SOUND_MARKS = re.compile(
+    r"(?<=[\u3041-\u30ff])[\u309b\u309c]"
+)  # of kana; these, unlike those that combine, have a width
+_FOREIGN_IN_NUMBERS = re.compile(r"[^\D0-9]|(?<=\d)[\u066b\u066c](?=\d)")
+_SEPARATORS = {"\u066b": ".", "\u066c": ","}  # of Arabic decimals and thousands
 
 
 def clean(text: str) -> str:
     """Return `text` in NFKC, lower-case, with ASCII digits and apostrophes, and without invisible characters."""
     if text.isascii():
         return text.lower()
-    text = _INVISIBLE.sub("", _UNENCODABLE.sub(" ", text))
-    text = _APOSTROPHES.sub("'", unicodedata.normalize("NFKC", text)).lower()
-    return _FOREIGN_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)
+    text = _APOSTROPHES.sub("'", INVISIBLE.sub("", _UNENCODABLE.sub(" ", text)))
+    text = _SOUND_MARKS.sub(lambda mark: chr(ord(mark[0]) - 2), text)
+    text = unicodedata.normalize("NFKC", text).lower().replace("i\u0307", "i")  # of a capital I with a dot
+    return _FOREIGN_IN_NUMBERS.sub(lambda one: _SEPARATORS.get(one[0]) or str(unicodedata.decimal(one[0])), text)
 
 
 # ---------------------------------------------------------------- segmenters
@@ -140,12 +154,21 @@ def _without(pattern: str) -> Rewrite:
 
 
 def _accents(word: str) -> str:
-    """Without the marks that Latin letters bear: é is often typed e."""
+    """Without the marks that Latin letters bear, strokes among them: é is often typed e, and Łódź Lodz."""
     if word.isascii():
         return word
-    return unicodedata.normalize("NFC", _MARKS.sub("", unicodedata.normalize("NFD", word)))
+    bare = _MARKS.sub("", unicodedata.normalize("NFD", word)).translate(_STRUCK)
+    return unicodedata.normalize("NFC", bare)
 
 
+def _stress_marks(word: str) -> str:
+    """Without the acute or grave that says which vowel of a Cyrillic word is stressed. й and ё are letters, each one
+    character by now, and keep what they bear."""
+    return word if word.isascii() else _MARKS.sub("", word).translate(_STRESSED)
+
+
+_STRUCK = str.maketrans({"đ": "d", "ð": "d", "ħ": "h", "ł": "l", "ø": "o", "ŧ": "t", "þ": "th"})
+_STRESSED = str.maketrans("ѐѝ", "еи")  # the two that have a character of their own
 _MARKS = re.compile(r"[\u0300-\u036f]")
 
 
@@ -155,10 +178,26 @@ def _katakana(word: str) -> str:
 
 _ALL_KATAKANA = re.compile(r"[\u30a1-\u30fa\u30fc-\u30ff]+").fullmatch
 _ARABIC_LETTERS = {
-    **dict.fromkeys("آأإٱ", "ا"),  # alef with madda, hamza above or below, wasla
-    "ى": "ي",  # dotless yeh
-    "ة": "ه",  # teh marbuta
-    **dict.fromkeys("\u0640\u064b\u064c\u064d\u064e\u064f\u0650\u0651\u0652\u0670", ""),  # tatweel, vowel marks
+    **dict.fromkeys("آأإٱٲٳ", "ا"),  # alef with madda, hamza above or below, wasla
+    **dict.fromkeys("ىیے", "ي"),  # dotless yeh; that of Persian and of Urdu keyboards
+    **dict.fromkeys("کڪ", "ك"),  # kaf of these keyboards, and one that is drawn out
+    **dict.fromkeys("ةۃہۂھەۀ", "ه"),  # teh marbuta; heh of these keyboards
+    # tatweel; vowel marks, hamzas that no letter bears, marks of the Koran
+    **{
+        chr(mark): ""
+        for marks in (
+            (0x610, 0x61A),
+            (0x640, 0x640),
+            (0x64B, 0x65F),
+            (0x670, 0x670),
+            (0x674, 0x674),
+            (0x6D6, 0x6DC),
+            (0x6DF, 0x6E8),
+            (0x6EA, 0x6ED),
+            (0x8D3, 0x8FF),
+        )
+        for mark in range(marks[0], marks[1] + 1)
+    },
 }
 _NUKTA = dict(zip("ऩऱऴ\u0958\u0959\u095a\u095b\u095c\u095d\u095e\u095f", "नरळकखगजडढफय", strict=True))
 _HINDI_LETTERS = {
@@ -208,7 +247,10 @@ NORMALISERS: dict[str, Rewrite] = {
         r"^(?:[cdlmstv]|un|all|agl|coll|dall|dagl|dell|degl|nell|negl|sull|sugl|gl|quell|quest)'(?=.)"
     ),
     "katakana": _katakana,
+    "ligatures": _mapped({"œ": "oe", "æ": "ae", "ß": "ss"}),
     "russian_yo": _mapped({"ё": "е"}),
+    "stress_marks": _stress_marks,
+    "vietnamese_d": _mapped({"ð": "đ", "ɖ": "đ"}),  # other letters, whose capitals look like that of đ
     "vietnamese_tones": _vietnamese_tones,
 }
 
@@ -416,5 +458,6 @@ PROBES = (
     "canciones informações città huizen hoà hòa pembangunan щётки книгами",
     "وَالكُتُبُ المكتبة ١٢٣ إلى مدرسة हिन्दी हिंदी किताबें क़लम २०२४ कि की बहुत बहूत",
     "サーバとサーバーの性能を\n比較しました。我来到北京清华大学，研究生命起源。",
+    "cœur Curaçao Łódź Ве\u0301на Ðà Nẵng dell´arte 葛\U000e0100飾区 کتابی ١٫٥ が か゛",
 )
 """Texts whose terms are kept with an index and compared when it is opened: they exercise every table above."""

@@ -49,28 +49,41 @@ class Language:
 
 
 _ROWS = (
-    # Spelling of alef, yeh and teh marbuta varies between writers and vowel marks are optional. The stemmer is
-    # light10: it takes off articles, conjunctions and endings only, and was made and tested for retrieval.
+    # Spelling of alef, yeh and teh marbuta varies between writers, Persian and Urdu keyboards have a kaf, yeh and heh
+    # of their own, and vowel marks are optional. The stemmer is light10: it takes off articles, conjunctions and
+    # endings only, and was made and tested for retrieval.
     Language("ar", "Arabic", "العربية", "Arab", Analysis(normalisers=("arabic_letters",), stemmer="arabic_light10")),
     # The stemmer itself reads ae, oe, ue as umlauts and ß as ss, and takes umlauts off, so that Bücher, Buecher and
     # Buch meet.
-    Language("de", "German", "Deutsch", "Latn", Analysis(stemmer="snowball german", foldings=("accents",))),
+    Language(
+        "de",
+        "German",
+        "Deutsch",
+        "Latn",
+        Analysis(normalisers=("ligatures",), stemmer="snowball german", foldings=("accents",)),
+    ),
     # Porter rather than its successor: it is what published BM25 results use.
     Language(
         "en",
         "English",
         "English",
         "Latn",
-        Analysis(normalisers=("english_possessive",), stemmer="snowball porter", foldings=("accents",)),
+        Analysis(normalisers=("english_possessive", "ligatures"), stemmer="snowball porter", foldings=("accents",)),
     ),
-    Language("es", "Spanish", "español", "Latn", Analysis(stemmer="snowball spanish", foldings=("accents",))),
+    Language(
+        "es",
+        "Spanish",
+        "español",
+        "Latn",
+        Analysis(normalisers=("ligatures",), stemmer="snowball spanish", foldings=("accents",)),
+    ),
     # An elided article or pronoun (l', d', qu') is a word of its own.
     Language(
         "fr",
         "French",
         "français",
         "Latn",
-        Analysis(normalisers=("french_elision",), stemmer="snowball french", foldings=("accents",)),
+        Analysis(normalisers=("french_elision", "ligatures"), stemmer="snowball french", foldings=("accents",)),
     ),
     # Nasals, nuktas and candra vowels are spelt in several ways; joiners and viramas only shape the conjunct. Vowel
     # length is folded after stemming, because the stemmer tells endings apart by it.
@@ -82,36 +95,54 @@ _ROWS = (
         Analysis(normalisers=("hindi_letters",), stemmer="snowball hindi", foldings=("hindi_vowels",)),
     ),
     # Words are derived with prefixes as much as with suffixes; the stemmer takes both off. The roots that it leaves are
-    # short and alike, so their beginnings say too little.
+    # short and alike, so their beginnings say too little. An accent says how an e is spoken, and is rarely written.
     Language(
         "id",
         "Indonesian",
         "Bahasa Indonesia",
         "Latn",
-        Analysis(stemmer="snowball indonesian", additions=("form",)),
+        Analysis(normalisers=("ligatures", "accents"), stemmer="snowball indonesian", additions=("form",)),
     ),
     Language(
         "it",
         "Italian",
         "italiano",
         "Latn",
-        Analysis(normalisers=("italian_elision",), stemmer="snowball italian", foldings=("accents",)),
+        Analysis(normalisers=("italian_elision", "ligatures"), stemmer="snowball italian", foldings=("accents",)),
     ),
     # No white space between words: a dictionary segments. It also brings verbs to their dictionary form, unites
     # spellings, and leaves out particles and auxiliaries. The final long mark of katakana words comes and goes.
     Language("ja", "Japanese", "日本語", "Jpan", Analysis("sudachi", normalisers=("katakana",), additions=())),
-    Language("nl", "Dutch", "Nederlands", "Latn", Analysis(stemmer="snowball dutch", foldings=("accents",))),
-    Language("pt", "Portuguese", "português", "Latn", Analysis(stemmer="snowball portuguese", foldings=("accents",))),
-    # ё is mostly written е.
-    Language("ru", "Russian", "русский", "Cyrl", Analysis(normalisers=("russian_yo",), stemmer="snowball russian")),
+    Language(
+        "nl",
+        "Dutch",
+        "Nederlands",
+        "Latn",
+        Analysis(normalisers=("ligatures",), stemmer="snowball dutch", foldings=("accents",)),
+    ),
+    Language(
+        "pt",
+        "Portuguese",
+        "português",
+        "Latn",
+        Analysis(normalisers=("ligatures",), stemmer="snowball portuguese", foldings=("accents",)),
+    ),
+    # ё is mostly written е. Encyclopedias and dictionaries mark the vowel that is stressed.
+    Language(
+        "ru",
+        "Russian",
+        "русский",
+        "Cyrl",
+        Analysis(normalisers=("stress_marks", "russian_yo"), stemmer="snowball russian"),
+    ),
     # Words do not inflect. White space separates syllables, of which most words have two: so pairs are terms. Two ways
-    # of placing the tone mark are in use (hòa, hoà).
+    # of placing the tone mark are in use (hòa, hoà). The capital of đ has doubles.
     Language(
         "vi",
         "Vietnamese",
         "Tiếng Việt",
         "Latn",
-        Analysis(normalisers=("vietnamese_tones",), additions=(), pairs=True),
+        Analysis(normalisers=("vietnamese_d", "vietnamese_tones"), additions=(), pairs=True),
     ),
     # No white space between words: a dictionary segments, and yields the words inside long words too.
     Language("zh", "Chinese", "中文", "Hans", Analysis("jieba", additions=())),

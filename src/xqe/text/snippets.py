@@ -16,6 +16,8 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from itertools import accumulate, groupby
 from typing import NamedTuple
 
+from xqe.text.analysis import INVISIBLE
+
 WORDS = 30
 """Of a snippet; a character of Chinese or Japanese counts as part of one."""
 
@@ -29,7 +31,7 @@ _LONGEST_PIECE = 12  # characters of a word of Japanese that is written otherwis
 _LOOKED_AT = 400  # characters of a run without punctuation, for such a word
 _PARAGRAPH = re.compile(r"\s*\n\s*\n\s*")
 _CHARACTER = "[\u3005-\u3007\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"  # Han, kana
-_RUN = re.compile(f"{_CHARACTER}+")
+_RUN = re.compile(f"(?:{_CHARACTER}{INVISIBLE.pattern}*)+")
 _UNENCODABLE = re.compile(r"[\ud800-\udfff]")
 _SENTENCE_END = re.compile(r"""[。！？।؟·]|[.!?]['")\]]*\s""")
 _WRAPPED = re.compile(rf"(?<={_CHARACTER})[^\S\n]*\n[^\S\n]*(?={_CHARACTER})")
@@ -93,8 +95,10 @@ def located(text: str, wanted: Container[str], terms_of: Terms) -> list[Match]:
         pieces = list(group)
         if is_run:
             first, last = pieces[0][0], pieces[-1][1]
-            in_run = _in_run(text[first:last], wanted, terms_of)
-            matches += (Match(first + start, first + end, terms) for start, end, terms in in_run)
+            shown = [at for at in range(first, last) if not INVISIBLE.match(text, at)]
+            places = [*shown, last]  # in the text, of the characters of the run as it is looked at
+            in_run = _in_run("".join(text[at] for at in shown), wanted, terms_of)
+            matches += (Match(places[start], places[end], terms) for start, end, terms in in_run)
             continue
         for start, end, _ in pieces:
             if terms := wanted_of(text[start:end]):

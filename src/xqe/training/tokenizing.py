@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from xqe.errors import InputError, XqeError
-from xqe.models.engines.llama.chat import ChatTemplate, Turn, with_system
+from xqe.models.engines.llama.chat import ChatTemplate, Turn
 from xqe.models.engines.llama.model import Model
 from xqe.training.base import Base, Kind
 from xqe.training.pairs import Pair
@@ -47,7 +47,7 @@ class LlamaTokenizer:
         self._vocabulary = self._model.vocabulary
         self._bos = self._vocabulary.bos_text()
         source = self._model.chat_template
-        self._template = ChatTemplate(source, self._bos, self._vocabulary.eos_text()) if source else None
+        self._template = ChatTemplate(source, self._model.special_texts(), name) if source else None
         self.is_chat = self._template is not None
 
     def tokens(self, text: str, begins: bool, special: bool) -> list[int]:
@@ -62,6 +62,8 @@ class LlamaTokenizer:
         return self._vocabulary.is_end(token)
 
     def close(self) -> None:
+        if self._template is not None:
+            self._template.close()
         self._model.close()
 
 
@@ -81,7 +83,8 @@ class HubTokenizer:
                     f"{base.place}: its tokenizer cannot be loaded ({first_line(error)})",
                     "a checkpoint has tokenizer.json beside its weights" if is_there else NOT_ON_HUB,
                 ) from None
-        self.is_chat = bool(self._tokenizer.chat_template)
+        self._template = self._chat_template() if self._tokenizer.chat_template else None
+        self.is_chat = self._template is not None
         self._bos = self._tokenizer.bos_token or ""
         self._ends = {self._tokenizer.eos_token_id, *_ends_of(base)}
 
@@ -95,20 +98,23 @@ class HubTokenizer:
         first = self._tokenizer("a").input_ids[:1]
         return bool(first) and first[0] == self._tokenizer.bos_token_id
 
-    def rendered(self, turns: Sequence[Turn], answered: bool) -> str:
-        return with_system(lambda shown: self._render(shown, answered), turns)
+    def _chat_template(self) -> ChatTemplate:
+        try:
+            source: str = self._tokenizer.get_chat_template()
+        except ValueError as error:  # it has several, and none is the one that is meant unless told
+            raise InputError(f"{self.name}: {first_line(error)}", "use another checkpoint") from None
+        return ChatTemplate(source, self._tokenizer.special_tokens_map, self.name)
 
-    def _render(self, turns: Sequence[Turn], answered: bool) -> str:
-        text: str = self._tokenizer.apply_chat_template(
-            list(turns), tokenize=False, add_generation_prompt=not answered, enable_thinking=False
-        )
-        return text
+    def rendered(self, turns: Sequence[Turn], answered: bool) -> str:
+        assert self._template is not None
+        return self._template.render_turns(turns, answered)
 
     def is_end(self, token: int) -> bool:
         return token in self._ends
 
     def close(self) -> None:
-        """Nothing to give back."""
+        if self._template is not None:
+            self._template.close()
 
 
 def _ends_of(base: Base) -> list[int]:

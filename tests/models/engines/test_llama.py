@@ -25,6 +25,7 @@ import jinja2
 import numpy as np
 import pytest
 import small_models
+from conftest import Run
 from hypothesis import given
 from hypothesis import strategies as st
 from small_models import CERTAIN, END, SAID, SAID_TOKENS
@@ -885,15 +886,36 @@ GEMMA_LIKE = (
 def test_a_template_without_a_system_turn_gets_it_in_the_users_and_bos_is_there_once(shown: LlamaEngine) -> None:
     from xqe.models.engines.llama.chat import ChatTemplate
 
-    shown._template, before = ChatTemplate(GEMMA_LIKE, "<bos>", "<eos>"), shown._template
-    try:
+    before = shown._template
+    with ChatTemplate(GEMMA_LIKE, {"bos_token": "<bos>"}, "gemma") as shown._template:
         tokens = shown._tokens(Chat("Be brief.", "What is rust?"))
-    finally:
-        shown._template = before
+    shown._template = before
     assert shown._vocabulary.text(tokens) == (
         "<bos><start_of_turn>user\nBe brief.\n\nWhat is rust?<end_of_turn>\n<start_of_turn>model\n"
     )
     assert tokens.tolist().count(2) == 1, "2 is Gemma's BOS"
+
+
+def test_the_template_of_a_file_may_want_parts_and_mark_what_is_trained_on(bigrams: Engine) -> None:
+    template = (
+        "{{ bos_token }}{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}"
+        "{% endgeneration %}{% else %}<{{ m.role }}>{% for c in m.content %}{% if c.type == 'text' %}{{ c.text }}"
+        "{% endif %}{% endfor %}{{ eos_token }}{{ pad_token }}{% endif %}{% endfor %}<assistant>"
+    )
+    engine = bigrams(small_models.saying(SAID), template)
+    assert engine.show(Chat("Be brief.", "rust?")) == "<s><system>Be brief.</s><user>rust?</s><assistant>"
+
+
+def test_a_template_that_does_not_show_the_query_is_refused_before_anything_is_generated(
+    xqe: Run, tmp_path: Path
+) -> None:
+    template = "{% for m in messages %}<s>{{ m.role }}: {{ m.contents }}</s>{% endfor %}<s>assistant: "
+    path = small_models.bigrams(tmp_path / "silent.gguf", small_models.saying(SAID), template)
+    done = xqe("translate", "Zinkpreise", "--from", "de", "--to", "en", "--model", str(path), "--no-store")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "xqe: the chat template of silent leaves out the user's text; use another GGUF or checkpoint of this model"
+    ]
 
 
 # -- what cannot be loaded ---------------------------------------------------------------------------------------

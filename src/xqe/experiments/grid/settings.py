@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import Any
 from xqe.errors import InputError, XqeError
 from xqe.evaluation import measures as measure_names
 from xqe.evaluation.measures import Measure
+from xqe.files import toml
 from xqe.files.numbers import GREATEST
 from xqe.models.encoders import SENTENCE_TRANSFORMERS
 from xqe.models.engines import FAKE, SERVER
@@ -119,14 +119,7 @@ def read_grid(path: Path, default_model: str = "tiny", default_encoder: str = "e
 
     Raises InputError that names the file and the key of the first mistake.
     """
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}".lower(), "give a grid file") from None
-    try:
-        raw = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # of a number of thousands of digits, and of nesting as deep
-        raise InputError(f"{path}: {error}", "see docs/cli.md, xqe grid") from None
+    raw = toml.load(path, "give a grid file", "see docs/cli.md, xqe grid")
     return _grid(path, raw, default_model, default_encoder)
 
 

@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from xqe.errors import InputError, XqeError
+from xqe.files import toml
 
 EXAMPLES = "examples"
 DEFAULT_SHOTS = 5
+_SEE = "see docs/cli.md, prompt files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,36 +123,23 @@ class Template:
 
 def builtin(name: str) -> Template:
     """Return a prompt of xqe's own, "expand-zeroshot" for example."""
-    task = name.split("-")[0]
-    return parse(name, (Path(__file__).parent / f"{name}.toml").read_text("utf-8"), TASKS[task], f"{name}.toml")
+    return load(str(Path(__file__).parent / f"{name}.toml"), name.split("-")[0])
 
 
 def load(path: str, task: str) -> Template:
-    """Return the prompt in a file of the user's, for one of `TASKS`; raises InputError for whatever is wrong in it."""
-    try:
-        text = Path(path).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path}: {getattr(error, 'strerror', None) or error}".lower(), "--prompt names a TOML file"
-        ) from None
-    return parse(Path(path).stem, text, TASKS[task], path)
+    """Return the prompt in a file, for one of `TASKS`; raises InputError for whatever is wrong in it."""
+    data = toml.load(Path(path), "--prompt names a TOML file", _SEE)
+    return _template(Path(path).stem, data, TASKS[task], path)
 
 
-def parse(name: str, text: str, task: Task, where: str) -> Template:
-    """Validate the text of a prompt file; `where` goes into the error."""
-    import tomllib
-
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{where}: {error}", "see docs/cli.md, prompt files") from None
+def _template(name: str, data: Mapping[str, Any], task: Task, where: str) -> Template:
     chat, completion = _forms(data, "", task, where)
     tables = {"chat", "completion"}
     _reject_unknown(
         data, {"description", "shots", "has_parts", *tables, *(("direct",) if task.has_direct else ())}, where
     )
     shots = data.get("shots", DEFAULT_SHOTS)
-    if not isinstance(shots, int) or shots < 1:
+    if type(shots) is not int or shots < 1:  # true is an int, too
         raise InputError(f"{where}: shots must be a whole number above 0", "it says how many worked examples are shown")
     has_parts = data.get("has_parts", False)
     if not isinstance(has_parts, bool):
@@ -175,19 +164,19 @@ def _forms(data: Mapping[str, Any], prefix: str, task: Task, where: str) -> tupl
     _reject_unknown(chat, {"system", "user", "example"}, in_chat)
     _reject_unknown(completion, {"text", "example", "stop"}, in_completion)
     for form, main, place in ((chat, "user", in_chat), (completion, "text", in_completion)):
-        texts = [form.get("system", ""), form.get(main)] if main == "user" else [form.get(main)]
-        if not all(isinstance(t, str) for t in texts):
-            raise InputError(f"{place} {main} is missing", "see docs/cli.md, prompt files")
-        named = {variable for t in texts for variable in _variables(str(t), place)}
+        if main not in form:
+            raise InputError(f"{place} {main} is missing", _SEE)
+        for key in ("system", main, "example"):
+            if not isinstance(form.get(key, ""), str):
+                raise InputError(f"{place} {key} must be a string", "put it in quotes")
+        named = {variable for key in ("system", main) for variable in _variables(form.get(key, ""), place)}
         _check(named, task.variables | {EXAMPLES}, place)
         for variable in sorted(task.required - named):
             raise InputError(f"{place} {main} does not name {{{variable}}}", "without it the model never sees the text")
         if (EXAMPLES in named) != ("example" in form):
-            raise InputError(
-                f"{place} needs both {{examples}} in {main} and an example, or neither", "see docs/cli.md, prompt files"
-            )
+            raise InputError(f"{place} needs both {{examples}} in {main} and an example, or neither", _SEE)
         if "example" in form:
-            _check(set(_variables(str(form["example"]), place)), task.example_variables, f"{place} example")
+            _check(set(_variables(form["example"], place)), task.example_variables, f"{place} example")
     stop = completion.get("stop")
     if not isinstance(stop, list) or not stop or not all(isinstance(s, str) and s for s in stop):
         raise InputError(
@@ -199,7 +188,7 @@ def _forms(data: Mapping[str, Any], prefix: str, task: Task, where: str) -> tupl
 def _table(data: Mapping[str, Any], key: str, where: str, prefix: str = "") -> dict[str, Any]:
     table = data.get(key)
     if not isinstance(table, dict):
-        raise InputError(f"{where}: the table [{prefix}{key}] is missing", "see docs/cli.md, prompt files")
+        raise InputError(f"{where}: the table [{prefix}{key}] is missing", _SEE)
     return table
 
 
@@ -210,12 +199,19 @@ def _reject_unknown(table: Mapping[str, Any], known: set[str], place: str) -> No
 
 
 def _variables(text: str, place: str = "") -> list[str]:
+    """The names that stand in braces in a text. Raises InputError for a brace that is none of a name's, and for a name
+    with more beside it: in `format` a colon or an exclamation mark says how a value is written."""
     from string import Formatter
 
     try:
-        return [name for _, name, _, _ in Formatter().parse(text) if name is not None]
+        fields = [field for field in Formatter().parse(text) if field[1] is not None]
     except ValueError as error:
         raise InputError(f"{place}: {error}", "write a literal brace twice") from None
+    for _, name, form, conversion in fields:
+        if form or conversion:
+            written = f"{name}{f'!{conversion}' if conversion else ''}{f':{form}' if form else ''}"
+            raise InputError(f"{place}: {{{written}}} is not the name of a variable", f"write {{{name}}} alone")
+    return [str(name) for _, name, _, _ in fields]
 
 
 def _check(named: set[str], known: frozenset[str], place: str) -> None:

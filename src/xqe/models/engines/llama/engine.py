@@ -64,20 +64,20 @@ class LlamaEngine(Engine):
         self._loaded = loaded = LoadedModel(name, path, sha256, settings, adapters, vocabulary_only, model)
         self.name = name
         self._model, self._vocabulary = loaded.model, loaded.model.vocabulary
-        source = self._model.chat_template
-        bos, eos = self._vocabulary.bos_text(), self._vocabulary.eos_text()
-        self._template = ChatTemplate(source, bos, eos) if source else None
-        self.is_chat = self._template is not None
+        self._template: ChatTemplate | None = None
         self._prompt_ends: dict[str, str] = {}  # by the system turn
         self._interrupt: Interrupt | None = None
         self._picks: bool | None = None  # not tried yet
         self.counts = Counts()  # of the latest `generate`
-        if not vocabulary_only:
-            try:
+        try:
+            if self._model.chat_template:
+                self._template = ChatTemplate(self._model.chat_template, self._model.special_texts(), name)
+            if not vocabulary_only:
                 self._size()
-            except BaseException:
-                self.close()
-                raise
+        except BaseException:
+            self.close()
+            raise
+        self.is_chat = self._template is not None
 
     def _size(self) -> None:
         """Choose the batch and the most context there may be, now that the weights have their memory."""
@@ -263,6 +263,8 @@ class LlamaEngine(Engine):
         return text
 
     def close(self) -> None:
+        if self._template is not None:
+            self._template.close()
         self._loaded.close()
 
 

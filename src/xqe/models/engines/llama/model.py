@@ -22,6 +22,9 @@ ALL_LAYERS = -1
 
 _SPLIT_MODES = {"none": 0, "layer": 1, "row": 2}  # llama_split_mode
 
+# by what chat templates call them: what GGUF files do
+_SPECIAL_TOKENS = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
+
 
 class Model:
     """A loaded GGUF file. `vocabulary_only` reads no weights, for showing prompts.
@@ -85,6 +88,14 @@ class Model:
         buffer = ctypes.create_string_buffer(256)
         length = llama_cpp.llama_model_meta_val_str(self._pointer, key.encode(), buffer, len(buffer))
         return buffer.value.decode("utf-8", "replace") if length >= 0 else None
+
+    def special_texts(self) -> dict[str, str]:
+        """The texts of special tokens that the file names, by the names that chat templates have for them. One that it
+        does not name is not there: llama.cpp would take a token that is none."""
+        numbers = {name: self.metadata(f"tokenizer.ggml.{key}_token_id") for name, key in _SPECIAL_TOKENS.items()}
+        named = {name: int(number) for name, number in numbers.items() if number is not None}
+        pieces = {name: self.vocabulary.piece(token, special=True) for name, token in named.items()}
+        return {name: piece.decode("utf-8", "replace") for name, piece in pieces.items()}
 
     def adapter(self, path: str) -> Any:
         """Load a LoRA adapter, once; it is freed with the model. Raises ModelError, with llama.cpp's reason."""
