@@ -56,4 +56,5 @@ def ask_library() -> dict[str, Any]:
         devices = [asdict(device) for device in library.devices()]
         return asdict(Llama(library.build(), library.supports_gpu(), devices))
     except Exception as error:  # a missing library, a function that another version does not have: anything
-        return asdict(_broken(f"{type(error).__name__}: {error}"))
+        reason = error.__cause__ or error
+        return asdict(_broken(f"{type(reason).__name__}: {reason}"))

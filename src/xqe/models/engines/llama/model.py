@@ -14,11 +14,20 @@ from xqe.messages import amount
 from xqe.models.engines.llama.library import llama_cpp, log
 from xqe.models.engines.llama.settings import Hardware
 from xqe.models.engines.llama.vocabulary import Vocabulary
+from xqe.models.split import size_of
 
 Stopped = Callable[[], bool]
 """True once what is under way should be given up."""
 
 ALL_LAYERS = -1
+
+_HINT = "check it with xqe models verify, or take a smaller model"
+_HINTS = {
+    "invalid split file name": "it is one of several files, and llama.cpp finds the others by the name that it was "
+    "published under: NAME-00001-of-00003.gguf",
+    "unknown model architecture": "this llama.cpp does not know it: take another model, or a newer xqe",
+}
+"""What to do, by words of llama.cpp's reason."""
 
 _SPLIT_MODES = {"none": 0, "layer": 1, "row": 2}  # llama_split_mode
 
@@ -62,11 +71,10 @@ class Model:
             self.close()
             raise KeyboardInterrupt
         if not self._pointer:
-            sizes = f"the file has {amount(file.stat().st_size)}, {amount(available_memory())} of memory are free"
-            raise ModelError(
-                f"{path}: cannot be loaded ({log.reason()}; {sizes})",
-                "check it with xqe models verify, or take a smaller model",
-            )
+            sizes = f"it has {amount(size_of(file))}, {amount(available_memory())} of memory are free"
+            reason = log.reason()
+            hint = next((hint for words, hint in _HINTS.items() if words in reason), _HINT)
+            raise ModelError(f"{path}: cannot be loaded ({reason}; {sizes})", hint)
         self.vocabulary = Vocabulary(llama_cpp.llama_model_get_vocab(self._pointer))
         self.has_encoder = not vocabulary_only and bool(llama_cpp.llama_model_has_encoder(self._pointer))
         self.context_size = int(llama_cpp.llama_model_n_ctx_train(self._pointer))
