@@ -95,7 +95,7 @@ def read_description(path: Path) -> Metadata:
         return header.description()
 
 
-def number(said: Metadata, key: str, path: Path, default: int | None = None) -> int:
+def whole_number(said: Metadata, key: str, path: Path, default: int | None = None) -> int:
     """A whole number of a file's metadata. Raises DamagedError where it is none, or missing without a default."""
     value = said.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int):

@@ -7,10 +7,10 @@ from pathlib import Path
 from xqe.errors import ModelError
 from xqe.models.families import family_of
 from xqe.models.folder import file_errors
-from xqe.models.gguf import Metadata, number, read_description
+from xqe.models.gguf import Metadata, read_description, whole_number
 from xqe.models.registry import MODELS, known_at
 
-ARCHITECTURE, _TYPE = "general.architecture", "general.type"
+ARCHITECTURE, TYPE = "general.architecture", "general.type"
 UNSPECIFIED, RANK = -1, 4  # llama_pooling_type
 _MODEL, _SEEING = "model", "mmproj"
 _HINTS = {
@@ -29,13 +29,18 @@ def describe_model(path: Path) -> Metadata:
     """What the file of a model says of itself before its vocabulary. Raises ModelError for one of something else."""
     with file_errors(path):
         said = read_description(path)
-    kind = _SEEING if said.get(ARCHITECTURE) == _OF_IMAGES else said.get(_TYPE, _MODEL)
-    if kind != _MODEL:
-        hint = _HINTS.get(str(kind), "give the model that it was made for")
-        raise ModelError(f"{path}: is no model but of the type {kind}", hint)
+    check_is_model(path, said.get(ARCHITECTURE), said.get(TYPE))
     if not isinstance(said.get(ARCHITECTURE), str):
         raise ModelError(f"{path}: does not say what model it is ({ARCHITECTURE})", "take another file of it")
     return said
+
+
+def check_is_model(path: Path | str, architecture: object, kind: object) -> None:
+    """Raise ModelError for a file of something else than a model. kind: general.type, None where it is not said."""
+    kind = _SEEING if architecture == _OF_IMAGES else kind or _MODEL
+    if kind != _MODEL:
+        hint = _HINTS.get(str(kind), "give the model that it was made for")
+        raise ModelError(f"{path}: is no model but of the type {kind}", hint)
 
 
 def pooling_key(architecture: object) -> str:
@@ -50,7 +55,7 @@ def check_generates(name: str, path: Path) -> None:
     encodes = row.encoding is not None if row is not None else family_of(path.name) is not None
     if encodes or said[ARCHITECTURE] in _ENCODERS:
         raise _no_generator(name, "makes vectors")
-    check_pools_nothing(name, number(said, pooling_key(said[ARCHITECTURE]), path, UNSPECIFIED))
+    check_pools_nothing(name, whole_number(said, pooling_key(said[ARCHITECTURE]), path, UNSPECIFIED))
 
 
 def check_pools_nothing(name: str, pooling: int) -> None:

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from xqe.models.folder import models_folder
-from xqe.models.gguf import SPLIT_COUNT, DamagedError, is_split, number, read_metadata
+from xqe.models.gguf import SPLIT_COUNT, DamagedError, is_split, read_metadata, whole_number
 from xqe.models.registry import name_at
 
 _NAME = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf")
@@ -44,7 +44,7 @@ def parts_of(path: Path) -> tuple[Path, ...]:
             f"name the first: {parts[0]}",
             "is not the first part of its model",
         )
-    if (count := number(said, SPLIT_COUNT, path)) != len(parts):
+    if (count := whole_number(said, SPLIT_COUNT, path)) != len(parts):
         raise DamagedError(
             f"{path}: is of a model in {count} files, and its name says {len(parts)}", "name it as it was published"
         )

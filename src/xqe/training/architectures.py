@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from xqe.errors import InputError, ModelError, XqeError, why
-from xqe.models.gguf import DamagedError, Metadata, number, read_metadata
+from xqe.models.gguf import DamagedError, Metadata, read_metadata, whole_number
 from xqe.models.lookup import resolve
 
 CONFIGURATION = "config.json"
@@ -199,7 +199,7 @@ def _gguf(path: Path, name: str) -> Dimensions:
         )
     }
     found = _metadata(path, *keys.values())
-    values = {key: number(found, whole, path) for key, whole in keys.items() if whole in found}
+    values = {key: whole_number(found, whole, path) for key, whole in keys.items() if whole in found}
     for key in ("block_count", "embedding_length", "attention.head_count"):
         if values.get(key, 0) < 1:
             raise InputError(f"{path}: {keys[key]} is missing", "it is no whole model")

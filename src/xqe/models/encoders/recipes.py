@@ -8,7 +8,7 @@ from pathlib import Path
 from xqe.errors import ModelError
 from xqe.models.families import POOLINGS, Family, family_of
 from xqe.models.folder import file_errors
-from xqe.models.gguf import number, read_header
+from xqe.models.gguf import read_header, whole_number
 from xqe.models.purposes import ARCHITECTURE, RANK, UNSPECIFIED, pooling_key
 from xqe.models.registry import MODELS, Model, known_at, named
 from xqe.models.split import parts_of
@@ -62,7 +62,7 @@ def recipe(
     architecture = str(said.get(ARCHITECTURE))
     encoding = row.encoding if row is not None else None
     family = encoding.family if encoding else family_of(path.name, str(said.get("general.name", "")))
-    says = number(said, pooling_key(architecture), path, UNSPECIFIED)
+    says = whole_number(said, pooling_key(architecture), path, UNSPECIFIED)
     if says == RANK and pooling is None:
         raise ModelError(f"{reference}: is a re-ranker and makes no vectors", f"take {_encoders()}")
     pooling = pooling or _POOLINGS.get(says) or (family.pooling if family else None)
@@ -78,7 +78,7 @@ def recipe(
         )
     family = family or _NO_PREFIXES
     limits = [limit or (encoding.limit if encoding else _MOST_TOKENS)]
-    limits.append(number(said, f"{architecture}.context_length", path, limits[0]))
+    limits.append(whole_number(said, f"{architecture}.context_length", path, limits[0]))
     limits += [header.places[_POSITIONS].shape[-1] for header in headers if _POSITIONS in header.places]
     return Recipe(
         reference,

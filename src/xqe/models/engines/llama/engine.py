@@ -25,6 +25,7 @@ from xqe.models.engines.llama.settings import DEFAULT_CACHE, Settings
 from xqe.models.engines.llama.vocabulary import Tokens
 from xqe.models.engines.requests import Sampling
 from xqe.models.prompts import Chat, Prompt
+from xqe.models.purposes import check_pools_nothing
 
 T = TypeVar("T")
 
@@ -63,6 +64,11 @@ class LlamaEngine(Engine):
         self._loaded = loaded = LoadedModel(name, path, sha256, settings, adapters, vocabulary_only, model)
         self.name = name
         self._model, self._vocabulary = loaded.model, loaded.model.vocabulary
+        try:
+            check_pools_nothing(name, self._model.pooling)
+        except ModelError:
+            self.close()
+            raise
         source = self._model.chat_template
         bos, eos = self._vocabulary.bos_text(), self._vocabulary.eos_text()
         self._template = ChatTemplate(source, bos, eos) if source else None

@@ -16,7 +16,7 @@ from xqe.models.engines.llama import library
 from xqe.models.engines.llama.adapters import Adapter, check_architecture, tell_other_bases
 from xqe.models.engines.llama.model import Model
 from xqe.models.engines.llama.settings import Hardware
-from xqe.models.gguf import number, read_metadata
+from xqe.models.gguf import read_metadata, whole_number
 from xqe.models.split import size_of
 
 CACHE_SHARE = 0.5
@@ -131,4 +131,4 @@ def _blocks(path: str) -> int:
     """How many layers a model file has, without its output layer."""
     architecture = read_metadata(Path(path), "general.architecture").get("general.architecture")
     key = f"{architecture}.block_count"
-    return number(read_metadata(Path(path), key), key, Path(path), 0)
+    return whole_number(read_metadata(Path(path), key), key, Path(path), 0)

@@ -14,6 +14,7 @@ from xqe.messages import amount
 from xqe.models.engines.llama.library import llama_cpp, log
 from xqe.models.engines.llama.settings import Hardware
 from xqe.models.engines.llama.vocabulary import Vocabulary
+from xqe.models.purposes import ARCHITECTURE, TYPE, UNSPECIFIED, check_is_model, pooling_key
 from xqe.models.split import size_of
 
 Stopped = Callable[[], bool]
@@ -80,9 +81,31 @@ class Model:
         self.context_size = int(llama_cpp.llama_model_n_ctx_train(self._pointer))
         template = llama_cpp.llama_model_chat_template(self._pointer, None)
         self.chat_template: str | None = template.decode("utf-8", "replace") if template else None
+        try:
+            self._check(path, vocabulary_only)
+        except ModelError:
+            self.close()
+            raise
         self.can_share_prefixes = not vocabulary_only and not (
             llama_cpp.llama_model_is_recurrent(self._pointer) or llama_cpp.llama_model_is_hybrid(self._pointer)
         )
+
+    def _check(self, path: str, vocabulary_only: bool) -> None:
+        """Raise ModelError for what llama.cpp loads and cannot use: with no rotary dimension it would never end."""
+        architecture = self.metadata(ARCHITECTURE)
+        check_is_model(path, architecture, self.metadata(TYPE))
+        if vocabulary_only:  # which says nothing of the rest
+            return
+        rotates = llama_cpp.llama_model_rope_type(self._pointer) != llama_cpp.LLAMA_ROPE_TYPE_NONE
+        unusable = None
+        if self.context_size < 1:
+            unusable = f"it says that it was trained on {self.context_size} tokens of context"
+        elif rotates and self.metadata(f"{architecture}.rope.dimension_count") == "0":
+            unusable = "it says that it rotates no dimension"
+        elif llama_cpp.llama_model_is_diffusion(self._pointer):
+            unusable = "it writes all of a text at once, by diffusion, and xqe writes token after token"
+        if unusable is not None:
+            raise ModelError(f"{path}: cannot be used ({unusable})", "take another file, or another model")
 
     @property
     def pointer(self) -> Any:
@@ -93,6 +116,12 @@ class Model:
         buffer = ctypes.create_string_buffer(256)
         length = llama_cpp.llama_model_meta_val_str(self._pointer, key.encode(), buffer, len(buffer))
         return buffer.value.decode("utf-8", "replace") if length >= 0 else None
+
+    @property
+    def pooling(self) -> int:
+        """How it makes one vector of a text, if it says so: a number of llama_pooling_type."""
+        said = self.metadata(pooling_key(self.metadata(ARCHITECTURE)))
+        return int(said) if said and said.isdecimal() else UNSPECIFIED
 
     def adapter(self, path: str) -> Any:
         """Load a LoRA adapter, once; it is freed with the model. Raises ModelError, with llama.cpp's reason."""
