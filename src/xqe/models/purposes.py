@@ -18,6 +18,10 @@ _HINTS = {
     _SEEING: "it is what a model sees with; give the model's other GGUF file",
 }
 _OF_IMAGES = "clip"
+_MAKES, _RANKS = "makes vectors", "ranks passages"
+_NAMED = {"rerank": _RANKS, "embed": _MAKES}
+"""What files do that have a word in their names; older ones do not say it within."""
+
 _ENCODERS = {
     *("bert", "jina-bert-v2", "jina-bert-v3", "nomic-bert", "nomic-bert-moe", "neo-bert", "eurobert", "modern-bert"),
     *("gemma-embedding", "llama-embed"),
@@ -54,14 +58,17 @@ def check_generates(name: str, path: Path) -> None:
     row = known_at(path)
     encodes = row.encoding is not None if row is not None else family_of(path.name) is not None
     if encodes or said[ARCHITECTURE] in _ENCODERS:
-        raise _no_generator(name, "makes vectors")
+        raise _no_generator(name, _MAKES)
+    for word, does in _NAMED.items():
+        if word in path.name.lower():
+            raise _no_generator(name, does)
     check_pools_nothing(name, whole_number(said, pooling_key(said[ARCHITECTURE]), path, UNSPECIFIED))
 
 
 def check_pools_nothing(name: str, pooling: int) -> None:
     """Raise ModelError for a model that says how it pools, which one that generates has no use for."""
     if pooling > 0:
-        raise _no_generator(name, "ranks passages" if pooling == RANK else "makes vectors")
+        raise _no_generator(name, _RANKS if pooling == RANK else _MAKES)
 
 
 def _no_generator(name: str, does: str) -> ModelError:

@@ -180,6 +180,9 @@ def test_what_pools_does_not_generate(tmp_path: Path) -> None:
     path = small_models.qwen3(tmp_path / "x.gguf")  # says so behind its vocabulary
     with pytest.raises(ModelError, match="x: makes vectors and generates no text"):
         LlamaEngine("x", str(path))
+    named = small_models.gemma(tmp_path / "Qwen3-Reranker-0.6B.gguf", layers=1)
+    with pytest.raises(ModelError, match="n: ranks passages and generates no text"):
+        check_generates("n", named)
     ranks = small_models.bert(tmp_path / "r.gguf", pooling=4)
     with pytest.raises(ModelError, match="r: makes vectors and generates no text"):
         check_generates("r", ranks)

@@ -12,6 +12,7 @@ import os
 import re
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 _UNABLE_STATUS = 2
@@ -65,5 +66,6 @@ def _give(setter: Any, callback: Callable[..., None]) -> None:
 
 def _end(who: str, what: str, hint: str) -> NoReturn:
     """Leave at once: nothing of the library may be called any more."""
-    os.write(2, f"xqe: {who} cannot go on ({' '.join(what.split())}); {hint}\n".encode())
+    with suppress(OSError):
+        os.write(2, f"xqe: {who} cannot go on ({' '.join(what.split())}); {hint}\n".encode())
     os._exit(_UNABLE_STATUS)
