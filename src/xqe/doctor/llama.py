@@ -30,7 +30,8 @@ class Llama:
 
 def library_here() -> Llama:
     """Ask the library."""
-    command = [sys.executable, "-P", "-c", _PROBE, json.dumps(sys.path)]
+    # with faulthandler a signal ends the process, and is seen here
+    command = [sys.executable, "-P", "-X", "faulthandler", "-c", _PROBE, json.dumps(sys.path)]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_SECONDS)
         if done.returncode < 0:

@@ -14,7 +14,7 @@ from xqe.models.engines import FAKE, SERVER
 from xqe.models.folder import models_folder
 from xqe.models.gguf import DamagedError
 from xqe.models.split import parts_of, size_of
-from xqe.models.verification import again, check_structure, known_of, verify
+from xqe.models.verification import check_structure, known_of, remedy, verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def _glance(path: Path) -> _State:
     It is read only where it has changed since it was hashed, which is then known for the next time. A file that was
     never hashed here stays unknown: hashing takes a second for each gigabyte or two.
     """
-    states = [_glance_at_file(part, again(path, part)) for part in parts_of(path)]
+    states = [_glance_at_file(part, remedy(path, part)) for part in parts_of(path)]
     return next((state for state in states if state[0] != "ok"), states[0])
 
 

@@ -55,7 +55,7 @@ def model_sha256(path: Path) -> str:
     digests = []
     with file_errors(path):
         for part in parts_of(path):
-            known, hint = known_of(part), again(path, part)
+            known, hint = known_of(part), remedy(path, part)
             known.check_size(part, hint)
             digests.append(cached_sha256(part))
             known.check_sha256(part, digests[-1], hint)
@@ -68,7 +68,7 @@ def _together(digests: Sequence[str]) -> str:
     return hashlib.sha256("".join(f"{digest}\n" for digest in digests).encode()).hexdigest()
 
 
-def again(path: Path, part: Path) -> str:
+def remedy(path: Path, part: Path) -> str:
     """What to do about a damaged file of a model."""
     if path.is_relative_to(models_folder()):
         return f"run: xqe models pull --force {name_at(path)}"
@@ -94,7 +94,7 @@ def verify(path: Path) -> Verified:
     a file cannot be read.
     """
     with file_errors(path):
-        found = [_verify_file(part, again(path, part)) for part in parts_of(path)]
+        found = [_verify_file(part, remedy(path, part)) for part in parts_of(path)]
     unknown = any(one.against is None for one in found)
     digest = _together([one.sha256 for one in found])
     return Verified(sum(one.size for one in found), digest, None if unknown else found[0].against)

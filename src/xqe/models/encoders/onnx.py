@@ -51,7 +51,7 @@ class OnnxEncoder(TokenizedEncoder):
             raise
         except Exception as error:  # numpy and ONNX Runtime have many names for numbers that do not fit each other
             self.close()
-            reason = str(error).splitlines()[0]
+            reason = (str(error) or type(error).__name__).splitlines()[0]
             raise ModelError(f"{name}: cannot be computed ({reason})", "check it with xqe models verify") from error
 
     def making(self) -> dict[str, Any]:
