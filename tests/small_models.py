@@ -9,6 +9,7 @@ encoders of random weights. All have a vocabulary of bytes and end at no token b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +31,18 @@ WINDOW = 8  # tokens that every other layer of `gemma` sees
 SAID = "quick brown"
 """What the model of bigrams says that the tests of commands use, in so many tokens, its end included."""
 SAID_TOKENS = len(SAID) + 1
+
+
+@dataclass(frozen=True)
+class Files:
+    """How a model is split into NAME-00001-of-00003.gguf and so on, beside `path`, where nothing is written then.
+
+    tensors: the most in one file, 0 for all in one. first_has_none: the first file has metadata alone.
+    """
+
+    tensors: int = 0
+    first_has_none: bool = False
+
 
 Table = Mapping[str, Mapping[str, float]]
 
@@ -65,7 +78,9 @@ def saying(text: str, after: str = END) -> dict[str, dict[str, float]]:
     return {token: {successor: CERTAIN} for token, successor in successors.items()}
 
 
-def bigrams(path: Path, table: Table, chat_template: str = "", control: Sequence[str] = ()) -> Path:
+def bigrams(
+    path: Path, table: Table, chat_template: str = "", control: Sequence[str] = (), files: Files | None = None
+) -> Path:
     """Write a llama whose logits after a token are those of the table, and 0 for what it does not name. control:
     special tokens that the table names besides characters.
 
@@ -73,7 +88,7 @@ def bigrams(path: Path, table: Table, chat_template: str = "", control: Sequence
     """
     size = BIGRAMS
     shape = {"width": size, "layers": 1, "feed_forward": 32, "heads": 1, "key_heads": 1, "head": 32, "size": size}
-    writer = _begun(path, "llama", **shape, control=control)
+    writer = _begun(path, "llama", **shape, control=control, files=files)
     numbers = {token: _FIRST_CONTROL + place for place, token in enumerate(control)}
     if chat_template:
         writer.add_chat_template(chat_template)
@@ -118,10 +133,12 @@ def gemma(path: Path, seed: int = 0, layers: int = 4) -> Path:
     return _written(writer, path, tensors)
 
 
-def bert(path: Path, pooling: int = 2, seed: int = 0, positions: int = 96, name: str = "") -> Path:
+def bert(
+    path: Path, pooling: int = 2, seed: int = 0, positions: int = 96, name: str = "", files: Files | None = None
+) -> Path:
     """Write a BERT of random weights. pooling: llama_pooling_type, by itself that of the first token; -1 for none."""
     width, feed_forward, layers = 64, 96, 2
-    writer = _begun(path, "bert", width, layers, feed_forward, 4, 4, 16, VOCABULARY, positions)
+    writer = _begun(path, "bert", width, layers, feed_forward, 4, 4, 16, VOCABULARY, positions, files)
     writer.add_layer_norm_eps(1e-12)
     writer.add_causal_attention(False)
     writer.add_token_type_count(2)
@@ -198,8 +215,10 @@ def _begun(
     size: int,
     context: int = CONTEXT,
     control: Sequence[str] = (),
+    files: Files | None = None,
 ) -> gguf.GGUFWriter:
-    writer = gguf.GGUFWriter(path, kind)
+    files = files or Files()
+    writer = gguf.GGUFWriter(path, kind, split_max_tensors=files.tensors, small_first_shard=files.first_has_none)
     writer.add_context_length(context)
     writer.add_embedding_length(width)
     writer.add_block_count(layers)

@@ -40,6 +40,7 @@ class Hub:
 
     cuts: bytes at which the next GETs end, before whole answers. stalled: while it is clear, an answer that was cut
     keeps its connection. refusal: a status and headers in place of the file. requests: method, path, headers of each.
+    files: for a hub with several, the content of each by its name.
     """
 
     def __init__(self, content: bytes, storage: Hub | None = None) -> None:
@@ -54,6 +55,7 @@ class Hub:
         self.stalled.set()
         self.refusal: tuple[int, dict[str, str]] | None = None
         self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.files: dict[str, bytes] = {}
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -79,6 +81,13 @@ class Hub:
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.requests.append((request.command, request.path, headers))
+        if self.files:
+            name = request.path.rpartition("/")[2]
+            if name not in self.files:
+                return send(request, 404, {"Content-Length": "0", "X-Error-Code": "EntryNotFound"})
+            self.content = self.files[name]
+            self.headers["X-Linked-Size"] = str(len(self.content))
+            self.headers["X-Linked-Etag"] = f'"{sha(self.content)}"'
         if self.refusal is not None:
             status, said = self.refusal
             return send(request, status, {"Content-Length": "0", **said})
@@ -343,6 +352,53 @@ def test_a_part_of_another_version_is_not_used(pull: Pull, serve: Callable[..., 
     assert pull()[0] == 0
     assert hub.sent("GET", "range") == [None]
     assert beside(place) == DONE
+
+
+# A model in several files
+
+
+PARTS = {f"m-{number:05}-of-00003.gguf": gguf(seed=number) for number in (1, 2, 3)}
+FIRST = "owner/repo/sub/m-00001-of-00003.gguf"
+
+
+def test_all_parts_arrive_and_only_those_that_are_missing(
+    serve: Callable[..., Hub], tmp_path: Path, pull: Pull
+) -> None:
+    hub = serve()
+    hub.files = PARTS
+    folder = tmp_path / "models" / "owner" / "repo" / "sub"
+    status, out, err = pull(f"hf:{FIRST}")
+    assert (status, out) == (0, f"{folder / 'm-00001-of-00003.gguf'}\n")
+    assert err.splitlines()[-1] == f"xqe: {FIRST}: 482 kB in 3 files, sha256 checked"
+    assert {path.name: path.read_bytes() for path in folder.glob("*.gguf")} == PARTS
+    for name, content in PARTS.items():
+        assert (folder / f"{name}.sha256").read_text() == f"{sha(content)}  {name}\n"
+    assert "is there already" in pull(FIRST)[2]
+
+    def asked_again() -> list[str]:
+        hub.requests.clear()
+        assert pull(FIRST)[0] == 0
+        return [path.rpartition("/")[2] for method, path, _ in hub.requests if method == "GET"]
+
+    (folder / "m-00002-of-00003.gguf").unlink()
+    assert asked_again() == ["m-00002-of-00003.gguf"]
+    hub.files = {**PARTS, "m-00003-of-00003.gguf": gguf(seed=9)}  # another upload
+    (folder / "m-00001-of-00003.gguf").unlink()
+    assert asked_again() == ["m-00001-of-00003.gguf", "m-00003-of-00003.gguf"]
+    assert (folder / "m-00003-of-00003.gguf").read_bytes() == gguf(seed=9)
+
+
+def test_parts_that_cannot_all_arrive(serve: Callable[..., Hub], pull: Pull, tmp_path: Path) -> None:
+    hub = serve()
+    hub.files = {name: content for name, content in PARTS.items() if "00003-of" not in name}
+    status, _, err = pull(FIRST)
+    assert status == 2 and "m-00003-of-00003.gguf: not found on the hub" in err and err.count("\n") == 1
+    hub.files = PARTS
+    status, _, err = pull("owner/repo/sub/m-00002-of-00003.gguf")
+    assert (status, err) == (
+        2, f"xqe: owner/repo/sub/m-00002-of-00003.gguf: is part 2 of a model in 3 files; name the first: {FIRST}\n"
+    )  # fmt: skip
+    assert hub.sent("GET", "range") == [] and not list(tmp_path.rglob("*.gguf*"))
 
 
 # What is not put in place

@@ -383,6 +383,7 @@ def test_looking_a_model_up_loads_nothing_heavy() -> None:
 def test_the_hash_is_cached_by_size_and_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"one")
+    time.sleep(0.03)  # what was written a moment ago is not remembered
     assert cached_sha256(path) == sha(b"one")
     with monkeypatch.context() as patch:
         patch.setattr("xqe.files.hashes.hashlib.file_digest", None)

@@ -60,12 +60,12 @@ def _server(options: Generation, name: str) -> Engine:
 
 
 def _local(options: Generation) -> Engine:
-    from xqe.files.hashes import cached_sha256
     from xqe.models import registry
-    from xqe.models.encoders.recipes import check_generates
     from xqe.models.engines.llama import adapters as lora
     from xqe.models.engines.llama import settings as llama
     from xqe.models.lookup import resolve
+    from xqe.models.purposes import check_generates
+    from xqe.models.verification import model_sha256
 
     adapters = tuple(lora.adapter(text) for text in options.lora or [])
     settings = llama.Settings(
@@ -89,9 +89,9 @@ def _local(options: Generation) -> Engine:
         registry.announce_default()
     resolved = resolve(name)
     check_generates(resolved.name, resolved.path)
+    sha256 = model_sha256(resolved.path)
     from xqe.models.engines.llama.engine import LlamaEngine
 
-    sha256 = cached_sha256(resolved.path)
     return LlamaEngine(
         resolved.name, str(resolved.path), sha256, settings, adapters, vocabulary_only=options.show_prompt
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from xqe.doctor.facts import Facts
@@ -144,14 +143,9 @@ def _look_at_model(facts: Facts) -> Iterator[Trouble]:
 def _look_at_files(facts: Facts) -> Iterator[Trouble]:
     if facts.models_error is not None:
         yield Trouble(PROBLEM, facts.models_error, "give access to it, or set XQE_MODELS to another folder")
-    folder = next(place.path for place in facts.places if place.name == "models")
     for model in facts.models:
-        if model.state == "changed":
-            ours = Path(model.path).is_relative_to(folder)
-            again = f"run: xqe models pull --force {model.name}" if ours else "copy or download it again"
-            yield Trouble(PROBLEM, str(model.detail), again)
-        elif model.state == "unreadable":
-            yield Trouble(PROBLEM, str(model.detail), "give access to it")
+        if model.state in ("changed", "unreadable"):
+            yield Trouble(PROBLEM, str(model.detail), model.hint)
 
 
 def _look_at_folders(facts: Facts) -> Iterator[Trouble]:

@@ -30,7 +30,8 @@ class Llama:
 
 def library_here() -> Llama:
     """Ask the library."""
-    command = [sys.executable, "-P", "-c", _PROBE, json.dumps(sys.path)]
+    # with faulthandler a signal ends the process, and is seen here
+    command = [sys.executable, "-P", "-X", "faulthandler", "-c", _PROBE, json.dumps(sys.path)]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_SECONDS)
         if done.returncode < 0:
@@ -56,4 +57,5 @@ def ask_library() -> dict[str, Any]:
         devices = [asdict(device) for device in library.devices()]
         return asdict(Llama(library.build(), library.supports_gpu(), devices))
     except Exception as error:  # a missing library, a function that another version does not have: anything
-        return asdict(_broken(f"{type(error).__name__}: {error}"))
+        reason = error.__cause__ or error
+        return asdict(_broken(f"{type(reason).__name__}: {reason}"))

@@ -12,14 +12,16 @@ from xqe.files.hashes import cached_sha256, is_remembered
 from xqe.models import lookup, registry
 from xqe.models.engines import FAKE, SERVER
 from xqe.models.folder import models_folder
-from xqe.models.gguf import DamagedError, check_gguf
-from xqe.models.verification import known_of, verify
+from xqe.models.gguf import DamagedError
+from xqe.models.split import parts_of, size_of
+from xqe.models.verification import check_structure, known_of, remedy, verify
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A model on the disk. state: "ok", "changed", "unreadable", or "unknown" where nothing can be said without reading
-    it or nothing says what it should be. against: what knew its sha256, "record" or "table". detail: why."""
+    """A model on the disk. path: of its first file. size: bytes of all. state: "ok", "changed", "unreadable", or
+    "unknown" where nothing can be said without reading it or nothing says what it should be. against: what knew its
+    sha256, "record" or "table". detail: why. hint: the next step."""
 
     name: str
     path: str
@@ -27,6 +29,7 @@ class ModelFile:
     state: str
     against: str | None = None
     detail: str | None = None
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ def model_chosen(extras: list[Extra]) -> Chosen:
         model = registry.named().get(name)
         if model is None or not model.chunks or model.path.is_file():
             path = lookup.locate(name).path
-            return replace(chosen, path=str(path), size=path.stat().st_size)
+            return replace(chosen, path=str(path), size=size_of(path))
         if registry.EXTRA in installed:
             return replace(chosen, size=model.size)  # assembled when it is used
         return replace(
@@ -83,17 +86,17 @@ def models_here(chosen: Chosen, reads_all: bool) -> tuple[list[ModelFile], str |
 
 
 def _model_file(found: lookup.ResolvedModel, reads_all: bool) -> ModelFile:
-    size = 0
+    size, hint = 0, ""
     try:
-        size = found.path.stat().st_size
+        size = size_of(found.path)
         state, against, detail = (_read if reads_all else _glance)(found.path)
     except DamagedError as error:
-        state, against, detail = "changed", None, error.message
+        state, against, detail, hint = "changed", None, error.message, error.hint
     except ModelError as error:
-        state, against, detail = "unreadable", None, error.message
+        state, against, detail, hint = "unreadable", None, error.message, error.hint
     except OSError as error:
-        state, against, detail = "unreadable", None, f"{found.path}: {why(error)}"
-    return ModelFile(found.name, str(found.path), size, state, against, detail)
+        state, against, detail, hint = "unreadable", None, f"{found.path}: {why(error)}", "give access to it"
+    return ModelFile(found.name, str(found.path), size, state, against, detail, hint)
 
 
 _State = tuple[str, str | None, str | None]  # state, against, detail
@@ -112,12 +115,17 @@ def _glance(path: Path) -> _State:
     It is read only where it has changed since it was hashed, which is then known for the next time. A file that was
     never hashed here stays unknown: hashing takes a second for each gigabyte or two.
     """
-    check_gguf(path)
+    states = [_glance_at_file(part, remedy(path, part)) for part in parts_of(path)]
+    return next((state for state in states if state[0] != "ok"), states[0])
+
+
+def _glance_at_file(path: Path, hint: str) -> _State:
+    check_structure(path, hint)
     known = known_of(path)
-    known.check_size(path)
+    known.check_size(path, hint)
     if known.sha256 is None:
         return _UNKNOWN
     if not is_remembered(path):
         return "unknown", None, "not read here before; --verify reads it"
-    known.check_sha256(path, cached_sha256(path))
+    known.check_sha256(path, cached_sha256(path), hint)
     return "ok", known.against, None

@@ -1,4 +1,4 @@
-"""The sha256 of files, in hex. That of a large file is remembered in the cache folder, by its size and its time."""
+"""The sha256 of files, in hex. That of a large file is remembered in the cache folder until it is touched."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from xqe.errors import XqeError
 from xqe.files.atomic import replace
 from xqe.files.cache import cache_folder
 
+_CHANGED = 2  # where the time of change is in what `_state` returns
+_TICK = 20_000_000  # nanoseconds: written again within so many, a file may be left with the same times
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -23,22 +26,29 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def cached_sha256(path: Path) -> str:
-    """The sha256 of a file, cached by absolute path, size and time of modification.
+def cached_sha256(path: Path, anew: bool = False) -> str:
+    """The sha256 of a file, cached by absolute path, size, inode and times of modification and of change.
 
-    Raises OSError. A cache that is damaged or cannot be written costs time, never an error.
+    anew: read it although its hash is cached. Raises OSError. A cache that is damaged or cannot be written costs time,
+    never an error.
     """
     path = path.absolute()
     with path.open("rb") as file:
-        state = os.fstat(file.fileno())
-        entry = _cached().get(str(path))
-        if isinstance(entry, list) and entry[:2] == [state.st_size, state.st_mtime_ns] and is_sha256(entry[-1]):
+        state = _state(os.fstat(file.fileno()))
+        entry = None if anew else _cached().get(str(path))
+        if isinstance(entry, list) and entry[:-1] == state and is_sha256(entry[-1]):
             return str(entry[-1])
+        is_settled = time.time_ns() - state[_CHANGED] > _TICK
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-        after = os.fstat(file.fileno())
-    if (after.st_size, after.st_mtime_ns) == (state.st_size, state.st_mtime_ns):
-        remember(path, digest)
+        if is_settled and _state(os.fstat(file.fileno())) == state:
+            _remember(path, state, digest)
     return digest
+
+
+def _state(said: os.stat_result) -> list[int]:
+    """What changes when a file is written or replaced: the time of change also where that of modification is put back,
+    as by cp -p, rsync -t and tar."""
+    return [said.st_size, said.st_mtime_ns, said.st_ctime_ns, said.st_ino]
 
 
 def is_remembered(path: Path) -> bool:
@@ -48,9 +58,12 @@ def is_remembered(path: Path) -> bool:
 
 def remember(path: Path, digest: str) -> None:
     """Cache what the sha256 of a file is found to be. path: absolute."""
-    state = path.stat()
+    _remember(path, _state(path.stat()), digest)
+
+
+def _remember(path: Path, state: list[int], digest: str) -> None:
     hashes = {known: entry for known, entry in _cached().items() if Path(known).exists()}
-    hashes[str(path)] = [state.st_size, state.st_mtime_ns, digest]
+    hashes[str(path)] = [*state, digest]
     with suppress(OSError, XqeError):  # or a user without a home
         replace(_file(), json.dumps(hashes, indent=1).encode())
 

@@ -13,6 +13,7 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -22,9 +23,10 @@ from xqe.files.hashes import is_sha256, sha256
 from xqe.files.parts import empty, part_of
 from xqe.messages import amount, say
 from xqe.models.assembly import assemble
-from xqe.models.folder import file_errors, put_in_place
+from xqe.models.folder import file_errors, put_in_place, recorded_sha256
 from xqe.models.gguf import DamagedError, check_gguf
 from xqe.models.registry import Model
+from xqe.models.split import named
 
 if TYPE_CHECKING:
     from huggingface_hub import HfFileMetadata
@@ -33,30 +35,61 @@ _REFUSED, _NOT_FOUND = (401, 403), 404
 
 
 def pull(model: Model, force: bool = False) -> Path:
-    """Download a model, going on with what an earlier try left; return its path.
+    """Download a model, all files of it, going on with what an earlier try left; return the path of its (first) file.
 
-    force: download although the file is there. Raises ModelError where the hub does not give the file, or what arrived
+    force: download although the files are there. Raises ModelError where the hub does not give a file, or what arrived
     is not what was announced; MissingExtraError without huggingface_hub.
     """
     if model.chunks:
         return assemble(model, force)
     target = model.path
-    if target.is_file() and not force:
+    files = named(target)
+    if target != files[0]:
+        raise ModelError(
+            f"{model.name}: is part {files.index(target) + 1} of a model in {len(files)} files",
+            f"name the first: {Path(model.name).with_name(files[0].name)}",
+        )
+    if all(file.is_file() for file in files) and not force:
         say(f"{model.name} is there already; --force downloads it again")
         return target
     _prepare_library()
-    with file_errors(target), _hub_errors(model):
+    parts = [_part(model, file) for file in files] if len(files) > 1 else [model]
+    with file_errors(target):
         headers = _headers()
-        found = _metadata(model, headers)
-        expected = _agreed_sha256(model, found)
-        with part_of(target, _version(found)) as part:
-            if target.is_file() and not force:  # the process that this one waited for was faster
-                return target
-            _fetch(model, part, found, headers)
-            put_in_place(part, target, _check(model, part, expected))
-    checked = "sha256 checked" if expected else "structure checked (the hub gave no sha256)"
-    say(f"{model.name}: {amount(target.stat().st_size)}, {checked}")
+        found = [_metadata(part, headers) for part in parts]
+        missing = [number for number, part in enumerate(parts) if force or not _has(part, found[number])]
+        checked = True
+        for number in missing:
+            later = sum(found[other].size or 0 for other in missing if other > number)
+            checked &= _bring(parts[number], found[number], headers, force, later)
+    how = "sha256 checked" if checked else "structure checked (the hub gave no sha256)"
+    several = f" in {len(files)} files" if len(files) > 1 else ""
+    say(f"{model.name}: {amount(sum(file.stat().st_size for file in files))}{several}, {how}")
     return target
+
+
+def _part(model: Model, file: Path) -> Model:
+    """One file of a model in several as a model of its own."""
+    place = Path(model.file).with_name(file.name).as_posix()
+    return replace(model, name=f"{model.repository}/{place}", file=place, size=None, sha256=None)
+
+
+def _has(part: Model, found: HfFileMetadata) -> bool:
+    """Whether a file is there, and is the one that the hub has now: files of two uploads are not one model."""
+    told = found.etag if is_sha256(found.etag) else None
+    recorded = recorded_sha256(part.path)
+    return part.path.is_file() and (None in (told, recorded) or told == recorded)
+
+
+def _bring(model: Model, found: HfFileMetadata, headers: dict[str, str], force: bool, later: int) -> bool:
+    """Download a file and put it in place; return whether its sha256 was known. later: bytes that are to come after
+    it."""
+    expected = _agreed_sha256(model, found)
+    with _hub_errors(model), part_of(model.path, _version(found)) as part:
+        if force or not _has(model, found):  # else the process that this one waited for was faster
+            _fetch(model, part, found, headers, later)
+            put_in_place(part, model.path, _check(model, part, expected))
+    return expected is not None
 
 
 def _prepare_library() -> None:
@@ -120,7 +153,8 @@ def _headers() -> dict[str, str]:
 def _metadata(model: Model, headers: dict[str, str]) -> HfFileMetadata:
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
-    return get_hf_file_metadata(hf_hub_url(model.repository, model.file), headers=headers)
+    with _hub_errors(model):
+        return get_hf_file_metadata(hf_hub_url(model.repository, model.file), headers=headers)
 
 
 def _agreed_sha256(model: Model, found: HfFileMetadata) -> str | None:
@@ -139,14 +173,14 @@ def _version(found: HfFileMetadata) -> str:
     return re.sub(r"\W", "", found.etag or "")[:16]
 
 
-def _fetch(model: Model, part: BinaryIO, found: HfFileMetadata, headers: dict[str, str]) -> None:
-    """Append to the part what is missing of the file."""
+def _fetch(model: Model, part: BinaryIO, found: HfFileMetadata, headers: dict[str, str], later: int) -> None:
+    """Append to the part what is missing of the file. later: bytes that there has to be room for, too."""
     from huggingface_hub import hf_hub_url
     from huggingface_hub.file_download import http_get
 
     if not found.etag or part.tell() > (found.size or part.tell()):
         empty(part)
-    missing = (found.size or 0) - part.tell()
+    missing = (found.size or 0) - part.tell() + later
     room = shutil.disk_usage(Path(part.name).parent).free
     if missing > room:
         raise ModelError(

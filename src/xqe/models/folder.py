@@ -26,14 +26,15 @@ def models_folder() -> Path:
     return Path(chosen).expanduser().absolute() if chosen else cache_folder() / "models"
 
 
-def _record_of(path: Path) -> Path:
+def record_of(path: Path) -> Path:
+    """Where the hash of a file is recorded, or would be."""
     return path.with_name(path.name + ".sha256")
 
 
 def recorded_sha256(path: Path) -> str | None:
     """The hash in FILE.sha256, if there is one."""
     with suppress(OSError, UnicodeDecodeError):
-        words = _record_of(path).read_text("utf-8").split()
+        words = record_of(path).read_text("utf-8").lower().split()
         if words and is_sha256(words[0]):
             return words[0]
     return None
@@ -41,7 +42,7 @@ def recorded_sha256(path: Path) -> str | None:
 
 def put_in_place(part: BinaryIO, target: Path, digest: str) -> None:
     """Make a finished part the file, with its sha256 recorded beside it."""
-    replace(_record_of(target), f"{digest}  {target.name}\n".encode())
+    replace(record_of(target), f"{digest}  {target.name}\n".encode())
     parts.put_in_place(part, target)
     remember(target, digest)
 

@@ -6,8 +6,10 @@ Source: docs/gguf.md of ggml, and gguf.cpp, which wants each tensor where the on
 from __future__ import annotations
 
 import os
+import stat
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -16,7 +18,11 @@ from xqe.errors import ModelError
 
 MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
+SPLIT_COUNT = "split.count"
+"""Metadata of a model in several files: how many there are."""
+
 _ALIGNMENT_KEY, _ALIGNMENT = "general.alignment", 32
+_TOKENS = "tokenizer.ggml.tokens"
 _STRING, _ARRAY, _UINT32 = 8, 9, 4
 _VALUE_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _VALUE_FORMS = {
@@ -40,6 +46,12 @@ TENSOR_TYPES = {
 Metadata = dict[str, str | int | float | bool]
 
 
+def is_split(said: Metadata) -> bool:
+    """Whether a file with these metadata is one of several that hold a model."""
+    count = said.get(SPLIT_COUNT, 0)
+    return isinstance(count, int) and count > 1
+
+
 class DamagedError(ModelError):
     """A model file is not what it should be. reason: in a few words, without the file."""
 
@@ -48,17 +60,20 @@ class DamagedError(ModelError):
         self.reason = reason or message
 
 
+def check_magic(path: Path) -> None:
+    """Check that a file begins as a GGUF file does. Raises ModelError, and OSError."""
+    with _opened(path) as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise ModelError(f"{path}: not a GGUF file", "give a model in GGUF format")
+
+
 def check_gguf(path: Path) -> None:
     """Check that a file is a GGUF file and that all of its tensors lie in it; reads the header and no tensor data.
 
     Raises DamagedError, which says what is wrong, and OSError.
     """
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        try:
-            _Header(file, size).check()
-        except _HeaderError as error:
-            raise _damaged(path, error) from None
+    with _header(path) as header:
+        header.check()
 
 
 def read_metadata(path: Path, *keys: str) -> Metadata:
@@ -66,11 +81,26 @@ def read_metadata(path: Path, *keys: str) -> Metadata:
 
     Raises DamagedError for a file that is no GGUF file, and OSError.
     """
-    with path.open("rb") as file:
-        try:
-            return _Header(file, os.fstat(file.fileno()).st_size).metadata(keys)
-        except _HeaderError as error:
-            raise _damaged(path, error) from None
+    with _header(path) as header:
+        return header.metadata(keys)
+
+
+def read_description(path: Path) -> Metadata:
+    """Return the metadata that stand before the vocabulary, where a file says what it is; it may say more behind it,
+    which takes as long to read as the vocabulary is large. Arrays are left out.
+
+    Raises DamagedError for a file that is no GGUF file, and OSError.
+    """
+    with _header(path) as header:
+        return header.description()
+
+
+def whole_number(said: Metadata, key: str, path: Path, default: int | None = None) -> int:
+    """A whole number of a file's metadata. Raises DamagedError where it is none, or missing without a default."""
+    value = said.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _damaged(path, _HeaderError(f"{key} is {'missing' if value is None else 'no whole number'}"))
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +126,27 @@ class Header:
 
 def read_header(path: Path) -> Header:
     """Return the header of a file. Raises DamagedError for a file that is no GGUF file, and OSError."""
-    with path.open("rb") as file:
+    with _header(path) as header:
+        return header.header()
+
+
+@contextmanager
+def _header(path: Path) -> Iterator[_Header]:
+    """Read the header of a file, and tell what is wrong with it as a DamagedError."""
+    with _opened(path) as file:
         try:
-            return _Header(file, os.fstat(file.fileno()).st_size).header()
+            yield _Header(file, os.fstat(file.fileno()).st_size)
         except _HeaderError as error:
             raise _damaged(path, error) from None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a file. Raises ModelError for what is none: of a FIFO, say, one would wait for whoever writes to it."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ModelError(f"{path}: is no regular file", "a model is read several times; give a file on the disk")
+        yield file
 
 
 def _damaged(path: Path, error: _HeaderError) -> DamagedError:
@@ -140,6 +186,8 @@ class _Header:
                 arrays.add(key)
             else:
                 metadata[key] = value
+        if tensors == 0 and not is_split(metadata):
+            raise _HeaderError("it holds no tensors")
         found = [self._tensor() for _ in range(tensors)]
         self._start = self._padded(self._file.tell())
         places = {name: Place(shape, kind, self._start + offset, length) for name, shape, kind, offset, length in found}
@@ -156,6 +204,18 @@ class _Header:
                 found[key] = value
         return found
 
+    def description(self) -> Metadata:
+        _, keys = self._counts()
+        found: Metadata = {}
+        for _ in range(keys):
+            key = self._key()
+            if key == _TOKENS:
+                break
+            value = self._value(key)
+            if value is not None:
+                found[key] = value
+        return found
+
     def _counts(self) -> tuple[int, int]:
         """How many tensors and metadata keys the file has, from its first bytes."""
         if self._file.read(len(MAGIC)) != MAGIC:
@@ -166,14 +226,18 @@ class _Header:
             raise _HeaderError(
                 "it is for big-endian machines" if swapped in _VERSIONS else f"unknown GGUF version {version}"
             )
-        tensors, keys = self._count("tensors"), self._count("metadata keys")
-        if tensors == 0:
-            raise _HeaderError("it holds no tensors")
-        return tensors, keys
+        return self._count("tensors"), self._count("metadata keys")
 
     def _entry(self) -> tuple[str, str | int | float | bool | None]:
         """A metadata key and its value, None for an array."""
-        key, kind = self._string().decode("utf-8", "replace"), self._number("<I")
+        key = self._key()
+        return key, self._value(key)
+
+    def _key(self) -> str:
+        return self._string().decode("utf-8", "replace")
+
+    def _value(self, key: str) -> str | int | float | bool | None:
+        kind = self._number("<I")
         value: str | int | float | bool | None = None
         if kind == _STRING:
             value = self._string().decode("utf-8", "replace")
@@ -185,7 +249,7 @@ class _Header:
             if kind != _UINT32 or not isinstance(value, int) or value == 0 or value % 8:
                 raise _HeaderError("general.alignment is not a multiple of 8")
             self._alignment = value
-        return key, value
+        return value
 
     def _tensor(self) -> tuple[str, tuple[int, ...], int, int, int]:
         """The name of a tensor, its shape and type, and the offset and length of its data."""

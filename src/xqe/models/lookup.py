@@ -8,13 +8,17 @@ from pathlib import Path
 from xqe.errors import ModelError, why
 from xqe.models.assembly import assemble
 from xqe.models.folder import models_folder
-from xqe.models.gguf import MAGIC
+from xqe.models.gguf import check_magic
+from xqe.models.purposes import describe_model
 from xqe.models.registry import find, name_at, named
+from xqe.models.split import named as named_parts
+from xqe.models.split import parts_of
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedModel:
-    """A model file that is there. name: of the table, else its place on the hub, else its file name without .gguf."""
+    """A model file that is there, of a model in several files the first. name: of the table, else its place on the hub,
+    else its file name without .gguf."""
 
     name: str
     path: Path
@@ -25,20 +29,20 @@ def resolve(name_or_path: str) -> ResolvedModel:
 
     What holds a path separator or ends in .gguf is a path, with ~ expanded, and is also looked for as
     [hf:]OWNER/REPOSITORY/FILE among the downloaded models. "tiny" is assembled if it is not there yet. Raises
-    ModelError for an unknown name, a known one that is not downloaded, and a path with no GGUF file;
-    MissingExtraError for tiny.
+    ModelError for an unknown name, a known one that is not downloaded, a path with no GGUF file, a file of something
+    else than a model, and a model of which a part is missing; MissingExtraError for tiny.
     """
     model = named().get(name_or_path)
     if model is not None and model.chunks:
         return ResolvedModel(model.name, assemble(model))
     found = locate(name_or_path)
     try:
-        with found.path.open("rb") as file:
-            magic = file.read(len(MAGIC))
+        check_magic(found.path)
+        for part in parts_of(found.path):
+            check_magic(part)
     except OSError as error:
-        raise ModelError(f"{found.path}: {why(error)}", "give the path of a GGUF file") from None
-    if magic != MAGIC:
-        raise ModelError(f"{found.path}: not a GGUF file", "give a model in GGUF format")
+        raise ModelError(f"{error.filename or found.path}: {why(error)}", "give the path of a GGUF file") from None
+    describe_model(found.path)
     return found
 
 
@@ -59,7 +63,8 @@ def locate(name_or_path: str) -> ResolvedModel:
 
 
 def installed() -> list[ResolvedModel]:
-    """Every model file that is there: those of the table, then others of the hub."""
+    """Every model of which a file is there, by its first file: those of the table, then others of the hub."""
     known = [model.path for model in named().values()]
-    others = sorted(path for path in models_folder().rglob("*.gguf") if path not in known)
-    return [ResolvedModel(name_at(path), path) for path in known + others if path.is_file()]
+    there = {named_parts(path)[0] for path in models_folder().rglob("*.gguf") if path.is_file()}
+    found = [path for path in known if path in there] + sorted(there.difference(known))
+    return [ResolvedModel(name_at(path), path) for path in found]

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from xqe.errors import InputError, MissingExtraError, XqeError, why
 from xqe.files.atomic import replaced
-from xqe.files.hashes import cached_sha256, sha256
+from xqe.files.hashes import sha256
 from xqe.messages import plural
 from xqe.models.engines.llama.adapters import BASE_SHA256
 from xqe.models.gguf import DamagedError, check_gguf, read_metadata
+from xqe.models.verification import model_sha256
 from xqe.training.architectures import MATRICES, OUTPUT, Dimensions, base_at
 from xqe.training.peftconfig import LoraConfig, read_config
 from xqe.training.weights import Matrix, Weights, read_weights
@@ -382,7 +383,7 @@ def _provenance(folder: Path, base: Dimensions) -> dict[str, str]:
         "general.name": folder.resolve().name,
         "general.base_model.0.name": base.name,
     }
-    return {**named, BASE_SHA256: cached_sha256(base.file)} if base.file is not None else named
+    return {**named, BASE_SHA256: model_sha256(base.file)} if base.file is not None else named
 
 
 def _describe(gguf: Any, writer: Any, type: str, alpha: float, entries: Mapping[str, str]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from xqe.errors import InputError, ModelError, XqeError, why
-from xqe.models.gguf import DamagedError, read_metadata
+from xqe.models.gguf import DamagedError, Metadata, read_metadata, whole_number
 from xqe.models.lookup import resolve
 
 CONFIGURATION = "config.json"
@@ -199,7 +199,7 @@ def _gguf(path: Path, name: str) -> Dimensions:
         )
     }
     found = _metadata(path, *keys.values())
-    values = {key: int(found[whole]) for key, whole in keys.items() if whole in found}
+    values = {key: whole_number(found, whole, path) for key, whole in keys.items() if whole in found}
     for key in ("block_count", "embedding_length", "attention.head_count"):
         if values.get(key, 0) < 1:
             raise InputError(f"{path}: {keys[key]} is missing", "it is no whole model")
@@ -213,7 +213,7 @@ def _gguf(path: Path, name: str) -> Dimensions:
     return Dimensions(row, name, values["block_count"], heads, key_heads, extents, own_output, path)
 
 
-def _metadata(path: Path, *keys: str) -> Mapping[str, Any]:
+def _metadata(path: Path, *keys: str) -> Metadata:
     try:
         return read_metadata(path, *keys)
     except OSError as error:

@@ -10,8 +10,10 @@ from typing import Any
 
 from xqe.errors import InputError, ModelError, XqeError
 from xqe.files.hashes import cached_sha256
-from xqe.models.gguf import read_metadata
 from xqe.models.lookup import resolve
+from xqe.models.purposes import ARCHITECTURE, describe_model
+from xqe.models.split import parts_of
+from xqe.models.verification import model_sha256
 from xqe.training.architectures import BY_TYPE, CONFIGURATION
 
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
@@ -50,7 +52,7 @@ class Base:
     def hashes(self) -> dict[str, str]:
         """sha256 of each file of weights, by its name; none for one of the hub, which `transformers` keeps."""
         if self.kind is Kind.GGUF:
-            return {self.path.name: cached_sha256(self.path)}
+            return {self.path.name: model_sha256(self.path)}
         if self.kind is Kind.HUB:
             return {}
         files = sorted(file for form in (CONFIGURATION, *_WEIGHTS) for file in self.path.glob(form))
@@ -69,10 +71,12 @@ def find_base(text: str) -> Base:
         if text.count("/") == 1 and not text.startswith((".", "~", "/")) and not text.endswith(".gguf"):
             return Base(text.split("/")[1], Kind.HUB, text, "")
         raise
-    metadata = read_metadata(found.path, "general.architecture", "general.type")
-    if (kind := metadata.get("general.type", "model")) != "model":
-        raise XqeError(f"{text}: is no model but of the type {kind}", "name the model that is to be trained")
-    architecture = str(metadata.get("general.architecture", ""))
+    if (files := len(parts_of(found.path))) > 1:
+        raise XqeError(
+            f"{text}: is in {files} files, and transformers reads one",
+            "join them with llama-gguf-split --merge, or give the folder of its Hugging Face checkpoint",
+        )
+    architecture = str(describe_model(found.path)[ARCHITECTURE])
     if architecture not in FROM_GGUF:
         raise XqeError(
             f"{text}: transformers cannot train {architecture or 'it'} from a GGUF file",

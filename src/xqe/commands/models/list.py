@@ -28,12 +28,13 @@ def list_models() -> None:
 
 
 def _row(model: Model, found: ResolvedModel | None) -> dict[str, Any]:
+    size = _size(found) if found is not None else None
     return {
         "name": model.name,
         "kind": model.kind,
         "dimension": model.encoding.dimension if model.encoding else None,
-        "size": found.path.stat().st_size if found is not None else model.size,
-        "present": found is not None,
+        "size": size if size is not None else model.size,
+        "present": size is not None,
         "gated": model.gated,
         "licence": model.licence.name,
         "licence_url": model.licence.url,
@@ -43,6 +44,17 @@ def _row(model: Model, found: ResolvedModel | None) -> dict[str, Any]:
         "sha256": model.sha256,
         "path": str(model.path),
     }
+
+
+def _size(found: ResolvedModel) -> int | None:
+    """Bytes of a model's files; None where one is missing."""
+    from xqe.models.gguf import DamagedError
+    from xqe.models.split import size_of
+
+    try:
+        return size_of(found.path)
+    except (DamagedError, OSError):
+        return None
 
 
 def _show(rows: list[dict[str, Any]]) -> None:

@@ -12,6 +12,8 @@ from xqe.files.hashes import cached_sha256
 from xqe.models.encoders import SENTENCE_TRANSFORMERS
 from xqe.models.engines import FAKE, SERVER
 from xqe.models.lookup import resolve
+from xqe.models.split import size_of
+from xqe.models.verification import model_sha256
 from xqe.retrieval.choices import TEXT_TOKENS
 
 Identity = dict[str, Any]
@@ -41,8 +43,8 @@ def identity(row: ModelRow, before: Identity | None = None) -> Identity:
     return {
         "model": row.model,
         "file": found.path.name,
-        "size": found.path.stat().st_size,
-        "sha256": cached_sha256(found.path),
+        "size": size_of(found.path),
+        "sha256": model_sha256(found.path),
         "lora": adapters,
     }
 
@@ -62,8 +64,8 @@ def encoder_identity(row: EncoderRow, before: Identity | None = None) -> Identit
     return {
         "encoder": row.model,
         "file": found.path.name,
-        "size": found.path.stat().st_size,
-        "sha256": cached_sha256(found.path),
+        "size": size_of(found.path),
+        "sha256": model_sha256(found.path),
         "limit": TEXT_TOKENS,
     }
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xqe.errors import MissingExtraError, XqeError
-from xqe.files.hashes import cached_sha256
+from xqe.messages import plural
 from xqe.models.encoders.recipes import Recipe, check_makes_vectors, recipe
 from xqe.models.lookup import resolve
 from xqe.models.registry import EXTRA, named
+from xqe.models.split import parts_of
+from xqe.models.verification import model_sha256
 
 if TYPE_CHECKING:
     from xqe.models.encoders.base import Encoder
@@ -42,7 +44,7 @@ def open_encoder(
     how = recipe(reference, resolved.path, pooling, query_prefix, passage_prefix, limit)
     by_onnx = _by_onnx(runtime, how, hardware)
     name = resolved.name if reference in named() else str(Path(reference).expanduser().absolute())
-    sha256 = cached_sha256(resolved.path)
+    sha256 = model_sha256(resolved.path)
     if by_onnx:
         from xqe.models.encoders.onnx import OnnxEncoder
 
@@ -54,10 +56,11 @@ def open_encoder(
 
 def _by_onnx(runtime: str, how: Recipe, hardware: Hardware | None) -> bool:
     """Whether ONNX Runtime computes. Raises XqeError where it was asked for and cannot."""
-    knows = how.architecture == _BERT
+    knows = how.architecture == _BERT and len(parts_of(how.path)) == 1
     if runtime == ONNX and not knows:
         raise XqeError(
-            f"{how.reference}: {ONNX} computes BERT, and the file is of the architecture {how.architecture}",
+            f"{how.reference}: {ONNX} computes BERT in one file, and it is of the architecture {how.architecture} "
+            f"in {plural(len(parts_of(how.path)), 'file')}",
             f"use {LLAMA}",
         )
     if runtime == LLAMA or not knows:

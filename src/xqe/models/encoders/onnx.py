@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy
 from numpy.typing import NDArray
 
-from xqe.errors import ModelError
+from xqe.errors import ModelError, XqeError
 from xqe.models.encoders.graph import FLOAT32, INT32, Graph
 from xqe.models.encoders.recipes import Recipe
 from xqe.models.encoders.tokenized import TokenizedEncoder
 from xqe.models.engines.llama.loading import LoadedModel
 from xqe.models.engines.llama.settings import Hardware
 from xqe.models.engines.llama.vocabulary import Tokens
-from xqe.models.gguf import Header, read_header
+from xqe.models.gguf import Header, read_header, whole_number
 
 if TYPE_CHECKING:
     from xqe.models.encoders.base import Matrix
@@ -46,9 +46,13 @@ class OnnxEncoder(TokenizedEncoder):
             raise ModelError(
                 f"{name}: has no {error.args[0]}, so it is no BERT that ONNX Runtime can be given", "use llama.cpp"
             ) from None
-        except BaseException:
+        except (XqeError, KeyboardInterrupt):
             self.close()
             raise
+        except Exception as error:  # numpy and ONNX Runtime have many names for numbers that do not fit each other
+            self.close()
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise ModelError(f"{name}: cannot be computed ({reason})", "check it with xqe models verify") from error
 
     def making(self) -> dict[str, Any]:
         import onnxruntime
@@ -104,11 +108,11 @@ class _Weights:
 
     def __init__(self, recipe: Recipe) -> None:
         self._header: Header = read_header(recipe.path)
-        said = self._header.metadata
+        said, path = self._header.metadata, recipe.path
         self._bytes = numpy.memmap(recipe.path, numpy.uint8, "r").view(numpy.ndarray)
-        self.width = int(said["bert.embedding_length"])
-        self.layers = int(said["bert.block_count"])
-        self.heads = int(said["bert.attention.head_count"])
+        self.width = whole_number(said, "bert.embedding_length", path)
+        self.layers = whole_number(said, "bert.block_count", path)
+        self.heads = whole_number(said, "bert.attention.head_count", path)
         self.epsilon = float(said["bert.attention.layer_norm_epsilon"])
 
     def __contains__(self, name: str) -> bool:
@@ -199,7 +203,7 @@ def _session(weights: _Weights, threads: int) -> Any:
         states = added(states, linear(wide, f"{block}.ffn_down"), f"{block}.layer_output_norm", f"hidden{layer + 1}")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what it would print comes as an error, too
     options.add_external_initializers(
         list(values), [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in values.values()]
     )

@@ -8,19 +8,15 @@ from pathlib import Path
 from xqe.errors import ModelError
 from xqe.models.families import POOLINGS, Family, family_of
 from xqe.models.folder import file_errors
-from xqe.models.gguf import read_header, read_metadata
+from xqe.models.gguf import read_header, whole_number
+from xqe.models.purposes import ARCHITECTURE, RANK, UNSPECIFIED, pooling_key
 from xqe.models.registry import MODELS, Model, known_at, named
+from xqe.models.split import parts_of
 
 _MOST_TOKENS = 8192  # of a text, where nobody says less
-_UNSPECIFIED = -1
 _POOLINGS = {1: "mean", 2: "cls", 3: "last"}  # llama_pooling_type
-_RANK = 4
+_POSITIONS = "position_embd.weight"
 _PRECOMPILED = "tokenizer.ggml.precompiled_charsmap"
-_ENCODERS = {
-    *("bert", "jina-bert-v2", "jina-bert-v3", "nomic-bert", "nomic-bert-moe", "neo-bert", "eurobert", "modern-bert"),
-    *("gemma-embedding", "llama-embed"),
-}
-"""Architectures that llama.cpp gives no memory for what is generated, or knows as embedders (llama-model.cpp)."""
 _NO_PREFIXES = Family("", "")
 
 
@@ -61,15 +57,15 @@ def recipe(
     if pooling is not None and pooling not in POOLINGS:
         raise ModelError(f'--pooling "{pooling}" is not known', f"known are {', '.join(POOLINGS)}")
     with file_errors(path):
-        header = read_header(path)
-    said = header.metadata
-    architecture = str(said.get("general.architecture"))
+        headers = [read_header(part) for part in parts_of(path)]
+    said = headers[0].metadata
+    architecture = str(said.get(ARCHITECTURE))
     encoding = row.encoding if row is not None else None
     family = encoding.family if encoding else family_of(path.name, str(said.get("general.name", "")))
-    number = int(said.get(f"{architecture}.pooling_type", _UNSPECIFIED))
-    if number == _RANK and pooling is None:
+    says = whole_number(said, pooling_key(architecture), path, UNSPECIFIED)
+    if says == RANK and pooling is None:
         raise ModelError(f"{reference}: is a re-ranker and makes no vectors", f"take {_encoders()}")
-    pooling = pooling or _POOLINGS.get(number) or (family.pooling if family else None)
+    pooling = pooling or _POOLINGS.get(says) or (family.pooling if family else None)
     if pooling is None:
         raise ModelError(
             f"{reference}: nothing says how it makes one vector of a text, so it may be no encoder",
@@ -82,9 +78,8 @@ def recipe(
         )
     family = family or _NO_PREFIXES
     limits = [limit or (encoding.limit if encoding else _MOST_TOKENS)]
-    limits.append(int(said.get(f"{architecture}.context_length", limits[0])))
-    if "position_embd.weight" in header.places:
-        limits.append(header.places["position_embd.weight"].shape[-1])
+    limits.append(whole_number(said, f"{architecture}.context_length", path, limits[0]))
+    limits += [header.places[_POSITIONS].shape[-1] for header in headers if _POSITIONS in header.places]
     return Recipe(
         reference,
         path,
@@ -94,7 +89,7 @@ def recipe(
         family.passage_prefix if passage_prefix is None else passage_prefix,
         min(limits),
         family.end,
-        said.get("tokenizer.ggml.model") == "t5" and _PRECOMPILED not in header.arrays,
+        said.get("tokenizer.ggml.model") == "t5" and _PRECOMPILED not in headers[0].arrays,
         encoding.dimension if encoding else None,
     )
 
@@ -107,19 +102,6 @@ def check_makes_vectors(name: str) -> None:
 def _check_encodes(reference: str, row: Model | None) -> None:
     if row is not None and row.encoding is None:
         raise ModelError(f'"{reference}" generates text and makes no vectors', f"take {_encoders()}")
-
-
-def check_generates(name: str, path: Path) -> None:
-    """Raise ModelError for a file that makes vectors and generates no text."""
-    with file_errors(path):
-        architecture = read_metadata(path, "general.architecture").get("general.architecture")
-    row = known_at(path)
-    encodes = row.encoding is not None if row is not None else family_of(path.name) is not None
-    if encodes or architecture in _ENCODERS:
-        raise ModelError(
-            f"{name}: makes vectors and generates no text",
-            f"take one of {', '.join(model.name for model in MODELS if not model.encoding)}",
-        )
 
 
 def _encoders() -> str:

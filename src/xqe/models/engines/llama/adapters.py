@@ -7,10 +7,10 @@ from functools import cache
 from pathlib import Path
 
 from xqe.errors import XqeError, why
-from xqe.files.hashes import cached_sha256
 from xqe.files.numbers import decimal
 from xqe.messages import say
 from xqe.models.gguf import DamagedError, read_metadata
+from xqe.models.verification import model_sha256
 
 GREATEST_SCALE = 100.0
 BASE_SHA256 = "xqe.base_sha256"
@@ -74,7 +74,7 @@ def adapter(text: str) -> Adapter:
         raise XqeError(f"{where}: it is no adapter but a {kind}", "a model goes to --model")
     if metadata.get("adapter.type") != "lora":
         raise XqeError(f"{where}: an adapter of type {metadata.get('adapter.type')}", "xqe applies LoRA adapters")
-    return Adapter(str(file), cached_sha256(file), scale)
+    return Adapter(str(file), model_sha256(file), scale)
 
 
 def check_architecture(adapters: tuple[Adapter, ...], model: str, name: str) -> None:

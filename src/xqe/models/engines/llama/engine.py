@@ -25,6 +25,7 @@ from xqe.models.engines.llama.settings import DEFAULT_CACHE, Settings
 from xqe.models.engines.llama.vocabulary import Tokens
 from xqe.models.engines.requests import Sampling
 from xqe.models.prompts import Chat, Prompt
+from xqe.models.purposes import check_pools_nothing
 
 T = TypeVar("T")
 
@@ -70,6 +71,7 @@ class LlamaEngine(Engine):
         self._picks: bool | None = None  # not tried yet
         self.counts = Counts()  # of the latest `generate`
         try:
+            check_pools_nothing(name, self._model.pooling)
             if self._model.chat_template:
                 self._template = ChatTemplate(self._model.chat_template, self._model.special_texts(), name)
             if not vocabulary_only:

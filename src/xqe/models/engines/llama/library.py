@@ -12,17 +12,26 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+from xqe.errors import ModelError
 from xqe.messages import say
+from xqe.models.engines.llama import crashes
+
+crashes.catch_signals()
+os.environ["GGML_NO_BACKTRACE"] = "1"  # which a debugger would print; read when the library is loaded
 
 # OpenMP's threads spin at every barrier for as long as this says before they sleep. Its default is best on a machine
 # of one's own; with one other busy process beside it, this makes two to four times as many tokens, and costs a few
 # percent without. It is read when the library is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
-import llama_cpp as llama_cpp
-from llama_cpp import llama_cpp as _bindings
+try:
+    import llama_cpp as llama_cpp
+    from llama_cpp import llama_cpp as _bindings
+except Exception as error:  # a file that is missing, a library of it, a function that another version does not have
+    raise ModelError(f"llama.cpp cannot be loaded: {type(error).__name__}: {error}", "see xqe doctor") from error
 
 _lib = _bindings._lib  # libllama, in which names of the ggml that it loads are found, too
+crashes.catch_aborts(_lib)
 _WARN, _ERROR, _CONTINUED = 3, 4, 5  # ggml_log_level
 _DEVICE_KINDS = {0: "cpu", 1: "gpu", 2: "integrated gpu", 3: "accelerator"}  # ggml_backend_dev_type
 _GPU_KINDS = ("gpu", "integrated gpu")

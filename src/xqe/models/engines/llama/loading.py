@@ -16,7 +16,8 @@ from xqe.models.engines.llama import library
 from xqe.models.engines.llama.adapters import Adapter, check_architecture, tell_other_bases
 from xqe.models.engines.llama.model import Model
 from xqe.models.engines.llama.settings import Hardware
-from xqe.models.gguf import read_metadata
+from xqe.models.gguf import read_metadata, whole_number
+from xqe.models.split import size_of
 
 CACHE_SHARE = 0.5
 """Of the free memory, what a cache may take."""
@@ -25,11 +26,12 @@ _GPU_RESERVE = 1 << 30  # bytes that are left for the buffers of computation
 
 
 class LoadedModel:
-    """A GGUF file, loaded, and the adapters that are applied to it.
+    """A model, loaded, and the adapters that are applied to it.
 
-    sha256: of the file. vocabulary_only: load no weights. model: the file, loaded already; whoever loaded it closes
-    it. threads: of the CPU. on_gpu: some of its layers are on a GPU. Raises ModelError for a file that cannot be
-    loaded, XqeError for a GPU that is not there and for adapters of another architecture.
+    path: of its GGUF file, or the first of several. sha256: of `verification.model_sha256`. vocabulary_only: load no
+    weights. model: the file, loaded already; whoever loaded it closes it. threads: of the CPU. on_gpu: some of its
+    layers are on a GPU. Raises ModelError for a file that cannot be loaded, XqeError for a GPU that is not there and
+    for adapters of another architecture.
     """
 
     def __init__(
@@ -95,7 +97,7 @@ def _load(path: str, hardware: Hardware, vocabulary_only: bool, gpus: list[libra
             raise XqeError(f"--gpu-layers {asked}: this build of llama.cpp knows no GPU", "see the README, GPU")
         if not gpus:
             raise XqeError(f"--gpu-layers {asked}: llama.cpp sees no GPU", "see xqe doctor")
-    size = Path(path).stat().st_size if Path(path).is_file() else 0
+    size = size_of(Path(path)) if Path(path).is_file() else 0
     if not gpus and not vocabulary_only and size > available_memory():
         raise ModelError(
             f"{path}: has {amount(size)}, and {amount(available_memory())} of memory are free",
@@ -129,4 +131,4 @@ def _blocks(path: str) -> int:
     """How many layers a model file has, without its output layer."""
     architecture = read_metadata(Path(path), "general.architecture").get("general.architecture")
     key = f"{architecture}.block_count"
-    return int(read_metadata(Path(path), key).get(key, 0))
+    return whole_number(read_metadata(Path(path), key), key, Path(path), 0)

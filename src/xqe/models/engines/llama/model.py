@@ -14,11 +14,21 @@ from xqe.messages import amount
 from xqe.models.engines.llama.library import llama_cpp, log
 from xqe.models.engines.llama.settings import Hardware
 from xqe.models.engines.llama.vocabulary import Vocabulary
+from xqe.models.purposes import ARCHITECTURE, TYPE, UNSPECIFIED, check_is_model, pooling_key
+from xqe.models.split import size_of
 
 Stopped = Callable[[], bool]
 """True once what is under way should be given up."""
 
 ALL_LAYERS = -1
+
+_HINT = "check it with xqe models verify, or take a smaller model"
+_HINTS = {
+    "invalid split file name": "it is one of several files, and llama.cpp finds the others by the name that it was "
+    "published under: NAME-00001-of-00003.gguf",
+    "unknown model architecture": "this llama.cpp does not know it: take another model, or a newer xqe",
+}
+"""What to do, by words of llama.cpp's reason."""
 
 _SPLIT_MODES = {"none": 0, "layer": 1, "row": 2}  # llama_split_mode
 
@@ -65,19 +75,40 @@ class Model:
             self.close()
             raise KeyboardInterrupt
         if not self._pointer:
-            sizes = f"the file has {amount(file.stat().st_size)}, {amount(available_memory())} of memory are free"
-            raise ModelError(
-                f"{path}: cannot be loaded ({log.reason()}; {sizes})",
-                "check it with xqe models verify, or take a smaller model",
-            )
+            sizes = f"it has {amount(size_of(file))}, {amount(available_memory())} of memory are free"
+            reason = log.reason()
+            hint = next((hint for words, hint in _HINTS.items() if words in reason), _HINT)
+            raise ModelError(f"{path}: cannot be loaded ({reason}; {sizes})", hint)
         self.vocabulary = Vocabulary(llama_cpp.llama_model_get_vocab(self._pointer))
         self.has_encoder = not vocabulary_only and bool(llama_cpp.llama_model_has_encoder(self._pointer))
         self.context_size = int(llama_cpp.llama_model_n_ctx_train(self._pointer))
         template = llama_cpp.llama_model_chat_template(self._pointer, None)
         self.chat_template: str | None = template.decode("utf-8", "replace") if template else None
+        try:
+            self._check(path, vocabulary_only)
+        except ModelError:
+            self.close()
+            raise
         self.can_share_prefixes = not vocabulary_only and not (
             llama_cpp.llama_model_is_recurrent(self._pointer) or llama_cpp.llama_model_is_hybrid(self._pointer)
         )
+
+    def _check(self, path: str, vocabulary_only: bool) -> None:
+        """Raise ModelError for what llama.cpp loads and cannot use: with no rotary dimension it would never end."""
+        architecture = self.metadata(ARCHITECTURE)
+        check_is_model(path, architecture, self.metadata(TYPE))
+        if vocabulary_only:  # which says nothing of the rest
+            return
+        rotates = llama_cpp.llama_model_rope_type(self._pointer) != llama_cpp.LLAMA_ROPE_TYPE_NONE
+        unusable = None
+        if self.context_size < 1:
+            unusable = f"it says that it was trained on {self.context_size} tokens of context"
+        elif rotates and self.metadata(f"{architecture}.rope.dimension_count") == "0":
+            unusable = "it says that it rotates no dimension"
+        elif llama_cpp.llama_model_is_diffusion(self._pointer):
+            unusable = "it writes all of a text at once, by diffusion, and xqe writes token after token"
+        if unusable is not None:
+            raise ModelError(f"{path}: cannot be used ({unusable})", "take another file, or another model")
 
     @property
     def pointer(self) -> Any:
@@ -93,9 +124,16 @@ class Model:
         """The texts of special tokens that the file names, by the names that chat templates have for them. One that it
         does not name is not there: llama.cpp would take a token that is none."""
         numbers = {name: self.metadata(f"tokenizer.ggml.{key}_token_id") for name, key in _SPECIAL_TOKENS.items()}
-        named = {name: int(number) for name, number in numbers.items() if number is not None}
+        known = range(self.vocabulary.size)
+        named = {name: int(said) for name, said in numbers.items() if said is not None and int(said) in known}
         pieces = {name: self.vocabulary.piece(token, special=True) for name, token in named.items()}
         return {name: piece.decode("utf-8", "replace") for name, piece in pieces.items()}
+
+    @property
+    def pooling(self) -> int:
+        """How it makes one vector of a text, if it says so: a number of llama_pooling_type."""
+        said = self.metadata(pooling_key(self.metadata(ARCHITECTURE)))
+        return int(said) if said and said.isdecimal() else UNSPECIFIED
 
     def adapter(self, path: str) -> Any:
         """Load a LoRA adapter, once; it is freed with the model. Raises ModelError, with llama.cpp's reason."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+
 from xqe.models.engines.jobs import Ticket
+from xqe.models.engines.llama.cached import CachedContext
 from xqe.models.engines.llama.drawing import Picker
 from xqe.models.engines.llama.vocabulary import Tokens, Vocabulary
 from xqe.models.engines.requests import Completion
@@ -63,6 +66,21 @@ class Pending:
     def _done(self, end: int, finish: str) -> bool:
         self.ticket.done(Completion(whole_characters(bytes(self.text[:end])), finish, len(self.generated)))
         return True
+
+
+NO_NUMBERS = "the model's logits are no numbers: it is damaged, or made for more exact ones than it is computed with"
+
+
+def next_token(pending: Pending, context: CachedContext, row: int, entry: int) -> int | None:
+    """Pick a text's next token from a row of logits, those of a batch's entry; None where these are no numbers, whose
+    likeliest one means nothing."""
+    if context.picks:
+        return context.likeliest(row, entry)
+    logits = context.row(row)
+    likeliest = context.likeliest(row, entry)
+    if np.isnan(logits[likeliest]):  # numpy takes NaN for the greatest
+        return None
+    return likeliest if pending.picker is None else pending.picker.pick(logits, pending.generated)
 
 
 class Decoder(Protocol):

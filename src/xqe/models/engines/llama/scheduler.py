@@ -25,7 +25,7 @@ from xqe.messages import say
 from xqe.models.engines.llama.cached import CELL_PADDING, N_UBATCH, CachedContext
 from xqe.models.engines.llama.context import ABORTED
 from xqe.models.engines.llama.library import log
-from xqe.models.engines.llama.pending import Counts, Pending, does_not_fit
+from xqe.models.engines.llama.pending import NO_NUMBERS, Counts, Pending, does_not_fit, next_token
 from xqe.models.engines.llama.vocabulary import Tokens, Vocabulary, common
 
 LEAST_SHARED = 16  # tokens; a shorter common beginning is worth neither a copy nor a wait
@@ -378,8 +378,11 @@ class Scheduler:
         """Pick a text's next token from a row of logits, those of a batch's entry; end the text if it is complete."""
         pending = slot.pending
         assert pending is not None
-        picker = pending.picker
-        token = context.likeliest(row, entry) if picker is None else picker.pick(context.row(row), pending.generated)
+        token = next_token(pending, context, row, entry)
+        if token is None:
+            pending.fail(NO_NUMBERS)
+            self._end(context, slot)
+            return
         self.counts.generated += 1
         if pending.accept(token, self._vocabulary):
             self._end(context, slot)

@@ -16,7 +16,7 @@ import numpy as np
 from xqe.models.engines.llama.cached import CELL_PADDING, CachedContext
 from xqe.models.engines.llama.context import ABORTED
 from xqe.models.engines.llama.library import log
-from xqe.models.engines.llama.pending import Counts, Pending, does_not_fit
+from xqe.models.engines.llama.pending import NO_NUMBERS, Counts, Pending, does_not_fit, next_token
 from xqe.models.engines.llama.vocabulary import Tokens, Vocabulary, common
 
 CHUNK = 64
@@ -69,8 +69,10 @@ class Sequential:
         status = self._read(context, pending.prompt)
         while status == 0:
             context.take_logits(1)
-            picker = pending.picker
-            token = context.likeliest(0, 0) if picker is None else picker.pick(context.row(0), pending.generated)
+            token = next_token(pending, context, 0, 0)
+            if token is None:
+                pending.fail(NO_NUMBERS)
+                return
             self.counts.generated += 1
             if pending.accept(token, self._vocabulary):
                 return
