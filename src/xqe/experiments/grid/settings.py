@@ -116,7 +116,7 @@ def read_grid(path: Path, default_model: str = "tiny", default_encoder: str = "e
     Raises InputError that names the file and the key of the first mistake.
     """
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}".lower(), "give a grid file") from None
     try:
