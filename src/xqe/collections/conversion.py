@@ -340,7 +340,7 @@ def tsv_queries(path: Path) -> Stream[Query]:
             columns = named_columns(names, line, where)
             yield where, (columns["id"], columns["text"])
 
-    return _filled(read, path)
+    return _filled(read, path, "queries")
 
 
 def json_queries(path: Path) -> Stream[Query]:
@@ -351,18 +351,18 @@ def json_queries(path: Path) -> Stream[Query]:
             record = check_query(raw, where)
             yield where, (record["id"], record["query"])
 
-    return _filled(read, path)
+    return _filled(read, path, "queries")
 
 
-def _filled(read: Stream[Query], path: Path) -> Stream[Query]:
-    """A stream of queries that raises InputError where the file holds none."""
+def _filled(read: Stream[T], path: Path, what: str) -> Stream[T]:
+    """A stream that raises InputError where there is nothing in the file."""
 
-    def checked() -> Iterator[Placed[Query]]:
+    def checked() -> Iterator[Placed[T]]:
         count = 0
-        for count, query in enumerate(read(), 1):  # noqa: B007
-            yield query
+        for count, placed in enumerate(read(), 1):  # noqa: B007
+            yield placed
         if not count:
-            raise InputError(f"{path}: no queries", "is it the file of the queries?")
+            raise InputError(f"{path}: no {what}", "is it the file that was meant?")
 
     return checked
 
@@ -385,7 +385,7 @@ def trec_qrels(path: Path) -> Stream[Judgement]:
             except ValueError:
                 raise InputError(f'{where}: relevance "{columns[-1]}" is not an integer', "check the file") from None
 
-    return read
+    return _filled(read, path, "judgements")
 
 
 def document_files(paths: Sequence[Path]) -> Stream[Document]:
