@@ -84,8 +84,10 @@ def test_sgml_in_any_lines(tmp_path: Path, text: str) -> None:
         ('<TEXT><F P=105>a</F> <FIG ID="F-1"> b <td nowrap>c<br/><img src=\'x\' alt="y z"></TEXT>', "", "a b c"),
         # pages of the web
         (
-            "<DOCHDR>\nhttp://x 200\n</DOCHDR>\n<html><head><title>Zinc</title><script>if (a<b) {}</script>\n</head>"
-            "<body class='c'>rest<style>p {}</style></body></html>",
+            (
+                "<DOCHDR>\nhttp://x 200\n</DOCHDR>\n<html><head><title>Zinc</title><script>a<b</script>\n</head>"
+                "<body class='c'>rest<style>p {}</style></body></html>"
+            ),
             "Zinc",
             "rest",
         ),
@@ -151,15 +153,19 @@ A relevant document cites it.
             },
         ),
         (
-            '<?xml version="1.0"?>\n<topics task="COVIDSearch">\n  <topic number="1">\n    <query>coronavirus</query>\n'
-            "    <question>what is\n it</question>\n  </topic>\n</topics>",
+            (
+                '<?xml version="1.0"?>\n<topics task="x">\n  <topic number="1">\n    <query>coronavirus</query>\n'
+                "    <question>what is\n it</question>\n  </topic>\n</topics>"
+            ),
             "title+desc",
             "en",
             {"1": "coronavirus what is it"},
         ),
         (
-            '<webtrack2012><topic number="151" type="faceted"><query>403b</query><description>What is a 403b?'
-            '</description><subtopic number="1" type="inf">plan</subtopic></topic></webtrack2012>',
+            (
+                '<webtrack2012><topic number="151" type="faceted"><query>403b</query><description>What is a 403b?'
+                '</description><subtopic number="1" type="inf">plan</subtopic></topic></webtrack2012>'
+            ),
             None,
             "en",
             {"151": "403b"},

@@ -24,11 +24,11 @@ _NAMES = ("DOCNO", "DOCID", "DOCOLDNO")
 _EDGE = re.compile(r"<(?P<end>/?)DOC(?P<attributes>\s[^<>]*)?>", re.IGNORECASE)
 _ELEMENT = re.compile(
     # the <head> of a page of HTML has elements in it, and AP's <HEAD>, a title, has none
-    rf"<(?P<name>{'|'.join((*_TEXTS, *_TITLES))})(?:\s[^<>]*)?>(?P<inside>.*?)(?:</(?P=name)\s*>|\Z)"
-    r"|<HEAD>(?P<head>[^<]*)</HEAD>",
+    rf"<(?:(?P<name>{'|'.join((*_TEXTS, *_TITLES))})(?:\s[^<>]*)?>(?P<inside>.*?)(?:</(?P=name)\s*>|\Z)"
+    r"|HEAD>(?P<head>[^<]*)</HEAD>)",
     re.IGNORECASE | re.DOTALL,
 )
-_NAME = re.compile(r"<(?P<name>DOCNO|DOCID)(?:\s[^<>]*)?>\s*(?P<value>[^<]*?)\s*<", re.IGNORECASE)
+_NAME = re.compile(r"<(?P<name>DOCNO|DOCID)(?:\s[^<>]*)?>(?P<value>[^<]*)<", re.IGNORECASE)
 _NO_TEXT = re.compile(
     rf"<(?P<name>{'|'.join(_NAMES)}|DOCHDR|SCRIPT|STYLE)(?:\s[^<>]*)?>.*?(?:</(?P=name)\s*>|\Z)",
     re.IGNORECASE | re.DOTALL,
@@ -36,8 +36,8 @@ _NO_TEXT = re.compile(
 _VALUE = r"""(?:"[^"<>]*"|'[^'<>]*'|[^\s"'<>]+)"""
 _ATTRIBUTE = re.compile(rf"([\w:.-]+)\s*=\s*({_VALUE})")
 _TAG = re.compile(  # "x <5 and y> 3" is none, and "x <y and z> 3" neither
-    rf"</?[a-z][\w:.-]*(?:\s+[\w:.-]+\s*=\s*{_VALUE}|\s+(?:nowrap|noshade|selected|checked|compact|ismap|border))*\s*/?>"
-    r"|<[!?][a-z\[][^<>]*>",
+    rf"<(?:/?[a-z][\w:.-]*(?:\s+[\w:.-]+\s*=\s*{_VALUE}|\s+(?:nowrap|noshade|selected|checked|compact|ismap|border))*\s*/?"
+    r"|[!?][a-z\[][^<>]*)>",
     re.IGNORECASE,
 )
 _ENTITIES = (("&blank;", " "), ("&hyph;", "-"))  # of the Federal Register, beside those of HTML
@@ -48,6 +48,10 @@ def documents(path: Path) -> Iterator[tuple[str, Document]]:
     inside: list[str] = []
     start = attributes = ""
     for where, text in jsonl.lines(str(path)):
+        if "<" not in text:
+            if start:
+                inside.append(text)
+            continue
         begin = 0
         for edge in _EDGE.finditer(text):
             if edge["end"]:
@@ -67,7 +71,7 @@ def documents(path: Path) -> Iterator[tuple[str, Document]]:
 
 def _document(raw: str, attributes: str, where: str) -> Document:
     raw = _without_comments(raw)
-    names = {match["name"].upper(): match["value"] for match in reversed(list(_NAME.finditer(raw)))}
+    names = {match["name"].upper(): match["value"].strip() for match in reversed(list(_NAME.finditer(raw)))}
     name = names.get("DOCNO") or attributes_of(attributes).get("id") or names.get("DOCID")
     if not name:
         raise InputError(f"{where}: <DOC> without <DOCNO>", "each document needs one, or an id")

@@ -49,6 +49,7 @@ _JSON_FIELDS = {"title": "topic_title", "desc": "topic_description", "narr": "to
 _SOURCES = ("original", "human translation")
 
 _TAG = re.compile(r"<(?P<name>[a-z][\w.-]*)(?P<attributes>\s[^<>]*)?>", re.IGNORECASE)
+_END = re.compile(r"</(?P<name>[a-z][\w.-]*)\s*>", re.IGNORECASE)
 _PREFIXED = re.compile(r"([a-z]{2,3})-(.+)")
 _OPENED = re.compile(r"<(?P<name>topic|top)(?=[\s>])", re.IGNORECASE)
 _SHAPE = "xqe reads <top>, <topic number=...>, TSV and JSONL; see docs/cli.md"
@@ -147,14 +148,21 @@ def _fields(text: str) -> dict[tuple[str, str], str]:
     tags = list(_TAG.finditer(text))
     if not tags:
         return {("", "title"): bare_line(text)}
+    ends: dict[str, list[int]] = {}
+    for end in _END.finditer(text):
+        ends.setdefault(end["name"].lower(), []).append(end.start())
+    following, starts = len(text), {}
+    for tag in reversed(tags):
+        starts[tag.start()] = following  # where a field without an end would end
+        following = tag.start() if _ends_field(tag, text) else following
     done = 0
-    for at, tag in enumerate(tags):
+    for tag in tags:
         lang, field = _field(tag["name"])
         if tag.start() < done or not field:
             continue
-        end = re.compile(rf"</{re.escape(tag['name'])}\s*>", re.IGNORECASE).search(text, tag.end())
-        following = (one.start() for one in tags[at + 1 :] if _ends_field(one, text))
-        done = end.start() if end else next(following, len(text))
+        own = ends.get(tag["name"].lower(), [])
+        at = bisect(own, tag.start())
+        done = own[at] if at < len(own) else starts[tag.start()]
         inside = text[tag.end() : done]
         label = _LABELS[field].match(inside)
         key = (lang or _code(attributes_of(tag["attributes"] or "")), field)
@@ -172,7 +180,7 @@ def _field(name: str) -> tuple[str, str]:
 
 def _ends_field(tag: re.Match[str], text: str) -> bool:
     """Whether a tag ends a field that has no tag of its own to end it: one that is known, or that begins a line."""
-    before = text[: tag.start()].rpartition("\n")[2]
+    before = text[text.rfind("\n", 0, tag.start()) + 1 : tag.start()]
     return bool(_field(tag["name"])[1]) or tag["name"].lower() in _OTHERS or not before.strip()
 
 
