@@ -200,7 +200,7 @@ def test_a_folder_is_refused_before_anything_is_read(tmp_path: Path) -> None:
         ('[{"id":"d1","contents":"a"}]\n', "f:1: a JSON array; jq -c '.[]' FILE makes lines of it"),
         ('[\n{"id":"d1","contents":"a"}\n]\n', "f:1: a JSON array; jq -c '.[]' FILE makes lines of it"),
         ('[{"id":"d1","contents":"a"},\n{"id":"d2","contents":"a"}]', "f:1: a JSON array; jq -c"),
-        ('{\n  "id": "d1",\n  "contents": "a"\n}\n', "of objects over several lines jq -c . FILE makes such"),
+        ('{\n  "id": "d1",\n  "contents": "a"\n}\n', "each line must be one JSON object; jq -c . FILE makes it so"),
         ('{"id":"d1","contents":"a"}{"id":"d2","contents":"a"}\n', "f:1: broken JSON (trailing data)"),
         ("[" * 5000, "f:1: a JSON array"),
         ('{"a":' * 1000 + "1" + "}" * 1000, "f:1: broken JSON (nested too deep)"),
@@ -336,7 +336,7 @@ def test_runs(tmp_path: Path, data: str) -> None:
     [
         ("query_id Q0 doc_id rank score run\n", "a run with a header and no hits"),
         ("qid docid rank\n", "a run with a header and no hits"),
-        ("qid docid rel\nq1 d1 1\n", "f:1: the header of qrels of 3 columns, so not a run"),
+        ("qid docid rel\nq1 d1 1\n", "f:1: the header of BEIR qrels, so not a run"),
         ("qid\tname\trank\nq1\td1\t1\n", 'f:1: rank "rank" is not an integer'),
     ],
 )

@@ -375,7 +375,7 @@ def trec_qrels(path: Path) -> Stream[Judgement]:
         count = 4
         for number, (where, text) in enumerate(jsonl.lines(str(path))):
             columns = text.split()
-            if not number and header(columns).startswith("qrels"):
+            if not number and header(columns).endswith("qrels"):
                 count = len(columns)
                 continue
             if len(columns) != count:

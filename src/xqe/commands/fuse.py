@@ -32,16 +32,8 @@ from xqe.retrieval.fusion import (
 if TYPE_CHECKING:
     from xqe.stages.fuse import Run
 
-_SUFFIXES = {
-    *packing.SUFFIXES,
-    ".json",
-    ".jsonl",
-    ".res",
-    ".run",
-    ".trec",
-    ".tsv",
-    ".txt",
-}  # what a run's name does without
+_SUFFIXES = {".json", ".jsonl", ".res", ".run", ".trec", ".tsv", ".txt", *packing.SUFFIXES}
+"""What a run's name does without."""
 _TAG = "xqe"
 
 

@@ -25,7 +25,7 @@ SIGPIPE_STATUS = 141  # 128 + SIGPIPE, what a shell reports for `yes | head -1`
 LONGEST_LINE = 1 << 27
 """Bytes: of a record with a million hits it is half, and of what has no ends of lines it is soon reached."""
 _EDGES = " \r\ufeff"  # no tab, which may end a line of columns
-_SHAPE = "each line must be one JSON object; of objects over several lines jq -c . FILE makes such"
+_SHAPE = "each line must be one JSON object; jq -c . FILE makes it so"
 
 T = TypeVar("T")
 Parse = Callable[[Any, str], T]

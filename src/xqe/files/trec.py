@@ -35,10 +35,10 @@ _ITERATION = {"iteration", "iter", "q0", "0"}
 _DOCUMENT = {"corpus-id", "document-id", "doc-id", "docid", "docno", "document", "document#", "passage-id", "pid"}
 _GRADE = {"score", "relevance", "relevancy", "rel", "label", "judgment", "judgement", "grade"}
 _HEADERS = {
-    "qrels of 3 columns": (_QUERY, _DOCUMENT, _GRADE),
-    "qrels of 4 columns": (_QUERY, _ITERATION, _DOCUMENT, _GRADE),
-    "a run of 3 columns": (_QUERY, _DOCUMENT, {"rank"}),
-    "a run of 6 columns": (_QUERY, _ITERATION, _DOCUMENT, {"rank"}, {"score", "sim"}, {"tag", "run", "run-id", "name"}),
+    "BEIR qrels": (_QUERY, _DOCUMENT, _GRADE),
+    "TREC qrels": (_QUERY, _ITERATION, _DOCUMENT, _GRADE),
+    "an MS MARCO run": (_QUERY, _DOCUMENT, {"rank"}),
+    "a TREC run": (_QUERY, _ITERATION, _DOCUMENT, {"rank"}, {"score", "sim"}, {"tag", "run", "run-id", "name"}),
 }
 """What lines are under a header -> what it may call each column, in small letters and with hyphens."""
 _QRELS_SHAPE = 'TREC qrels have 4 columns, "query 0 document relevance"; BEIR qrels 3, under "query-id corpus-id score"'
@@ -90,7 +90,7 @@ def read_qrels(path: str) -> Qrels:
         raise InputError(f"{where}: a JSON record, so a run and not qrels", _AS_RUN)
     if len(columns) == 6:
         raise InputError(f"{where}: 6 columns, so a TREC run and not qrels", _AS_RUN)
-    if named.startswith("qrels"):
+    if named.endswith("qrels"):
         count = len(columns)
         qrels = _grades(source, count=count, document=count - 2, grade=count - 1)
     elif len(columns) == 3:
@@ -137,7 +137,7 @@ def read_run(path: str) -> Iterator[Answer]:
         raise InputError(f"{file_name(path)}: empty run", f"{_RUN_SHAPE}; xqe search writes records with hits")
     columns = head.split()
     named = header(columns)
-    if named.startswith("a run"):
+    if named.endswith("run"):
         where, head = next(source, ("", ""))
         if not head:
             raise InputError(f"{file_name(path)}: a run with a header and no hits", _RUN_SHAPE)
@@ -146,7 +146,7 @@ def read_run(path: str) -> Iterator[Answer]:
         return (_answer(text, where) for where, text in whole)
     if len(columns) == 4:
         raise InputError(f"{where}: 4 columns, so qrels and not a run", _AS_QRELS)
-    if named.startswith("qrels"):
+    if named.endswith("qrels"):
         raise InputError(f"{where}: the header of {named}, so not a run", _AS_QRELS)
     layout = next((layout for layout in _RUN_LAYOUTS if layout.count == len(columns)), None)
     if layout is None:
