@@ -200,6 +200,12 @@ A relevant document cites it.
         ),
         ("<top><num>1</num><title>x <5 and <b>y</b></title></top>", None, "en", {"1": "x <5 and y"}),
         ("<top>\n<num>1\n<title>a <i>b</i> c\n</top>", None, "en", {"1": "a b c"}),
+        (
+            '<topics><!-- <topic number="1">no</topic>\n--><topic number="2"><title><![CDATA[a & b]]></title></topic>',
+            None,
+            "en",
+            {"2": "a & b"},
+        ),
         ("\ufeff1\tzinc\r\n\ufeff2\ttin", None, "en", {"1": "zinc", "2": "tin"}),
         ("query_id\tquery\n1\tzinc\n", None, "en", {"1": "zinc"}),
         ('{"qid": 1, "query": "zinc", "docid": "7"}\n', None, "en", {"1": "zinc"}),

@@ -61,6 +61,9 @@ def refusal(read: Callable[[], object]) -> str:
         (b"", []),
         (b"\n\r\n \t \n", []),
         (b"  a  \nb\t", ["a", "b\t"]),
+        (b"ORCA\nPAR1\tx\nGGUF\nBZh\nPK\n", ["ORCA", "PAR1\tx", "GGUF", "BZh", "PK"]),
+        (b"PAR1\tx\n", ["PAR1\tx"]),
+        (b"x" * 257 + b"ustar\n", ["x" * 257 + "ustar"]),
         ("a\u2028b\x0bc\x85\n".encode(), ["a\u2028b\x0bc\x85"]),
     ],
 )

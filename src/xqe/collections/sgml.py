@@ -96,7 +96,7 @@ def attributes_of(text: str) -> dict[str, str]:
 
 def bare(text: str) -> str:
     """Text without tags, entities resolved, in its lines."""
-    text = _TAG.sub(" ", text)
+    text = _TAG.sub(" ", text.replace("<![CDATA[", "").replace("]]>", ""))
     for entity, character in _ENTITIES:
         text = text.replace(entity, character)
     return "\n".join(" ".join(line.split()) for line in unescape(text).split("\n")).strip()

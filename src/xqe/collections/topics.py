@@ -49,6 +49,7 @@ _JSON_FIELDS = {"title": "topic_title", "desc": "topic_description", "narr": "to
 _SOURCES = ("original", "human translation")
 
 _TAG = re.compile(r"<(?P<name>[a-z][\w.-]*)(?P<attributes>\s[^<>]*)?>", re.IGNORECASE)
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _END = re.compile(r"</(?P<name>[a-z][\w.-]*)\s*>", re.IGNORECASE)
 _PREFIXED = re.compile(r"([a-z]{2,3})-(.+)")
 _OPENED = re.compile(r"<(?P<name>topic|top)(?=[\s>])", re.IGNORECASE)
@@ -123,7 +124,7 @@ def _parsed(path: Path) -> Iterator[_Topic]:
         starts.append(length)
         lines.append(line)
         length += len(line) + 1
-    text = "\n".join(lines)
+    text = _COMMENT.sub(lambda comment: " " * len(comment[0]), "\n".join(lines))  # what follows stays where it is
     first = _OPENED.search(text)
     name = first["name"].lower() if first else "query"
     opened = list(re.finditer(rf"<{name}(?P<attributes>\s[^<>]*)?>", text, re.IGNORECASE))

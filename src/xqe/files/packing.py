@@ -9,9 +9,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
-from typing import IO, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from xqe.errors import InputError
+
+if TYPE_CHECKING:
+    from io import BufferedReader
 
 _BLOCK = 1 << 16
 _TELLING = 16  # bytes: as many as the longest mark, and fewer than any line that is worth waiting for
@@ -59,10 +62,9 @@ _NO_TEXT: tuple[tuple[bytes, str, str], ...] = (
     (rb"\x04\x22\x4d\x18", "a file packed by lz4", _UNPACK.format("lz4 -dc")),
     (rb"LZIP[\x00\x01]", "a file packed by lzip", _UNPACK.format("lzip -dc")),
     (rb"\x1f\x9d", "a file packed by compress", _UNPACK.format("gzip -dc")),
-    (rb".{257}ustar", "a tar archive", _UNPACK.format("tar -xOf")),
-    (rb"PAR1", "a parquet file", _ROWS.format("parquet")),
-    (rb"ARROW1|\xff\xff\xff\xff", "an arrow file", _ROWS.format("feather")),
-    (rb"ORC", "an ORC file", _ROWS.format("orc")),
+    (rb"(?=.{0,256}\x00).{257}ustar", "a tar archive", _UNPACK.format("tar -xOf")),
+    (rb"PAR1\x15", "a parquet file", _ROWS.format("parquet")),
+    (rb"ARROW1\x00\x00|\xff\xff\xff\xff", "an arrow file", _ROWS.format("feather")),
     (rb"Obj\x01", "an avro file", "write its rows as JSONL"),
     (rb"\x89HDF\r\n", "an HDF5 file", _ROWS.format("hdf")),
     (rb"\x93NUMPY", "a file of numpy", "write its rows as JSONL"),
@@ -70,7 +72,7 @@ _NO_TEXT: tuple[tuple[bytes, str, str], ...] = (
     (rb"SQLite format 3\x00", "a database of SQLite", "sqlite3 -json FILE 'SELECT ...' | jq -c '.[]' makes JSONL"),
     (rb"%PDF-", "a PDF", "take its text out, for example with pdftotext, and write JSONL"),
     (rb"\xd0\xcf\x11\xe0", "a document of MS Office", "save its text"),
-    (rb"GGUF", "a model", "is another file meant?"),
+    (rb"GGUF[\x01-\x09]\x00\x00\x00", "a model", "is another file meant?"),
     (rb"version https://git-lfs\.", "a pointer of Git LFS and not the file", "git lfs pull fetches that"),
     (rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff", "UTF-32 text", _ICONV.format("UTF-32")),
     (rb"\xff\xfe|\xfe\xff", "UTF-16 text", _ICONV.format("UTF-16")),
@@ -78,7 +80,7 @@ _NO_TEXT: tuple[tuple[bytes, str, str], ...] = (
 _MARKS = tuple((re.compile(mark, re.DOTALL), what, hint) for mark, what, hint in _NO_TEXT)
 
 
-def blocks(source: IO[bytes], name: str) -> Iterator[bytes]:
+def blocks(source: BufferedReader, name: str) -> Iterator[bytes]:
     """Yield the text of an open file as it comes in, unpacked. Raises InputError, which says `name`, for a damaged
     file, and for one that is no text by its beginning."""
     head = _head(source)
@@ -109,7 +111,7 @@ class _Readable(Protocol):
 class _Rejoined:
     """A file whose first bytes were read, whole again. It need not be one that can be sought in: a pipe, say."""
 
-    def __init__(self, head: bytes, rest: IO[bytes]) -> None:
+    def __init__(self, head: bytes, rest: BufferedReader) -> None:
         self._head, self._rest = head, rest
 
     def read(self, size: int) -> bytes:
@@ -117,15 +119,15 @@ class _Rejoined:
         return taken or self._rest.read(size)
 
 
-def _head(source: Any) -> bytes:
+def _head(source: _Readable) -> bytes:
     """What a file begins with: enough to tell what it is, or its first line."""
-    head: bytes = source.read1(_BLOCK)
+    head = source.read1(_BLOCK)
     while head and len(head) < _TELLING and b"\n" not in head and (more := source.read1(_BLOCK)):
         head += more
     return head
 
 
-def _text(head: bytes, rest: Any, name: str) -> Iterator[bytes]:
+def _text(head: bytes, rest: _Readable, name: str) -> Iterator[bytes]:
     for one in _PACKINGS:
         if one.mark.match(head):
             raise InputError(f"{name}: packed twice, and {one.suffix} inside", _UNPACK.format(one.command))
