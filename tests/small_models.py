@@ -87,8 +87,7 @@ def bigrams(
     Every token is a direction of its own, its one layer adds nothing to it, and the output matrix is the table.
     """
     size = BIGRAMS
-    shape = {"width": size, "layers": 1, "feed_forward": 32, "heads": 1, "key_heads": 1, "head": 32, "size": size}
-    writer = _begun(path, "llama", **shape, control=control, files=files)
+    writer = _begun(path, "llama", size, 1, 32, heads=1, key_heads=1, head=32, size=size, control=control, files=files)
     numbers = {token: _FIRST_CONTROL + place for place, token in enumerate(control)}
     if chat_template:
         writer.add_chat_template(chat_template)

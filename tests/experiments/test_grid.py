@@ -114,6 +114,13 @@ def test_the_examples_are_read(path: Path) -> None:
     assert set(found.gate.systems or ()) <= {"tiny.fewshot.te.query+doc", "tiny.translation"}
 
 
+def test_a_grid_file_may_begin_with_a_byte_order_mark(written: Written) -> None:
+    path = written(SMALL)
+    plain = read_grid(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_grid(path) == plain
+
+
 def test_only_what_is_asked_for_is_generated(written: Written) -> None:
     text = SMALL.replace("depth = 50", 'orders = ["et"]\nbaselines = []\nuses = ["doc"]')
     plan = make_plan(read_grid(written(text)))

@@ -17,15 +17,17 @@ from xqe.collections.conversion import (
     Material,
     Placed,
     Stream,
+    data_files,
     document_files,
     existing,
     folder_name,
+    json_queries,
     one_language,
+    plain_path,
     selected,
     trec_qrels,
 )
 from xqe.collections.options import Options
-from xqe.collections.trec import json_queries
 from xqe.errors import InputError
 from xqe.files.records import Document
 
@@ -36,7 +38,8 @@ def read(path: Path, options: Options) -> Material:
     lang = one_language(options.languages, "BEIR's layout")
     asked = options.query_language or lang
     corpus, queries = existing(path / "corpus.jsonl"), existing(path / "queries.jsonl")
-    qrels = {file.name.partition(".tsv")[0]: file for file in sorted((path / "qrels").glob("*.tsv*"))}
+    named = {plain_path(file): file for file in data_files(path / "qrels", "*")}
+    qrels = {name.stem: file for name, file in named.items() if name.suffix == ".tsv"}
     if not qrels:
         raise InputError(f"{path / 'qrels'}: no file like test.tsv", "check the folder")
     chosen = selected(qrels, options.splits, "split", path)

@@ -17,7 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from xqe.collections import licences
-from xqe.collections.conversion import Judgement, Material, Placed, Query, Stream, document_files, selected
+from xqe.collections.conversion import (
+    Judgement,
+    Material,
+    Placed,
+    Query,
+    Stream,
+    data_files,
+    document_files,
+    plain_path,
+    selected,
+)
 from xqe.collections.options import Options
 from xqe.errors import InputError
 from xqe.files import jsonl
@@ -25,9 +35,9 @@ from xqe.text.languages import LANGUAGES
 
 _QUERIES = re.compile(
     r"(?P<queries>[a-z-]+)\.(?P<documents>[a-z-]+)\.(?P<split>train|dev|test1|test2)"
-    r"(\.(?P<kind>base|full))?\.(jl|jsonl)(\.gz)?"
+    r"(\.(?P<kind>base|full))?\.(jl|jsonl)"
 )
-_DOCUMENTS = re.compile(r"(?P<lang>[a-z-]+)\.tsv(\.gz)?")
+_DOCUMENTS = re.compile(r"(?P<lang>[a-z-]+)\.tsv")
 _SHAPE = 'each line needs {"src_id", "src_query", "tgt_results": [[document, grade], ...]}'
 
 
@@ -71,8 +81,8 @@ def read(path: Path, options: Options) -> Material:
 def _query_files(folder: Path) -> dict[str, dict[tuple[str, str], Path]]:
     """Split -> (language of queries, language of documents) -> file."""
     files: dict[str, dict[tuple[str, str], Path]] = {}
-    for path in sorted(folder.rglob("*")):
-        if (match := _QUERIES.fullmatch(path.name)) and path.is_file():
+    for path in data_files(folder):
+        if match := _QUERIES.fullmatch(plain_path(path).name):
             pairs = files.setdefault(match["split"], {})
             pair = match["queries"], match["documents"]
             if pair in pairs:
@@ -92,7 +102,8 @@ def _document_files(folder: Path) -> dict[str, Path]:
     for place in (above, above.parent, above.parent.parent):
         for name in ("DOCS", "docs", "doc", "."):
             there = place / name
-            found = {m["lang"]: file for file in sorted(there.glob("*.tsv*")) if (m := _DOCUMENTS.fullmatch(file.name))}
+            named = {plain_path(file).name: file for file in data_files(there, "*")}
+            found = {m["lang"]: file for name, file in named.items() if (m := _DOCUMENTS.fullmatch(name))}
             if found:
                 return found
     return {}

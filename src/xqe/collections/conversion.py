@@ -29,7 +29,7 @@ from xqe.collections.layout import ANY, Collection, CollectionWriter
 from xqe.collections.manifest import check_name
 from xqe.collections.target import check_apart, check_target
 from xqe.errors import InputError, XqeError
-from xqe.files import jsonl
+from xqe.files import jsonl, packing
 from xqe.files.fingerprints import Keys, fingerprints
 from xqe.files.hashes import sha256
 from xqe.files.names import NONE, Numbering
@@ -39,6 +39,7 @@ from xqe.files.trec import GREATEST_GRADE
 from xqe.messages import plural, progress, say
 
 T = TypeVar("T")
+K = TypeVar("K")
 Placed = tuple[str, T]
 Stream = Callable[[], Iterator[Placed[T]]]
 """A stream of ("file:line", value) that can be read anew."""
@@ -127,6 +128,7 @@ def _written(writer: CollectionWriter, material: Material, asked: _Asked) -> Col
                     kept = _Judgements(split, pair, judgements, documents.ids, asked)
                     writer.qrels(split, *pair, kept)
                     kept.report(writer)
+    asked.check_judged()
     for split, by_lang in sorted(material.queries.items()):
         for lang in sorted(by_lang):
             asked.write(writer, split, lang)
@@ -219,17 +221,20 @@ class _Asked:
         for split, by_lang in self._material.queries.items():
             self.ids[split] = {lang: {name for _, name, _ in self._texts(split, lang)} for lang in by_lang}
             self.judged[split] = {lang: set() for lang in by_lang}
+            if not any(self.ids[split].values()):
+                raise InputError(f"{self._material.name}: no query of {split} has a text", "check the queries")
         for split, pairs in self._material.qrels.items():
             for pair, stream in pairs.items():
                 known = self.known(split, pair[0])
-                last, usable = "", 0
+                last, usable = ("", ""), 0
                 for where, (query, _, _) in _graded(stream):
-                    last = where
+                    last = where, query
                     usable += query in known
                 if not usable:
-                    where = last.rpartition(":")[0] or self._material.name
+                    where = last[0].rpartition(":")[0] or self._material.name
+                    one = f', which has "{min(known)}" and not "{last[1]}"' if last[1] and known else ""
                     raise InputError(
-                        f"{where}: judges none of the queries of {split}",
+                        f"{where}: judges none of the queries of {split}{one}",
                         "queries and judgements of one split belong together",
                     )
 
@@ -242,6 +247,14 @@ class _Asked:
         """A judgement of a query was written."""
         for one in self.judged[split] if lang == ANY else [lang]:
             self.judged[split][one].add(query)
+
+    def check_judged(self) -> None:
+        """Raise InputError if no judgement could be used, though the queries belong to them."""
+        if not any(names for by_lang in self.judged.values() for names in by_lang.values()):
+            raise InputError(
+                f"{self._material.name}: none of the judged documents is there",
+                "documents and qrels belong together, and an id is the same in both",
+            )
 
     def write(self, writer: CollectionWriter, split: str, lang: str) -> None:
         """Write the queries that are judged."""
@@ -330,37 +343,65 @@ def _note(writer: CollectionWriter, text: str) -> None:
 
 
 def tsv_queries(path: Path) -> Stream[Query]:
-    """Queries of id<TAB>text."""
+    """Queries of id<TAB>text, perhaps under the names of the columns."""
 
     def read() -> Iterator[Placed[Query]]:
-        for where, line in jsonl.lines(str(path)):
-            name, tab, text = line.partition("\t")
-            if not tab:
-                raise InputError(f"{where}: no tab", "each line of queries is id<TAB>text")
-            yield where, (name, text)
+        from xqe.files.documents import header, named_columns
 
-    return read
+        names: Sequence[str] = ("id", "text")
+        for number, (where, line) in enumerate(jsonl.lines(str(path))):
+            if not number and (named := header(line)) is not None:
+                names = named
+                continue
+            columns = named_columns(names, line, where)
+            yield where, (columns["id"], columns["text"])
+
+    return _filled(read, path, "queries")
+
+
+def json_queries(path: Path) -> Stream[Query]:
+    """Queries of JSONL, {"id", "query"} or {"_id", "text"}."""
+
+    def read() -> Iterator[Placed[Query]]:
+        for where, raw in jsonl.objects(str(path)):
+            record = check_query(raw, where)
+            yield where, (record["id"], record["query"])
+
+    return _filled(read, path, "queries")
+
+
+def _filled(read: Stream[T], path: Path, what: str) -> Stream[T]:
+    """A stream that raises InputError where there is nothing in the file."""
+
+    def checked() -> Iterator[Placed[T]]:
+        count = 0
+        for count, placed in enumerate(read(), 1):  # noqa: B007
+            yield placed
+        if not count:
+            raise InputError(f"{path}: no {what}", "is it the file that was meant?")
+
+    return checked
 
 
 def trec_qrels(path: Path) -> Stream[Judgement]:
     """Judgements of TREC qrels, or of BEIR's with their header."""
-    from xqe.files.trec import is_beir_header
+    from xqe.files.trec import header
 
     def read() -> Iterator[Placed[Judgement]]:
-        count, document = 4, 2
+        count = 4
         for number, (where, text) in enumerate(jsonl.lines(str(path))):
             columns = text.split()
-            if not number and is_beir_header(columns):
-                count, document = 3, 1
+            if not number and header(columns).endswith("qrels"):
+                count = len(columns)
                 continue
             if len(columns) != count:
                 raise InputError(f"{where}: {len(columns)} columns", f"these qrels have {count}")
             try:
-                yield where, (columns[0], columns[document], whole(columns[-1]))
+                yield where, (columns[0], columns[-2], whole(columns[-1]))
             except ValueError:
                 raise InputError(f'{where}: relevance "{columns[-1]}" is not an integer', "check the file") from None
 
-    return read
+    return _filled(read, path, "judgements")
 
 
 def document_files(paths: Sequence[Path]) -> Stream[Document]:
@@ -370,15 +411,41 @@ def document_files(paths: Sequence[Path]) -> Stream[Document]:
     return lambda: documents([str(path) for path in paths])
 
 
-def plain_or_packed(path: Path) -> Path | None:
-    """A file that is there under this name or with .gz at its end."""
-    return next((one for one in (path, path.with_name(f"{path.name}.gz")) if one.is_file()), None)
+_STALE = (".bak", ".old", ".orig", ".part", ".tmp", "~")
+
+
+def data_files(folder: Path, pattern: str = "**/*") -> list[Path]:
+    """The files of a folder, and of those in it, in the order of their paths.
+
+    Left out are hidden ones, backups of files that are there, and of a file that is there plain and packed, or packed
+    in several ways, all but one: the plain one, if there is one.
+    """
+    files: dict[Path, Path] = {}
+    for path in sorted(folder.glob(pattern)):
+        is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        backed_up = next((path.name.removesuffix(end) for end in _STALE if path.name.endswith(end)), "")
+        if not is_hidden and path.is_file() and not (backed_up and path.with_name(backed_up).is_file()):
+            files.setdefault(plain_path(path), path)  # a name stands before one that goes on
+    return list(files.values())
+
+
+def put_once(files: dict[K, Path], key: K, file: Path) -> None:
+    """Add a file. Raises InputError where there is another of its kind."""
+    if key in files:
+        raise InputError(f"{file}: {file.name} again, first in {files[key].parent}", "keep one of them in the folder")
+    files[key] = file
+
+
+def plain_path(path: Path) -> Path:
+    """A file's path without what its name was given when it was packed."""
+    return path.with_name(packing.unpacked_name(path.name))
 
 
 def existing(path: Path) -> Path:
-    """The path of a file that is there. Raises InputError if it is not."""
-    if found := plain_or_packed(path):
-        return found
+    """The path of a file that is there, plain or packed. Raises InputError if it is not."""
+    for one in (path, *(path.with_name(f"{path.name}{suffix}") for suffix in packing.SUFFIXES)):
+        if one.is_file():
+            return one
     raise InputError(f"{path}: no such file", "check the path")
 
 

@@ -13,21 +13,38 @@ import re
 from pathlib import Path
 
 from xqe.collections import licences
-from xqe.collections.conversion import Material, document_files, selected, trec_qrels, tsv_queries
+from xqe.collections.conversion import (
+    Material,
+    data_files,
+    document_files,
+    plain_path,
+    put_once,
+    selected,
+    trec_qrels,
+    tsv_queries,
+)
 from xqe.collections.options import Options
 from xqe.errors import InputError
 from xqe.text.languages import LANGUAGES
 
 _CORPUS = re.compile(r"miracl-corpus-v1\.0-(?P<lang>[a-z]+)")
-_PART = re.compile(r"docs-(?P<number>\d+)\.jsonl(\.gz)?")
-_TOPICS = re.compile(r"topics\.miracl-v1\.0-(?P<lang>[a-z]+)-(?P<split>[a-z-]+)\.tsv(\.gz)?")
+_PART = re.compile(r"docs-(?P<number>\d+)\.jsonl")
+_JUDGED = re.compile(r"(?P<kind>topics|qrels)\.miracl-v1\.0-(?P<lang>[a-z]+)-(?P<split>[a-z-]+)\.tsv")
 
 
 def read(path: Path, options: Options) -> Material:
     if not path.is_dir():
         raise InputError(f"{path}: no such folder", "give the folder that holds miracl-corpus-v1.0-LANG")
-    corpora = {m["lang"]: folder for folder in sorted(path.rglob("*")) if (m := _CORPUS.fullmatch(folder.name))}
-    known = {lang: parts for lang, folder in corpora.items() if lang in LANGUAGES and (parts := _parts(folder))}
+    corpora: dict[str, dict[int, Path]] = {}
+    topics: dict[tuple[str, str], Path] = {}
+    qrels: dict[tuple[str, str], Path] = {}
+    for file in data_files(path):
+        name = plain_path(file).name
+        if (corpus := _CORPUS.fullmatch(file.parent.name)) and (part := _PART.fullmatch(name)):
+            put_once(corpora.setdefault(corpus["lang"], {}), int(part["number"]), file)
+        elif match := _JUDGED.fullmatch(name):
+            put_once(topics if match["kind"] == "topics" else qrels, (match["lang"], match["split"]), file)
+    known = {lang: parts for lang, parts in corpora.items() if lang in LANGUAGES}
     if not known:
         raise InputError(f"{path}: no folder like miracl-corpus-v1.0-de with docs-0.jsonl.gz", "check the folder")
     material = Material(
@@ -37,26 +54,20 @@ def read(path: Path, options: Options) -> Material:
         source={"name": "miracl", "version": "1.0"},
     )
     chosen = selected(known, options.languages, "documents in", path)
-    for topics in sorted(path.rglob("topics.miracl-v1.0-*.tsv*")):
-        match = _TOPICS.fullmatch(topics.name)
-        if match is None or match["lang"] not in chosen or (options.splits and match["split"] not in options.splits):
+    for (lang, split), file in sorted(topics.items()):
+        if lang not in chosen or (options.splits and split not in options.splits):
             continue
-        lang, split = match["lang"], match["split"]
-        qrels = next(iter(sorted(path.rglob(f"qrels.miracl-v1.0-{lang}-{split}.tsv*"))), None)
-        if qrels is None:
+        if (lang, split) not in qrels:
             material.notes.append(f"{split}, {lang}: queries without qrels were left out")
             continue
-        material.queries.setdefault(split, {})[lang] = [tsv_queries(topics)]
-        material.qrels.setdefault(split, {})[lang, lang] = trec_qrels(qrels)
-        material.paths += [topics, qrels]
+        judged = qrels[lang, split]
+        material.queries.setdefault(split, {})[lang] = [tsv_queries(file)]
+        material.qrels.setdefault(split, {})[lang, lang] = trec_qrels(judged)
+        material.paths += [file, judged]
     if not material.queries:
         raise InputError(f"{path}: no topics with qrels", "topics/ and qrels/ belong below miracl-v1.0-LANG")
     for lang, parts in chosen.items():
-        material.documents[lang] = document_files(parts)
-        material.paths += parts
+        in_order = [parts[number] for number in sorted(parts)]
+        material.documents[lang] = document_files(in_order)
+        material.paths += in_order
     return material
-
-
-def _parts(folder: Path) -> list[Path]:
-    found = [(int(m["number"]), file) for file in folder.glob("docs-*") if (m := _PART.fullmatch(file.name))]
-    return [file for _, file in sorted(found)]

@@ -7,7 +7,7 @@ mMARCO v2:
 MS MARCO, in one folder:
     collection.tsv    queries.SPLIT.tsv    qrels.SPLIT.tsv
 
-The queries of dev.small are also taken from a file of all dev queries. Every file may be gz.
+The queries of dev.small are also taken from a file of all dev queries. Every file may be packed.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from pathlib import Path
 from xqe.collections import licences
 from xqe.collections.conversion import (
     Material,
+    data_files,
     document_files,
     existing,
     one_language,
+    plain_path,
+    put_once,
     selected,
     trec_qrels,
     tsv_queries,
@@ -48,10 +51,10 @@ NAMES = {
 PASSAGES = 8_841_823
 
 _CODES = {name: code for code, name in NAMES.items()}
-_COLLECTION = re.compile(r"(?P<language>[a-z]+)_collection\.tsv(\.gz)?")
-_QUERIES = re.compile(r"(?P<language>[a-z]+)_queries\.(?P<split>train|dev|dev\.small)\.tsv(\.gz)?")
-_OWN_QUERIES = re.compile(r"queries\.(?P<split>.+?)\.tsv(\.gz)?")
-_QRELS = re.compile(r"qrels\.(?P<split>.+?)\.tsv(\.gz)?")
+_COLLECTION = re.compile(r"(?P<language>[a-z]+)_collection\.tsv")
+_QUERIES = re.compile(r"(?P<language>[a-z]+)_queries\.(?P<split>train|dev|dev\.small)\.tsv")
+_OWN_QUERIES = re.compile(r"queries\.(?P<split>.+)\.tsv")
+_QRELS = re.compile(r"qrels\.(?P<split>.+)\.tsv")
 
 
 def read_mmarco(path: Path, options: Options) -> Material:
@@ -61,13 +64,14 @@ def read_mmarco(path: Path, options: Options) -> Material:
     documents: dict[str, Path] = {}
     queries: dict[str, dict[str, Path]] = {}
     qrels: dict[str, Path] = {}
-    for file in sorted(path.rglob("*.tsv*")):
-        if match := _COLLECTION.fullmatch(file.name):
-            _put(documents, _CODES.get(match["language"]), file)
-        elif match := _QUERIES.fullmatch(file.name):
-            _put(queries.setdefault(match["split"], {}), _CODES.get(match["language"]), file)
-        elif match := _QRELS.fullmatch(file.name):
-            _put(qrels, match["split"], file)
+    for file in data_files(path):
+        name = plain_path(file).name
+        match = _COLLECTION.fullmatch(name) or _QUERIES.fullmatch(name)
+        if match and (code := _CODES.get(match["language"])):
+            of_kind = documents if match.re is _COLLECTION else queries.setdefault(match["split"], {})
+            put_once(of_kind, code, file)
+        elif match := _QRELS.fullmatch(name):
+            put_once(qrels, match["split"], file)
     if not documents:
         raise InputError(f"{path}: no file like german_collection.tsv", "check the folder")
     if not qrels:
@@ -98,16 +102,6 @@ def read_mmarco(path: Path, options: Options) -> Material:
     return material
 
 
-def _put(files: dict[str, Path], key: str | None, file: Path) -> None:
-    if key is None:
-        return
-    if key in files:
-        raise InputError(
-            f"{file}: {file.name} again, first in {files[key].parent}", "convert one translation at a time"
-        )
-    files[key] = file
-
-
 def _is_chosen(lang: str, options: Options) -> bool:
     return options.languages is None or lang in options.languages
 
@@ -117,8 +111,9 @@ def read_msmarco(path: Path, options: Options) -> Material:
     lang = one_language(options.languages, "MS MARCO's layout")
     asked = options.query_language or lang
     collection = existing(options.documents or path / "collection.tsv")
-    queries = {m["split"]: file for file in sorted(path.glob("*")) if (m := _OWN_QUERIES.fullmatch(file.name))}
-    qrels = {m["split"]: file for file in sorted(path.glob("*")) if (m := _QRELS.fullmatch(file.name))}
+    named = {plain_path(file).name: file for file in data_files(path, "*")}
+    queries = {m["split"]: file for name, file in named.items() if (m := _OWN_QUERIES.fullmatch(name))}
+    qrels = {m["split"]: file for name, file in named.items() if (m := _QRELS.fullmatch(name))}
     if not queries.keys() & qrels.keys():
         raise InputError(f"{path}: no queries.SPLIT.tsv with qrels.SPLIT.tsv", "check the folder")
     material = Material(

@@ -13,7 +13,7 @@ import typer
 from xqe.commands.runs import RunFormat, write_run
 from xqe.commands.streams import emit, report_failures
 from xqe.errors import InputError, XqeError
-from xqe.files import jsonl
+from xqe.files import jsonl, packing
 from xqe.files.records import Record
 from xqe.messages import say
 from xqe.retrieval.fusion import (
@@ -32,7 +32,8 @@ from xqe.retrieval.fusion import (
 if TYPE_CHECKING:
     from xqe.stages.fuse import Run
 
-_SUFFIXES = {".gz", ".json", ".jsonl", ".res", ".run", ".trec", ".tsv", ".txt"}  # what a run's name does without
+_SUFFIXES = {".json", ".jsonl", ".res", ".run", ".trec", ".tsv", ".txt", *packing.SUFFIXES}
+"""What a run's name does without."""
 _TAG = "xqe"
 
 
@@ -42,7 +43,7 @@ def fuse(
         typer.Argument(
             metavar="RUN...",
             show_default=False,
-            help="Runs: records of xqe search, TREC or MS MARCO, plain or .gz; - reads standard input.",
+            help="Runs: records of xqe search, TREC or MS MARCO, plain or packed; - reads standard input.",
         ),
     ] = None,
     method: Annotated[

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from xqe.errors import InputError, XqeError
-from xqe.files import jsonl
+from xqe.files import jsonl, packing
 from xqe.files.records import Record, check_query, has_failed
 from xqe.messages import progress, say
 from xqe.text.languages import language
@@ -57,7 +57,7 @@ class Queries:
                 raise XqeError("both a QUERY and --input are given", "give one of them")
             if query.encode("utf-8", "ignore").decode() != query:  # bytes that the locale does not know
                 raise InputError("QUERY is not UTF-8", "check the locale, or give it in a file with --input")
-            if Path(query).suffix in {".jsonl", ".gz", ".json", ".tsv"} and Path(query).is_file():
+            if Path(query).suffix in {".jsonl", ".json", ".tsv", *packing.SUFFIXES} and Path(query).is_file():
                 raise XqeError(f'QUERY "{query}" is the name of a file', f"read it with --input {query}")
             self._records, self.total = iter([("QUERY", parse({"id": "q1", "query": query}, "QUERY"))]), 1
         else:

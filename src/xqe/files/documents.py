@@ -1,14 +1,15 @@
-"""Documents as they arrive: JSONL in four spellings, or TSV, plain or gz, from files or standard input."""
+"""Documents as they arrive: JSONL in several spellings, or TSV, plain or packed, from files or standard input."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from xqe.errors import InputError
-from xqe.files import jsonl
-from xqe.files.records import Document, check_document
+from xqe.files import jsonl, packing
+from xqe.files.records import DOCUMENT_IDS, QUERY_IDS, TEXT_FIELDS, Document, check_document
 
 Placed = tuple[str, Document]
 
@@ -30,17 +31,47 @@ def documents(paths: Sequence[str], form: Format = Format.AUTO) -> Iterator[Plac
         parse: Callable[[str, str], Document] | None = None
         for where, text in jsonl.lines(path):
             if parse is None:
-                parse = _PARSERS[form if form is not Format.AUTO else _recognised(path, text, where)]
+                shape = form if form is not Format.AUTO else _recognised(path, text, where)
+                if shape is Format.TSV and (names := header(text)) is not None:
+                    parse = partial(_from_named_columns, names)
+                    continue
+                parse = _PARSERS[shape]
             yield where, parse(text, where)
 
 
+def header(line: str) -> list[str] | None:
+    """The names of columns, if a line of TSV holds nothing else: those of an id and a text, and a title perhaps.
+
+    The id and the text of a query are such names, too. They are returned as documents have them.
+    """
+    names = [_COLUMNS.get(name.strip().lower(), "") for name in line.split("\t")]
+    return names if {"id", "text"} <= set(names) and "" not in names and len(set(names)) == len(names) else None
+
+
+_COLUMNS = (
+    dict.fromkeys((*DOCUMENT_IDS, *QUERY_IDS), "id")
+    | dict.fromkeys((*TEXT_FIELDS, "query"), "text")
+    | {"title": "title"}
+)
+
+
+def named_columns(names: Sequence[str], text: str, where: str) -> dict[str, str]:
+    """The columns of a line of TSV by their names; the last one may hold tabs. Raises InputError where one lacks."""
+    columns = text.split("\t", len(names) - 1)
+    if len(columns) != len(names):
+        raise InputError(f"{where}: {len(columns)} columns", f"the header has {len(names)}, parted by tabs")
+    return dict(zip(names, columns, strict=True))
+
+
 def _recognised(path: str, first: str, where: str) -> Format:
-    if path.removesuffix(".gz").endswith(".tsv"):
+    if packing.unpacked_name(path).endswith(".tsv"):
         return Format.TSV
-    if first.lstrip().startswith("{"):
+    if first.lstrip().startswith(("{", "[")):  # an array is refused as what it is
         return Format.JSONL
     if "\t" in first:
         return Format.TSV
+    if first.lstrip().startswith("<"):
+        raise InputError(f"{where}: SGML, XML or HTML", "xqe data convert trec reads TREC's documents; see docs/cli.md")
     raise InputError(f"{where}: neither a JSON object nor id<TAB>text", "documents are JSONL or TSV; see --format")
 
 
@@ -55,14 +86,18 @@ def _from_tsv(text: str, where: str) -> Document:
     return check_document({"id": identifier, "text": rest}, where)
 
 
+def _from_named_columns(names: Sequence[str], text: str, where: str) -> Document:
+    return check_document(named_columns(names, text, where), where)
+
+
 _PARSERS: dict[Format, Callable[[str, str], Document]] = {Format.JSONL: _from_json, Format.TSV: _from_tsv}
 
 
 def line_count(paths: Sequence[str]) -> int | None:
-    """Return how many lines the files hold, None where that takes more than counting them: a pipe, or gz."""
+    """Return how many lines the files hold, None where that takes more than counting them: a pipe, or a packed file."""
     total = 0
     for path in paths:
-        if path.endswith(".gz") or not Path(path).is_file():
+        if path.endswith(packing.SUFFIXES) or not Path(path).is_file():
             return None
         with open(path, "rb") as file:
             while block := file.read(1 << 20):

@@ -1,4 +1,4 @@
-"""Streams in and out: lines with their place ("file:12"), gz, "-", a flush for each record, closed pipes.
+"""Streams in and out: lines with their place ("file:12"), "-", JSON, a flush for each record, closed pipes.
 
 Standard input is read through a reader of its own, never `sys.stdin`: a thread that still waits for input
 when the process ends would otherwise hold that object's lock and abort the interpreter.
@@ -6,26 +6,26 @@ when the process ends would otherwise hold that object's lock and abort the inte
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import ujson
 
 from xqe.errors import InputError, why
+from xqe.files import packing
 from xqe.files.stdout import written
 
-if TYPE_CHECKING:
-    from gzip import GzipFile
-    from io import BufferedReader
-
 STDIN = "-"
-_BLOCK = 1 << 16
-_GZIP_MAGIC = b"\x1f\x8b"
+LONGEST_LINE = 1 << 27
+"""Bytes: of a record with a million hits it is half, and of what has no ends of lines it is soon reached."""
+_EDGES = " \r\ufeff"  # no tab, which may end a line of columns
+_SHAPE = "each line must be one JSON object; jq -c . FILE makes it so"
 
 T = TypeVar("T")
 Parse = Callable[[Any, str], T]
@@ -34,61 +34,77 @@ Parse = Callable[[Any, str], T]
 def lines(path: str) -> Iterator[tuple[str, str]]:
     """Yield ("file:line", text) for each non-blank line of a file, or of standard input for "-".
 
-    gz is recognised by its first bytes, not by its name. Raises InputError for a file that cannot be
-    opened, a damaged gz stream, or a line that is not UTF-8.
+    A byte order mark before a line is dropped, wherever it is: files that have one are joined. Lines end in LF, CRLF,
+    or, in a file of which the first block has no other, CR. Raises InputError for a file that cannot be opened or is
+    no text, and for a line that is not UTF-8, holds a NUL byte, or does not end.
     """
     name = "<stdin>" if path == STDIN else path
-    number = 0
-    for number, raw in enumerate(_raw_lines(path, name), 1):
-        where = f"{name}:{number}"
-        try:
-            text = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip(" \r")  # a tab may end a TSV line
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"{where}: not UTF-8 (byte {error.start})", "convert the file, for example with iconv -t UTF-8"
-            ) from None
-        if text and not text.isspace():
-            yield where, text
+    for first, chunk in _chunks(path, name):
+        text, fault = _decoded(chunk)
+        number = first
+        for number, line in enumerate(text.split("\n"), first):
+            line = line.strip(_EDGES)
+            if line and not line.isspace():
+                yield f"{name}:{number}", line
+        if fault is not None:
+            raise InputError(f"{name}:{number}: {fault[0]}", fault[1])
 
 
-def _raw_lines(path: str, name: str) -> Iterator[bytes]:
+def _decoded(chunk: bytes) -> tuple[str, tuple[str, str] | None]:
+    """The text of a chunk, and None; or its lines up to one that is no text, "" in place of that, and an error."""
+    end, fault = chunk.find(b"\0"), None
+    if end >= 0:
+        fault = "a NUL byte", "it is no text, or UTF-16: iconv -f UTF-16LE -t UTF-8; or take them out: tr -d '\\000'"
+    try:
+        text = chunk.decode()
+    except UnicodeDecodeError as error:
+        if fault is None or error.start < end:
+            end = error.start
+            column = end - chunk.rfind(b"\n", 0, end)
+            fault = f"not UTF-8 (byte {column} is 0x{chunk[end]:02X})", "convert it: iconv -f ISO-8859-1 -t UTF-8 FILE"
+    if fault is None:
+        return text, None
+    return chunk[: chunk.rfind(b"\n", 0, end) + 1].decode(), fault
+
+
+def _chunks(path: str, name: str) -> Iterator[tuple[int, bytes]]:
+    """Yield whole lines, as many as a block ends, without the last one's end, and the number of the first."""
+    number = 1
     pending: list[bytes] = []  # of a line that has not ended; joined once, since a line may be a whole book
+    length = 0
+    only_cr: bool | None = None
     for block in _blocks(path, name):
-        end, *lines_after = block.split(b"\n")
-        pending.append(end)
-        if lines_after:
-            yield b"".join(pending)
-            pending = [lines_after.pop()]
-            yield from lines_after
+        if only_cr is None:
+            only_cr = b"\n" not in block and b"\r" in block[:-1]  # behind the last one an LF may come
+        if only_cr:
+            block = block.replace(b"\r", b"\n")
+        ended, end, rest = block.rpartition(b"\n")
+        if end:
+            chunk = b"".join((*pending, ended))
+            yield number, chunk
+            number += chunk.count(b"\n") + 1
+            pending, length = [], 0
+        pending.append(rest)
+        length += len(rest)
+        if length > LONGEST_LINE:
+            raise InputError(
+                f"{name}:{number}: a line of more than {LONGEST_LINE >> 20} MiB", "is it text, one record a line?"
+            )
     if last := b"".join(pending):
-        yield last
+        yield number, last
 
 
 def _blocks(path: str, name: str) -> Iterator[bytes]:
     try:
         with open(0 if path == STDIN else path, "rb", closefd=path != STDIN) as source:
-            zipped = source.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC)
-            reader = _unzipped(source) if zipped else source
-            while block := reader.read1(_BLOCK):
-                yield block
-    except (EOFError, zlib.error) as error:
-        raise _damaged(name, error) from None
-    except OSError as error:  # one of gzip's has no number
-        raise _damaged(name, error) if error.errno is None else _unreadable(name, error) from None
-
-
-def _unzipped(source: BufferedReader) -> GzipFile:
-    from gzip import GzipFile
-
-    return GzipFile(fileobj=source)
-
-
-def _damaged(name: str, error: Exception) -> InputError:
-    return InputError(f"{name}: damaged gz stream ({error})", "copy or download the file again")
+            yield from packing.blocks(source, name)
+    except OSError as error:
+        raise _unreadable(name, error) from None
 
 
 def _unreadable(name: str, error: OSError) -> InputError:
-    return InputError(f"{name}: {why(error)}", "check the path")
+    is_folder = isinstance(error, IsADirectoryError)
+    return InputError(f"{name}: {why(error)}", "give the files of the folder" if is_folder else "check the path")
 
 
 def objects(path: str) -> Iterator[tuple[str, Any]]:
@@ -98,16 +114,53 @@ def objects(path: str) -> Iterator[tuple[str, Any]]:
 
 
 def value(text: str, where: str) -> Any:
-    """The JSON value of a line; raises InputError if it is none."""
+    """The JSON value of a line, which is no array. Raises InputError for an array, for what is no JSON, and for NaN,
+    Infinity and numbers that are too great for a double: no other reader of JSON takes what would be written for them.
+    """
     try:
-        return ujson.loads(text)
+        found = ujson.loads(text)
+        is_finite = _is_finite(found.values() if type(found) is dict else (found,))
     except ValueError as error:
-        raise InputError(f"{where}: broken JSON ({str(error).lower()})", "each line must be one JSON object") from None
+        if text.lstrip()[:1] == "[":
+            raise _array(where) from None
+        raise InputError(f"{where}: broken JSON ({str(error).lower()})", _SHAPE) from None
+    except RecursionError:
+        raise InputError(f"{where}: broken JSON (nested too deep)", _SHAPE) from None
+    if not is_finite:
+        raise InputError(f"{where}: broken JSON (a number that is NaN, Infinity or above 1.8e308)", "null says unknown")
+    if type(found) is list:
+        raise _array(where)
+    return found
+
+
+def _is_finite(values: Iterable[Any]) -> bool:
+    """Whether all numbers in JSON values are finite. Every record passes here, a run's with all of its hits."""
+    for one in values:
+        kind = type(one)
+        if kind is str:
+            continue
+        if kind is float:
+            if one - one != 0:  # NaN, for all that are not finite
+                return False
+        elif kind is dict:
+            if not _is_finite(one.values()):
+                return False
+        elif kind is list:
+            are_objects = set(map(type, one)) == {dict}
+            if not _is_finite(chain.from_iterable(map(dict.values, one)) if are_objects else one):
+                return False
+    return True
+
+
+def _array(where: str) -> InputError:
+    return InputError(f"{where}: a JSON array", "jq -c '.[]' FILE makes lines of it")
 
 
 def _can_be_read_twice(path: str) -> bool:
     try:
         mode = os.fstat(0).st_mode if path == STDIN else Path(path).stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     except OSError as error:
         raise _unreadable(path, error) from None
     return stat.S_ISREG(mode)
@@ -136,8 +189,9 @@ def checked(paths: Sequence[str], parse: Parse[T]) -> tuple[Iterator[tuple[str, 
 
 
 def dumps(value: Any) -> str:
-    """One line of JSON. A lone surrogate, which has no UTF-8 form, makes the line pure ASCII."""
-    text: str = ujson.dumps(value, ensure_ascii=False, escape_forward_slashes=False)
+    """One line of JSON. A lone surrogate, which has no UTF-8 form, makes the line pure ASCII. Raises OverflowError for
+    NaN and Infinity, which have no form."""
+    text: str = ujson.dumps(value, ensure_ascii=False, escape_forward_slashes=False, allow_nan=False)
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -24,8 +24,10 @@ Record = dict[str, Any]
 QUERY_SHAPE = 'each line needs {"id", "query", "lang"}'
 DOCUMENT_SHAPE = 'each line needs {"id", "text"} and may have "title"'
 
-ID_FIELDS = ("id", "_id", "docid", "qid", "query_id")
-TEXT_FIELDS = ("text", "contents", "body", "passage")
+QUERY_IDS = ("id", "_id", "qid", "query_id")
+DOCUMENT_IDS = ("id", "_id", "pid", "docid", "doc_id", "docno")
+"""The spellings of an id, the first that is there: a passage of MS MARCO v2 has "pid", and "docid" of its document."""
+TEXT_FIELDS = ("text", "contents", "body", "passage", "segment")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,16 @@ def check_query(raw: Any, where: str) -> Record:
     """Return `raw` as a record, with a string id; `where` ("file:line") goes into the error.
 
     An integer id becomes its decimal string, since runs and qrels hold strings. BEIR's {"_id", "text"}
-    queries are read as {"id", "query"}. Raises InputError that names the missing or ill-typed field.
+    queries are read as {"id", "query"}. Raises InputError that names the missing or ill-typed field, or the form of
+    topics that hold a query in several languages.
     """
     if not isinstance(raw, dict):
         raise InputError(f"{where}: not a JSON object", QUERY_SHAPE)
     record: Record = raw
     if "id" not in record:
-        spelling = next((field for field in ID_FIELDS if field in record), None)
+        spelling = next((field for field in QUERY_IDS if field in record), None)
+        if spelling is None and "topic_id" in record:
+            raise InputError(f"{where}: a topic of HC4 or NeuCLIR", "xqe data convert trec reads it: --queries FILE")
         if spelling is None:
             raise InputError(f'{where}: missing "id"', QUERY_SHAPE)
         record = {"id": record[spelling], **{k: v for k, v in record.items() if k != spelling}}
@@ -82,10 +87,10 @@ def check_query(raw: Any, where: str) -> Record:
 
 
 def check_document(raw: Any, where: str) -> Document:
-    """Return the document in `raw`, in xqe's spelling or Pyserini's, BEIR's or MIRACL's."""
+    """Return the document in `raw`, in xqe's spelling or Pyserini's, BEIR's, MIRACL's or MS MARCO's."""
     if not isinstance(raw, dict):
         raise InputError(f"{where}: not a JSON object", DOCUMENT_SHAPE)
-    id_field = next((field for field in ID_FIELDS if field in raw), None)
+    id_field = next((field for field in DOCUMENT_IDS if field in raw), None)
     if id_field is None:
         raise InputError(f'{where}: missing "id"', DOCUMENT_SHAPE)
     text_field = next((field for field in TEXT_FIELDS if field in raw), None)

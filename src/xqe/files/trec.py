@@ -8,12 +8,13 @@
 | TREC qrels    | query 0 document relevance                                                   |
 | BEIR qrels    | query document relevance, under the header "query-id corpus-id score"        |
 
-Columns are separated by tabs or spaces; every file may be gz. Errors are InputErrors, "file:line: what; next step".
+Columns are separated by tabs or spaces; every file may be packed, and may begin with a line that names its columns as
+the field does. Errors are InputErrors, "file:line: what; next step".
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
 from typing import Any
@@ -32,7 +33,17 @@ GREATEST_GRADE = 10_000  # trec_eval allots memory by the grade, and a greater o
 _GREATEST_RANK = 1 << 24  # from here on, ranks beside each other are one 32-bit float, and so they would tie
 _SHOWN = 40  # characters of what is no number
 
-_BEIR_HEADER = ["query-id", "corpus-id", "score"]
+_QUERY = {"query-id", "query", "qid", "topic", "topic-id"}
+_ITERATION = {"iteration", "iter", "q0", "0"}
+_DOCUMENT = {"corpus-id", "document-id", "doc-id", "docid", "docno", "document", "document#", "passage-id", "pid"}
+_GRADE = {"score", "relevance", "relevancy", "rel", "label", "judgment", "judgement", "grade"}
+_HEADERS = {
+    "BEIR qrels": (_QUERY, _DOCUMENT, _GRADE),
+    "TREC qrels": (_QUERY, _ITERATION, _DOCUMENT, _GRADE),
+    "an MS MARCO run": (_QUERY, _DOCUMENT, {"rank"}),
+    "a TREC run": (_QUERY, _ITERATION, _DOCUMENT, {"rank"}, {"score", "sim"}, {"tag", "run", "run-id", "name"}),
+}
+"""What lines are under a header -> what it may call each column, in small letters and with hyphens."""
 _QRELS_SHAPE = 'TREC qrels have 4 columns, "query 0 document relevance"; BEIR qrels 3, under "query-id corpus-id score"'
 _RUN_SHAPE = 'a TREC run has 6 columns, "query Q0 document rank score tag", an MS MARCO run 3, "query document rank"'
 _RECORD_SHAPE = 'each line of a run needs {"id", "hits"}'
@@ -77,12 +88,14 @@ def read_qrels(path: str) -> Qrels:
     if not head:
         raise InputError(f"{file_name(path)}: empty qrels", _QRELS_SHAPE)
     columns = head.split()
+    named = header(columns)
     if head.startswith("{"):
         raise InputError(f"{where}: a JSON record, so a run and not qrels", _AS_RUN)
     if len(columns) == 6:
         raise InputError(f"{where}: 6 columns, so a TREC run and not qrels", _AS_RUN)
-    if is_beir_header(columns):
-        qrels = _grades(source, count=3, document=1, grade=2)
+    if named.endswith("qrels"):
+        count = len(columns)
+        qrels = _grades(source, count=count, document=count - 2, grade=count - 1)
     elif len(columns) == 3:
         raise InputError(f"{where}: 3 columns without a header", f"{_QRELS_SHAPE}; an MS MARCO run is no qrels")
     else:
@@ -126,14 +139,19 @@ def read_run(path: str) -> Iterator[Answer]:
     where, head = next(source, ("", ""))
     if not head:
         raise InputError(f"{file_name(path)}: empty run", f"{_RUN_SHAPE}; xqe search writes records with hits")
+    columns = head.split()
+    named = header(columns)
+    if named.endswith("run"):
+        where, head = next(source, ("", ""))
+        if not head:
+            raise InputError(f"{file_name(path)}: a run with a header and no hits", _RUN_SHAPE)
     whole = chain([(where, head)], source)
     if head[0] in "{[":
         return (_answer(text, where) for where, text in whole)
-    columns = head.split()
     if len(columns) == 4:
         raise InputError(f"{where}: 4 columns, so qrels and not a run", _AS_QRELS)
-    if is_beir_header(columns):
-        raise InputError(f"{where}: the header of BEIR qrels, so not a run", _AS_QRELS)
+    if named.endswith("qrels"):
+        raise InputError(f"{where}: the header of {named}, so not a run", _AS_QRELS)
     layout = next((layout for layout in _RUN_LAYOUTS if layout.count == len(columns)), None)
     if layout is None:
         raise InputError(f"{where}: {_columns(len(columns))}", _RUN_SHAPE)
@@ -240,8 +258,14 @@ def _twice(where: str, document: str, query: str) -> InputError:
     return InputError(f'{where}: document "{document}" twice for query "{query}"', "keep its best score only")
 
 
-def is_beir_header(columns: list[str]) -> bool:
-    return [column.lower().replace("_", "-") for column in columns] == _BEIR_HEADER
+def header(columns: Sequence[str]) -> str:
+    """What the lines of a file are if its first one holds such names of columns, a key of `_HEADERS`; "" if it holds
+    none."""
+    names = [column.lower().replace("_", "-") for column in columns]
+    for what, known in _HEADERS.items():
+        if len(names) == len(known) and all(name in some for name, some in zip(names, known, strict=True)):
+            return what
+    return ""
 
 
 def _cut(text: str) -> str:

@@ -78,7 +78,7 @@ def _members(path: str) -> Iterator[tuple[str, list[str]]]:
     where, head = next(source, ("", ""))
     if not head:
         raise InputError(f"{trec.file_name(path)}: empty pool", _SHAPE)
-    if trec.is_beir_header(head.split()):
+    if trec.header(head.split()):
         where, head = next(source, (where, head))
     lines = chain([(where, head)], source)
     yield from _of_records(lines) if head[0] in "{[" else _of_columns(lines, len(head.split()))

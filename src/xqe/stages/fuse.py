@@ -10,6 +10,7 @@ an answer that is not its turn yet, it is held in some 20 bytes a hit; a run tha
 
 from __future__ import annotations
 
+import json
 from array import array
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple
 
 from xqe.errors import InputError
 from xqe.evaluation.groups import PAIR, field_value
-from xqe.files.jsonl import dumps, value
+from xqe.files.jsonl import dumps
 from xqe.files.records import Record, has_failed
 from xqe.files.trec import Answer, Hits
 from xqe.retrieval.fusion import GREATEST_SCORE, Fusion, Ranked, check_usable, fuse_hits, in_32_bits, ranking
@@ -63,7 +64,7 @@ class _Held(NamedTuple):
 
     @property
     def hits(self) -> Hits:
-        return dict(zip(value(self.documents, self.where), self.scores, strict=True))
+        return dict(zip(json.loads(self.documents), self.scores, strict=True))
 
 
 @dataclass(slots=True)

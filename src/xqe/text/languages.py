@@ -151,8 +151,16 @@ _ROWS = (
 LANGUAGES: dict[str, Language] = {row.code: row for row in _ROWS}
 
 
+_LONG = {
+    "ar": "ara arb", "de": "deu ger", "en": "eng", "es": "spa", "fr": "fra fre", "hi": "hin", "id": "ind", "it": "ita",
+    "ja": "jpn", "nl": "nld dut", "pt": "por", "ru": "rus", "vi": "vie", "zh": "zho chi cmn",
+}  # fmt: skip
+"""ISO 639-1 -> ISO 639-3, and what ISO 639-2/B calls otherwise."""
+_SHORT = {long: short for short, longs in _LONG.items() for long in longs.split()}
+
+
 def language(code: str, where: str = "") -> Language:
-    """Return the row of a language code, in any case and with any region ("pt_BR" is "pt").
+    """Return the row of a language code, of two letters or three, in any case and with any region ("pt_BR" is "pt").
 
     Raises XqeError for an unknown one; `where` ("queries.jsonl:3", "--to") says in the message who named it.
     """
@@ -176,7 +184,8 @@ def code_of(code: str) -> str:
 
 
 def _primary(code: str) -> str:
-    return code.strip().lower().replace("_", "-").split("-")[0]
+    primary = code.strip().lower().replace("_", "-").split("-")[0]
+    return _SHORT.get(primary, primary)
 
 
 def name_of(code: object) -> str:

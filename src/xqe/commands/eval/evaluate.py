@@ -47,13 +47,13 @@ def evaluate(
         typer.Argument(
             metavar="[RUN]...",
             show_default=False,
-            help="Runs: records of xqe search, TREC or MS MARCO, plain or .gz; - or none reads standard input. "
+            help="Runs: records of xqe search, TREC or MS MARCO, plain or packed; - or none reads standard input. "
             "Each is compared with the baseline, which is the first without --baseline.",
         ),
     ] = None,
     qrels: Annotated[
         str | None,
-        typer.Option("--qrels", metavar="FILE", show_default=False, help="Judgements: TREC or BEIR, plain or .gz."),
+        typer.Option("--qrels", metavar="FILE", show_default=False, help="Judgements: TREC or BEIR, plain or packed."),
     ] = None,
     baseline: Annotated[
         str | None,

@@ -44,7 +44,7 @@ Input = Annotated[
         "-i",
         metavar="FILE",
         show_default=False,
-        help="Read this file (plain or .gz; - is standard input) instead of standard input. Repeatable.",
+        help="Read this file (plain, .gz, .bz2 or .xz; - is standard input) instead of standard input. Repeatable.",
     ),
 ]
 Threads = Annotated[
