@@ -137,7 +137,7 @@ def bert(
 ) -> Path:
     """Write a BERT of random weights. pooling: llama_pooling_type, by itself that of the first token; -1 for none."""
     width, feed_forward, layers = 64, 96, 2
-    writer = _begun(path, "bert", width, layers, feed_forward, 4, 4, 16, VOCABULARY, positions, files)
+    writer = _begun(path, "bert", width, layers, feed_forward, 4, 4, 16, VOCABULARY, positions, files=files)
     writer.add_layer_norm_eps(1e-12)
     writer.add_causal_attention(False)
     writer.add_token_type_count(2)

@@ -115,3 +115,11 @@ def test_a_width_that_is_none_leaves_the_help(xqe: Run, monkeypatch: pytest.Monk
         done = xqe("store", "--help")
         assert done.returncode == 0
         assert "prune" in done.stdout
+
+
+def test_a_name_that_no_file_can_have_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = ["data", "convert", "trec", __file__, "--lang", "en", "--queries", __file__, "--out", str(tmp_path / "new")]
+    assert run([*words, "--qrels", "a" * 5000]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("xqe: aaaa")
+    assert said.endswith(": file name too long; check the path\n")

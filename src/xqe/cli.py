@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -11,12 +12,13 @@ import typer
 from typer.exceptions import TyperException
 
 from xqe import __version__
-from xqe.errors import XqeError
+from xqe.errors import XqeError, why
 from xqe.files.stdout import Output
 from xqe.messages import say
 from xqe.verbs import UNABLE_STATUS, Group, OnDemand, Table, Verb, check_given, with_commands
 
 INTERRUPTED_STATUS = 130
+_OF_PATHS = {errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.ENOTDIR}
 
 COMMANDS: Table = {
     "Translate and expand": (
@@ -185,7 +187,8 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _of_the_process(error: Exception) -> XqeError | None:
-    """What is wrong with what every process has, and any path may need: a home for "~", a current folder."""
+    """What is wrong with what every process has, and any path may need: a home for "~", a current folder, a name that
+    the system takes."""
     if isinstance(error, RuntimeError) and "home directory" in str(error):  # as pathlib says it
         return XqeError('no home folder is known for a path with "~"', "write the path out, or set HOME")
     if isinstance(error, FileNotFoundError) and error.filename is None:
@@ -193,6 +196,8 @@ def _of_the_process(error: Exception) -> XqeError | None:
             os.getcwd()  # noqa: PTH109
         except FileNotFoundError:
             return XqeError("the current folder is not there any more", "change to one that is")
+    if isinstance(error, OSError) and error.errno in _OF_PATHS and error.filename is not None:
+        return XqeError(f"{os.fsdecode(error.filename)}: {why(error)}", "check the path")
     return None
 
 
