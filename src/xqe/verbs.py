@@ -18,7 +18,6 @@ from xqe.files.numbers import GREATEST, decimal, whole
 from xqe.messages import show
 
 UNABLE_STATUS = 2
-_SHOWN = 40  # characters of what is no number
 
 
 class Verb(NamedTuple):
@@ -134,7 +133,7 @@ def _in_full(kind: Any) -> Any:
             try:
                 value = read(value)
             except ValueError as error:
-                kind.fail(f"{value[:_SHOWN]!r} {error}.", parameter, context)
+                kind.fail(f"{value!r} {error}.", parameter, context)
             if read is whole and abs(value) > GREATEST:
                 kind.fail(f"it is not from -{GREATEST} to {GREATEST}.", parameter, context)
         return convert(value, parameter, context)

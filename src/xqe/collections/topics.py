@@ -23,7 +23,7 @@ from xqe.collections.conversion import Placed, Query, Stream, json_queries, tsv_
 from xqe.collections.sgml import attributes_of, bare_line
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl
-from xqe.text.languages import language
+from xqe.text.languages import code_of
 
 FIELDS = ("title", "desc", "narr")
 """What --topic names; JSON says topic_title, topic_description, topic_narrative."""
@@ -175,7 +175,7 @@ def _field(name: str) -> tuple[str, str]:
     """The language that an element names, and its field; "" for none."""
     name = name.lower()
     if (prefixed := _PREFIXED.fullmatch(name)) and prefixed[2] in _ELEMENTS:
-        return _normal(prefixed[1]), _ELEMENTS[prefixed[2]]
+        return code_of(prefixed[1]), _ELEMENTS[prefixed[2]]
     return "", _ELEMENTS.get(name, "")
 
 
@@ -186,15 +186,7 @@ def _ends_field(tag: re.Match[str], text: str) -> bool:
 
 
 def _code(attributes: dict[str, str]) -> str:
-    return _normal(attributes.get("lang") or attributes.get("xml:lang") or "")
-
-
-def _normal(code: str) -> str:
-    """A code as xqe writes it, or as it is where xqe does not know the language."""
-    try:
-        return language(code).code if code else ""
-    except XqeError:
-        return code.lower()
+    return code_of(attributes.get("lang") or attributes.get("xml:lang") or "")
 
 
 # ---------------------------------------------------------------- several languages a line
@@ -205,7 +197,7 @@ def _of_languages(path: Path, wanted: Sequence[str], lang: str) -> Iterator[Plac
         each = raw.get("topics") if isinstance(raw, dict) else None
         if not isinstance(each, list) or not all(isinstance(one, dict) for one in each) or "topic_id" not in raw:
             raise InputError(f"{where}: not a topic of HC4", 'each line needs {"topic_id", "topics": [{"lang", ...}]}')
-        there = [one for one in each if _normal(str(one.get("lang", ""))) == lang]
+        there = [one for one in each if code_of(str(one.get("lang", ""))) == lang]
         if not there:
             has = ", ".join(dict.fromkeys(str(one.get("lang")) for one in each))
             raise InputError(f"{where}: a topic in {has}, and not in {lang}", "see --query-lang")

@@ -30,8 +30,7 @@ class Llama:
 
 def library_here() -> Llama:
     """Ask the library."""
-    # with faulthandler a signal ends the process, and is seen here
-    command = [sys.executable, "-P", "-X", "faulthandler", "-c", _PROBE, json.dumps(sys.path)]
+    command = [sys.executable, "-P", "-c", _PROBE, json.dumps(sys.path)]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_SECONDS)
         if done.returncode < 0:

@@ -17,7 +17,7 @@ BEYOND = "is beyond the numbers of 64 bits"
 
 _DIGITS = 400  # Python reads some thousands, in a time that grows with their square
 _WHOLE = re.compile(r"[+-]?[0-9]+")
-_DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 def whole(text: str) -> int:

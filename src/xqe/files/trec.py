@@ -31,7 +31,6 @@ Line = tuple[str, str]
 
 GREATEST_GRADE = 10_000  # trec_eval allots memory by the grade, and a greater one is a document id in the wrong column
 _GREATEST_RANK = 1 << 24  # from here on, ranks beside each other are one 32-bit float, and so they would tie
-_SHOWN = 40  # characters of what is no number
 
 _QUERY = {"query-id", "query", "qid", "topic", "topic-id"}
 _ITERATION = {"iteration", "iter", "q0", "0"}
@@ -114,10 +113,10 @@ def _grades(source: Iterable[Line], count: int, document: int, grade: int) -> Qr
         try:
             value = whole(columns[grade])
         except ValueError as error:
-            raise InputError(f'{where}: relevance "{_cut(columns[grade])}" {error}', _QRELS_SHAPE) from None
+            raise InputError(f'{where}: relevance "{columns[grade]}" {error}', _QRELS_SHAPE) from None
         if abs(value) > GREATEST_GRADE:
             beyond = f"above {GREATEST_GRADE}" if value > 0 else f"below -{GREATEST_GRADE}"
-            raise InputError(f"{where}: relevance {_cut(columns[grade])} is {beyond}", _QRELS_SHAPE)
+            raise InputError(f"{where}: relevance {columns[grade]} is {beyond}", _QRELS_SHAPE)
         judged = columns[document]
         before = qrels.setdefault(columns[0], {}).setdefault(judged, value)
         if before != value:
@@ -203,7 +202,7 @@ def _answers(source: Iterator[Line], layout: _RunLayout) -> Iterator[Answer]:
             try:
                 score = layout.score(columns[layout.order])
             except ValueError as error:
-                named = f'{layout.named} "{_cut(columns[layout.order])}"'
+                named = f'{layout.named} "{columns[layout.order]}"'
                 raise InputError(f"{where}: {named} {error}", _RUN_SHAPE) from None
             if document in hits:
                 raise _twice(where, document, query)
@@ -266,10 +265,6 @@ def header(columns: Sequence[str]) -> str:
         if len(names) == len(known) and all(name in some for name, some in zip(names, known, strict=True)):
             return what
     return ""
-
-
-def _cut(text: str) -> str:
-    return f"{text[:_SHOWN]}…" if len(text) > _SHOWN else text
 
 
 def _columns(count: int) -> str:

@@ -1,1 +1,1 @@
-"""What is done to text: languages, analysis, detection, snippets, and analysis on all cores."""
+"""What is done to text: languages, analysis, detection, snippets, answers, and analysis on all cores."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from xqe.errors import InputError, XqeError
+from xqe.files.numbers import is_number
 from xqe.training.architectures import read_object
 
 CONFIGURATION = "adapter_config.json"
@@ -90,7 +91,7 @@ def read_config(folder: Path) -> LoraConfig:
     ranks, alphas = given.get("rank_pattern") or {}, given.get("alpha_pattern") or {}
     if not _is_rank(rank) or not isinstance(ranks, dict) or not all(map(_is_rank, ranks.values())):
         raise InputError(f'{path}: "r" or "rank_pattern" is no whole number above 0', "PEFT writes both")
-    if not _is_number(alpha) or not isinstance(alphas, dict) or not all(map(_is_number, alphas.values())):
+    if not is_number(alpha) or not isinstance(alphas, dict) or not all(map(is_number, alphas.values())):
         raise InputError(f'{path}: "lora_alpha" or "alpha_pattern" is no number', "PEFT writes both")
     return LoraConfig(
         path,
@@ -106,10 +107,6 @@ def read_config(folder: Path) -> LoraConfig:
 
 def _is_rank(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _check_plain(path: Path, given: Mapping[str, Any]) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import gguf
@@ -59,21 +56,6 @@ def test_a_vocabulary_that_llama_cpp_cannot_use(
     told = "the model file may be damaged: check it with xqe models verify"
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"xqe: llama.cpp cannot go on ({reason}); {told}\n"
-
-
-@pytest.mark.parametrize("traced", [False, True])
-def test_a_signal_is_one_line_unless_a_traceback_was_asked_for(traced: bool) -> None:
-    program = (
-        "import os, signal; from xqe.models.engines.llama import crashes; crashes.catch_signals(); "
-        "os.kill(os.getpid(), signal.SIGSEGV)"
-    )
-    options = ["-X", "faulthandler"] if traced else []
-    done = subprocess.run([sys.executable, *options, "-c", program], capture_output=True, text=True)
-    if traced:
-        assert done.returncode == -signal.SIGSEGV and "Fatal Python error" in done.stderr
-    else:
-        assert done.returncode == 2
-        assert done.stderr.startswith("xqe: the process cannot go on (SIGSEGV); ") and done.stderr.count("\n") == 1
 
 
 def test_a_library_that_is_missing_is_one_line(

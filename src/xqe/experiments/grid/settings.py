@@ -18,6 +18,7 @@ from xqe.evaluation import measures as measure_names
 from xqe.evaluation.measures import Measure
 from xqe.files import toml
 from xqe.files.numbers import GREATEST
+from xqe.lines import cut
 from xqe.models.encoders import SENTENCE_TRANSFORMERS
 from xqe.models.engines import FAKE, SERVER
 from xqe.models.engines.requests import Sampling
@@ -345,13 +346,13 @@ def _weight(top: _Table, value: Any) -> float | None:
     if value == "auto":
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= GREATEST_WEIGHT:
-        raise InputError(f"{top.where}: query_weights: {_cut(value)} is no weight", 'give "auto" or a number above 0')
+        raise InputError(f"{top.where}: query_weights: {_shown(value)} is no weight", 'give "auto" or a number above 0')
     return float(value)
 
 
 def _samples(top: _Table, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= GREATEST:
-        raise InputError(f"{top.where}: samples: {_cut(value)} is no number of passages", "give whole numbers from 1")
+        raise InputError(f"{top.where}: samples: {_shown(value)} is no number of passages", "give whole numbers from 1")
     return value
 
 
@@ -360,13 +361,13 @@ def _check_name(where: str, name: str) -> None:
         raise InputError(f'{where}: the name "{name}" cannot be part of a file name', "use letters, digits, - _ +")
 
 
-def _cut(value: object) -> str:
+def _shown(value: object) -> str:
     """A value as a message shows it."""
     try:
         shown = repr(value)
     except ValueError:  # of more digits than Python writes
         return "a number of too many digits"
-    return f"{shown[:_SHOWN]}…" if len(shown) > _SHOWN else shown
+    return cut(shown, _SHOWN)
 
 
 class _Table:
@@ -427,7 +428,7 @@ class _Table:
         value = self._typed(key, self.take(key, default), int, "a whole number")
         if isinstance(value, bool) or not least <= value <= most:
             span = f"from {least}" + (f" to {most}" if most < GREATEST or value > most else "")
-            raise InputError(f"{self.where}: {key} = {_cut(value)}", f"give a whole number {span}")
+            raise InputError(f"{self.where}: {key} = {_shown(value)}", f"give a whole number {span}")
         return int(value)
 
     def optional_whole(self, key: str, least: int = 0) -> int | None:
@@ -440,7 +441,7 @@ class _Table:
         value = self._typed(key, self.take(key, default), (int, float), "a number")
         if isinstance(value, bool) or not least <= value <= most:
             span = f"from {least:g}" + (f" to {most:g}" if most < MAX else "")
-            raise InputError(f"{self.where}: {key} = {_cut(value)}", f"give a number {span}")
+            raise InputError(f"{self.where}: {key} = {_shown(value)}", f"give a number {span}")
         return float(value)
 
     def optional_number(self, key: str, least: float, most: float = MAX) -> float | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from xqe.lines import cut
 from xqe.models.engines.base import Engine
 from xqe.models.engines.requests import Completion, Request, Sampling
 from xqe.models.prompts import Chat, Prompt
@@ -233,8 +234,7 @@ def said(answer: Any) -> str:
             found = json.dumps(answer if found is None else found, ensure_ascii=False)
         except RecursionError:
             found = "what is nested too deep"
-    line = " ".join(found.split())
-    return line if len(line) <= _SAID else f"{line[:_SAID]}…"
+    return cut(" ".join(found.split()), _SAID)
 
 
 def made_by(answer: Any, name: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from xqe.lines import cut
 from xqe.text.answers import marks, talk, wrappings
 from xqe.text.answers.talk import COLON, Speech, speech, words_of
 
@@ -87,15 +88,15 @@ def _problem(text: str, taken: list[str], wanted: Wanted, is_cut: bool) -> str:
         return f"the answer is nothing but talk ({', '.join(taken)})" if taken else "the answer has no word in it"
     spoken = speech(wanted.languages)
     if talk.is_instead("refusals", text) and not talk.is_instead("refusals", wanted.source):
-        return f"the model declines to answer: {text[:_SHOWN].strip()}…"
+        return f"the model declines to answer: {cut(text, _SHOWN)}"
     agrees_too = any("agrees" in spoken.kinds(word) for word in words_of(wanted.source)[:1])
     if not wanted.has_parts and not agrees_too and talk.is_thought(text, wanted.source):
         hint = "; give it more --max-tokens" if is_cut else ""
-        return f"the model thinks aloud instead of answering: {text[:_SHOWN].strip()}…{hint}"
+        return f"the model thinks aloud instead of answering: {cut(text, _SHOWN)}{hint}"
     head, own = spoken.head(text), spoken.head(wanted.source)
     is_head = head.has_subject and _COLON_AT_END.search(text) and not _COLON_AT_END.search(wanted.source)
     if is_head or (head.agrees and _ENDS.search(text) and not own.agrees and not _ENDS.search(wanted.source)):
-        return f"the answer is nothing but talk: {text}"
+        return f"the answer is nothing but talk: {cut(text, _SHOWN)}"
     return ""
 
 

@@ -22,7 +22,6 @@ _PROGRAM = (
     "from xqe.models.engines.llama import rendering; rendering.serve()"
 )
 _ANOTHER = "use another GGUF or checkpoint of this model"
-_LONGEST_REASON = 200  # characters
 _TRIAL = (
     {"role": "system", "content": "Only answer: it's the “système”,\nand no more."},
     {"role": "user", "content": f"\"Zinkpreise\" & 'cinc' <in> {{Wien}}\n\n{'Was steht wo? ' * 100}\n1. 哪里?"},
@@ -96,8 +95,7 @@ class ChatTemplate(Closing):
     def _shown(self, turns: Sequence[Turn], answered: bool, form: Form) -> str:
         answer = self._ask({"messages": form.of(turns), "add_generation_prompt": not answered})
         if "error" in answer:
-            reason = " ".join(answer["error"].split())[:_LONGEST_REASON]
-            raise ModelError(f"the chat template of {self._name} cannot be used ({reason})", _ANOTHER)
+            raise ModelError(f"the chat template of {self._name} cannot be used ({answer['error']})", _ANOTHER)
         text: str = answer["text"]
         for turn in () if answered else reversed(turns):  # some show the system's only where an answer is asked for
             if turn["role"] != "assistant" and not _shows(text, turn["content"]):  # whose reasoning may be left out

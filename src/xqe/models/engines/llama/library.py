@@ -16,7 +16,6 @@ from xqe.errors import ModelError
 from xqe.messages import say
 from xqe.models.engines.llama import crashes
 
-crashes.catch_signals()
 os.environ["GGML_NO_BACKTRACE"] = "1"  # which a debugger would print; read when the library is loaded
 
 # OpenMP's threads spin at every barrier for as long as this says before they sleep. Its default is best on a machine

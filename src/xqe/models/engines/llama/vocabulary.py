@@ -81,12 +81,7 @@ class Vocabulary:
         return bool(llama_cpp.llama_vocab_is_control(self._pointer, token))
 
     def bos_text(self) -> str:
-        return self._special(llama_cpp.llama_vocab_bos(self._pointer))
-
-    def eos_text(self) -> str:
-        return self._special(llama_cpp.llama_vocab_eos(self._pointer))
-
-    def _special(self, token: int) -> str:
+        token = llama_cpp.llama_vocab_bos(self._pointer)
         return self.piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
 
 
