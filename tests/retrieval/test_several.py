@@ -173,9 +173,7 @@ def test_lists_are_fused_by_their_ranks(xqe: Run, place: Path, by: str) -> None:
     lists = lists_of(xqe, place, "--by", by)
     for at, found in enumerate(hits(done)):
         points = [
-            (float(numpy.float32(1 / (60 + rank))), name)
-            for one in lists
-            for rank, (name, _) in enumerate(one[at], 1)
+            (float(numpy.float32(1 / (60 + rank))), name) for one in lists for rank, (name, _) in enumerate(one[at], 1)
         ]
         assert found == [(name, score) for score, name in sorted(points, reverse=True)[:60]]
     for record in records(done):

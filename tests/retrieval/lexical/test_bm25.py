@@ -147,9 +147,7 @@ def test_a_pool_changes_neither_scores_nor_order(plain: Index) -> None:
         assert plain.search(QUERIES[3], 40, pool) == [hit for hit in everywhere if hit.id in inside][:40]
 
 
-def test_a_large_pool_is_searched_through_candidates(
-    plain: Index, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_pool_is_searched_through_candidates(plain: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     pool, _ = plain.documents.pool([f"d{number}" for number in range(1, N, 2)])
     scored = [plain.search(weights, 25, pool) for weights in QUERIES]
     monkeypatch.setattr("xqe.retrieval.lexical.opened._SMALL_POOL", 0)
