@@ -20,6 +20,7 @@ from pathlib import Path
 
 DOCS = Path(__file__).parent
 SOURCE, TARGET = DOCS / "cli.in.md", DOCS / "cli.md"
+PROGRAM = f'#!/bin/sh\nexec "{sys.executable}" -m xqe "$@"\n'
 WIDTH = "100"
 NOTE = "<!-- Written by docs/generate.py from docs/cli.in.md: change that file, then run make docs. -->\n\n"
 
@@ -91,14 +92,14 @@ def models() -> str:
 TABLES: dict[str, Callable[[], str]] = {"strategies": strategies, "languages": languages, "models": models}
 
 
-def generate() -> str:
-    """The text of docs/cli.md."""
+def generate(program: str = PROGRAM) -> str:
+    """The text of docs/cli.md. program: the text of what is run as `xqe`."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "bin").mkdir()
         (folder / "work").mkdir()
         launcher = folder / "bin" / "xqe"
-        launcher.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m xqe "$@"\n')
+        launcher.write_text(program)
         launcher.chmod(0o755)
         (folder / "work" / "fixtures").symlink_to(DOCS.parent / "fixtures")
 

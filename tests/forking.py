@@ -45,7 +45,7 @@ from xqe.verbs import Group
 ERROR = 0
 STEPS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.truncate", "fcntl.flock"}
 
-# What the commands import in their bodies, by the first argument, imported here before the first child that needs it;
+# What the commands import in their bodies, by the first argument or the first two, imported here before the first child that needs it;
 # and so are the modules of the commands themselves. Neither llama_cpp, which starts threads, nor anything of tantivy
 # that does.
 _INDEX = ("xqe.retrieval.lexical", "xqe.stages.search", "xqe.text.analysis")
@@ -61,6 +61,7 @@ _GENERATION = (
     "tqdm",
 )
 _SCREENS = ("rich.table", "rich.console", "rich.text")
+_TRAINING = ("torch", "transformers.trainer", "peft")
 IMPORTED = {
     "analyze": (*_INDEX, *_SCREENS),
     "batch": (*_GENERATION, "xqe.models.engines.batchfile"),
@@ -69,7 +70,10 @@ IMPORTED = {
     "eval": ("xqe.evaluation.comparison", "xqe.evaluation.values", "scipy.stats", *_SCREENS),
     "expand": _GENERATION,
     "explain": (*_INDEX, "xqe.retrieval.bm25", *_SCREENS),
-    "finetune": ("torch", "transformers.trainer", "peft", "xqe.training.building", *_SCREENS),
+    "finetune": _SCREENS,
+    "finetune data": ("xqe.training.building",),
+    "finetune export": _TRAINING,
+    "finetune train": _TRAINING,
     "fuse": ("xqe.stages.fuse", "xqe.files.trec"),
     "grid": (*_INDEX, *_GENERATION, "xqe.experiments.grid.conduct", "scipy.stats"),
     "index": _INDEX,
@@ -96,7 +100,7 @@ def serve() -> dict[str, Any] | None:
     with os.fdopen(os.dup(0)) as requests, os.fdopen(os.dup(1), "w") as answers:
         for line in requests:
             request: dict[str, Any] = json.loads(line)
-            for name in _modules((request["arguments"] or [""])[0]):
+            for name in imported(request["arguments"]):
                 importlib.import_module(name)
             gc.freeze()  # a child's collections would copy what the two share
             with tempfile.TemporaryFile() as events:
@@ -111,13 +115,15 @@ def serve() -> dict[str, Any] | None:
     return None
 
 
-def _modules(first: str) -> Iterator[str]:
-    """The modules of a command and of those below it, and what they import in their bodies."""
+def imported(arguments: list[str]) -> Iterator[str]:
+    """The modules of a command and of those below it, and what they import in their bodies, which help does not."""
+    first = (arguments or [""])[0]
     for row in chain.from_iterable(cli.COMMANDS.values()):
         if row.name == first:
             for verb in row.verbs if isinstance(row, Group) else (row,):
                 yield f"xqe.commands.{verb.place.partition(':')[0]}"
-    yield from IMPORTED.get(first, ())
+    for count in (1, 2) if "--help" not in arguments else ():
+        yield from IMPORTED.get(" ".join(arguments[:count]), ())
 
 
 def _fork(request: dict[str, Any], events: int) -> _Child | None:

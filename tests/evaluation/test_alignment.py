@@ -32,9 +32,10 @@ def drawn(count: int, noise: float, seed: int) -> Matrix:
 def reference(one: Matrix, other: Matrix) -> tuple[float, float, float]:
     """Text by text: whether its translation is nearest, by how much, and how near."""
     nearest, margins, cosines = [], [], []
+    others = other.astype(float)
     for place, text in enumerate(one.astype(float)):
-        own = float(text @ other[place].astype(float))
-        best = max(float(text @ each.astype(float)) for at, each in enumerate(other) if at != place)
+        cosine = others @ text
+        own, best = float(cosine[place]), float(numpy.delete(cosine, place).max())
         nearest.append(own > best)
         margins.append(own - best)
         cosines.append(own)

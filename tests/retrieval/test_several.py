@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from itertools import chain
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -102,14 +102,19 @@ def test_an_id_in_two_indexes_is_named(indexes: list[Index]) -> None:
 # ---------------------------------------------------------------- vectors
 
 
+@cache
+def kept() -> tuple[list[str], Any]:
+    """The ids of all documents, and their vectors, which are kept in 16 bits."""
+    ids = [row["id"] for lang in LANGUAGES for row in documents(lang)]
+    return ids, FakeEncoder().encode(list(map(indexed_text, ids)), Side.PASSAGE).vectors.astype(numpy.float16)
+
+
 def reference(query: str) -> list[tuple[str, float]]:
-    """All documents by the cosine of their vectors, which are kept in 16 bits."""
-    rows = list(chain.from_iterable(documents(lang) for lang in LANGUAGES))
-    encoder = FakeEncoder()
-    kept = encoder.encode([indexed_text(row["id"]) for row in rows], Side.PASSAGE).vectors.astype(numpy.float16)
-    asked = encoder.encode([query], Side.QUERY).vectors[0].astype(numpy.float64)
-    scores = (kept.astype(numpy.float64) @ asked).astype(numpy.float32).tolist()
-    found = sorted(zip(scores, (row["id"] for row in rows), strict=True), reverse=True)
+    """All documents by the cosine of their vectors."""
+    ids, vectors = kept()
+    asked = FakeEncoder().encode([query], Side.QUERY).vectors[0].astype(numpy.float64)
+    scores = (vectors.astype(numpy.float64) @ asked).astype(numpy.float32).tolist()
+    found = sorted(zip(scores, ids, strict=True), reverse=True)
     return [(name, score) for score, name in found]
 
 
@@ -165,11 +170,10 @@ def test_lists_are_fused_by_their_ranks(xqe: Run, place: Path, by: str) -> None:
     folders = [str(place / lang) for lang in LANGUAGES]
     options = ("--by", by, *(["--per-language"] if by != "bm25" else []))
     done = xqe("search", *folders, *options, "-k", "60", stdin=asked())
+    lists = lists_of(xqe, place, "--by", by)
     for at, found in enumerate(hits(done)):
         points = [
-            (float(numpy.float32(1 / (60 + rank))), name)
-            for one in lists_of(xqe, place, "--by", by)
-            for rank, (name, _) in enumerate(one[at], 1)
+            (float(numpy.float32(1 / (60 + rank))), name) for one in lists for rank, (name, _) in enumerate(one[at], 1)
         ]
         assert found == [(name, score) for score, name in sorted(points, reverse=True)[:60]]
     for record in records(done):

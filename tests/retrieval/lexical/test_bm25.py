@@ -31,9 +31,15 @@ def indexed(directory: Path, code: str, texts: Sequence[str], parameters: Parame
     return open_index(directory)
 
 
-def assert_hits(index: Index, weights: Mapping[str, float], k: int, expected: Mapping[str, float]) -> None:
+def assert_hits(
+    index: Index,
+    weights: Mapping[str, float],
+    k: int,
+    expected: Mapping[str, float],
+    parameters: Parameters | None = None,
+) -> None:
     """The k best, in trec_eval's order of what float32 tells apart."""
-    hits = index.search(weights, k)
+    hits = index.search(weights, k, parameters=parameters)
     assert {hit.id: hit.score for hit in hits} == pytest.approx({hit.id: expected[hit.id] for hit in hits}, rel=1e-5)
     assert len(hits) == min(k, len(expected))
     kth = min((hit.score for hit in hits), default=0.0)
@@ -108,64 +114,62 @@ QUERIES: list[dict[str, float]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("k1", "b"), [(0.82, 0.68), (1.2, 0.75), (0.9, 0.4), (1.5, 0.75), (2.0, 1.0), (0.4, 0.9), (1.2, 0.0), (0.0, 0.5)]
-)
-def test_hits_are_those_of_scoring_every_document(tmp_path: Path, texts: list[str], k1: float, b: float) -> None:
-    index = indexed(tmp_path / "ix", "zh", texts, Parameters(k1, b))
+@pytest.fixture(scope="module")
+def plain(texts: list[str], tmp_path_factory: pytest.TempPathFactory) -> Index:
+    """An index of them with the parameters that an index has when none are given."""
+    return indexed(tmp_path_factory.mktemp("plain") / "ix", "zh", texts, Parameters())
+
+
+@pytest.mark.parametrize(("k1", "b"), [(0.82, 0.68), (0.4, 0.9), (2.0, 1.0), (1.2, 0.0), (0.0, 0.5)])
+def test_hits_are_those_of_scoring_every_document(plain: Index, texts: list[str], k1: float, b: float) -> None:
     collection = {f"d{n}": text.split() for n, text in enumerate(texts, 1)}
     for weights in QUERIES:
         expected = bm25(collection, weights, k1, b)
         for k in (1, 10, 100, 2 * N):
-            assert_hits(index, weights, k, expected)
+            assert_hits(plain, weights, k, expected, Parameters(k1, b))
 
 
-def test_parameters_given_to_a_search_are_as_good_as_those_of_the_index(tmp_path: Path, texts: list[str]) -> None:
-    plain = indexed(tmp_path / "plain", "zh", texts, Parameters())
+def test_parameters_given_to_a_search_are_as_good_as_those_of_the_index(
+    tmp_path: Path, texts: list[str], plain: Index
+) -> None:
     own = indexed(tmp_path / "own", "zh", texts, Parameters(0.9, 0.4))
     for weights in QUERIES:
         assert plain.search(weights, 50, parameters=Parameters(0.9, 0.4)) == own.search(weights, 50)
         assert own.search(weights, 50, parameters=Parameters()) == plain.search(weights, 50)
 
 
-def test_a_pool_changes_neither_scores_nor_order(tmp_path: Path, texts: list[str]) -> None:
-    index = indexed(tmp_path / "ix", "zh", texts, Parameters())
-    everywhere = index.search(QUERIES[3], N)
+def test_a_pool_changes_neither_scores_nor_order(plain: Index) -> None:
+    everywhere = plain.search(QUERIES[3], N)
     for members in (range(1, N, 3), range(2000, 2010), range(0)):
-        pool, missing = index.documents.pool([f"d{number}" for number in members])
+        pool, missing = plain.documents.pool([f"d{number}" for number in members])
         inside = {f"d{number}" for number in members}
         assert missing == 0
-        assert index.search(QUERIES[3], 40, pool) == [hit for hit in everywhere if hit.id in inside][:40]
+        assert plain.search(QUERIES[3], 40, pool) == [hit for hit in everywhere if hit.id in inside][:40]
 
 
-def test_a_large_pool_is_searched_through_candidates(
-    tmp_path: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    index = indexed(tmp_path / "ix", "zh", texts, Parameters())
-    pool, _ = index.documents.pool([f"d{number}" for number in range(1, N, 2)])
-    scored = [index.search(weights, 25, pool) for weights in QUERIES]
+def test_a_large_pool_is_searched_through_candidates(plain: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, _ = plain.documents.pool([f"d{number}" for number in range(1, N, 2)])
+    scored = [plain.search(weights, 25, pool) for weights in QUERIES]
     monkeypatch.setattr("xqe.retrieval.lexical.opened._SMALL_POOL", 0)
-    assert [index.search(weights, 25, pool) for weights in QUERIES] == scored
+    assert [plain.search(weights, 25, pool) for weights in QUERIES] == scored
 
 
 def test_a_query_of_very_many_terms_is_looked_up_in_every_document(
-    tmp_path: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch
+    plain: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    index = indexed(tmp_path / "ix", "zh", texts, Parameters())
-    pool, _ = index.documents.pool([f"d{number}" for number in range(1, N, 2)])
-    found = [index.search(QUERIES[3], 25), index.search(QUERIES[3], 25, pool)]
+    pool, _ = plain.documents.pool([f"d{number}" for number in range(1, N, 2)])
+    found = [plain.search(QUERIES[3], 25), plain.search(QUERIES[3], 25, pool)]
     monkeypatch.setattr("xqe.retrieval.lexical.opened._MANY_TERMS", 5)
-    assert [index.search(QUERIES[3], 25), index.search(QUERIES[3], 25, pool)] == found
+    assert [plain.search(QUERIES[3], 25), plain.search(QUERIES[3], 25, pool)] == found
 
 
-def test_ranks_count_all_documents_in_the_order_of_hits(tmp_path: Path, texts: list[str]) -> None:
-    index = indexed(tmp_path / "ix", "zh", texts, Parameters())
-    hits = index.search(QUERIES[0], N)
-    numbers = index.documents.numbers([hit.id for hit in hits]).tolist()
+def test_ranks_count_all_documents_in_the_order_of_hits(plain: Index) -> None:
+    hits = plain.search(QUERIES[0], N)
+    numbers = plain.documents.numbers([hit.id for hit in hits]).tolist()
     for rank in (1, 2, 57, len(hits)):
-        assert index.rank(QUERIES[0], numbers[rank - 1]) == rank
+        assert plain.rank(QUERIES[0], numbers[rank - 1]) == rank
     without = next(number for number in range(N) if number not in set(numbers))
-    assert index.rank(QUERIES[0], without) is None
+    assert plain.rank(QUERIES[0], without) is None
 
 
 # ---------------------------------------------------------------- the bound
