@@ -258,6 +258,7 @@ def test_topics_of_hc4(tmp_path: Path, fields: str | None, lang: str, expected: 
         ("1\ta\n", "desc", "has no fields"),
         ("1\ta\n", "x", "not fields of a topic"),
         ("[{}]", None, "t:1: a JSON array"),
+        ("1 zinc prices\n", None, "t:1: no tab; queries are id<TAB>text, topics or JSONL"),
     ],
 )
 def test_what_is_no_topic(tmp_path: Path, text: str, fields: str | None, message: str) -> None:

@@ -9,7 +9,9 @@ import io
 import json
 import lzma
 import os
+import shutil
 import sqlite3
+import subprocess
 import sys
 import tarfile
 import threading
@@ -213,6 +215,23 @@ def test_json_that_is_no_jsonl(tmp_path: Path, data: str, message: str) -> None:
     path = written(tmp_path, data.encode())
     for read in (lambda: list(jsonl.objects(path)), lambda: list(documents([path])), lambda: list(trec.read_run(path))):
         assert message in refusal(read)
+
+
+@pytest.mark.parametrize(
+    ("data", "message", "program"),
+    [
+        (b'q1\tzinc "prices"\nq2\ttin\n', "f:1: columns, not JSON; ", r'split("\t") | {id: .[0], query: .[1]}'),
+        (b'zinc "prices"\ntin\n', "f:1: a bare text, not JSON; ", r'{id: "q\(input_line_number)", query: .}'),
+    ],
+)
+def test_queries_that_are_no_jsonl(tmp_path: Path, data: bytes, message: str, program: str) -> None:
+    path = written(tmp_path, data)
+    said = f"jq -Rc '{program}' FILE makes records of it"
+    assert refusal(lambda: jsonl.checked([path], check_query)).endswith(message + said)
+    if jq := shutil.which("jq"):
+        made = subprocess.run([jq, "-Rc", program], input=data, stdout=subprocess.PIPE, check=True).stdout
+        records, _ = jsonl.checked([written(tmp_path, made, "made")], check_query)
+        assert [(record["id"], record["query"]) for _, record in records] == [("q1", 'zinc "prices"'), ("q2", "tin")]
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "-1e400", "1.8e308", f"1{'0' * 400}.0"])

@@ -123,6 +123,10 @@ TALK = {
     "The translation of the query is as follows:\nzinc prices": "preamble",
     "Certainly! Here's your translated query from German to English:\n\n**zinc prices**": "preamble markup",
     "Of course.\nzinc prices": "preamble",
+    "Here you go:\n\nzinc prices": "label",
+    "Here you go!\n\nzinc prices": "preamble",
+    "There you go:\nzinc prices": "label",
+    "It means:\nzinc prices": "label",
     'The English translation of "Zinkpreise" is "zinc prices".': "echo quotes",
     '"Zinkpreise" translates to "zinc prices" in English.': "echo quotes",
     "The translation of Zinkpreise is zinc prices": "echo",
@@ -198,6 +202,11 @@ OWN = [
     ("<think> tag", "Das Tag <think>", "de-en"),
     ("What does </think> mean?", "Was heißt </think>?", "de-en"),
     ("Text::Reflow for Perl", "Text::Reflow für Perl", "de-en"),
+    ("- 5 degrees in Fahrenheit", "-5 Grad in Fahrenheit", "de-en"),
+    ("# sign", "#-Zeichen", "de-en"),
+    ("__init__", "Methode __init__", "de-en"),
+    ("\\boxed{x} in LaTeX", "boxed in LaTeX", "de-en"),
+    ("I cannot help falling in love", "Ich kann nichts dafür, dass ich mich verliebe", "de-en"),
     ("*args and **kwargs*", "*args und **kwargs*", "de-en"),
     ("Double Commander (English)", "Double Commander auf Englisch", "de-en"),
     ("command `ls`", "Befehl »ls«", "de-en"),
@@ -217,6 +226,11 @@ OWN = [
 @pytest.mark.parametrize(("answer", "source", "pair"), OWN, ids=[answer[:30] for answer, _, _ in OWN])
 def test_what_the_source_has_too_is_the_texts_own(answer: str, source: str, pair: str) -> None:
     assert translated(answer, source, pair) == Parted(answer)
+
+
+def test_reasoning_stands_before_an_answer_that_speaks_of_its_marks() -> None:
+    answer = "<think>\nA tag.\n</think>\n\nWhat does <think> mean?"
+    assert translated(answer, "Was heißt <think>?").text == "What does <think> mean?"
 
 
 NOTHING = {
@@ -249,6 +263,9 @@ PASSAGES = {
     'Sure! This is a passage that answers "What is zinc used for?":\n\nZinc is a metal.': "Zinc is a metal.",
     "Question: What is zinc used for?\n\nPassage: Zinc is a metal.": "Zinc is a metal.",
     "```\nZinc is a metal.\n```": "Zinc is a metal.",
+    "```\nZinc is a metal.\n```\n\nThis passage is about zinc.": "Zinc is a metal.",
+    "It asks for uses.\n<answer>Zinc is a metal.</answer>": "Zinc is a metal.",
+    "$\\boxed{\\text{Zinc is a metal.}}$": "Zinc is a metal.",
     "Zinc is a metal.\n\nNote: This passage is about zinc.": "Zinc is a metal.",
     "Zinc is a metal.\n\nI hope this helps!": "Zinc is a metal.",
     '"Zinc is a metal."': "Zinc is a metal.",
@@ -269,6 +286,11 @@ def test_talk_around_a_passage_is_taken_off(answer: str, text: str) -> None:
         '"Zinc" is a metal.',
         "# Zinc\n\nZinc is a metal.",
         "Run it so:\n\n```\nzinc --price\n```\n\nIt prints the price.",
+        "```\nzinc --price\n```\nprints the price. Others do, too.",
+        "An <answer> in QTI holds a <value>, as in <answer>zinc</answer>.",
+        "<text>zinc</text> is an element of zinc.xml.",
+        "<p>Zinc is a metal.</p><p>It is used for roofs.</p>",
+        "A box is written \\boxed{x}, and bold type \\textbf{x}.",
         "If you want to configure zinc, see below.",
         "Text::Zinc is a module.",
         "Yes. Zinc is used for roofs.",

@@ -353,6 +353,8 @@ def tsv_queries(path: Path) -> Stream[Query]:
             if not number and (named := header(line)) is not None:
                 names = named
                 continue
+            if "\t" not in line:
+                raise InputError(f"{where}: no tab", "queries are id<TAB>text, topics or JSONL; see docs/cli.md")
             columns = named_columns(names, line, where)
             yield where, (columns["id"], columns["text"])
 

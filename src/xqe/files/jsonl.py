@@ -26,6 +26,8 @@ LONGEST_LINE = 1 << 27
 """Bytes: of a record with a million hits it is half, and of what has no ends of lines it is soon reached."""
 _EDGES = " \r\ufeff"  # no tab, which may end a line of columns
 _SHAPE = "each line must be one JSON object; jq -c . FILE makes it so"
+_OF_COLUMNS = "jq -Rc 'split(\"\\t\") | {id: .[0], query: .[1]}' FILE makes records of it"
+_OF_TEXT = "jq -Rc '{id: \"q\\(input_line_number)\", query: .}' FILE makes records of it"
 
 T = TypeVar("T")
 Parse = Callable[[Any, str], T]
@@ -170,7 +172,8 @@ def checked(paths: Sequence[str], parse: Parse[T]) -> tuple[Iterator[tuple[str, 
     """Return the parsed lines of `paths`, and how many there are where that can be known beforehand.
 
     Regular files are read through once before anything is returned, so that a bad line in a file is found
-    before a model is loaded; a pipe is checked line by line as it is read.
+    before a model is loaded; a pipe is checked line by line as it is read. A file that begins with a bare text, or with
+    one behind a tab, is refused with what makes records of it.
     """
     total: int | None = 0
     for path in paths:
@@ -179,13 +182,27 @@ def checked(paths: Sequence[str], parse: Parse[T]) -> tuple[Iterator[tuple[str, 
             continue
         start = os.lseek(0, 0, os.SEEK_CUR) if path == STDIN else 0
         count = 0
-        for where, raw in objects(path):
+        for where, raw in _records(path):
             parse(raw, where)
             count += 1
         if path == STDIN:
             os.lseek(0, start, os.SEEK_SET)
         total = None if total is None else total + count
-    return ((where, parse(raw, where)) for path in paths for where, raw in objects(path)), total
+    return ((where, parse(raw, where)) for path in paths for where, raw in _records(path)), total
+
+
+def _records(path: str) -> Iterator[tuple[str, Any]]:
+    is_first = True
+    for where, text in lines(path):
+        try:
+            raw = value(text, where)
+        except InputError:
+            if is_first and text.lstrip()[:1] not in {"{", "["}:
+                kind, hint = ("columns", _OF_COLUMNS) if "\t" in text.strip() else ("a bare text", _OF_TEXT)
+                raise InputError(f"{where}: {kind}, not JSON", hint) from None
+            raise
+        is_first = False
+        yield where, raw
 
 
 def dumps(value: Any) -> str:

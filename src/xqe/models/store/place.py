@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xqe.errors import XqeError
+from xqe.errors import XqeError, why
 from xqe.files.cache import cache_folder
 
 
@@ -14,4 +14,5 @@ def file_of(option: str | None) -> Path:
     try:
         return path.expanduser().resolve()  # SQLite follows links, too
     except (OSError, RuntimeError) as error:  # the current folder is gone; links in a circle; the home of nobody
-        raise XqeError(f"{path}: is no place for a store ({error})", "name another file with --store") from None
+        said = why(error) if isinstance(error, OSError) else error
+        raise XqeError(f"{path}: is no place for a store ({said})", "name another file with --store") from None

@@ -81,7 +81,8 @@ def is_written(token: bytes) -> bool:
 
 
 def without_reasoning(answer: str, source: str, prompt_end: str = "") -> str:
-    """An answer without its reasoning. Marks that are in `source` are words of it, and stay.
+    """An answer without its reasoning. Marks that are in `source` are words of it, and stay, but for a pair that stands
+    before everything else.
 
     prompt_end: how the prompt ended, which may have begun the reasoning. Raises UnfinishedError.
     """
@@ -91,6 +92,11 @@ def without_reasoning(answer: str, source: str, prompt_end: str = "") -> str:
             raise UnfinishedError
         if is_open or not marks.is_in(source):
             answer = marks.without(answer)
+        else:
+            begin = marks.begin.match(answer.lstrip())
+            end = marks.end.search(answer.lstrip(), begin.end()) if begin else None
+            if end and not marks.begin.match(source.lstrip()) and _WORD.search(answer.lstrip(), end.end()):
+                answer = answer.lstrip()[end.end() :]
     return answer
 
 

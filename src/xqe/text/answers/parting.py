@@ -145,11 +145,11 @@ class _Taking:
 
     def _wrapped(self, text: str) -> Took | None:
         found = wrappings.fenced(text, self._source)
-        if found is not None and self._may_precede(found[0]):
+        if found is not None and self._may_precede(found[0]) and self._may_follow(found[2]):
             return found[1], "fence"
         for kind, inside in (
-            ("tags", wrappings.tagged(text, self._source)),
-            ("box", wrappings.boxed(text, self._source)),
+            ("tags", wrappings.tagged(text, self._source, self._is_line)),
+            ("box", wrappings.boxed(text, self._source, self._is_line)),
             ("json", wrappings.in_json(text, self._source, self._speech.has_subject, self._is_cut)),
         ):
             if inside is not None:
@@ -161,6 +161,11 @@ class _Taking:
         return (
             not text.strip() or (self._is_line and bool(_COLON_AT_END.search(text))) or self._speech.head(text).is_talk
         )
+
+    def _may_follow(self, text: str) -> bool:
+        """Whether a text may stand below the fence that the text asked for is in: a passage goes on below its code."""
+        line = _line(text.strip())[0]
+        return self._is_line or not line or self._speech.has_subject(line) or self._is_remark(line)
 
     def _quotes(self, text: str) -> Took | None:
         found = wrappings.unquoted(text, self._source)
@@ -263,9 +268,11 @@ class _Taking:
                 yield end, written
 
     def _announces(self, line: str) -> bool:
-        """Whether a whole line that ends in a colon is of the answer, though it has words of its own."""
-        opens = self._speech.head(line).opens
-        return self._speech.has_subject(line) and (opens or (self._is_line and self._wanted.is_translation))
+        """Whether a whole line that ends in a colon is of the answer, though it names nothing that was asked for ("Here
+        you go:"), or has words of its own."""
+        head = self._speech.head(line)
+        is_known = head.is_talk or self._speech.has_subject(line)
+        return is_known and (head.opens or (self._is_line and self._wanted.is_translation))
 
     def _is_own(self, head: str, after: str) -> bool:
         """Whether a head that ends in a colon is the text's own: the source begins so, too, and has as many colons."""
@@ -300,7 +307,7 @@ class _Taking:
         """A first line that is talk as a whole, with the text below it."""
         line, below = _line(text)
         head = self._speech.head(line)
-        is_head = head.is_talk and (head.has_subject or head.agrees) and not self._wanted.has_parts
+        is_head = head.is_talk and (head.has_subject or head.agrees or head.opens) and not self._wanted.has_parts
         if not below.strip() or not is_head or self._speech.head(self._source).is_talk:
             return None
         return (below, "preamble") if _ENDS.search(line) or _MARKED.fullmatch(line) else None

@@ -41,6 +41,7 @@ _ENVELOPE = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _BOXED = re.compile(r"\\boxed\{(?:\\text\{)?(?P<inside>[^{}]+)\}")
+_NOTHING_ELSE = re.compile(r"[\s$}.。]*")
 _CUT_OBJECT = re.compile(r"""[\[{]\s*(?:["'][\w -]+["']\s*:\s*)?["'](?P<inside>[^"{}\[\]]*)""")
 _NEAR, _FAR = 300, 2000  # characters: where quotations begin that are looked for, and where they end at most
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -50,25 +51,38 @@ class UndecidedError(Exception):
     """An answer holds several texts, and nothing says which is meant. Its text is what it holds."""
 
 
-def fenced(text: str, source: str) -> tuple[str, str] | None:
-    """What stands above a code fence, and what stands in it."""
+def fenced(text: str, source: str) -> tuple[str, str, str] | None:
+    """What stands above a code fence, what stands in it, and what below."""
     found = _FENCE.search(text)
-    return (text[: found.start()], found["inside"]) if found and "```" not in source else None
+    return (text[: found.start()], found["inside"], text[found.end() :]) if found and "```" not in source else None
 
 
-def tagged(text: str, source: str) -> str | None:
-    """What is in a pair of tags that is around the whole, or, whatever is around them, in those of an answer."""
+def tagged(text: str, source: str, is_line: bool) -> str | None:
+    """What is in a pair of tags that is around the whole, or in those of an answer.
+
+    Of a line these count whatever is around them; of a passage, which may speak of tags, where they begin a line and
+    end the whole.
+    """
     if "<" in source:
         return None
-    if found := _TAGGED.fullmatch(text):
+    found = _TAGGED.match(text)
+    if found and found.end() == len(text):
         return found["inside"]
     envelopes = list(_ENVELOPE.finditer(text))
-    return envelopes[-1]["inside"] if envelopes else None
+    if not envelopes:
+        return None
+    last = envelopes[-1]
+    is_apart = not text[: last.start()].rpartition("\n")[2].strip() and not text[last.end() :].strip()
+    return last["inside"] if is_line or is_apart else None
 
 
-def boxed(text: str, source: str) -> str | None:
+def boxed(text: str, source: str, is_line: bool) -> str | None:
+    """What is in a box: anywhere, if a line is asked for; of a passage, which may speak of boxes, around the whole."""
     found = _BOXED.search(text)
-    return found["inside"] if found and "\\" not in source else None
+    if found is None or "\\" in source or "boxed" in source:
+        return None
+    is_whole = all(_NOTHING_ELSE.fullmatch(around) for around in (text[: found.start()], text[found.end() :]))
+    return found["inside"] if is_line or is_whole else None
 
 
 def in_json(text: str, source: str, is_subject: Callable[[str], bool], is_cut: bool) -> str | None:
@@ -169,11 +183,11 @@ def unmarked(text: str, source: str, is_line: bool) -> str | None:
     """A text without the Markdown around it. is_line: it is one line, so that what may begin a line is around it."""
     text, source = text.strip(), source.strip()
     emphasis = _EMPHASIS.fullmatch(text)
-    if emphasis and emphasis["mark"] not in emphasis["inside"] and source[:1] != text[0]:
+    if emphasis and emphasis["mark"] not in emphasis["inside"] + source and source[:1] != text[0]:
         return emphasis["inside"]
     for leading in _LEADING.values():
         found = leading.match(text)
-        if found and (is_line or "\n" not in text) and not leading.match(source):
+        if found and (is_line or "\n" not in text) and source[:1] != text[0] and not leading.match(source):
             return text[found.end() :]
     numbered = _NUMBERED.match(text)
     return text[numbered.end() :] if numbered and is_line else None
