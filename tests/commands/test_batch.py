@@ -166,7 +166,7 @@ def test_what_is_not_the_answer_is_no_query(xqe: Run, tmp_path: Path) -> None:
     assert [(step["taken_off"], step["raw"]) for step in first["steps"]] == [(["reasoning"], [thought])]
     assert {key: second[key] for key in queries[1]} == queries[1], "it keeps its last good state"
     assert second["error"]["message"] == "the answer is nothing but talk: Here is the translation:"
-    thinks = "the model thinks aloud instead of answering: Okay, the user…; give it more --max-tokens"
+    thinks = "the model thinks aloud instead of answering: Okay, the user; give it more --max-tokens"
     assert third["error"]["message"] == thinks
     assert done.returncode == 1
 
