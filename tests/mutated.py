@@ -293,7 +293,7 @@ def faults(case: Case, status: object, output: bytes, error: bytes) -> Iterator[
     except ValueError as broken:
         yield f"output: {broken}"
         return
-    if case.row.passes and status in (0, 1) and not {"--format", "--by"} & set(case.added):
+    if case.row.passes and status in (0, 1) and not {"--format", "--by", "--input"} & set(case.added):
         file = Path(case.row.passes)
         read = case.damaged if case.damaged is not None and case.damaged.name == file.name else file
         wanted = _ids(read.read_bytes())

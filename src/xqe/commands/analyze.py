@@ -78,7 +78,7 @@ def _of_index(directory: Path) -> str:
         code = json.loads((directory / _MANIFEST).read_bytes())["language"]
     except OSError:
         raise InputError(f"{directory}: holds no index", "name the language with --lang") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise InputError(f"{directory / _MANIFEST}: damaged", "name the language with --lang") from None
     return language(str(code), str(directory / _MANIFEST)).code
 

@@ -76,7 +76,7 @@ def is_sha256(value: object) -> bool:
 def _cached() -> dict[str, Any]:
     try:
         content = json.loads(_file().read_bytes())
-    except (OSError, ValueError, XqeError):
+    except (OSError, ValueError, RecursionError, XqeError):
         return {}
     return content if isinstance(content, dict) else {}
 

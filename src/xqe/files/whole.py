@@ -68,7 +68,7 @@ def _note(place: Path) -> Path:
 def _read(note: Path) -> Any:
     try:
         return json.loads(note.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

@@ -124,7 +124,7 @@ def data_folder(directory: Path) -> Path | None:
     """The folder that the manifest of an index names now; None where there is no index that can be read."""
     try:
         return directory / str(json.loads((directory / MANIFEST).read_bytes())["data"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -132,6 +132,6 @@ def is_several(directory: Path) -> bool:
     """Whether a folder has a manifest that names an index for each language."""
     try:
         raw = json.loads((directory / MANIFEST).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(raw, dict) and raw.get("kind") == SEVERAL

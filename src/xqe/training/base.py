@@ -91,7 +91,7 @@ def _in_folder(text: str, folder: Path) -> Base:
         architecture = str(config["model_type"])
     except FileNotFoundError:
         raise InputError(f"{text}: no {CONFIGURATION} in it", "give the folder of a Hugging Face checkpoint") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{folder / CONFIGURATION}: cannot be read ({error})", "copy or download it again") from None
     if not any(next(folder.glob(form), None) for form in _WEIGHTS):
         raise InputError(f"{text}: no weights in it", f"a checkpoint has {' or '.join(_WEIGHTS)}")

@@ -111,7 +111,7 @@ def record_of(folder: Path) -> Json | None:
         said = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error})", "begin anew in another folder") from None
     return said if isinstance(said, dict) else {}
 

@@ -27,7 +27,7 @@ from forks import Ended, Forks
 from xqe.errors import InputError
 from xqe.files.hashes import sha256
 from xqe.files.records import Document
-from xqe.retrieval.lexical import Index, build, open_index, opened
+from xqe.retrieval.lexical import Index, build, open_index, open_languages, opened
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 needs_workers = pytest.mark.skipif(CORES < 2, reason="one core, so no worker processes")
@@ -470,6 +470,13 @@ def test_damage_to_any_file_is_found_and_named(tmp_path: Path) -> None:
             open_index(directory)
         path.write_bytes(whole)
     open_index(directory)
+
+
+def test_a_manifest_that_is_nested_without_end_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "xqe.json").write_text("[" * 100_000)
+    for read in (open_index, open_languages):
+        with pytest.raises(InputError, match="damaged"):
+            read(tmp_path)
 
 
 def test_a_byte_that_is_flipped_behind_the_times_of_a_file_is_found(forked: Forks, tmp_path: Path) -> None:

@@ -207,7 +207,7 @@ class _Embedding:
     def _check_plan(self, line: bytes) -> None:
         try:
             plan = json.loads(line)
-        except ValueError:
+        except (RecursionError, ValueError):
             plan = None
         if not isinstance(plan, dict):
             raise XqeError(f"{self._folder / BLOCKS}: damaged", "begin anew with --force")
@@ -318,5 +318,5 @@ def _read(line: bytes) -> _Block | None:
     try:
         block = _Block(**json.loads(line))
         return block if _line(block) == line else None
-    except (TypeError, ValueError):
+    except (RecursionError, TypeError, ValueError):
         return None

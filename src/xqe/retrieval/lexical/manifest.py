@@ -88,7 +88,7 @@ def read_manifest(directory: Path) -> Manifest:
         raise InputError(f"{directory}: {what}", "build one with xqe index") from None
     except OSError as error:
         raise InputError(f"{path}: {why(error)}", "check the path") from None
-    except ValueError:
+    except (RecursionError, ValueError):
         raise InputError(f"{path}: damaged, not JSON", REBUILD) from None
     if isinstance(raw, dict) and raw.get("kind") == SEVERAL:
         raise InputError(f"{directory}: an index of several languages", f"name one of them, such as {directory}/en")
