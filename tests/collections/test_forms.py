@@ -349,6 +349,15 @@ def test_stale_files_beside_the_qrels_of_beir(tmp_path: Path, name: str) -> None
     assert [one["file"] for one in collection.manifest["source"]["files"]][-1] == "test.tsv"
 
 
+def test_qrels_of_beir_without_their_header(tmp_path: Path) -> None:
+    folder = beir(tmp_path)
+    written(folder / "qrels" / "test.tsv", "a1\ta2\t1\n")
+    with pytest.raises(InputError) as caught:
+        converted(tmp_path, "beir", folder, languages=("en",))
+    said = str(caught.value)
+    assert "test.tsv:1: 3 columns without a header" in said and 'BEIR qrels 3, under "query-id corpus-id score"' in said
+
+
 def test_qrels_of_beir_that_are_only_packed(tmp_path: Path) -> None:
     folder = beir(tmp_path)
     for file in [folder / "corpus.jsonl", folder / "qrels" / "test.tsv"]:

@@ -241,6 +241,8 @@ NOTHING = {
     '["zinc prices", "price of zinc"]': "the answer is JSON with 2 texts, and nothing says which is meant",
     "Okay, the user wants": "the model thinks aloud instead of answering: Okay, the user wants",
     "I'm sorry, but I can't help.": "the model declines to answer: I'm sorry, but I can't help.",
+    "As an AI language model, I": "the model declines to answer: As an AI language model, I",
+    "As an AI, I have no zinc.": "the model declines to answer: As an AI, I have no zinc.",
     "I'm ready to help. What is it?": "the model declines to answer: I'm ready to help. What is it?",
     "Okay.</think>": "the answer is nothing but talk (reasoning)",
     "To translate it, we can follow these steps:\n\n1. Identify the key components:\n   - zinc": (
@@ -289,6 +291,8 @@ def test_talk_around_a_passage_is_taken_off(answer: str, text: str) -> None:
         '"Zinc" is a metal.',
         "# Zinc\n\nZinc is a metal.",
         "Run it so:\n\n```\nzinc --price\n```\n\nIt prints the price.",
+        "As a language model pioneer, she wrote of zinc.",
+        "As an AI researcher, he wrote of zinc.",
         "```\nzinc --price\n```\nprints the price. Others do, too.",
         "An <answer> in QTI holds a <value>, as in <answer>zinc</answer>.",
         "<text>zinc</text> is an element of zinc.xml.",
@@ -302,6 +306,14 @@ def test_talk_around_a_passage_is_taken_off(answer: str, text: str) -> None:
 )
 def test_a_passage_keeps_what_is_of_its_topic(passage: str) -> None:
     assert written(passage) == Parted(passage)
+
+
+def test_a_passage_speaks_of_translations_where_its_source_does() -> None:
+    passage = "Luther took eleven weeks.\n\nThe translation was printed in 1522.\n\nIt sold well."
+    wanted = Wanted("passage", "Luther's translation of the Bible", frozenset({"en"}))
+    assert parted(passage, wanted) == Parted(passage)
+    remark = Wanted("passage", "Luther's Bible", frozenset({"en"}))
+    assert parted("Luther took eleven weeks.\n\nThis passage is about Luther.", remark).taken == ("remark",)
 
 
 def test_the_parts_of_an_answer_that_was_to_have_some_stay() -> None:

@@ -387,7 +387,7 @@ def _filled(read: Stream[T], path: Path, what: str) -> Stream[T]:
 
 def trec_qrels(path: Path) -> Stream[Judgement]:
     """Judgements of TREC qrels, or of BEIR's with their header."""
-    from xqe.files.trec import header
+    from xqe.files.trec import QRELS_SHAPE, header
 
     def read() -> Iterator[Placed[Judgement]]:
         count = 4
@@ -397,7 +397,8 @@ def trec_qrels(path: Path) -> Stream[Judgement]:
                 count = len(columns)
                 continue
             if len(columns) != count:
-                raise InputError(f"{where}: {len(columns)} columns", f"these qrels have {count}")
+                hint = f"these qrels have {count}" if number else QRELS_SHAPE
+                raise InputError(f"{where}: {len(columns)} columns{'' if number else ' without a header'}", hint)
             try:
                 yield where, (columns[0], columns[-2], whole(columns[-1]))
             except ValueError:

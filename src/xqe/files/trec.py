@@ -43,7 +43,7 @@ _HEADERS = {
     "a TREC run": (_QUERY, _ITERATION, _DOCUMENT, {"rank"}, {"score", "sim"}, {"tag", "run", "run-id", "name"}),
 }
 """What lines are under a header -> what it may call each column, in small letters and with hyphens."""
-_QRELS_SHAPE = 'TREC qrels have 4 columns, "query 0 document relevance"; BEIR qrels 3, under "query-id corpus-id score"'
+QRELS_SHAPE = 'TREC qrels have 4 columns, "query 0 document relevance"; BEIR qrels 3, under "query-id corpus-id score"'
 _RUN_SHAPE = 'a TREC run has 6 columns, "query Q0 document rank score tag", an MS MARCO run 3, "query document rank"'
 _RECORD_SHAPE = 'each line of a run needs {"id", "hits"}'
 _HIT_SHAPE = 'each hit needs {"id", "score"}'
@@ -85,7 +85,7 @@ def read_qrels(path: str) -> Qrels:
     source = jsonl.lines(path)
     where, head = next(source, ("", ""))
     if not head:
-        raise InputError(f"{file_name(path)}: empty qrels", _QRELS_SHAPE)
+        raise InputError(f"{file_name(path)}: empty qrels", QRELS_SHAPE)
     columns = head.split()
     named = header(columns)
     if head.startswith("{"):
@@ -96,11 +96,11 @@ def read_qrels(path: str) -> Qrels:
         count = len(columns)
         qrels = _grades(source, count=count, document=count - 2, grade=count - 1)
     elif len(columns) == 3:
-        raise InputError(f"{where}: 3 columns without a header", f"{_QRELS_SHAPE}; an MS MARCO run is no qrels")
+        raise InputError(f"{where}: 3 columns without a header", f"{QRELS_SHAPE}; an MS MARCO run is no qrels")
     else:
         qrels = _grades(chain([(where, head)], source), count=4, document=2, grade=3)
     if not qrels:
-        raise InputError(f"{file_name(path)}: qrels with a header and no judgements", _QRELS_SHAPE)
+        raise InputError(f"{file_name(path)}: qrels with a header and no judgements", QRELS_SHAPE)
     return qrels
 
 
@@ -109,14 +109,14 @@ def _grades(source: Iterable[Line], count: int, document: int, grade: int) -> Qr
     for where, text in source:
         columns = text.split()
         if len(columns) != count:
-            raise InputError(f"{where}: {_columns(len(columns))} where {count} are needed", _QRELS_SHAPE)
+            raise InputError(f"{where}: {_columns(len(columns))} where {count} are needed", QRELS_SHAPE)
         try:
             value = whole(columns[grade])
         except ValueError as error:
-            raise InputError(f'{where}: relevance "{columns[grade]}" {error}', _QRELS_SHAPE) from None
+            raise InputError(f'{where}: relevance "{columns[grade]}" {error}', QRELS_SHAPE) from None
         if abs(value) > GREATEST_GRADE:
             beyond = f"above {GREATEST_GRADE}" if value > 0 else f"below -{GREATEST_GRADE}"
-            raise InputError(f"{where}: relevance {columns[grade]} is {beyond}", _QRELS_SHAPE)
+            raise InputError(f"{where}: relevance {columns[grade]} is {beyond}", QRELS_SHAPE)
         judged = columns[document]
         before = qrels.setdefault(columns[0], {}).setdefault(judged, value)
         if before != value:

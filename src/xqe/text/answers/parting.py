@@ -342,6 +342,9 @@ class _Taking:
         return None
 
     def _is_remark(self, line: str) -> bool:
+        topic = set(words_of(self._source))
+        if any(word in topic and "subjects" in self._speech.kinds(word) for word in words_of(line)):
+            return False  # of a translation of the Bible, for example, where the source speaks of one
         if talk.is_instead("leaves", line):
             return not talk.is_instead("leaves", self._source)
         return self._speech.is_note(line) and self._speech.has_subject(line)
