@@ -225,9 +225,9 @@ NOTHING = {
     "Here is the translation:": "the answer is nothing but talk: Here is the translation:",
     "Sure!": "the answer is nothing but talk: Sure!",
     '["zinc prices", "price of zinc"]': "the answer is JSON with 2 texts, and nothing says which is meant",
-    "Okay, the user wants": "the model thinks aloud instead of answering: Okay, the user wants…",
-    "I'm sorry, but I can't help.": "the model declines to answer: I'm sorry, but I can't help.…",
-    "I'm ready to help. What is it?": "the model declines to answer: I'm ready to help. What is it?…",
+    "Okay, the user wants": "the model thinks aloud instead of answering: Okay, the user wants",
+    "I'm sorry, but I can't help.": "the model declines to answer: I'm sorry, but I can't help.",
+    "I'm ready to help. What is it?": "the model declines to answer: I'm ready to help. What is it?",
     "Okay.</think>": "the answer is nothing but talk (reasoning)",
 }  # fmt: skip
 
@@ -240,7 +240,7 @@ def test_what_has_no_text_fails(answer: str, problem: str) -> None:
 def test_what_was_cut_off() -> None:
     assert translated('{"translation": "zinc pri', cut=True).text == "zinc pri"
     assert translated("```\nzinc pri", cut=True).text == "zinc pri"
-    assert translated("Okay, the user wants", cut=True).problem.endswith("…; give it more --max-tokens")
+    assert translated("Okay, the user wants", cut=True).problem.endswith("wants; give it more --max-tokens")
 
 
 PASSAGES = {
