@@ -135,7 +135,7 @@ def _in_full(kind: Any) -> Any:
             except ValueError as error:
                 kind.fail(f"{value!r} {error}.", parameter, context)
             if read is whole and abs(value) > GREATEST:
-                kind.fail(f"it is not from -{GREATEST} to {GREATEST}.", parameter, context)
+                kind.fail(f"{value} is not from -{GREATEST} to {GREATEST}.", parameter, context)
         return convert(value, parameter, context)
 
     strict.convert = converted

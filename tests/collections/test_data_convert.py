@@ -270,7 +270,7 @@ def test_queries_of_beir_that_are_documents_are_noted(
     manifest = converted(tmp_path, "beir", source, languages=("en",)).manifest
     assert manifest.get("drop_self", False) is is_own
     assert [note for note in manifest["notes"] if note.startswith("queries are documents")] == is_own * [
-        "queries are documents: xqe grid leaves each out of its own hits, search and eval by --drop-self"
+        "queries are documents: xqe grid leaves each out of its own hits, search and eval with --drop-self"
     ]
 
 

@@ -259,7 +259,7 @@ def test_what_has_no_text_fails(answer: str, problem: str) -> None:
 def test_what_was_cut_off() -> None:
     assert translated('{"translation": "zinc pri', cut=True).text == "zinc pri"
     assert translated("```\nzinc pri", cut=True).text == "zinc pri"
-    assert translated("Okay, the user wants", cut=True).problem.endswith("; give it more --max-tokens")
+    assert translated("Okay, the user wants", cut=True).problem.endswith("wants; give it more --max-tokens")
 
 
 PASSAGES = {

@@ -731,7 +731,7 @@ BAD = [
     (("{c}", "--min-rel", "2"), "most left out: 3 queries without a document of that grade"),
     (("{c}", "--not-in", "none"), "none: no such folder"),
     (("{c}", "--validation", "v", "--validation-share", "0"), "leaves nothing for it"),
-    (("{c}", "--validation-share", "nan"), "--validation-share nan is no finite number"),
+    (("{c}", "--validation-share", "nan"), "'--validation-share': 'nan' is not a number"),
     (("{c}", "--validation", "/dev/null/v"), "--validation /dev/null/v: /dev/null is no folder"),
     (("{c}", "--model", "openai:m"), "a server does not count tokens"),
     (("{c}", "--model", "none-such"), 'unknown model "none-such"'),

@@ -732,7 +732,7 @@ def test_the_command_fails_before_it_begins(xqe: Run, lora: Path, tmp_path: Path
         (("--text", "a"), "--text has no effect without --compare"),
         (("--tolerance", "0.1"), "--tolerance has no effect without --compare"),
         (("--compare", str(tmp_path / "none.gguf")), "no such file"),
-        (("--compare", "tiny", "--tolerance", "nan"), "--tolerance nan is no finite number"),
+        (("--compare", "tiny", "--tolerance", "nan"), "'--tolerance': 'nan' is not a number"),
         (("--base", str(tmp_path)), "config.json: no such file"),
     ):
         done = xqe("finetune", "export", str(lora), "--out", str(out), *options)

@@ -428,10 +428,10 @@ def test_what_is_left_out_for_its_length_is_said(xqe: Run, checkpoint: Path, tmp
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--epochs", "nan"), "--epochs nan is no finite number"),
-        (("--learning-rate", "nan"), "--learning-rate nan"),
-        (("--alpha", "inf"), "--alpha inf"),
-        (("--seed", str(2**32)), "the greatest is 4294967295"),
+        (("--epochs", "nan"), "'--epochs': 'nan' is not a number"),
+        (("--learning-rate", "nan"), "'--learning-rate': 'nan' is not a number"),
+        (("--alpha", "inf"), "'--alpha': 'inf' is not a number"),
+        (("--seed", str(2**31)), "2147483648 is not from -2147483647 to 2147483647"),
         (("--targets", ","), "--targets names no layer"),
         (("--targets", "all-linear,q_proj"), "give it alone"),
         (("--targets", "q_proj,nonsense"), "--targets nonsense: the model has no such layer"),

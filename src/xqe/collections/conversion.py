@@ -134,7 +134,9 @@ def _written(writer: CollectionWriter, material: Material, asked: _Asked) -> Col
             asked.write(writer, split, lang)
     asked.report(writer)
     if material.drop_self:
-        _note(writer, "queries are documents: xqe grid leaves each out of its own hits, search and eval by --drop-self")
+        _note(
+            writer, "queries are documents: xqe grid leaves each out of its own hits, search and eval with --drop-self"
+        )
     files = [_described(path) for path in material.paths]
     source = {**material.source, "files": files}
     more: dict[str, Any] = {"parallel": material.parallel, **({"articles": True} if material.articles else {})}

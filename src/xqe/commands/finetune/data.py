@@ -20,7 +20,6 @@ from xqe.messages import show
 from xqe.models.engines import FAKE, SERVER
 from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
 from xqe.training.pairs import VALIDATION, Form
-from xqe.training.settings import check_finite
 
 if TYPE_CHECKING:
     from xqe.models.prompts import Template
@@ -131,7 +130,6 @@ def data(
     from xqe.training.candidates import Plan
     from xqe.training.prompting import Prompting
 
-    check_finite(validation_share, "--validation-share")
     if validation is not None:
         _check_file(validation, "--validation")
         if not validation_share:

@@ -14,7 +14,6 @@ from xqe.commands.options.common import Threads
 from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.messages import say
-from xqe.training.settings import check_finite
 
 DIFFERENT_STATUS = 1
 STDIN = "-"
@@ -92,8 +91,6 @@ def export(
         for option, value in (("--text", text), ("--tolerance", tolerance)):
             if value is not None:
                 raise XqeError(f"{option} has no effect without --compare", "leave it out, or name a model to compare")
-    if tolerance is not None:
-        check_finite(tolerance, "--tolerance")
     model = None if compare is None else resolve(compare)
     source = base or base_named(read_config(folder))
     if model is not None:
