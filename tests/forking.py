@@ -46,8 +46,8 @@ ERROR = 0
 STEPS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.truncate", "fcntl.flock"}
 
 # What the commands import in their bodies, by the first argument or the first two, imported here before the first child
-# that needs it; and so are the modules of the commands themselves. Neither llama_cpp, which starts threads, nor anything
-# of tantivy that does.
+# that needs it; and so are the modules of the commands themselves. Neither llama_cpp, which starts threads, nor what of
+# tantivy does.
 _INDEX = ("xqe.retrieval.lexical", "xqe.stages.search", "xqe.text.analysis")
 _GENERATION = (
     "xqe.stages.generation",
