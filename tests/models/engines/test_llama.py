@@ -207,8 +207,8 @@ def small(random_path: Path) -> Iterator[Known]:
 
 
 @pytest.fixture(scope="module")
-def real(tiny_path: Path) -> Iterator[Known]:
-    yield from known(tiny_path, 0.7, 1)
+def real(few_path: Path) -> Iterator[Known]:
+    yield from known(few_path, 0.7, 1)
 
 
 def alphabet(prompt: str, count: int) -> str:
