@@ -24,13 +24,14 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import xqe as package
-from xqe import machine
+from xqe import cli, machine
 from xqe.cli import command
 from xqe.commands.doctor.doctor import _variables
+from xqe.doctor import facts
 from xqe.doctor.facts import Facts, examine
 from xqe.doctor.findings import CHECKS, Finding, findings, worst
 from xqe.doctor.hardware import Cores, Memory
-from xqe.doctor.llama import Llama
+from xqe.doctor.llama import Llama, library_here
 from xqe.doctor.models import Chosen, ModelFile
 from xqe.doctor.packages import Extra, Package, fits, packages_here
 from xqe.doctor.places import Place
@@ -48,8 +49,26 @@ CONTENT = gguf()
 SECRET = "hunter2"
 
 
+@pytest.fixture(scope="module")
+def library() -> Llama:
+    return library_here()
+
+
 @pytest.fixture
-def own(xqe: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(no_settings: None, library: Llama, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run xqe in this process, where llama.cpp has said once what it is: it takes most of the time of a diagnosis."""
+    monkeypatch.setattr(facts, "library_here", lambda: library)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        status = cli.run(list(arguments))
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(["xqe", *arguments], status, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def own(no_settings: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for the caches and nothing in it; returns xqe's one in it, which is not there yet."""
     for name in ("XQE_MODELS", "XQE_THREADS"):
         monkeypatch.delenv(name, raising=False)
@@ -107,9 +126,9 @@ def test_the_facts_are_those_of_other_sources(xqe: Run, own: Path) -> None:
     assert told["store"]["path"] == os.environ["XQE_STORE"]
 
 
-def test_packages_and_extras_are_those_of_the_project(xqe: Run, own: Path) -> None:
+def test_packages_and_extras_are_those_of_the_project(here: Run, own: Path) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    told = diagnosis(xqe)
+    told = diagnosis(here)
     needed = {canonicalize_name(Requirement(text).name) for text in project["dependencies"]}
     assert {canonicalize_name(each["name"]) for each in told["packages"]} == needed
     for each in told["packages"]:
@@ -144,21 +163,21 @@ def test_versions_compare_as_pip_has_it(version: str, requires: str) -> None:
     assert fits(version, requires) == SpecifierSet(requires).contains(version)
 
 
-def test_limits_of_a_cgroup_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_of_a_cgroup_count(here: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cpu.max").write_text("150000 100000\n")
     (tmp_path / "memory.max").write_text("1000000\n")
     (tmp_path / "memory.current").write_text("400000\n")
     monkeypatch.setattr(machine, "_CGROUP", tmp_path)
-    facts = examine([])
-    assert (facts.cores.quota, facts.cores.usable, facts.cores.threads) == (1.5, 1, 1)
-    assert (facts.memory.total, facts.memory.available) == (1_000_000, 600_000)
-    assert facts.memory.machine > 1_000_000
+    told = examine([])
+    assert (told.cores.quota, told.cores.usable, told.cores.threads) == (1.5, 1, 1)
+    assert (told.memory.total, told.memory.available) == (1_000_000, 600_000)
+    assert told.memory.machine > 1_000_000
 
 
-def test_places_and_their_sizes(xqe: Run, little: Path) -> None:
+def test_places_and_their_sizes(here: Run, little: Path) -> None:
     own = little.parents[3]
     (own / "other").write_bytes(b"12345")
-    places = {place["name"]: place for place in diagnosis(xqe)["places"]}
+    places = {place["name"]: place for place in diagnosis(here)["places"]}
     beside = Path(f"{little}.sha256").stat().st_size
     assert places["models"]["path"] == str(own / "models")
     assert places["models"]["size"] == len(CONTENT) + beside
@@ -188,9 +207,9 @@ def test_the_store_is_looked_for_where_it_is_kept(monkeypatch: pytest.MonkeyPatc
 # Models
 
 
-def test_a_model_is_known_once_it_was_read(xqe: Run, little: Path) -> None:
+def test_a_model_is_known_once_it_was_read(here: Run, little: Path) -> None:
     def state(*arguments: str) -> tuple[str, str | None]:
-        (model,) = diagnosis(xqe, *arguments)["models"]
+        (model,) = diagnosis(here, *arguments)["models"]
         assert (model["name"], model["path"], model["size"]) == (NAME, str(little), len(CONTENT))
         return model["state"], model["against"]
 
@@ -208,10 +227,10 @@ def flipped(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("change", [flipped, lambda content: content[:-1000]], ids=["flipped", "cut"])
-def test_a_changed_model_is_a_problem(xqe: Run, little: Path, change: Callable[[bytes], bytes]) -> None:
-    diagnosis(xqe, "--verify")
+def test_a_changed_model_is_a_problem(here: Run, little: Path, change: Callable[[bytes], bytes]) -> None:
+    diagnosis(here, "--verify")
     little.write_bytes(change(CONTENT))
-    told = diagnosis(xqe)
+    told = diagnosis(here)
     assert [model["state"] for model in told["models"]] == ["changed"]
     ((level, message),) = found(told, "files")
     assert level == "problem"
@@ -219,36 +238,36 @@ def test_a_changed_model_is_a_problem(xqe: Run, little: Path, change: Callable[[
     assert f"xqe models pull --force {NAME}" in json.dumps(told["findings"])
 
 
-def test_a_model_of_the_table_has_its_size(xqe: Run, own: Path) -> None:
+def test_a_model_of_the_table_has_its_size(here: Run, own: Path) -> None:
     path = own / "models" / registry.find("gemma-3-4b").repository / registry.find("gemma-3-4b").file
     path.parent.mkdir(parents=True)
     path.write_bytes(CONTENT)
-    told = diagnosis(xqe)
+    told = diagnosis(here)
     assert [(model["name"], model["state"]) for model in told["models"]] == [("gemma-3-4b", "changed")]
     assert "instead of 3155051328" in found(told, "files")[0][1]
 
 
-def test_the_model_of_xqe_model_is_looked_at(xqe: Run, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_of_xqe_model_is_looked_at(here: Run, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = own.parent.parent / "elsewhere.gguf"
     path.write_bytes(CONTENT)
     monkeypatch.setenv("XQE_MODEL", str(path))
-    told = diagnosis(xqe)
+    told = diagnosis(here)
     assert (told["model"]["path"], told["model"]["size"]) == (str(path), len(CONTENT))
     assert [model["path"] for model in told["models"]] == [str(path)]
     monkeypatch.setenv("XQE_MODEL", "gemma-3-4b")
-    ((level, message),) = found(diagnosis(xqe), "model")
+    ((level, message),) = found(diagnosis(here), "model")
     assert level == "problem"
     assert "not downloaded" in message
 
 
-def test_a_models_folder_that_cannot_be_read(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_models_folder_that_cannot_be_read(here: Run, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> list[lookup.ResolvedModel]:
         raise PermissionError(13, "Permission denied", "/some/models")
 
     monkeypatch.setattr(lookup, "installed", refuse)
-    facts = examine([])
-    assert facts.models_error == "/some/models: permission denied"
-    assert [(each.level, each.message) for each in findings(facts) if each.check == "files"] == [
+    told = examine([])
+    assert told.models_error == "/some/models: permission denied"
+    assert [(each.level, each.message) for each in findings(told) if each.check == "files"] == [
         ("problem", "/some/models: permission denied")
     ]
 
@@ -256,10 +275,10 @@ def test_a_models_folder_that_cannot_be_read(own: Path, monkeypatch: pytest.Monk
 # What is broken
 
 
-def test_a_file_where_the_cache_should_be(xqe: Run, own: Path) -> None:
+def test_a_file_where_the_cache_should_be(here: Run, own: Path) -> None:
     own.parent.mkdir()
     own.write_text("in the way")
-    told = diagnosis(xqe)
+    told = diagnosis(here)
     places = {place["name"]: place["writable"] for place in told["places"]}
     assert places == {"cache": False, "models": False, "store": True}
     assert found(told, "folders") == [("problem", f"cache: {own} is not a folder")]
@@ -272,9 +291,9 @@ def keep(path: Path, count: int) -> None:
             store.put(asked, Generation(f"the text of {number}", "stop", 3, "tiny"))
 
 
-def test_a_store_is_counted(xqe: Run, own: Path, store: Path) -> None:
+def test_a_store_is_counted(here: Run, own: Path, store: Path) -> None:
     keep(store, 5)
-    told = diagnosis(xqe)["store"]
+    told = diagnosis(here)["store"]
     assert (told["state"], told["generations"], told["tokens"], told["checked"]) == ("ok", 5, 15, True)
     assert told["size"] >= store.stat().st_size > 0
 
@@ -290,12 +309,12 @@ def change_a_text(content: bytes) -> bytes:
     ids=["text", "cut", "overwritten"],
 )
 def test_a_damaged_store_is_reported_and_left_alone(
-    xqe: Run, own: Path, store: Path, damage: Callable[[bytes], bytes]
+    here: Run, own: Path, store: Path, damage: Callable[[bytes], bytes]
 ) -> None:
     keep(store, 5)
     content = damage(store.read_bytes())
     store.write_bytes(content)
-    told = diagnosis(xqe)
+    told = diagnosis(here)
     assert told["store"]["state"] == "unusable"
     ((level, message),) = found(told, "store")
     assert level == "problem"
@@ -338,12 +357,12 @@ def test_no_home_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         examine([])
 
 
-def test_a_gpu_that_the_build_cannot_use(xqe: Run, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_that_the_build_cannot_use(here: Run, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "nvidia-smi"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    told = diagnosis(xqe)
+    told = diagnosis(here)
     assert told["gpus"][0] == "NVIDIA"
     sees_gpu = "gpu" in {device["kind"] for device in told["llama"]["devices"]}
     assert [level for level, _ in found(told, "gpu")] == ["ok" if sees_gpu else "warning"]
@@ -500,11 +519,11 @@ def test_the_text_is_for_people(xqe_alone: Run, little: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("arguments", [[], ["--json"]])
-def test_no_secret_is_written(xqe: Run, own: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+def test_no_secret_is_written(here: Run, own: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
     for name in ("XQE_API_KEY", "OPENAI_API_KEY", "HF_TOKEN", "https_proxy", "XQE_APIKEY", "XQE_BASE_ULR"):
         monkeypatch.setenv(name, SECRET)
     monkeypatch.setenv("XQE_BASE_URL", f"http://me:{SECRET}@host:80/v1?key={SECRET}")
-    done = xqe("doctor", *arguments)
+    done = here("doctor", *arguments)
     assert SECRET not in done.stdout + done.stderr
     assert "http://***@host:80/v1?***" in done.stdout
     for text in ("HF_TOKEN is set", "XQE_API_KEY is set") if not arguments else ('"HF_TOKEN","value":null',):
@@ -533,9 +552,9 @@ def test_every_variable_that_the_code_names_is_known() -> None:
     assert "XQE_GPU_LAYERS" in known
 
 
-def test_a_misspelt_variable_is_noticed(xqe: Run, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_misspelt_variable_is_noticed(here: Run, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XQE_TREADS", "4")
-    told = diagnosis(xqe)
+    told = diagnosis(here)
     assert found(told, "variables") == [("warning", "XQE_TREADS is set, and xqe reads no such variable")]
     assert "did you mean XQE_THREADS?" in json.dumps(told["findings"])
 
@@ -550,6 +569,6 @@ def test_its_help_loads_nothing(own: Path) -> None:
     assert "Exit status: 0" in done.stdout
 
 
-def test_the_keys_of_json_are_the_fields(xqe: Run, own: Path, healthy: Facts) -> None:
-    told = diagnosis(xqe)
+def test_the_keys_of_json_are_the_fields(here: Run, own: Path, healthy: Facts) -> None:
+    told = diagnosis(here)
     assert told.keys() == {"status", "findings", *asdict(healthy)}

@@ -638,7 +638,8 @@ def test_a_cell_that_failed_in_one_shard_is_taken_from_the_other(small: Path, ow
 # ---------------------------------------------------------------- words, vectors, both
 
 
-THREE = replace(SMALL, strategies=("zeroshot", "cot", "rar", "fewshot"), retrievers=("bm25", "dense", "hybrid"))
+STRATEGIES, RETRIEVERS = ("zeroshot", "cot", "rar", "fewshot"), ("bm25", "dense", "hybrid")
+THREE = replace(SMALL, strategies=STRATEGIES, retrievers=RETRIEVERS, queries=8)
 
 
 @pytest.fixture(scope="module")

@@ -207,8 +207,8 @@ def small(random_path: Path) -> Iterator[Known]:
 
 
 @pytest.fixture(scope="module")
-def real(tiny_path: Path) -> Iterator[Known]:
-    yield from known(tiny_path, 0.7, 1)
+def real(few_path: Path) -> Iterator[Known]:
+    yield from known(few_path, 0.7, 1)
 
 
 def alphabet(prompt: str, count: int) -> str:
@@ -469,8 +469,8 @@ def test_in_another_order_the_texts_are_the_same(small: Known, real: Known, lett
             one.assert_same(done[number if number >= 0 else ~number], other)
 
 
-def test_deterministic_texts_are_the_same_in_every_order_and_alone(tiny_path: Path, random_path: Path) -> None:
-    for path, count, limit in ((random_path, 24, 12), (tiny_path, 4, 4)):
+def test_deterministic_texts_are_the_same_in_every_order_and_alone(few_path: Path, random_path: Path) -> None:
+    for path, count, limit in ((random_path, 24, 12), (few_path, 4, 4)):
         requests = limited(requests_of(count), [limit + i % 5 for i in range(count)])
         shuffled = random.Random(4).sample(requests, len(requests))
         with engine_of(path, batch=None, deterministic=True) as engine:

@@ -110,7 +110,7 @@ def kept(vectors: Floats, precision: Precision) -> Floats:
 @pytest.mark.parametrize("precision", Precision)
 @pytest.mark.parametrize("windows", [Windows.NONE, Windows.MAX, Windows.MEAN])
 def test_the_best_of_all_are_those_of_the_definition(tmp_path: Path, precision: Precision, windows: Windows) -> None:
-    count, dimension, queries = 3000, 40, queries_like(70, 40, 1)
+    count, dimension, queries = 1500, 40, queries_like(66, 40, 1)
     rows = drawn(2 * count, dimension)
     rows[500:900] = rows[100]  # scores that are equal, and more of them than are asked for
     owners = [[at] for at in range(count)]
@@ -129,9 +129,9 @@ def test_the_best_of_all_are_those_of_the_definition(tmp_path: Path, precision: 
         products = queries.astype(numpy.float64) @ kept(rows, precision).T
         scores = numpy.stack([products[:, own].max(axis=1) for own in owners], axis=1)
     draw = random.Random(3)
-    pools: list[list[int] | None] = [None] * 40
-    pools += [sorted(draw.sample(range(count), size)) for size in (0, 1, 5, 40, 100, 2000, 2900) for _ in range(4)]
-    shared = sorted(draw.sample(range(count), 1500))
+    pools: list[list[int] | None] = [None] * 50
+    pools += [sorted(draw.sample(range(count), size)) for size in (0, 1, 5, 40, 100, 1000, 1450) for _ in range(2)]
+    shared = sorted(draw.sample(range(count), 750))
     pools += [shared, shared]
     arrays = [None if pool is None else numpy.array(pool, numpy.int64) for pool in pools]
     for k in (1, K, 450, 5000):
