@@ -95,7 +95,7 @@ def _problem(text: str, taken: list[str], wanted: Wanted, is_cut: bool) -> str:
         return f"the model thinks aloud instead of answering: {cut(text, _SHOWN)}{hint}"
     head, own = spoken.head(text), spoken.head(wanted.source)
     announces = _COLON_AT_END.search(text) and not _COLON_AT_END.search(wanted.source)
-    is_head = announces and (head.has_subject or (wanted.field == "query" and "remark" in taken))
+    is_head = announces and (head.has_subject or (wanted.field == "query" and {"preamble", "remark"} <= set(taken)))
     if is_head or (head.agrees and _ENDS.search(text) and not own.agrees and not _ENDS.search(wanted.source)):
         return f"the answer is nothing but talk: {cut(text, _SHOWN)}"
     return ""
