@@ -164,6 +164,14 @@ def test_hits_that_are_the_query_itself_can_be_left_out(eval_: Run, tmp_path: Pa
     assert (row["measures"], done.stderr) == ({"MRR": 1.0}, "")
 
 
+def test_a_relevant_document_that_is_left_out_is_said(eval_: Run, tmp_path: Path) -> None:
+    """A topic's documents may have its id, as a translation has."""
+    asked = ("--qrels", "qrels", "run", "-m", "MRR", "--drop-self")
+    done = eval_(tmp_path, *asked, qrels="q1 0 q1 1\n", run="q1 Q0 q1 1 2 t\nq1 Q0 d2 2 1 t\n")
+    assert objects(done)[0]["measures"] == {"MRR": 0.0}
+    assert "1 of 1 queries have a relevant hit of their own id, which --drop-self leaves out" in done.stderr
+
+
 def test_what_is_missing_left_out_and_ignored_is_said(eval_: Run, tmp_path: Path) -> None:
     done = eval_(
         tmp_path,

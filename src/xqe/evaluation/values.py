@@ -138,8 +138,8 @@ class Evaluation:
     cell is () without fields to group by, and None for queries that no cell can be told for. missing: what
     the run lacks, which is 0 in `values`. left_out: what it lacks and is not expected, since only the run's queries
     are. answers, failed, ignored, own: records of the run in all, those that a stage before could not do, those whose
-    query is not in the qrels, and those with a hit of the query's own id that is not judged relevant. absent: fields
-    that no record has.
+    query is not in the qrels, and those with a hit of the query's own id that is not judged relevant; own_relevant:
+    with one that is. absent: fields that no record has.
     """
 
     run: str
@@ -151,6 +151,7 @@ class Evaluation:
     failed: int
     ignored: int
     own: int
+    own_relevant: int
     absent: tuple[str, ...]
 
     @property
@@ -212,6 +213,7 @@ def evaluate_run(
         reading.failed,
         reading.ignored,
         reading.own,
+        reading.own_relevant,
         reading.absent,
     )
 
@@ -232,7 +234,7 @@ class _Reading:
     def __init__(self, run: str, qrels: Mapping[str, Grades], fields: tuple[str, ...], drop_own: bool) -> None:
         self.run, self.qrels, self.fields, self.drop_own = run, qrels, fields, drop_own
         self.cell_fields = cell_fields(fields)
-        self.answers = self.failed = self.ignored = self.own = 0
+        self.answers = self.failed = self.ignored = self.own = self.own_relevant = 0
         self.example = ""
         self.seen: list[tuple[tuple[str | None, ...], str]] = []
         self._valued: set[str] = set()
@@ -268,7 +270,10 @@ class _Reading:
                 self.ignored += 1
                 continue
             grades = self.qrels[answer.id]
-            self.own += answer.id in answer.hits and grades.get(answer.id, 0) < 1
+            if answer.id in answer.hits:
+                is_relevant = grades.get(answer.id, 0) > 0
+                self.own_relevant += is_relevant
+                self.own += not is_relevant
             self.seen.append((values if lost else cell, answer.id))
             if not lost:
                 hits = without_own(answer.id, answer.hits) if self.drop_own else answer.hits

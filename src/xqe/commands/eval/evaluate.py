@@ -270,6 +270,10 @@ def _say_doubts(evaluations: Sequence[Evaluation], drop_self: bool) -> None:
             (one.ignored, f"of {one.answers} queries of the run are not in the qrels and are ignored"),
             (len(without), f"of {len(groups)} groups are not in the run; it has no row for them"),
             (_in_doubt(one, drop_self), _OWN.format(one.answers)),
+            (
+                one.own_relevant if drop_self else 0,
+                f"of {one.answers} queries have a relevant hit of their own id, which --drop-self leaves out",
+            ),
         )
         for count, what in counted:
             if count:
