@@ -775,7 +775,8 @@ def test_the_files_of_other_makers_are_read(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{oops\n", ":1: broken JSON"),
-        ("[]\n", ":1: not a JSON object"),
+        ("[]\n", ":1: a JSON array"),
+        ("3\n", ":1: not a JSON object"),
         (jsonl({"text": "t"}), ":1: neither messages nor a prompt"),
         (jsonl({"prompt": "t"}), ':1: "prompt" without its other half'),
         (jsonl({"prompt": "t", "completion": "c", "messages": TURNS}), ":1: both messages and a prompt"),
