@@ -166,7 +166,7 @@ def database() -> bytes:
         (b"\xe4\n\0", ":1: not UTF-8"),
         (b"\0\n\xe4", ":1: a NUL byte"),
     ],
-    ids=lambda value: value[:24] if isinstance(value, str) else None,
+    ids=lambda value: value[:24] if isinstance(value, str) else "data",
 )
 def test_what_is_no_text_is_named(tmp_path: Path, data: bytes, message: str) -> None:
     if "this Python" in message and sys.version_info >= (3, 14):
