@@ -35,7 +35,7 @@ from xqe.files.hashes import sha256
 from xqe.files.names import NONE, Numbering
 from xqe.files.numbers import whole
 from xqe.files.records import Document, check_query
-from xqe.files.trec import GREATEST_GRADE
+from xqe.files.trec import check_grade
 from xqe.messages import plural, progress, say
 
 T = TypeVar("T")
@@ -330,9 +330,7 @@ def _graded(stream: Stream[Judgement]) -> Iterator[Placed[Judgement]]:
         for name in judgement[:2]:
             if not name or name.split() != [name]:
                 raise InputError(f'{where}: id "{name}" is empty or holds white space', "qrels are parted by it")
-        if abs(judgement[2]) > GREATEST_GRADE:
-            beyond = f"above {GREATEST_GRADE}" if judgement[2] > 0 else f"below -{GREATEST_GRADE}"
-            raise InputError(f"{where}: relevance {judgement[2]} is {beyond}", "check the columns")
+        check_grade(judgement[2], where, "check the columns")
         yield where, judgement
 
 

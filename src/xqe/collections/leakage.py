@@ -15,7 +15,7 @@ from xqe.collections.layout import ANY, Collection
 from xqe.collections.manifest import AGAIN
 from xqe.errors import InputError
 from xqe.files import jsonl
-from xqe.files.trec import GREATEST_GRADE
+from xqe.files.trec import grade_of
 
 Pair = tuple[str, str]
 Query = tuple[str, str]
@@ -64,13 +64,7 @@ def judgements(collection: Collection, split: str, pair: Pair) -> Iterator[Judge
         columns = text.split()
         if len(columns) != 4:
             raise InputError(f"{where}: {len(columns)} columns where 4 are needed", AGAIN)
-        try:
-            grade = int(columns[3])
-        except ValueError:
-            raise InputError(f'{where}: relevance "{columns[3]}" is not an integer', AGAIN) from None
-        if grade > GREATEST_GRADE:
-            raise InputError(f"{where}: relevance {grade} is above {GREATEST_GRADE}", AGAIN)
-        yield columns[0], columns[2], grade
+        yield columns[0], columns[2], grade_of(columns[3], where, AGAIN)
 
 
 def best(judged: Iterable[Judgement]) -> Best:

@@ -104,19 +104,30 @@ def read_qrels(path: str) -> Qrels:
     return qrels
 
 
+def grade_of(text: str, where: str, hint: str) -> int:
+    """The grade that a column holds. Raises InputError, which says `where` and the hint, for one that can be none."""
+    try:
+        grade = whole(text)
+    except ValueError as error:
+        raise InputError(f'{where}: relevance "{text}" {error}', hint) from None
+    check_grade(grade, where, hint)
+    return grade
+
+
+def check_grade(grade: int, where: str, hint: str) -> None:
+    """Raise InputError, which says `where` and the hint, for a number that can be no grade."""
+    if abs(grade) > GREATEST_GRADE:
+        beyond = f"above {GREATEST_GRADE}" if grade > 0 else f"below -{GREATEST_GRADE}"
+        raise InputError(f"{where}: relevance {grade} is {beyond}", hint)
+
+
 def _grades(source: Iterable[Line], count: int, document: int, grade: int) -> Qrels:
     qrels: Qrels = {}
     for where, text in source:
         columns = text.split()
         if len(columns) != count:
             raise InputError(f"{where}: {_columns(len(columns))} where {count} are needed", QRELS_SHAPE)
-        try:
-            value = whole(columns[grade])
-        except ValueError as error:
-            raise InputError(f'{where}: relevance "{columns[grade]}" {error}', QRELS_SHAPE) from None
-        if abs(value) > GREATEST_GRADE:
-            beyond = f"above {GREATEST_GRADE}" if value > 0 else f"below -{GREATEST_GRADE}"
-            raise InputError(f"{where}: relevance {columns[grade]} is {beyond}", QRELS_SHAPE)
+        value = grade_of(columns[grade], where, QRELS_SHAPE)
         judged = columns[document]
         before = qrels.setdefault(columns[0], {}).setdefault(judged, value)
         if before != value:
