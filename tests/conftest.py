@@ -74,6 +74,14 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def no_keys_or_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the user set for servers does not hold here."""
+    for name in list(os.environ):
+        if name in ("OPENAI_API_KEY", "XQE_API_KEY") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
 def xqe(forks: Forks, no_settings: None) -> Run:
     """Run xqe in a process forked from one that has imported it; returns the finished process, its output as text."""
 

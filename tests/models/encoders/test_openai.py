@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import os
 import random
 import signal
 import socket
@@ -38,11 +37,8 @@ Answer = tuple[int, bytes]
 
 
 @pytest.fixture(autouse=True)
-def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def own_environment(no_keys_or_proxies: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """No key and no proxy, and retries that follow each other at once."""
-    for name in list(os.environ):
-        if name in ("OPENAI_API_KEY", "XQE_API_KEY") or name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
     monkeypatch.setattr(client, "FIRST_DELAY", 0.005)
 
 

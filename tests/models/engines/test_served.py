@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import time
 import zlib
 from collections import Counter
@@ -36,10 +35,7 @@ CHARSETS = ["idna", "undefined", "punycode", "hex", "base64", "zlib_codec", "rot
 
 
 @pytest.fixture(autouse=True)
-def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name in ("OPENAI_API_KEY", "XQE_API_KEY") or name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
+def own_environment(no_keys_or_proxies: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "FIRST_DELAY", 0.001)
 
 

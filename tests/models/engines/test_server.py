@@ -42,11 +42,7 @@ SLOW_SECONDS = 0.05
 Answer = tuple[int, dict[str, str], bytes]
 
 
-@pytest.fixture(autouse=True)
-def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name in ("OPENAI_API_KEY", "XQE_API_KEY") or name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
+pytestmark = pytest.mark.usefixtures("no_keys_or_proxies")
 
 
 def query(number: int) -> dict[str, Any]:
