@@ -51,6 +51,11 @@ def without_relevant(qrels: Mapping[str, Grades], rel: int = 1) -> list[str]:
     return [query for query, grades in qrels.items() if max(grades.values(), default=0) < rel]
 
 
+def called(rel: int) -> str:
+    """What a message calls a document of grade `rel` or more."""
+    return "relevant document" if rel == 1 else f"document of grade {rel} or more"
+
+
 def without_own(query: str, hits: Hits) -> Hits:
     """Return the hits without the document that has the query's id: the query itself, where queries are documents."""
     return {document: score for document, score in hits.items() if document != query} if query in hits else hits

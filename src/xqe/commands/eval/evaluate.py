@@ -239,11 +239,11 @@ def _shape(matrix: bool, per_query: bool, ci: bool, fields: Sequence[str]) -> Sh
 
 def _say_without_relevant(file: str, qrels: Qrels, rel: int, wanted: Sequence[Measure]) -> None:
     """Say how many queries can be worth nothing. Raises InputError where none can be worth anything."""
-    from xqe.evaluation.values import without_relevant
+    from xqe.evaluation.values import called, without_relevant
 
     is_graded = [measure.family.is_graded for measure in wanted]
     least = 1 if all(is_graded) else rel
-    relevant = "relevant document" if least == 1 else f"document of grade {least} or more"
+    relevant = called(least)
     count = len(without_relevant(qrels, least))
     if count == len(qrels):
         raise InputError(f"{file}: no query has a {relevant}", "check the relevance column, and --rel")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xqe.errors import InputError
-from xqe.evaluation.values import without_relevant
+from xqe.evaluation.values import called, without_relevant
 from xqe.experiments.grid.asked import Asked
 from xqe.experiments.grid.folder import Folder
 from xqe.experiments.grid.generating import duration
@@ -118,8 +118,8 @@ def _check_judged(asked: Asked, pair: tuple[str, str], documents: Documents, rel
     lacking = int((documents.numbers(relevant) < 0).sum())
     where = f"{asked.row.where}: {asked.collection.qrels(asked.row.split, *pair)}"
     if idle := len(without_relevant(asked.qrels[pair], rel)):
-        relevance = "relevant document" if rel == 1 else f"document of grade {rel} or more"
-        say(f"{where}: {idle} of {len(asked.qrels[pair])} queries have no {relevance} and count as 0, as in trec_eval")
+        total = len(asked.qrels[pair])
+        say(f"{where}: {idle} of {total} queries have no {called(rel)} and count as 0, as in trec_eval")
     if lacking == len(relevant):
         raise InputError(f"{where}: none of its relevant documents are in the collection", "check the document ids")
     if lacking:
