@@ -41,6 +41,7 @@ COMMANDS: Table = {
         Verb("embed", "Add vectors of an encoder to an index.", "embed:embed"),
         Verb("search", "Search indexes by words, by meaning, or by both.", "search:search"),
         Verb("fuse", "Fuse runs into one.", "fuse:fuse"),
+        Verb("rerank", "Put the best hits in a new order, by a model that reads them.", "rerank:rerank"),
     ),
     "Look closer": (
         Verb("analyze", "Show the terms that a text is indexed and searched by.", "analyze:analyze"),

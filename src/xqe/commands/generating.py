@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from xqe.models.engines import FAKE, SERVER
 
 if TYPE_CHECKING:
     from xqe.commands.options.generation import Generation
+    from xqe.files.records import Record
     from xqe.models.engines.base import Engine
     from xqe.models.store.run import Store
     from xqe.stages.generation import Stage, Tally
@@ -131,10 +132,19 @@ def keeping(engine: Engine, store: Store | None) -> Engine:
     return StoredEngine(engine, store)
 
 
-def run_stage(queries: Queries, options: Generation, make: Callable[[Engine], Stage]) -> None:
-    """Run the stage that `make` builds for the engine, or show its prompts; no model is loaded for no records."""
+def run_stage(
+    queries: Queries,
+    options: Generation,
+    make: Callable[[Engine], Stage],
+    over: Callable[[Stage, Engine, Iterable[Record], Tally], Iterator[Record]] | None = None,
+) -> None:
+    """Run the stage that `make` builds for the engine, or show its prompts; no model is loaded for no records.
+
+    over: how it is run over records, where that is another way than `stages.generation.run`.
+    """
     from xqe.stages.generation import Tally, prompts_of, run
 
+    over = over or run
     arrived = first_of(queries)
     if arrived is None:
         return
@@ -146,7 +156,7 @@ def run_stage(queries: Queries, options: Generation, make: Callable[[Engine], St
             _show(prompts_of(stage, engine, arrived))
             return
         try:
-            emit(run(stage, engine, arrived, tally), stage.name, queries.total)
+            emit(over(stage, engine, arrived, tally), stage.name, queries.total)
         except (KeyboardInterrupt, XqeError):  # not a closed pipe, which ends quietly
             _summarize(stage, tally, options)
             raise

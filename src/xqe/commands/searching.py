@@ -153,6 +153,20 @@ def open_retriever(
         yield Hybrid(together, _mixture(options)) if by is By.HYBRID else together[by]
 
 
+def open_documents(directories: Sequence[Path]) -> Numbered:
+    """The documents of the indexes in folders. Raises XqeError where one keeps no texts."""
+    from xqe.retrieval.together import DocumentsTogether, Part
+
+    opened = _opened(directories)
+    for one in opened:
+        if not one.index.documents.has_texts:
+            raise XqeError(f"{one.directory}: the index keeps no texts", "build it without --no-texts")
+    if len(opened) == 1:
+        return opened[0].index.documents
+    parts = [Part(one.name, one.index.manifest.language, one.index.documents) for one in opened]
+    return DocumentsTogether(parts, are_distinct=len(directories) == 1)
+
+
 def _opened(directories: Sequence[Path]) -> list[Opened]:
     """The indexes in folders, of which each has one, or one for each language."""
     from xqe.retrieval.documents import is_several

@@ -44,8 +44,8 @@ class Stage(Protocol):
     def requests(self, record: Record) -> list[Request]:
         """The texts to generate for a record; none if it is to pass unchanged. Raises XqeError if it cannot be done."""
 
-    def wanted(self, record: Record) -> list[Wanted]:
-        """What the answer to each of `requests(record)` should be."""
+    def wanted(self, record: Record) -> Sequence[Wanted | None]:
+        """What the answer to each of `requests(record)` should be; None for one that is taken as it comes."""
 
     def result(self, record: Record, answers: Sequence[Answer]) -> Record:
         """The record after the stage; `answers` are those to `requests(record)`, and none of them has a problem."""
@@ -133,9 +133,9 @@ def answers_of(
 ) -> list[Answer]:
     """The completions of a record's requests, each taken apart if there is any text."""
 
-    def answer(wanted: Wanted, request: Request, done: Completion) -> Answer:
-        if done.has_failed:
-            return Answer(done, Parted(""))
+    def answer(wanted: Wanted | None, request: Request, done: Completion) -> Answer:
+        if done.has_failed or wanted is None:
+            return Answer(done, Parted(done.text))
         return Answer(done, parted(done.text, wanted, engine.prompt_end(request.prompt), done.finish == "length"))
 
     return list(map(answer, stage.wanted(record), requests, completions))
@@ -175,7 +175,7 @@ def provenance(
     seed = {"seed": sampling.seed} if sampling.temperature > 0 else {}
     cut = any(completion.finish == "length" for completion in completions)
     return {
-        **_source(engine, completions[0]),
+        **made_by(engine, completions[0]),
         **engine.parameters(sampling),
         **seed,
         "max_tokens": max_tokens,
@@ -191,7 +191,7 @@ def _taken_off(answers: Sequence[Answer]) -> dict[str, Any]:
     return {"taken_off": taken, "raw": raw} if taken else {}
 
 
-def _source(engine: Engine, completion: Completion) -> dict[str, Any]:
+def made_by(engine: Engine, completion: Completion) -> dict[str, Any]:
     """What the engine says of itself, with how the text was made then where it was made by an earlier run."""
     if not completion.made_by:
         return engine.provenance()

@@ -199,7 +199,7 @@ def _step(stage: Stage, record: Record, engine: RecordingEngine) -> Step:
     if asked:
         requests, completions = zip(*asked, strict=True)
         answers = answers_of(stage, record, requests, completions, engine)
-        fields = [wanted.field for wanted in stage.wanted(record)]
+        fields = [wanted.field if wanted else "answer" for wanted in stage.wanted(record)]
         texts = [_text(*text, engine) for text in zip(fields, requests, answers, strict=True)]
     return Step(stage.name, seconds, texts, after)
 

@@ -36,7 +36,7 @@ from xqe.models.engines.jobs import Job, Ticket
 from xqe.models.engines.llama import library, loading, scheduler, sizing
 from xqe.models.engines.llama.adapters import adapter
 from xqe.models.engines.llama.cached import CachedContext, cell_bytes
-from xqe.models.engines.llama.drawing import Parameters, Picker
+from xqe.models.engines.llama.drawing import Drawing, Parameters
 from xqe.models.engines.llama.engine import PRETRAINED_PENALTY, LlamaEngine
 from xqe.models.engines.llama.model import Model
 from xqe.models.engines.llama.pending import Pending, stop_position, whole_characters
@@ -336,7 +336,7 @@ def test_samples_differ_by_their_seeds_alone(bigrams: Engine) -> None:
     requests = [replace(r, sampling=sampling, seed=n % 4) for n, r in enumerate(requests_of(8, 24))]
     made = complete(engine, requests)
     for request, completion in zip(requests, made, strict=True):
-        picker = Picker(engine._in_force(sampling), request.seed)
+        picker = Drawing(engine._in_force(sampling), request.seed)
         drawn: list[int] = []
         while len(drawn) < 24:
             drawn.append(picker.pick(row.copy(), drawn))
@@ -586,7 +586,7 @@ def test_tokens_are_drawn_as_often_as_their_shares_say(top_k: int, top_p: float,
     order = np.argsort(-logits.astype(np.float64), kind="stable")[: top_k or None]
     kept = int((np.cumsum(softmax(logits[order].astype(np.float64))) < top_p).sum()) + 1
     shares = dict(zip(order[:kept].tolist(), softmax(logits[order[:kept]] / temperature), strict=True))
-    picker = Picker(Parameters(temperature, top_k, top_p, 1.0), seed=7)
+    picker = Drawing(Parameters(temperature, top_k, top_p, 1.0), seed=7)
     drawn = [picker.pick(logits, ()) for _ in range(DRAWN)]
     assert set(drawn) <= set(shares)
     difference = sum(abs(drawn.count(token) / DRAWN - share) for token, share in shares.items()) / 2
@@ -595,7 +595,7 @@ def test_tokens_are_drawn_as_often_as_their_shares_say(top_k: int, top_p: float,
 
 def test_a_repeated_token_is_penalized_as_llama_cpp_does_it() -> None:
     logits = np.array([2.0, -1.0, 1.9, 0.5], dtype=np.float32)
-    greedy = Picker(Parameters(0.0, 0, 1.0, 1.5), seed=0)
+    greedy = Drawing(Parameters(0.0, 0, 1.0, 1.5), seed=0)
     assert greedy.pick(logits.copy(), []) == 0
     assert greedy.pick(logits.copy(), [0]) == 2, "2 / 1.5 is less than 1.9"
     penalized = logits.copy()

@@ -8,19 +8,23 @@ contains one of these words gets something else:
     fake:empty    the model answers nothing
     fake:length   the answer stops at the limit of tokens (finish is "length")
     fake:slow     the answer takes half a second
+
+Of texts that are measured, one is the likelier the more of its words the prompt has.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 from xqe.models.engines.base import Engine
 from xqe.models.engines.interrupts import deferred_interrupt
 from xqe.models.engines.jobs import Feed, Job
-from xqe.models.engines.requests import Completion, Request, Sampling
+from xqe.models.engines.requests import Completion, Request, Sampling, measurement
 from xqe.models.prompts import Chat, Prompt
 
 T = TypeVar("T")
@@ -74,8 +78,22 @@ class FakeEngine(Engine):
             return Completion("", "stop", 1)
         if "fake:slow" in subject:
             time.sleep(SLOW_SECONDS)
+        if request.is_measured:
+            return self._measured(request)
         seed = request.seed if request.sampling.temperature > 0 else 0
         digest = hashlib.blake2b(f"{seed}\0{self.rendered(request.prompt)}".encode("utf-8", "replace"), digest_size=4)
         words = [*subject.split(), digest.hexdigest()][: request.max_tokens]
         finish = "length" if "fake:length" in subject or len(words) == request.max_tokens else "stop"
         return Completion(" ".join(words), finish, len(words))
+
+    def _measured(self, request: Request) -> Completion:
+        """The words of each text that the prompt lacks, below 0; of a choice, those of the subject, where it is the
+        first, and those that it has, where it is another."""
+        known = Counter(self.rendered(request.prompt).casefold().split())
+        if request.continuation:
+            words = request.continuation.casefold().split()
+            return measurement([-float(sum(not known[word] for word in words))], len(words))
+        words = request.subject.casefold().split()
+        lacking = sum(known[word] < 2 for word in words)  # once it is the query
+        shares = [1 + len(words) - lacking, *[1 + lacking] * (len(request.choices) - 1)]
+        return measurement([math.log(share / sum(shares)) for share in shares], 1)

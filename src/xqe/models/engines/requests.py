@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,10 +27,12 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One text to generate.
+    """One text to generate, or to measure.
 
     subject: the query or passage that the prompt is about (the fake engine answers with it). max_tokens: the most
-    tokens to generate. seed: of this text, unused when greedy.
+    tokens to generate. seed: of this text, unused when greedy. continuation: nothing is generated; measured is the
+    log-probability of this text after the prompt, of all its tokens together. choices: nothing is generated; measured
+    is the log-probability of the first token of each of these texts after the prompt. `Completion.measured` has it.
     """
 
     prompt: Prompt
@@ -37,15 +40,22 @@ class Request:
     max_tokens: int
     sampling: Sampling = Sampling()
     seed: int = 0
+    continuation: str = ""
+    choices: tuple[str, ...] = ()
+
+    @property
+    def is_measured(self) -> bool:
+        return bool(self.continuation or self.choices)
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
     """What came of a request.
 
-    text: without the stop string. finish: "stop", "length" (max_tokens were reached) or "error". tokens: how many
-    were generated. error: why there is no text, in one line, when finish is "error". reused: it was not generated now.
-    made_by: where it was reused, what the provenance of the engine that generated it says of its making.
+    text: without the stop string; of what was measured, the numbers as a JSON list. finish: "stop", "length"
+    (max_tokens were reached) or "error". tokens: how many were generated. error: why there is no text, in one line,
+    when finish is "error". reused: it was not generated now. made_by: where it was reused, what the provenance of the
+    engine that generated it says of its making.
     """
 
     text: str
@@ -58,3 +68,13 @@ class Completion:
     @property
     def has_failed(self) -> bool:
         return self.finish == "error"
+
+    @property
+    def measured(self) -> list[float]:
+        """The natural logarithms of the probabilities that were measured: one, or one for each choice."""
+        return [float(number) for number in json.loads(self.text)]
+
+
+def measurement(numbers: Sequence[float], tokens: int) -> Completion:
+    """The completion of a request that measures. numbers: log-probabilities. tokens: that were looked at."""
+    return Completion(json.dumps([round(number, 6) for number in numbers]), "stop", tokens)

@@ -76,6 +76,13 @@ class _Desk:
             rendered = self._engine.rendered(prompt)
         except XqeError:
             return None
+        if request.is_measured:
+            return Asked(
+                identity=self._engine.identity(),
+                parameters={"measured": list(request.choices) or "continuation"},
+                max_tokens=0,
+                prompt=f"{rendered}\0{request.continuation}" if request.continuation else rendered,
+            )
         return Asked(
             identity=self._engine.identity(),
             parameters=self._engine.parameters(sampling),

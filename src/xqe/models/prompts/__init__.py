@@ -46,6 +46,11 @@ TASKS = {
     "translate": Task(
         frozenset({"text"}), frozenset({"text"}) | _LANGUAGES, frozenset({"source", "target"}) | _LANGUAGES
     ),
+    "likelihood": Task(frozenset({"document"}), frozenset({"document", "language"}), frozenset()),
+    "ranking": Task(
+        frozenset({"query", "documents"}), frozenset({"query", "documents", "count", "language"}), frozenset()
+    ),
+    "relevance": Task(frozenset({"query", "document"}), frozenset({"query", "document", "language"}), frozenset()),
 }
 
 

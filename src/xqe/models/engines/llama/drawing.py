@@ -7,9 +7,11 @@ costs a third of the time of decoding 32 sequences; here only those that could b
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +39,14 @@ class Parameters:
         return self.temperature == 0 and self.repeat_penalty == 1
 
 
-class Picker:
+class Picker(Protocol):
+    """Says which token comes next, where it is not simply the likeliest one."""
+
+    def pick(self, logits: NDArray[np.float32], generated: Sequence[int]) -> int:
+        """Return the next token. logits: shape (vocabulary,), may be changed. generated: the tokens so far."""
+
+
+class Drawing:
     """Picks the tokens of one text; what it draws depends on the logits, the parameters and the seed alone."""
 
     def __init__(self, parameters: Parameters, seed: int) -> None:
@@ -68,6 +77,45 @@ class Picker:
         weights = np.cumsum(np.exp(scores / parameters.temperature))
         place = int(np.searchsorted(weights, self._random.random() * weights[-1], side="right"))
         return int(tokens[min(place, len(tokens) - 1)])
+
+
+class Following:
+    """Picks the tokens of a text that is given, and sums how likely they were. total: the natural logarithm of their
+    probability so far, in this order after all that was before."""
+
+    def __init__(self, tokens: NDArray[np.int32]) -> None:
+        self.tokens = tokens
+        self.total = 0.0
+
+    def pick(self, logits: NDArray[np.float32], generated: Sequence[int]) -> int:
+        token = int(self.tokens[len(generated)])
+        self.total += float(log_softmax(logits, [token])[0])
+        return token
+
+    def measured(self) -> list[float]:
+        return [self.total]
+
+
+class Comparing:
+    """Picks the likeliest of some tokens, and keeps the natural logarithms of the probabilities of all of these."""
+
+    def __init__(self, tokens: Sequence[int]) -> None:
+        self.tokens = tokens
+        self._found: list[float] = []
+
+    def pick(self, logits: NDArray[np.float32], generated: Sequence[int]) -> int:
+        self._found = log_softmax(logits, self.tokens).tolist()
+        return self.tokens[int(np.argmax(self._found))]
+
+    def measured(self) -> list[float]:
+        return self._found
+
+
+def log_softmax(logits: NDArray[np.float32], tokens: Sequence[int]) -> NDArray[np.float64]:
+    """The natural logarithms of the probabilities of some tokens: shape (tokens,)."""
+    most = float(logits.max())
+    total = float(np.exp(logits - most).sum(dtype=np.float64))
+    return logits[tokens].astype(np.float64) - most - math.log(total)
 
 
 def _candidates(logits: NDArray[np.float32], parameters: Parameters) -> NDArray[np.int64]:

@@ -15,14 +15,14 @@ from xqe.models.engines.llama import library, sizing
 from xqe.models.engines.llama.adapters import Adapter
 from xqe.models.engines.llama.cached import CELL_PADDING, CachedContext, cell_bytes
 from xqe.models.engines.llama.chat import ChatTemplate
-from xqe.models.engines.llama.drawing import Parameters, Picker
+from xqe.models.engines.llama.drawing import Comparing, Drawing, Following, Parameters
 from xqe.models.engines.llama.loading import LoadedModel
 from xqe.models.engines.llama.model import Model
-from xqe.models.engines.llama.pending import Counts, Decoder, Pending
+from xqe.models.engines.llama.pending import Counts, Decoder, Measured, Pending
 from xqe.models.engines.llama.scheduler import CPU_SHAPE, GPU_SHAPE, Scheduler
 from xqe.models.engines.llama.sequential import Sequential
 from xqe.models.engines.llama.settings import DEFAULT_CACHE, Settings
-from xqe.models.engines.llama.vocabulary import Tokens
+from xqe.models.engines.llama.vocabulary import Tokens, common
 from xqe.models.engines.requests import Sampling
 from xqe.models.prompts import Chat, Prompt
 from xqe.models.purposes import check_pools_nothing
@@ -238,18 +238,36 @@ class LlamaEngine(Engine):
     def _prepare(self, ticket: Ticket, decoder: Decoder) -> None:
         request = ticket.request
         try:
+            if request.is_measured:
+                decoder.add(self._measured(ticket))
+                return
             tokens = self._tokens(request.prompt)
         except ModelError as error:
             ticket.failed(str(error))
             return
         stop = () if isinstance(request.prompt, Chat) else tuple(string.encode() for string in request.prompt.stop)
         parameters = self._in_force(request.sampling)
-        picker = None if parameters.is_plain else Picker(parameters, request.seed)
+        picker = None if parameters.is_plain else Drawing(parameters, request.seed)
         decoder.add(Pending(ticket, tokens, stop, picker))
 
-    def _tokens(self, prompt: Prompt) -> Tokens:
-        """The tokens of a prompt, BOS exactly once."""
-        text = self.rendered(prompt)
+    def _measured(self, ticket: Ticket) -> Measured:
+        """What is to be measured. Its tokens are those of the prompt and the text as one, from the first on that the
+        prompt alone does not have: a token may reach over the end of the prompt."""
+        request = ticket.request
+        prompt = self._tokens(request.prompt)
+        if request.continuation:
+            whole = self._tokens(request.prompt, request.continuation)
+            shared = common(prompt, whole)
+            if not 0 < shared < len(whole):
+                raise ModelError("there is no token to measure")
+            return Measured(ticket, whole[:shared], (), Following(whole[shared:]))
+        wholes = [self._tokens(request.prompt, choice) for choice in request.choices]
+        shared = min(common(prompt, whole) for whole in wholes)
+        return Measured(ticket, prompt[:shared], (), Comparing([int(whole[shared]) for whole in wholes]))
+
+    def _tokens(self, prompt: Prompt, then: str = "") -> Tokens:
+        """The tokens of a prompt, and of what the model is to have said after it; BOS exactly once."""
+        text = self.rendered(prompt) + (self._defused(then) if isinstance(prompt, Chat) else then)
         if not isinstance(prompt, Chat):
             return self._vocabulary.tokenize(text, add_special=True, parse_special=False)
         bos = self._vocabulary.bos_text()

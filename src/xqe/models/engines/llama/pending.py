@@ -9,9 +9,9 @@ import numpy as np
 
 from xqe.models.engines.jobs import Ticket
 from xqe.models.engines.llama.cached import CachedContext
-from xqe.models.engines.llama.drawing import Picker
+from xqe.models.engines.llama.drawing import Comparing, Following, Picker
 from xqe.models.engines.llama.vocabulary import Tokens, Vocabulary
-from xqe.models.engines.requests import Completion
+from xqe.models.engines.requests import Completion, measurement
 
 
 @dataclass(slots=True)
@@ -65,6 +65,32 @@ class Pending:
 
     def _done(self, end: int, finish: str) -> bool:
         self.ticket.done(Completion(whole_characters(bytes(self.text[:end])), finish, len(self.generated)))
+        return True
+
+
+@dataclass(slots=True, eq=False)
+class Measured(Pending):
+    """A text that is known, whose tokens are read one after the other, or the choice between some at its end.
+
+    They are read as if they were generated, for a row of logits is as long as the vocabulary: so there are never more
+    of them than sequences.
+    """
+
+    picker: Following | Comparing
+
+    @property
+    def most_cells(self) -> int:
+        return len(self.prompt) + self._length
+
+    @property
+    def _length(self) -> int:
+        return len(self.picker.tokens) if isinstance(self.picker, Following) else 1
+
+    def accept(self, token: int, vocabulary: Vocabulary) -> bool:
+        self.generated.append(token)
+        if len(self.generated) < self._length:
+            return False
+        self.ticket.done(measurement(self.picker.measured(), self._length))
         return True
 
 

@@ -1,0 +1,119 @@
+"""Log-probabilities of texts that are known, held against a plain pass of llama.cpp over the same text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_models import CERTAIN, SAID
+
+from xqe.models.engines.fake import FakeEngine
+from xqe.models.engines.jobs import Job
+from xqe.models.engines.llama.engine import LlamaEngine
+from xqe.models.engines.llama.settings import Settings
+from xqe.models.engines.requests import Completion, Request
+from xqe.models.engines.stored import StoredEngine
+from xqe.models.prompts import Text
+from xqe.models.store.run import Store
+
+pytestmark = pytest.mark.xdist_group("model")
+
+DOCUMENTS = [f"Passage: the {noun} of the {other} is old." for noun in ("king", "ship") for other in ("river", "town")]
+QUERIES = [" old king", " ship", " what is the town, and how old is it?"]
+
+
+def asked(prompt: str, **what: Any) -> Request:
+    return Request(Text(prompt, ("\n",)), "", 0, **what)
+
+
+def measured(engine: Any, requests: list[Request]) -> list[Completion]:
+    return [job.results()[0] for job in engine.generate(Job(at, [one]) for at, one in enumerate(requests))]
+
+
+class Plain:
+    """A pass over a whole text at once, of which all logits are kept."""
+
+    def __init__(self, path: Path) -> None:
+        import llama_cpp
+
+        self._model = llama_cpp.Llama(str(path), n_ctx=512, logits_all=True, verbose=False, n_threads=1)
+
+    def after(self, prompt: str, text: str) -> list[tuple[int, Any]]:
+        """Each token of the text, and the logarithms of the probabilities of all tokens in its place."""
+        before, whole = (self._model.tokenize(one.encode()) for one in (prompt, prompt + text))
+        self._model.reset()  # type: ignore[no-untyped-call]
+        self._model.eval(whole)
+        logits = np.array(self._model.scores[: len(whole)], np.float64)
+        shares = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        return [(whole[at], shares[at - 1]) for at in range(len(before), len(whole))]
+
+    def close(self) -> None:
+        self._model.close()
+
+
+@pytest.fixture(scope="module")
+def plain(random_path: Path) -> Iterator[Plain]:
+    model = Plain(random_path)
+    yield model
+    model.close()
+
+
+@pytest.mark.parametrize("settings", [Settings(batch=8, threads=1), Settings(deterministic=True, threads=1)])
+def test_a_continuation_is_as_likely_as_in_a_plain_pass(random_path: Path, plain: Plain, settings: Settings) -> None:
+    pairs = [(document, query) for query in QUERIES for document in DOCUMENTS]
+    with LlamaEngine("random", str(random_path), settings=settings) as engine:
+        found = measured(engine, [asked(document, continuation=query) for document, query in pairs])
+        if not settings.deterministic:  # which shares by the 64 tokens
+            assert engine.counts.prompt_decoded < engine.counts.prompt, "what documents share is decoded once"
+    for (document, query), completion in zip(pairs, found, strict=True):
+        tokens = plain.after(document, query)
+        [number] = completion.measured
+        assert completion.tokens == len(tokens)
+        assert number == pytest.approx(sum(shares[token] for token, shares in tokens), rel=1e-3)
+
+
+def test_choices_are_the_first_tokens_after_the_prompt(random_path: Path, plain: Plain) -> None:
+    choices = ("yes", "No", "a")
+    with LlamaEngine("random", str(random_path), settings=Settings(batch=8, threads=1)) as engine:
+        found = measured(engine, [asked(document, choices=choices) for document in DOCUMENTS])
+    for document, completion in zip(DOCUMENTS, found, strict=True):
+        right = [shares[token] for choice in choices for token, shares in plain.after(document, choice)[:1]]
+        assert completion.measured == pytest.approx(right, abs=0.02)
+
+
+def test_generation_and_measuring_go_together(certain_path: Path) -> None:
+    """The model says what it says with all but e^-20 of the probability of each token."""
+    with LlamaEngine("certain", str(certain_path), settings=Settings(batch=4, threads=1)) as engine:
+        requests = [asked("x", continuation=SAID), Request(Text("x", ("\n",)), "", 20), asked("x", choices=("q", "x"))]
+        surely, said, first = measured(engine, requests)
+    assert said.text == SAID
+    assert surely.measured == pytest.approx([0], abs=1e-3)
+    assert first.measured[0] - first.measured[1] == pytest.approx(CERTAIN, rel=1e-3)
+
+
+def test_no_token_is_an_error_of_its_own(random_path: Path) -> None:
+    with LlamaEngine("random", str(random_path), settings=Settings(batch=4, threads=1)) as engine:
+        long = asked("a " * 9000, continuation=" b")
+        bad, good = measured(engine, [long, asked("a", continuation=" b")])
+    assert "tokens" in bad.error
+    assert not good.has_failed
+
+
+def test_what_was_measured_is_kept_by_prompt_and_text(tmp_path: Path) -> None:
+    requests = [
+        asked("a b", continuation="b c"),
+        asked("a b", continuation="b"),
+        asked("a b", choices=("yes", "no")),
+        asked("a b", choices=("ja", "nein", "b")),
+    ]
+    with Store(tmp_path / "store.sqlite") as store:
+        for is_reused in (False, True):
+            found = measured(StoredEngine(FakeEngine(is_chat=False), store), requests)
+            assert [one.reused for one in found] == [is_reused] * 4
+            assert [len(one.measured) for one in found] == [1, 1, 2, 3]
+            assert [one.measured[0] for one in found[:2]] == [-1, 0]
+            assert [sum(map(math.exp, one.measured)) for one in found[2:]] == pytest.approx([1, 1])
