@@ -1,0 +1,116 @@
+"""From options to what answers from documents, the same for every command that answers; and how an answer is shown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xqe.commands.options.encoding import Encoding, Runtime
+from xqe.commands.options.searching import Searching
+from xqe.commands.searching import have_vectors, open_documents, open_retriever
+from xqe.errors import XqeError
+from xqe.messages import plural, say
+from xqe.retrieval.choices import By
+from xqe.stages.answering.cite import Cite
+from xqe.text.languages import language
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from xqe.commands.options.answering import Answering
+    from xqe.commands.options.generation import Generation
+    from xqe.commands.sections import Row
+    from xqe.files.records import Record
+    from xqe.models.engines.base import Engine
+    from xqe.retrieval.documents import Numbered
+    from xqe.stages.answering.after import After
+    from xqe.stages.answering.answer import Answering as Stage
+
+Make = Callable[["Engine", "Numbered", "After | None"], "Stage"]
+
+
+def answering(options: Answering, generation: Generation) -> Make:
+    """What makes the stage; languages and files that the options name are looked at now."""
+    from xqe.commands.steps import sampling_of
+    from xqe.models import prompts
+    from xqe.stages.answering.answer import Answering as Stage
+    from xqe.stages.answering.answer import How
+
+    template = prompts.load(options.prompt, "answer") if options.prompt is not None else None
+    target = language(options.to, "--to") if options.to is not None else None
+    how = How(options.cite, options.n, options.document_tokens, options.max_tokens, target, sampling_of(generation))
+    return lambda engine, documents, after: Stage(engine, documents, how, template, after)
+
+
+def check_encoding(options: Answering, encoding: Encoding) -> None:
+    """Raise XqeError for an encoder that nothing is looked for with."""
+    is_named = encoding.encoder is not None and encoding.encoder != os.environ.get("XQE_ENCODER")
+    for spelling, given in (("--encoder", is_named), ("--runtime", encoding.runtime is not Runtime.AUTO)):
+        if given and options.cite is Cite.MODEL:
+            raise XqeError(f"{spelling} has no effect on --cite model", "leave it out, or give --cite after or both")
+
+
+@contextmanager
+def open_sources(
+    options: Answering, encoding: Encoding, directories: Sequence[Path]
+) -> Iterator[tuple[Numbered, After | None]]:
+    """The documents of indexes, and what finds those that a sentence rests on, if that is wanted: by vectors where all
+    indexes have some, else by words."""
+    documents = open_documents(directories)
+    if options.cite is Cite.MODEL:
+        yield documents, None
+        return
+    from xqe.stages.answering.after import After
+
+    by = By.DENSE if have_vectors(directories) else By.BM25
+    encoding = encoding if by is By.DENSE else replace(encoding, encoder=None)
+    with open_retriever(Searching(by=by), encoding, directories) as retriever:
+        yield documents, After(retriever)
+
+
+def say_remarks(stage: Stage) -> None:
+    """Say what a person who answers many questions would want to know of the answers."""
+    said = [
+        f"{plural(stage.refused, 'answer')} that the documents do not tell" if stage.refused else "",
+        f"{plural(stage.invalid, 'citation')} of documents that were not offered, left out" if stage.invalid else "",
+        f"{plural(stage.shortened, 'record')} with shorter documents, to fit the context" if stage.shortened else "",
+    ]
+    if any(said):
+        say(f"{stage.name}: {'; '.join(filter(None, said))}")
+
+
+# ---------------------------------------------------------------- for a person
+
+
+def footnotes(record: Record) -> dict[str, int]:
+    """The documents that an answer cites, by the number of their note, in the order in which they are cited."""
+    cited = [name for sentence in record["answer"]["sentences"] for name in sentence["sources"]]
+    return {name: number for number, name in enumerate(dict.fromkeys(cited), 1)}
+
+
+def answer_section(record: Record, title_of: Callable[[str], str]) -> Table:
+    """The answer of a record with the numbers of its notes, and these. title_of: the title of a document by its id."""
+    from rich.text import Text
+
+    from xqe.commands.sections import ERROR, NOTE, QUIET, plain, section
+
+    if record.get("error") is not None:
+        return section("answer", plain(f"none: {record['error']['message']}", ERROR))
+    answer, notes = record["answer"], footnotes(record)
+    said = Text(" ").join(
+        Text.assemble(plain(one["text"]), *((f" [{notes[name]}]", QUIET) for name in one["sources"]))
+        for one in answer["sentences"]
+    )
+    rows: list[Row] = [
+        (f"[{number}]", Text.assemble(plain(title_of(name)), "  " if title_of(name) else "", plain(name, QUIET)))
+        for name, number in notes.items()
+    ]
+    if answer.get("refused"):
+        rows.append(("note", plain("the model says that the documents do not tell", NOTE)))
+    elif not notes:
+        rows.append(("note", plain("no sentence names a document that it rests on", NOTE)))
+    return section("answer", said, rows)
