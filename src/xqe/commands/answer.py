@@ -12,7 +12,7 @@ from xqe.commands.answering import answer_section, answering, check_encoding, op
 from xqe.commands.generating import run_stage
 from xqe.commands.options.answering import Answering
 from xqe.commands.options.common import Input, ScreenFormat
-from xqe.commands.options.encoding import Encoding
+from xqe.commands.options.encoding import SHARED, Encoding
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
 from xqe.commands.screens import on_screen
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from xqe.models.engines.base import Engine
     from xqe.retrieval.documents import Numbered
     from xqe.stages.answering.answer import Answering as Stage
-
-SHARED = ("gpu_layers", "base_url", "timeout", "retries", "verbose")
-"""The options of `Encoding` that `Generation` has, too."""
 
 
 @takes(answering=Answering, generation=Generation, encoding=part(Encoding, "encoder", "runtime"))

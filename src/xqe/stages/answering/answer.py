@@ -155,7 +155,7 @@ class Answering:
         while True:
             variables = {**said.variables(cites), "query": question, "documents": listed(documents, tokens)}
             prompt = self._template.render(is_chat, variables, shown)
-            subject = f"{question} [1]." if cites else question
+            subject = f"{question} [1]" if cites else question
             request = generation.request(prompt, subject, self._how.max_tokens, self._how.sampling, record, number=0)
             if tokens <= LEAST_TOKENS or not self._engine.excess(request):
                 return request, tokens

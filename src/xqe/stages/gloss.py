@@ -1,0 +1,56 @@
+"""Glosses: what short texts say, in another language, for a person who does not read theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xqe.files.records import Record, has_failed
+from xqe.models import examples, prompts
+from xqe.models.engines.base import Engine
+from xqe.models.engines.requests import Request, Sampling
+from xqe.stages.generation import Answer, Tally, one_line, request, run
+from xqe.stages.translate import PASSAGE_TOKENS, most_tokens
+from xqe.text.answers.parting import Wanted
+from xqe.text.languages import Language, language
+
+SHOWN = 2  # worked examples for a pretrained model: a snippet is short, and each costs some 150 tokens
+
+
+def glosses(
+    texts: Sequence[tuple[str, Language]], target: Language, engine: Engine, tally: Tally | None = None
+) -> list[str | None]:
+    """What each text, in its language, says in `target`, all generated together; None for one that is in it already,
+    and where the model does not tell."""
+    lacking = [at for at, (text, written) in enumerate(texts) if written != target and text.strip()]
+    records: list[Record] = [
+        {"id": f"gloss{at}", "query": one_line(texts[at][0]), "lang": texts[at][1].code} for at in lacking
+    ]
+    found: list[str | None] = [None] * len(texts)
+    for at, record in zip(lacking, run(_Gloss(engine, target), engine, records, tally), strict=True):
+        found[at] = None if has_failed(record) else record["gloss"]
+    return found
+
+
+class _Gloss:
+    """Adds "gloss", the translation of a record's text."""
+
+    name = "gloss"
+
+    def __init__(self, engine: Engine, target: Language) -> None:
+        self._engine = engine
+        self._target = target
+        self._template = prompts.builtin("translate-passage")
+
+    def requests(self, record: Record) -> list[Request]:
+        text, origin, is_chat = record["query"], language(record["lang"]), self._engine.is_chat
+        shows = self._template.shows_examples(is_chat)
+        shown = examples.translations(origin, self._target, ("passage",), SHOWN) if shows else []
+        variables = {"text": text, "source_language": origin.name, "target_language": self._target.name}
+        prompt = self._template.render(is_chat, variables, shown)
+        return [request(prompt, text, most_tokens(text, PASSAGE_TOKENS), Sampling(), record, number=0)]
+
+    def wanted(self, record: Record) -> list[Wanted]:
+        return [Wanted("passage", record["query"], frozenset({record["lang"], self._target.code}), is_translation=True)]
+
+    def result(self, record: Record, answers: Sequence[Answer]) -> Record:
+        return {**record, "gloss": one_line(answers[0].text)}
