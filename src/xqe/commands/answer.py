@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xqe.commands.answering import answer_section, answering, check_encoding, open_sources, say_remarks
+from xqe.commands.answering import answer_section, answering, check_encoding, say_remarks
 from xqe.commands.generating import run_stage
 from xqe.commands.options.answering import Answering
 from xqe.commands.options.common import Input, ScreenFormat
@@ -46,25 +46,25 @@ def answer(
     "refused". Numbers of documents that were not offered are dropped, and counted in the step.
     """
     check_encoding(answering, encoding)
-    make = _maker(answering, generation)
-    queries = Queries(None, files)
-    shown = on_screen(form)
     encoding = replace(encoding, **{name: getattr(generation, name) for name in SHARED})
-    with open_sources(answering, encoding, directories) as (documents, after):
-        made: list[Stage] = []
+    queries = Queries(None, files)
+    sources, make = _answering(answering, generation, encoding, directories)
+    made: list[Stage] = []
 
-        def stage(engine: Engine) -> Stage:
-            made.append(make(engine, documents, after))
-            return made[0]
+    def stage(engine: Engine) -> Stage:
+        made.append(make(engine))
+        return made[0]
 
+    with sources:
         try:
-            run_stage(queries, generation, stage, shown=_Screen(documents) if shown else jsonl.dumps)
+            shown = _Screen(sources.documents) if on_screen(form) else jsonl.dumps
+            run_stage(queries, generation, stage, shown=shown)
         finally:
             if made and not generation.quiet:
                 say_remarks(made[0])
 
 
-_maker = answering  # the argument of the command has this name, too
+_answering = answering  # the argument of the command has this name, too
 
 
 class _Screen:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,15 +27,41 @@ if TYPE_CHECKING:
     from xqe.commands.sections import Row
     from xqe.files.records import Record
     from xqe.models.engines.base import Engine
-    from xqe.retrieval.documents import Numbered
     from xqe.stages.answering.after import After
     from xqe.stages.answering.answer import Answering as Stage
 
-Make = Callable[["Engine", "Numbered", "After | None"], "Stage"]
+
+class Sources:
+    """The documents of indexes that were searched, and what finds those that a sentence rests on, once it is asked for:
+    by vectors where all indexes have some, else by words. Use as a context manager."""
+
+    def __init__(self, encoding: Encoding, directories: Sequence[Path]) -> None:
+        self.documents = open_documents(directories)
+        self._encoding = encoding
+        self._directories = directories
+        self._opened = ExitStack()
+
+    def __enter__(self) -> Sources:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._opened.close()
+
+    @cached_property
+    def after(self) -> After:
+        from xqe.stages.answering.after import After
+
+        by = By.DENSE if have_vectors(self._directories) else By.BM25
+        encoding = self._encoding if by is By.DENSE else replace(self._encoding, encoder=None)
+        return After(self._opened.enter_context(open_retriever(Searching(by=by), encoding, self._directories)))
 
 
-def answering(options: Answering, generation: Generation) -> Make:
-    """What makes the stage; languages and files that the options name are looked at now."""
+def answering(
+    options: Answering, generation: Generation, encoding: Encoding, directories: Sequence[Path]
+) -> tuple[Sources, Callable[[Engine], Stage]]:
+    """The sources of answers, and what makes the stage. Raises XqeError for options that mean nothing, for an unknown
+    language, a prompt or an index that cannot be used, and for an encoder that it is known to need and that did not
+    make the vectors."""
     from xqe.commands.steps import sampling_of
     from xqe.models import prompts
     from xqe.stages.answering.answer import Answering as Stage
@@ -42,8 +69,17 @@ def answering(options: Answering, generation: Generation) -> Make:
 
     template = prompts.load(options.prompt, "answer") if options.prompt is not None else None
     target = language(options.to, "--to") if options.to is not None else None
-    how = How(options.cite, options.n, options.document_tokens, options.max_tokens, target, sampling_of(generation))
-    return lambda engine, documents, after: Stage(engine, documents, how, template, after)
+    sources = Sources(encoding, directories)
+    if options.cite not in (None, Cite.MODEL):
+        sources.after  # noqa: B018  # opened before a model is loaded
+
+    def make(engine: Engine) -> Stage:
+        cite = options.cite or (Cite.MODEL if engine.is_chat else Cite.AFTER)
+        how = How(cite, options.n, options.document_tokens, options.max_tokens, target, sampling_of(generation))
+        after = sources.after if cite is not Cite.MODEL else None
+        return Stage(engine, sources.documents, how, template, after)
+
+    return sources, make
 
 
 def check_encoding(options: Answering, encoding: Encoding) -> None:
@@ -52,24 +88,6 @@ def check_encoding(options: Answering, encoding: Encoding) -> None:
     for spelling, given in (("--encoder", is_named), ("--runtime", encoding.runtime is not Runtime.AUTO)):
         if given and options.cite is Cite.MODEL:
             raise XqeError(f"{spelling} has no effect on --cite model", "leave it out, or give --cite after or both")
-
-
-@contextmanager
-def open_sources(
-    options: Answering, encoding: Encoding, directories: Sequence[Path]
-) -> Iterator[tuple[Numbered, After | None]]:
-    """The documents of indexes, and what finds those that a sentence rests on, if that is wanted: by vectors where all
-    indexes have some, else by words."""
-    documents = open_documents(directories)
-    if options.cite is Cite.MODEL:
-        yield documents, None
-        return
-    from xqe.stages.answering.after import After
-
-    by = By.DENSE if have_vectors(directories) else By.BM25
-    encoding = encoding if by is By.DENSE else replace(encoding, encoder=None)
-    with open_retriever(Searching(by=by), encoding, directories) as retriever:
-        yield documents, After(retriever)
 
 
 def say_remarks(stage: Stage) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xqe.commands import steps
-from xqe.commands.answering import answer_section, answering, footnotes, open_sources, say_remarks
+from xqe.commands.answering import answer_section, answering, footnotes, say_remarks
 from xqe.commands.generating import keeping, open_engine, open_store
 from xqe.commands.options.answering import Answering
 from xqe.commands.options.common import Input, ScreenFormat, spoken
@@ -45,7 +45,7 @@ AT_A_TIME = 64  # questions that go from step to step together
 LIKELIHOOD_TOKENS = 128  # of a document that is re-ranked
 
 _GENERATION = tuple(field.name for field in fields(Generation) if field.name != "show_prompt")
-_make_answering = answering  # the argument of the command has this name, too
+_answering = answering  # the argument of the command has this name, too
 
 
 @takes(
@@ -88,7 +88,6 @@ def ask(
     """
     check_searching(searching)
     directories, question = given(arguments)
-    make_answer = _make_answering(answering, generation)
     expand = steps.expansion(strategy, Expansion(), generation, PASSAGE_TOKENS) if strategy is not None else None
     queries = Queries(question, files)
     spoken_language = language(lang, "--lang").code if lang is not None else None
@@ -99,10 +98,11 @@ def ask(
     from xqe.stages.generation import Tally
 
     encoding = replace(encoding, **{name: getattr(generation, name) for name in SHARED})
+    sources, make_answer = _answering(answering, generation, encoding, directories)
     threads = generation.threads or available_cores()
     tally = Tally()
     with ExitStack() as stack:
-        documents, after = stack.enter_context(open_sources(answering, encoding, directories))
+        stack.enter_context(sources)
         groups = by_language(directories)
         retrievers = {
             code: stack.enter_context(open_retriever(searching, encoding, folders, threads))
@@ -110,14 +110,14 @@ def ask(
         }
         store = stack.enter_context(open_store(generation))
         engine = keeping(stack.enter_context(open_engine(generation)), store)
-        answer = make_answer(engine, documents, after)
+        answer = make_answer(engine)
         asking = Asking(
             engine,
             [
                 Collection(LANGUAGES[code], retriever, _before(code, engine, generation, expand))
                 for code, retriever in retrievers.items()
             ],
-            _reranker(engine, documents, rerank) if rerank else None,
+            _reranker(engine, sources.documents, rerank) if rerank else None,
             answer,
             answering.n,
             max(answering.n, rerank),

@@ -16,13 +16,15 @@ class Answering:
     """The options of what answers."""
 
     cite: Annotated[
-        Cite,
+        Cite | None,
         typer.Option(
             "--cite",
+            show_default=False,
             help="The model cites documents; or each sentence gets, after it was written, the document that ranks "
-            "first for it; or both, that for sentences without a citation.",
+            "first for it; or both, that for sentences without a citation. [default: model; after for a pretrained "
+            "model, which cites at random]",
         ),
-    ] = Cite.MODEL
+    ] = None
     n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="Answer from the best N hits.")] = DOCUMENTS
     document_tokens: Annotated[
         int,

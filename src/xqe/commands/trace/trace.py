@@ -137,7 +137,7 @@ def trace(
             pieces: list[Piece] = []
             for piece in traced(record, stages, engine, retriever, known, queries.place, k, pools, searching.drop_self):
                 if gloss and isinstance(piece, Found) and engine is not None:
-                    piece = glossed(piece, engine)  # noqa: PLW2901
+                    piece = glossed(piece, engine)
                 pieces.append(piece)
                 if shown:
                     _show(piece, full)
@@ -161,10 +161,11 @@ def _check_effect(context: typer.Context, expands: bool, translates: bool, gloss
         idle |= dict.fromkeys(_EXPANSION, ("expanded", "--strategy NAME"))
     if not (expands and translates):
         idle["order"] = ("put in order", "both --to LANG and --strategy NAME")
+    generated = ("generated", "--to LANG or --strategy NAME")
     if not (expands or translates):
-        idle["max_tokens"] = ("generated", "--to LANG or --strategy NAME")
+        idle["max_tokens"] = generated
     if not (expands or translates or glosses):
-        idle |= dict.fromkeys(_GENERATION, ("generated", "--to LANG, --strategy NAME or --gloss"))
+        idle |= dict.fromkeys(_GENERATION, generated)
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")
         if parameter.name in idle and source is not None and source.name == "COMMANDLINE":

@@ -43,7 +43,7 @@ _ANSWERED = frozenset({"language", TARGET})
 _WORKED = frozenset({"query", "passage", "rationale", "rephrasing"})
 _SAID = frozenset({"query", "documents", "question", "answer", "language"})
 TASKS = {
-    "answer": Task(frozenset({"query", "documents"}), _SAID | {"instruction", "refusal"}, _SAID | {"text"}),
+    "answer": Task(frozenset({"query", "documents"}), _SAID | {"instruction", "refusal", "opening"}, _SAID | {"text"}),
     "expand": Task(frozenset({"query"}), frozenset({"query"}) | _ANSWERED, _WORKED | _ANSWERED, has_direct=True),
     "translate": Task(
         frozenset({"text"}), frozenset({"text"}) | _LANGUAGES, frozenset({"source", "target"}) | _LANGUAGES

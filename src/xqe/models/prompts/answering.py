@@ -13,6 +13,8 @@ from xqe.text.languages import Language
 from xqe.text.sentences import sentences
 
 FALLBACK = "en"
+OPENING = " ["
+"""What a prompt ends with after which a model has to say the number of a document first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Wording:
             "refusal": self.refusal,
             "question": self.question,
             "answer": self.answer,
+            "opening": OPENING if cites else "",
         }
 
 

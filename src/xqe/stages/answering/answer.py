@@ -11,8 +11,8 @@ from xqe.files.records import Record, advanced, failed
 from xqe.models import prompts
 from xqe.models.engines.base import Engine
 from xqe.models.engines.requests import Request, Sampling
-from xqe.models.prompts import Template
-from xqe.models.prompts.answering import is_refusal, wording
+from xqe.models.prompts import Template, Text
+from xqe.models.prompts.answering import OPENING, is_refusal, wording
 from xqe.stages import generation
 from xqe.stages.answering.cite import ANSWER_TOKENS, DOCUMENT_TOKENS, DOCUMENTS, LEAST_TOKENS, Cite
 from xqe.stages.answering.offered import Offered, listed, offered
@@ -85,14 +85,15 @@ class Answering:
         documents = self._offered(record)
         _, answered = self._languages(record)
         is_cut = made.completion.finish == "length"
-        cited = read(made.text, len(documents), wording(answered).sources, answered.code, is_cut)
+        request, tokens = self._request(record, documents)
+        text = f"[{made.text}" if _is_opened(request) else made.text
+        cited = read(text, len(documents), wording(answered).sources, answered.code, is_cut)
         if not cited.sentences:
             return failed(record, self.name, "the answer is nothing but citations")
         refused = is_refusal(cited.text)
         ids = [one.id for one in documents]
         sources = [[ids[number - 1] for number in sentence.cited] for sentence in cited.sentences]
         found = 0 if refused else self._find(cited, sources, ids, answered)
-        _, tokens = self._request(record, documents)
         self.refused += refused
         self.invalid += cited.invalid
         self.shortened += tokens < self._how.tokens
@@ -160,6 +161,11 @@ class Answering:
             if tokens <= LEAST_TOKENS or not self._engine.excess(request):
                 return request, tokens
             tokens = max(LEAST_TOKENS, int(tokens * _SHRINKS))
+
+
+def _is_opened(request: Request) -> bool:
+    """Whether the prompt has the bracket of the first citation."""
+    return isinstance(request.prompt, Text) and request.prompt.text.endswith(OPENING)
 
 
 def _question(record: Record) -> str:

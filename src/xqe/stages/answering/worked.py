@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from xqe.models import examples
@@ -10,29 +9,28 @@ from xqe.models.prompts.answering import Wording
 from xqe.text.languages import Language
 from xqe.text.sentences import sentences
 
-_SENTENCES = 2  # of an answer
-_MARK = re.compile(r"\s*[.。।!?！？؟]\Z")
+_SENTENCES = 2  # of a document; the first one answers
 
 
 def worked(
     count: int, wording: Wording, asked: Language, answered: Language, written: Language, cites: bool
 ) -> list[Mapping[str, str]]:
-    """Questions in one language, answered in another from documents in a third, `written`: the passages of an example
-    and of the one after it. What answers is now the second document and now the first."""
+    """Questions in one language, answered in another from two documents in a third, `written`, of which now the second
+    and now the first answers. cites: an answer begins with the number of its document."""
     queries, answers, passages = (examples.builtin(one.code) for one in (asked, answered, written))
     made: list[Mapping[str, str]] = []
     for at in range(min(count, len(queries))):
-        both = [passages[at]["passage"], passages[(at + count) % len(passages)]["passage"]]
+        both = [
+            _beginning(passages[place]["passage"], written, _SENTENCES) for place in (at, at + count - len(passages))
+        ]
         number = 1 + (at + 1) % 2
         shown = both if number == 1 else both[::-1]
-        whole = answers[at]["passage"]
-        parts = [whole[slice(*span)] for span in sentences(whole, answered.code)[:_SENTENCES]]
-        joint = "" if answered.script in ("Jpan", "Hans") else " "
+        said = _beginning(answers[at]["passage"], answered, 1)
         made.append(
             {
                 "documents": "\n".join(f"[{place}] {text}" for place, text in enumerate(shown, 1)),
                 "query": queries[at]["query"],
-                "text": joint.join(_cited(part, number) if cites else part for part in parts),
+                "text": f"[{number}] {said}" if cites else said,
                 "question": wording.question,
                 "answer": wording.answer,
             }
@@ -40,7 +38,6 @@ def worked(
     return made
 
 
-def _cited(sentence: str, number: int) -> str:
-    mark = _MARK.search(sentence)
-    end = mark.start() if mark else len(sentence)
-    return f"{sentence[:end]} [{number}]{sentence[end:]}"
+def _beginning(text: str, spoken: Language, count: int) -> str:
+    """The first sentences of a text."""
+    return text[: sentences(text, spoken.code)[:count][-1][1]]
