@@ -18,6 +18,7 @@ from xqe.commands.options.groups import part, takes
 from xqe.commands.screens import on_screen
 from xqe.commands.streams import Queries
 from xqe.files import jsonl
+from xqe.stages.answering.cite import Cite
 
 if TYPE_CHECKING:
     from xqe.files.records import Record
@@ -56,6 +57,8 @@ def answer(
         return made[0]
 
     with sources:
+        if answering.cite not in (None, Cite.MODEL):
+            sources.after  # noqa: B018  # what is wrong with it is found before a model is loaded
         try:
             shown = _Screen(sources.documents) if on_screen(form) else jsonl.dumps
             run_stage(queries, generation, stage, shown=shown)

@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xqe.commands.options.encoding import Encoding, Runtime
 from xqe.commands.options.searching import Searching
-from xqe.commands.searching import have_vectors, open_documents, open_retriever
+from xqe.commands.searching import open_documents, open_retriever
 from xqe.errors import XqeError
 from xqe.messages import plural, say
-from xqe.retrieval.choices import By
 from xqe.stages.answering.cite import Cite
 from xqe.text.languages import language
 
@@ -32,8 +30,8 @@ if TYPE_CHECKING:
 
 
 class Sources:
-    """The documents of indexes that were searched, and what finds those that a sentence rests on, once it is asked for:
-    by vectors where all indexes have some, else by words. Use as a context manager."""
+    """The documents of indexes that were searched, and what finds those that a sentence rests on, opened when it is
+    first asked for. Use as a context manager. after: may be given, where something searches all of them already."""
 
     def __init__(self, encoding: Encoding, directories: Sequence[Path]) -> None:
         self.documents = open_documents(directories)
@@ -51,17 +49,14 @@ class Sources:
     def after(self) -> After:
         from xqe.stages.answering.after import After
 
-        by = By.DENSE if have_vectors(self._directories) else By.BM25
-        encoding = self._encoding if by is By.DENSE else replace(self._encoding, encoder=None)
-        return After(self._opened.enter_context(open_retriever(Searching(by=by), encoding, self._directories)))
+        return After(self._opened.enter_context(open_retriever(Searching(), self._encoding, self._directories)))
 
 
 def answering(
     options: Answering, generation: Generation, encoding: Encoding, directories: Sequence[Path]
 ) -> tuple[Sources, Callable[[Engine], Stage]]:
-    """The sources of answers, and what makes the stage. Raises XqeError for options that mean nothing, for an unknown
-    language, a prompt or an index that cannot be used, and for an encoder that it is known to need and that did not
-    make the vectors."""
+    """The sources of answers, and what makes the stage. Raises XqeError for an unknown language, and for a prompt or an
+    index that cannot be used."""
     from xqe.commands.steps import sampling_of
     from xqe.models import prompts
     from xqe.stages.answering.answer import Answering as Stage
@@ -70,8 +65,6 @@ def answering(
     template = prompts.load(options.prompt, "answer") if options.prompt is not None else None
     target = language(options.to, "--to") if options.to is not None else None
     sources = Sources(encoding, directories)
-    if options.cite not in (None, Cite.MODEL):
-        sources.after  # noqa: B018  # opened before a model is loaded
 
     def make(engine: Engine) -> Stage:
         cite = options.cite or (Cite.MODEL if engine.is_chat else Cite.AFTER)

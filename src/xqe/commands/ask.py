@@ -94,6 +94,7 @@ def ask(
     arrived = first_of(_in_a_language(queries, spoken_language, is_one=question is not None, quiet=generation.quiet))
     if arrived is None:
         return
+    from xqe.stages.answering.after import After
     from xqe.stages.asking import Asking, Collection
     from xqe.stages.generation import Tally
 
@@ -108,6 +109,8 @@ def ask(
             code: stack.enter_context(open_retriever(searching, encoding, folders, threads))
             for code, folders in groups.items()
         }
+        if len(retrievers) == 1:
+            [sources.after] = map(After, retrievers.values())
         store = stack.enter_context(open_store(generation))
         engine = keeping(stack.enter_context(open_engine(generation)), store)
         answer = make_answer(engine)
@@ -193,9 +196,9 @@ def _text(record: Record) -> str:
     from xqe.commands.screens import rendered
     from xqe.commands.sections import GOOD, MATCH, QUIET, Row, plain, section
 
-    source = record.get("source", record)
+    asked = record.get("source", {}).get("query", record["query"])
     titles = {hit["id"]: hit.get("title", "") for hit in record.get("hits", ())}
-    parts = [section("question", plain(source["query"]), _searched(record)), ""]
+    parts = [section("question", plain(asked), _searched(record)), ""]
     parts += [answer_section(record, lambda name: titles.get(name, "")), ""]
     notes = footnotes(record) if "answer" in record else {}
     rows: list[Row] = []
@@ -222,8 +225,8 @@ def _searched(record: Record) -> Iterator[tuple[str, Text]]:
     """What a question was searched with, where that is not itself."""
     from xqe.commands.sections import QUIET, plain
 
-    source = record.get("source", {}).get("query", record["query"])
+    asked = record.get("source", {}).get("query", record["query"])
     searched = record.get("searched", {record.get("lang", ""): record["query"]})
     for code, query in searched.items():
-        if query != source:
+        if query != asked:
             yield str(code), plain(query, QUIET)

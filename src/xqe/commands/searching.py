@@ -175,11 +175,6 @@ def by_language(directories: Sequence[Path]) -> dict[str, list[Path]]:
     return folders
 
 
-def have_vectors(directories: Sequence[Path]) -> bool:
-    """Whether all indexes in folders have vectors."""
-    return _usual(_opened(directories)) is By.HYBRID
-
-
 def _opened(directories: Sequence[Path]) -> list[Opened]:
     """The indexes in folders, of which each has one, or one for each language."""
     from xqe.retrieval.documents import is_several

@@ -19,9 +19,9 @@ from xqe.retrieval.retriever import QueryError, Retriever
 from xqe.stages.answering.offered import title_of
 from xqe.stages.fuse import Run, Settings, fuse
 from xqe.stages.generation import Stage, Tally, run
-from xqe.stages.gloss import glosses
+from xqe.stages.gloss import asker_of, glosses
 from xqe.stages.search import search
-from xqe.text.languages import LANGUAGES, Language, code_of, language
+from xqe.text.languages import LANGUAGES, Language, code_of
 
 Tell = Callable[[str], None]
 
@@ -56,7 +56,8 @@ class Asking:
         that a step fails on has the hits that there are."""
         snippets: list[dict[str, dict[str, Any]]] = [{} for _ in records]
         by_collection = [self._found(collection, records, snippets) for collection in self.collections]
-        found = [_together(each, self.depth) for each in zip(*by_collection, strict=True)]
+        codes = [collection.language.code for collection in self.collections]
+        found = [_together(codes, each, self.depth) for each in zip(*by_collection, strict=True)]
         if self.rerank is not None:
             self.tell("re-ranking")
             found = self._run(self.rerank, found)
@@ -92,32 +93,32 @@ class Asking:
         self.tell(f"searching: {collection.language.name}")
         retriever = collection.retriever
         found = list(search(records, retriever, self.threads, lambda: "a question", self.depth))
+        found = [record if "hits" in record else {**record, "hits": []} for record in found]
         for record, its in zip(found, snippets, strict=True):
             its.update(_read(record, retriever))
         return found
 
     def _glossed(self, records: list[Record]) -> list[Record]:
         """The records with a gloss of each snippet that is not in the asker's language."""
-        by_language: dict[str, list[tuple[dict[str, Any], str, Language]]] = {}
+        by_asker: dict[Language, list[tuple[dict[str, Any], Language]]] = {}
         for record in records:
+            asker, index = asker_of(record), record.get("index", {})
             for hit in record["hits"]:
-                written = LANGUAGES.get(code_of(str(hit.get("lang") or record.get("index", {}).get("lang", ""))))
-                if "snippet" in hit and written is not None:
-                    asker = record["source"]["lang"] if "source" in record else record["lang"]
-                    by_language.setdefault(asker, []).append((hit, hit["snippet"]["text"], written))
-        for asker, hits in by_language.items():
+                written = LANGUAGES.get(code_of(str(hit.get("lang") or index.get("lang"))))
+                if asker is not None and written is not None and "snippet" in hit:
+                    by_asker.setdefault(asker, []).append((hit, written))
+        for asker, hits in by_asker.items():
             tally = Tally()
-            texts = [(text, written) for _, text, written in hits]
-            for (hit, *_), gloss in zip(hits, glosses(texts, language(asker), self.engine, tally), strict=True):
-                if gloss is not None:
-                    hit["gloss"] = gloss
+            made = glosses([(hit["snippet"]["text"], written) for hit, written in hits], asker, self.engine, tally)
+            for (hit, _), gloss in zip(hits, made, strict=True):
+                hit.update({"gloss": gloss} if gloss is not None else {})
             self._count(tally)
         return records
 
 
 def _read(record: Record, retriever: Retriever[Any]) -> dict[str, dict[str, Any]]:
     """By the id of each hit, what a person reads of it: its title, where it has one, and a snippet."""
-    hits = record.get("hits", ())
+    hits = record.get("hits")
     if not hits:
         return {}
     query = retriever.queries([(record, "a question")])[0]
@@ -139,24 +140,20 @@ def _with(record: Record, said: dict[str, dict[str, Any]]) -> Record:
     return {**record, "hits": [{**hit, **said.get(hit["id"], {})} for hit in record["hits"]]}
 
 
-def _together(records: Sequence[Record], depth: int) -> Record:
-    """One question's records of several collections as one: hits fused, the query as it first came, and "searched",
-    what it was searched with in each language."""
+def _together(codes: Sequence[str], records: Sequence[Record], depth: int) -> Record:
+    """One question's records of several collections, with these languages, as one: hits fused, the query as it first
+    came, and "searched", what it was searched with in each language."""
     if len(records) == 1:
-        return records[0] if "hits" in records[0] else {**records[0], "hits": []}
+        return records[0]
     runs = [
-        Run(
-            record["lang"],
-            iter([Answer(record["id"], {hit["id"]: hit["score"] for hit in record.get("hits", ())}, "", record)]),
-        )
-        for record in records
+        Run(code, iter([Answer(record["id"], {hit["id"]: hit["score"] for hit in record["hits"]}, "", record)]))
+        for code, record in zip(codes, records, strict=True)
     ]
     [fused] = fuse(runs, Settings(Fusion(), k=depth, languages=True))
-    steps = [step for record in records for step in record.get("steps", ())]
-    source = next((record["source"] for record in records if "source" in record), None)
+    changed = [record for record in records if record.get("steps") and "source" in record]
     return {
         **fused,
-        **(source or {}),
-        **({"source": source, "steps": steps} if source else {}),
-        "searched": {record["lang"]: record["query"] for record in records},
+        **({**changed[0]["source"], "source": changed[0]["source"]} if changed else {}),
+        "steps": [step for record in records for step in record.get("steps", ())],
+        "searched": {code: record["query"] for code, record in zip(codes, records, strict=True)},
     }

@@ -11,9 +11,15 @@ from xqe.models.engines.requests import Request, Sampling
 from xqe.stages.generation import Answer, Tally, one_line, request, run
 from xqe.stages.translate import PASSAGE_TOKENS, most_tokens
 from xqe.text.answers.parting import Wanted
-from xqe.text.languages import Language, language
+from xqe.text.languages import LANGUAGES, Language, code_of, language
 
 SHOWN = 2  # worked examples for a pretrained model: a snippet is short, and each costs some 150 tokens
+
+
+def asker_of(record: Record) -> Language | None:
+    """The language of a record's query as it first came; None where it is not known."""
+    named = record.get("source", {}).get("lang") or record.get("lang")
+    return LANGUAGES.get(code_of(str(named)))
 
 
 def glosses(

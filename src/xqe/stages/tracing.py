@@ -17,7 +17,7 @@ from xqe.models.engines.recorded import RecordingEngine
 from xqe.models.engines.requests import Request
 from xqe.retrieval.retriever import Retriever, Scored, Term
 from xqe.stages.generation import Answer, Stage, answers_of, run
-from xqe.stages.gloss import glosses
+from xqe.stages.gloss import asker_of, glosses
 from xqe.stages.search import DEPTH, answered, but_own
 from xqe.text.languages import language
 
@@ -161,7 +161,9 @@ def traced(
 def glossed(found: Found, engine: RecordingEngine) -> Found:
     """The search with a gloss of each hit's snippet, where that is in another language than the query first was."""
     record = found.record
-    asker = language(record.get("source", record)["lang"])
+    asker = asker_of(record)
+    if asker is None:
+        return found
     texts = [
         (hit.snippet.text if hit.snippet is not None else "", language(said.get("lang") or record["index"]["lang"]))
         for hit, said in zip(found.hits, record["hits"], strict=True)

@@ -13,11 +13,12 @@ from xqe.retrieval.retriever import QueryError, Retriever
 
 
 class After:
-    """retriever: by the vectors of an encoder it finds across languages, by words only where some are shared."""
+    """retriever: of all indexes that documents were found in. By vectors it finds across languages, by words only where
+    some are shared, such as names."""
 
     def __init__(self, retriever: Retriever[Any]) -> None:
         self._retriever = retriever
-        self.by = ""  # what it finds by, once it has: the name of the encoder, or "bm25"
+        self.by = ""  # what it finds by, once it has: see `By`
 
     def first(self, sentences: Sequence[str], lang: str, ids: Sequence[str]) -> list[str | None]:
         """The id of the document that ranks first for each sentence; None where nothing finds any."""
@@ -33,8 +34,7 @@ class After:
         for query in queries:
             names: list[str] = []
             if not isinstance(query, QueryError):
-                said = retriever.described(query, 1)
-                self.by = str(said.get("encoder") or said["by"])
+                self.by = str(retriever.described(query, 1)["by"])
                 names = retriever.documents.ids(next(best).numbers)
             found.append(names[0] if names else None)
         return found

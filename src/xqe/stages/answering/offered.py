@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xqe.errors import XqeError
 from xqe.files.records import Record
@@ -27,8 +27,11 @@ class Offered(NamedTuple):
 
 
 def offered(record: Record, documents: Numbered, n: int) -> list[Offered]:
-    """The documents of the best `n` hits, in their order. Raises XqeError where there is none, or one is not in the
-    index."""
+    """The documents of the best `n` hits, in their order. Raises XqeError where there is none, where they are no hits,
+    and for one that is not in the index."""
+    given = record.get("hits") or []
+    if not isinstance(given, list) or not all(isinstance(hit, dict) and _is_hit(hit) for hit in given):
+        raise XqeError('"hits" is not a list of {"id", "score"}')
     hits = ordered(record)[:n]
     if not hits:
         raise XqeError("no hits to answer from")
@@ -39,6 +42,10 @@ def offered(record: Record, documents: Numbered, n: int) -> list[Offered]:
         title, text = titled(documents.text(number) or "")
         found.append(Offered(hit["id"], title, one_line(text), str(hit.get("lang", ""))))
     return found
+
+
+def _is_hit(hit: Mapping[str, Any]) -> bool:
+    return isinstance(hit.get("id"), str) and isinstance(hit.get("score"), int | float)
 
 
 def titled(text: str) -> tuple[str, str]:
