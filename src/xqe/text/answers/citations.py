@@ -201,7 +201,7 @@ def _without_listing(text: str, patterns: _Patterns) -> str:
     for number, line in enumerate(lines[1:], 1):
         rest = [other for other in lines[number + 1 :] if other.strip()]
         if patterns.listing.fullmatch(_plain(line)) and all(
-            _BULLET.match(other) or _begins_cited(other, patterns) for other in rest
+            _BULLET.match(other) or _LISTED.match(other) or _begins_cited(other, patterns) for other in rest
         ):
             lines = lines[:number]
             break
