@@ -1,4 +1,5 @@
-"""The whole way of a question, and glosses of snippets, with the fake engine: it says a prompt's subject again."""
+"""The whole way of a question, and glosses of snippets, with the fake engine: it says a prompt's subject again, so that
+a text is glossed rightly where it is in the asker's language and its collection says that it is not."""
 
 from __future__ import annotations
 
@@ -11,9 +12,10 @@ from conftest import jsonl
 
 from xqe import cli
 
+FRENCH_TEXT = "Le prix du zinc monte toujours dans tous les pays de l'est."
 ENGLISH = [
-    {"id": "e1", "title": "On zinc", "text": "Zinc rises in the east. Its price is high in Vienna.", "lang": "en"},
-    {"id": "e2", "text": "Copper falls in Vienna.", "lang": "en"},
+    {"id": "e1", "title": "On zinc", "text": FRENCH_TEXT, "lang": "en"},
+    {"id": "e2", "text": "Copper falls in Vienna, and nobody knows why it does.", "lang": "en"},
 ]
 GERMAN = [
     {"id": "g1", "text": "Zinc steigt im Osten.", "lang": "de"},
@@ -61,9 +63,11 @@ def test_a_question_is_translated_found_answered_and_glossed(capsys: pytest.Capt
     assert record["index"]["by"] == "hybrid"
     first = record["hits"][0]
     assert (first["id"], first["title"]) == ("e1", "On zinc")
-    assert first["snippet"]["text"] == "On zinc · Zinc rises in the east. Its price is high in Vienna."
-    assert [first["snippet"]["text"][start:end] for start, end in first["snippet"]["matches"]] == ["zinc", "Zinc"]
+    assert first["snippet"]["text"] == f"On zinc · {FRENCH_TEXT}"
+    matches = [first["snippet"]["text"][start:end] for start, end in first["snippet"]["matches"]]
+    assert matches == ["zinc", "prix", "du", "zinc"]
     assert first["gloss"].startswith(first["snippet"]["text"])
+    assert "gloss" not in record["hits"][1], "it was not in the language that it was to be in"
     assert record["answer"]["lang"] == "fr"
     assert [one["sources"] for one in record["answer"]["sentences"]] == [["e1"]]
     assert len(record["hits"]) == 2
@@ -80,7 +84,8 @@ def test_each_index_is_searched_in_its_language_and_hits_are_fused(
         ("answer", "fr"),
     ]
     assert {hit["id"]: hit["lang"] for hit in record["hits"]} == {"e1": "en", "g1": "de"}
-    assert all(hit["gloss"] and hit["snippet"] and hit["reranked"] for hit in record["hits"])
+    assert all(hit["snippet"] and hit["reranked"] for hit in record["hits"])
+    assert [hit["id"] for hit in record["hits"] if "gloss" in hit] == ["e1"]
     assert sorted(record["searched"]) == ["de", "en"]
     assert (record["query"], record["lang"]) == ("prix du zinc", "fr")
     assert record["fusion"]["method"] == "rrf"
@@ -105,7 +110,7 @@ def test_a_person_reads_the_answer_and_always_the_sources(capsys: pytest.Capture
     lines = out.splitlines()
     assert lines[0].split() == ["question", *question.split()]
     assert any(line.startswith("[1]") and line.split() == ["[1]", "On", "zinc", "e1"] for line in lines)
-    assert any("→ On zinc · Zinc rises" in line for line in lines)
+    assert any("→ On zinc · Le prix" in line for line in lines)
     out, _ = ran(capsys, "ask", folder / "en", "zinc fake:error", "--lang", "en", "--format", "text", status=1)
     assert "none: the fake engine was asked to fail" in out
     assert "On zinc" in out
@@ -181,13 +186,13 @@ def test_answers_of_a_pipe_are_shown_to_a_person(
 
 
 def test_trace_glosses_its_snippets(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
-    words = ("trace", "--index", folder / "mixed", "zinc Vienna", "--lang", "de", "--gloss", "-k", 3)
+    words = ("trace", "--index", folder / "mixed", "zinc Vienna", "--lang", "fr", "--gloss", "-k", 3)
     out, _ = ran(capsys, *words)
     record = json.loads(out)
     glossed = {hit["id"]: "gloss" in hit for hit in record["hits"]}
-    assert glossed == {"e1": True, "e2": True, "g1": False}
+    assert glossed == {"e1": True, "e2": False, "g1": False}
     assert record["trace"]["steps"] == []
     out, _ = ran(capsys, *words, "--format", "text")
-    assert "→ On zinc · Zinc rises" in out
+    assert "→ On zinc · Le prix" in out
     _, err = ran(capsys, "trace", "--index", folder / "en", "zinc", "--gloss", status=2)
     assert 'missing "lang"' in err

@@ -14,7 +14,7 @@ from xqe.commands.options.searching import Searching
 from xqe.commands.searching import open_documents, open_retriever
 from xqe.errors import XqeError
 from xqe.messages import plural, say
-from xqe.stages.answering.cite import Cite
+from xqe.stages.answering.cite import DOCUMENT_TOKENS, DOCUMENT_TOKENS_PRETRAINED, Cite
 from xqe.text.languages import language
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ def answering(
 
     def make(engine: Engine) -> Stage:
         cite = options.cite or (Cite.MODEL if engine.is_chat else Cite.AFTER)
-        how = How(cite, options.n, options.document_tokens, options.max_tokens, target, sampling_of(generation))
+        tokens = options.document_tokens or (DOCUMENT_TOKENS if engine.is_chat else DOCUMENT_TOKENS_PRETRAINED)
+        how = How(cite, options.n, tokens, options.max_tokens, target, sampling_of(generation))
         after = sources.after if cite is not Cite.MODEL else None
         return Stage(engine, sources.documents, how, template, after)
 

@@ -88,6 +88,8 @@ def ask(
     """
     check_searching(searching)
     directories, question = given(arguments)
+    encoding = replace(encoding, **{name: getattr(generation, name) for name in SHARED})
+    sources, make_answer = _answering(answering, generation, encoding, directories)
     expand = steps.expansion(strategy, Expansion(), generation, PASSAGE_TOKENS) if strategy is not None else None
     queries = Queries(question, files)
     spoken_language = language(lang, "--lang").code if lang is not None else None
@@ -98,8 +100,6 @@ def ask(
     from xqe.stages.asking import Asking, Collection
     from xqe.stages.generation import Tally
 
-    encoding = replace(encoding, **{name: getattr(generation, name) for name in SHARED})
-    sources, make_answer = _answering(answering, generation, encoding, directories)
     threads = generation.threads or available_cores()
     tally = Tally()
     with ExitStack() as stack:

@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from xqe.stages.answering.cite import ANSWER_TOKENS, DOCUMENT_TOKENS, DOCUMENTS, LEAST_TOKENS, Cite
+from xqe.stages.answering.cite import (
+    ANSWER_TOKENS,
+    DOCUMENT_TOKENS,
+    DOCUMENT_TOKENS_PRETRAINED,
+    DOCUMENTS,
+    LEAST_TOKENS,
+    Cite,
+)
 from xqe.text.languages import LANGUAGES
 
 
@@ -27,9 +34,16 @@ class Answering:
     ] = None
     n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="Answer from the best N hits.")] = DOCUMENTS
     document_tokens: Annotated[
-        int,
-        typer.Option("--document-tokens", metavar="N", min=LEAST_TOKENS, help="Read about N tokens of each document."),
-    ] = DOCUMENT_TOKENS
+        int | None,
+        typer.Option(
+            "--document-tokens",
+            metavar="N",
+            min=LEAST_TOKENS,
+            show_default=False,
+            help="Read about N tokens of each document. "
+            f"[default: {DOCUMENT_TOKENS}; {DOCUMENT_TOKENS_PRETRAINED} for a pretrained model]",
+        ),
+    ] = None
     max_tokens: Annotated[int, typer.Option("--max-tokens", metavar="N", min=1, help="Most tokens of an answer.")] = (
         ANSWER_TOKENS
     )

@@ -59,15 +59,15 @@ def wording(language: Language) -> Wording:
 def is_refusal(text: str) -> bool:
     """Whether an answer says that the documents do not tell: whether its first sentence is one of the table, in
     whatever language."""
-    return any(_bare(text[slice(*span)]) in _refusals() for span in sentences(text)[:1])
+    return any(letters(text[slice(*span)]) in _refusals() for span in sentences(text)[:1])
 
 
 @cache
 def _refusals() -> frozenset[str]:
-    return frozenset(_bare(row["refusal"]) for row in _rows().values())
+    return frozenset(letters(row["refusal"]) for row in _rows().values())
 
 
-def _bare(text: str) -> str:
+def letters(text: str) -> str:
     """The letters of a text alone, in lower case."""
     return "".join(character for character in text.casefold() if character.isalnum())
 

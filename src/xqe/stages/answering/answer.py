@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from xqe.errors import XqeError
 from xqe.files.records import Record, advanced, failed
+from xqe.lines import cut
 from xqe.models import prompts
 from xqe.models.engines.base import Engine
 from xqe.models.engines.requests import Request, Sampling
 from xqe.models.prompts import Template, Text
-from xqe.models.prompts.answering import OPENING, is_refusal, wording
+from xqe.models.prompts.answering import OPENING, is_refusal, letters, wording
 from xqe.stages import generation
 from xqe.stages.answering.cite import ANSWER_TOKENS, DOCUMENT_TOKENS, DOCUMENTS, LEAST_TOKENS, Cite
 from xqe.stages.answering.offered import Offered, listed, offered
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from xqe.retrieval.documents import Numbered
     from xqe.stages.answering.after import After
 
+QUESTION_MARKS = ("?", "？", "؟")
 _SHRINKS = 0.8  # documents that do not fit, at each try
 
 
@@ -82,30 +84,30 @@ class Answering:
 
     def result(self, record: Record, answers: Sequence[generation.Answer]) -> Record:
         [made] = answers
-        documents = self._offered(record)
+        how, documents = self._how, self._offered(record)
         _, answered = self._languages(record)
         is_cut = made.completion.finish == "length"
         request, tokens = self._request(record, documents)
         text = f"[{made.text}" if _is_opened(request) else made.text
         cited = read(text, len(documents), wording(answered).sources, answered.code, is_cut)
-        if not cited.sentences:
-            return failed(record, self.name, "the answer is nothing but citations")
+        if problem := _problem(cited, _question(record)):
+            return failed(record, self.name, problem)
         refused = is_refusal(cited.text)
         ids = [one.id for one in documents]
-        sources = [[ids[number - 1] for number in sentence.cited] for sentence in cited.sentences]
+        sources = [[ids[number - 1] for number in sentence.cited if how.asks] for sentence in cited.sentences]
         found = 0 if refused else self._find(cited, sources, ids, answered)
         self.refused += refused
-        self.invalid += cited.invalid
-        self.shortened += tokens < self._how.tokens
+        self.invalid += cited.invalid if how.asks else 0
+        self.shortened += tokens < how.tokens
         step: dict[str, Any] = {
             "step": self.name,
             "to": answered.code,
             "offered": ids,
             "document_tokens": tokens,
-            "cite": self._how.cite.value,
-            **({"invalid": cited.invalid} if self._how.asks else {}),
+            "cite": how.cite.value,
+            **({"invalid": cited.invalid} if how.asks else {}),
             **({"found": found, "by": self._after.by} if self._after and found else {}),
-            **provenance(self._engine, self._how.sampling, self._how.max_tokens, answers),
+            **provenance(self._engine, how.sampling, how.max_tokens, answers),
         }
         if made.completion.text.strip() != cited.text:
             step["raw"] = [made.completion.text]
@@ -147,11 +149,12 @@ class Answering:
         """The request, and about how many tokens of each document are in it: fewer where the prompt would not fit."""
         question, (asked, answered) = _question(record), self._languages(record)
         said = wording(answered)
-        is_chat, cites = self._engine.is_chat, self._how.asks
+        is_chat = self._engine.is_chat
+        cites = self._how.asks or not is_chat  # one that has to begin with the number of a document keeps to it
         shown = []
         if self._template.shows_examples(is_chat):
             written = _written(record, documents, answered)
-            shown = worked(self._template.shots, said, asked, answered, written, cites)
+            shown = worked(self._template.shots, said, asked, answered, written)
         tokens = self._how.tokens
         while True:
             variables = {**said.variables(cites), "query": question, "documents": listed(documents, tokens)}
@@ -161,6 +164,17 @@ class Answering:
             if tokens <= LEAST_TOKENS or not self._engine.excess(request):
                 return request, tokens
             tokens = max(LEAST_TOKENS, int(tokens * _SHRINKS))
+
+
+def _problem(cited: Cited, question: str) -> str:
+    """Why an answer is none, "" if it is one."""
+    if not cited.sentences:
+        return "the answer is nothing but citations"
+    if letters(cited.text) == letters(question):
+        return "the model says the question again, and nothing else"
+    if len(cited.sentences) == 1 and cited.text.endswith(QUESTION_MARKS):
+        return f"the model answers with a question: {cut(cited.text)}"
+    return ""
 
 
 def _is_opened(request: Request) -> bool:

@@ -13,10 +13,10 @@ _SENTENCES = 2  # of a document; the first one answers
 
 
 def worked(
-    count: int, wording: Wording, asked: Language, answered: Language, written: Language, cites: bool
+    count: int, wording: Wording, asked: Language, answered: Language, written: Language
 ) -> list[Mapping[str, str]]:
     """Questions in one language, answered in another from two documents in a third, `written`, of which now the second
-    and now the first answers. cites: an answer begins with the number of its document."""
+    and now the first answers; an answer begins with the number of its document."""
     queries, answers, passages = (examples.builtin(one.code) for one in (asked, answered, written))
     made: list[Mapping[str, str]] = []
     for at in range(min(count, len(queries))):
@@ -30,7 +30,7 @@ def worked(
             {
                 "documents": "\n".join(f"[{place}] {text}" for place, text in enumerate(shown, 1)),
                 "query": queries[at]["query"],
-                "text": f"[{number}] {said}" if cites else said,
+                "text": f"[{number}] {said}",
                 "question": wording.question,
                 "answer": wording.answer,
             }
