@@ -44,7 +44,7 @@ COMMANDS: Table = {
         Verb("rerank", "Put the best hits in a new order, by a model that reads them.", "rerank:rerank"),
     ),
     "Answer": (
-        Verb("ask", "Ask a question: find documents in other languages, and answer.", "ask:ask"),
+        Verb("ask", "Ask a question of documents in other languages.", "ask:ask"),
         Verb("answer", "Answer questions from the documents that were found.", "answer:answer"),
     ),
     "Look closer": (

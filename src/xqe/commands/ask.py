@@ -80,7 +80,7 @@ def ask(
     generation: Generation,
     encoding: Encoding,
 ) -> None:
-    """Ask a question, and have it answered from documents in other languages.
+    """Ask a question of documents in other languages.
 
     Does what "xqe translate" (into the language of each index), "xqe search", perhaps "xqe rerank", and "xqe answer"
     do, one after the other, and shows the answer, and below it the documents that it was made from, each with a snippet

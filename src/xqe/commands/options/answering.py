@@ -29,7 +29,7 @@ class Answering:
             show_default=False,
             help="The model cites documents; or each sentence gets, after it was written, the document that ranks "
             "first for it; or both, that for sentences without a citation. [default: model; after for a pretrained "
-            "model, which cites at random]",
+            "model, whose numbers are chance]",
         ),
     ] = None
     n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="Answer from the best N hits.")] = DOCUMENTS
