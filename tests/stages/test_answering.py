@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_models import SAID, SAID_TOKENS
 
 from xqe.files.records import Document, Record
 from xqe.models import examples
@@ -175,6 +176,13 @@ def test_an_engine_tells_what_it_cannot_hold(random_path: Path) -> None:
     assert 200 + 100 - 256 <= longer <= 200 + 100 - 256 + 2
 
 
+def test_a_pretrained_model_that_begins_with_no_number_says_what_it_says(index: Index, certain_path: Path) -> None:
+    with LlamaEngine("certain", str(certain_path), settings=Settings(batch=2, threads=1)) as engine:
+        records = list(run(Answering(engine, index.documents, How()), engine, [FRENCH, {**FRENCH, "id": "q2"}]))
+    assert [sentences(record) for record in records] == [[(SAID, [])]] * 2
+    assert records[0]["steps"][-1]["tokens"] == SAID_TOKENS
+
+
 # ---------------------------------------------------------------- what becomes of what it says
 
 
@@ -238,7 +246,12 @@ def test_thoughts_are_taken_off(index: Index) -> None:
         ({"hits": [{"id": "dx", "score": 1}]}, "Oui.", 'document "dx" is not in the index'),
         ({"hits": [{"id": "d1"}]}, "Oui.", '"hits" is not a list of {"id", "score"}'),
         ({"hits": "d1"}, "Oui.", '"hits" is not a list of {"id", "score"}'),
-        ({"source": {"query": "prix"}}, "Oui.", 'the query has no "lang" to answer in; add it, or give --to'),
+        (
+            {"source": {"query": "prix"}, "lang": ""},
+            "Oui.",
+            'the query has no "lang" to answer in; add it, or give --to',
+        ),
+        ({"source": {"query": "prix"}}, "Yes.", ""),
         ({"source": {"query": "prix", "lang": "xx"}}, "Oui.", 'unknown language "xx"'),
         ({"source": {"query": " ", "lang": "fr"}}, "Oui.", "the query is empty"),
         ({}, "", "the model answered nothing"),

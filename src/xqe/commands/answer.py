@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xqe.commands.answering import answer_section, answering, check_encoding, say_remarks
+from xqe.commands.answering import answer_section, answerer, check_encoding, say_remarks
 from xqe.commands.generating import run_stage
 from xqe.commands.options.answering import Answering
 from xqe.commands.options.common import Input, ScreenFormat
@@ -49,7 +49,7 @@ def answer(
     check_encoding(answering, encoding)
     encoding = replace(encoding, **{name: getattr(generation, name) for name in SHARED})
     queries = Queries(None, files)
-    sources, make = _answering(answering, generation, encoding, directories)
+    sources, make = answerer(answering, generation, encoding, directories)
     made: list[Stage] = []
 
     def stage(engine: Engine) -> Stage:
@@ -65,9 +65,6 @@ def answer(
         finally:
             if made and not generation.quiet:
                 say_remarks(made[0])
-
-
-_answering = answering  # the argument of the command has this name, too
 
 
 class _Screen:

@@ -52,7 +52,7 @@ class Sources:
         return After(self._opened.enter_context(open_retriever(Searching(), self._encoding, self._directories)))
 
 
-def answering(
+def answerer(
     options: Answering, generation: Generation, encoding: Encoding, directories: Sequence[Path]
 ) -> tuple[Sources, Callable[[Engine], Stage]]:
     """The sources of answers, and what makes the stage. Raises XqeError for an unknown language, and for a prompt or an

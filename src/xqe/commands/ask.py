@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xqe.commands import steps
-from xqe.commands.answering import answer_section, answering, footnotes, say_remarks
+from xqe.commands.answering import answer_section, answerer, footnotes, say_remarks
 from xqe.commands.generating import keeping, open_engine, open_store
 from xqe.commands.options.answering import Answering
 from xqe.commands.options.common import Input, ScreenFormat, spoken
@@ -45,7 +45,6 @@ AT_A_TIME = 64  # questions that go from step to step together
 LIKELIHOOD_TOKENS = 128  # of a document that is re-ranked
 
 _GENERATION = tuple(field.name for field in fields(Generation) if field.name != "show_prompt")
-_answering = answering  # the argument of the command has this name, too
 
 
 @takes(
@@ -89,7 +88,7 @@ def ask(
     check_searching(searching)
     directories, question = given(arguments)
     encoding = replace(encoding, **{name: getattr(generation, name) for name in SHARED})
-    sources, make_answer = _answering(answering, generation, encoding, directories)
+    sources, make_answer = answerer(answering, generation, encoding, directories)
     expand = steps.expansion(strategy, Expansion(), generation, PASSAGE_TOKENS) if strategy is not None else None
     queries = Queries(question, files)
     spoken_language = language(lang, "--lang").code if lang is not None else None
@@ -126,7 +125,7 @@ def ask(
             max(answering.n, rerank),
             gloss,
             threads,
-            _tell,
+            _say_nothing if generation.quiet else _tell,
             tally,
         )
         shown = _text if on_screen(form) else jsonl.dumps
@@ -187,6 +186,10 @@ def _tell(what: str) -> None:
     """Say to somebody who waits what is being done."""
     if sys.stderr.isatty():
         say(f"{what} …")
+
+
+def _say_nothing(what: str) -> None:
+    """For somebody who does not want to hear it."""
 
 
 def _text(record: Record) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from xqe.stages.answering.after import After
 
 QUESTION_MARKS = ("?", "？", "؟")
+_NUMBERS = re.compile(r"\s*\d{1,3}\s*(?:[,;]\s*\d{1,3}\s*)*\]")
 _SHRINKS = 0.8  # documents that do not fit, at each try
 
 
@@ -88,7 +90,7 @@ class Answering:
         _, answered = self._languages(record)
         is_cut = made.completion.finish == "length"
         request, tokens = self._request(record, documents)
-        text = f"[{made.text}" if _is_opened(request) else made.text
+        text = f"[{made.text}" if _is_opened(request) and _NUMBERS.match(made.text) else made.text
         cited = read(text, len(documents), wording(answered).sources, answered.code, is_cut)
         if problem := _problem(cited, _question(record)):
             return failed(record, self.name, problem)
@@ -137,7 +139,7 @@ class Answering:
     def _languages(self, record: Record) -> tuple[Language, Language]:
         """That of the query as it first came, and that of the answer. Raises XqeError where neither is known."""
         source = record.get("source", {})
-        named = source.get("lang", "" if "query" in source else record.get("lang", ""))
+        named = source.get("lang") or record.get("lang")
         if not isinstance(named, str) or not named:
             if self._how.target is None:
                 raise XqeError('the query has no "lang" to answer in', "add it, or give --to")
