@@ -51,6 +51,9 @@ SGML = "".join(
     for one in DOCUMENTS
 )
 PROMPT = '[chat]\nsystem = "You write in {lang}."\nuser = "Write about {query}."\n'
+ANSWER = (
+    '[chat]\nuser = "{instruction} {documents} {query}"\n[completion]\ntext = "{documents} {query}"\nstop = ["x"]\n'
+)
 GRID = (
     'name = "small"\nstrategies = ["zeroshot"]\norders = ["te"]\nuses = ["query+doc"]\nbaselines = ["original"]\n'
     '[[models]]\nmodel = "fake"\n[[collections]]\npath = "col"\npairs = ["en-en"]\n'
@@ -99,6 +102,10 @@ ROWS = (
     Row("eval --qrels qrels.txt @run.trec -m MAP,nDCG@10", 30),
     Row("eval --qrels @qrels.txt run.trec", 30),
     Row("eval --qrels qrels.txt --baseline run.trec @run.jsonl --by source.lang", 15),
+    Row("answer idx -i @run.jsonl", 20, "run.jsonl"),
+    Row("answer idx --cite after --prompt @answer.toml -i run.jsonl", 10),
+    Row("ask idx -i @q.jsonl", 10, "q.jsonl"),
+    Row("ask many --rerank 2 -i @t.jsonl", 10, "t.jsonl"),
     Row("inspect -i @e.jsonl", 20, "e.jsonl"),
     Row("analyze --lang ru @text.txt", 8),
     Row("analyze --lang en -i @q.jsonl", 15),
@@ -212,6 +219,7 @@ def materials(run: Captured) -> None:
         "qrels.txt": QRELS,
         "text.txt": "Вена — столица Австрии.\nГрац — второй город\n",
         "prompt.toml": PROMPT,
+        "answer.toml": ANSWER,
         "grid.toml": GRID,
         "beir/corpus.jsonl": lines([{"_id": one["id"], **one} for one in DOCUMENTS]),
         "beir/queries.jsonl": lines([{"_id": one["id"], "text": one["query"]} for one in QUERIES]),

@@ -43,6 +43,10 @@ COMMANDS: Table = {
         Verb("fuse", "Fuse runs into one.", "fuse:fuse"),
         Verb("rerank", "Put the best hits in a new order, by a model that reads them.", "rerank:rerank"),
     ),
+    "Answer": (
+        Verb("ask", "Ask a question of documents in other languages.", "ask:ask"),
+        Verb("answer", "Answer questions from the documents that were found.", "answer:answer"),
+    ),
     "Look closer": (
         Verb("analyze", "Show the terms that a text is indexed and searched by.", "analyze:analyze"),
         Verb("explain", "Explain the score of a document for a query.", "explain:explain"),

@@ -137,10 +137,12 @@ def run_stage(
     options: Generation,
     make: Callable[[Engine], Stage],
     over: Callable[[Stage, Engine, Iterable[Record], Tally], Iterator[Record]] | None = None,
+    shown: Callable[[Record], str] = jsonl.dumps,
 ) -> None:
     """Run the stage that `make` builds for the engine, or show its prompts; no model is loaded for no records.
 
-    over: how it is run over records, where that is another way than `stages.generation.run`.
+    over: how it is run over records, where that is another way than `stages.generation.run`. shown: how a record is
+    written.
     """
     from xqe.stages.generation import Tally, prompts_of, run
 
@@ -156,7 +158,7 @@ def run_stage(
             _show(prompts_of(stage, engine, arrived))
             return
         try:
-            emit(over(stage, engine, arrived, tally), stage.name, queries.total)
+            emit(over(stage, engine, arrived, tally), stage.name, queries.total, shown)
         except (KeyboardInterrupt, XqeError):  # not a closed pipe, which ends quietly
             _summarize(stage, tally, options)
             raise

@@ -167,6 +167,14 @@ def open_documents(directories: Sequence[Path]) -> Numbered:
     return DocumentsTogether(parts, are_distinct=len(directories) == 1)
 
 
+def by_language(directories: Sequence[Path]) -> dict[str, list[Path]]:
+    """The folders of the indexes of each language, of which each folder has one, or one for each language."""
+    folders: dict[str, list[Path]] = {}
+    for one in _opened(directories):
+        folders.setdefault(one.index.manifest.language, []).append(one.directory)
+    return folders
+
+
 def _opened(directories: Sequence[Path]) -> list[Opened]:
     """The indexes in folders, of which each has one, or one for each language."""
     from xqe.retrieval.documents import is_several

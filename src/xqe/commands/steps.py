@@ -21,7 +21,7 @@ def translation(to: str, generation: Generation, max_tokens: int | None) -> Call
     """What makes the stage for an engine. Raises XqeError for an unknown language."""
     from xqe.stages.translate import Translate
 
-    target, sampling = language(to, "--to"), _sampling(generation)
+    target, sampling = language(to, "--to"), sampling_of(generation)
     return lambda engine: Translate(engine, target, sampling, max_tokens)
 
 
@@ -43,11 +43,11 @@ def expansion(
         template.across()
         if choose is not None:
             choose.require_passages_in(target)
-    sampling = _sampling(generation)
+    sampling = sampling_of(generation)
     return lambda engine: Expand(engine, template, choose, options.samples, sampling, max_tokens, target)
 
 
-def _sampling(generation: Generation) -> Sampling:
+def sampling_of(generation: Generation) -> Sampling:
     """How the options want texts drawn."""
     from xqe.models.engines.requests import Sampling
 

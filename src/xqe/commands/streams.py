@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -90,11 +90,13 @@ def first_of(records: Iterable[Record]) -> Iterator[Record] | None:
     return next(((chain([record], rest)) for record in rest), None)
 
 
-def emit(records: Iterable[Record], label: str, total: int | None = None) -> tuple[int, int]:
-    """Write each record as it comes; return how many there were, and how many of them failed."""
+def emit(
+    records: Iterable[Record], label: str, total: int | None = None, shown: Callable[[Record], str] = jsonl.dumps
+) -> tuple[int, int]:
+    """Write each record as it comes, as `shown` writes it; return how many there were, and how many of them failed."""
     count = failures = 0
     for record in progress(records, total, label):
-        jsonl.write(jsonl.dumps(record))
+        jsonl.write(shown(record))
         count += 1
         failures += has_failed(record)
     return count, failures

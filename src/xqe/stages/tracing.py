@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from xqe.errors import XqeError
@@ -17,7 +17,9 @@ from xqe.models.engines.recorded import RecordingEngine
 from xqe.models.engines.requests import Request
 from xqe.retrieval.retriever import Retriever, Scored, Term
 from xqe.stages.generation import Answer, Stage, answers_of, run
+from xqe.stages.gloss import asker_of, glosses
 from xqe.stages.search import DEPTH, answered, but_own
+from xqe.text.languages import language
 
 if TYPE_CHECKING:
     from xqe.files.names import Numbers
@@ -76,12 +78,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class TracedHit:
-    """A hit. snippet: None where the index keeps no texts. terms: all that occur, which sum to the score."""
+    """A hit. snippet: None where the index keeps no texts. terms: all that occur, which sum to the score. gloss: what
+    the snippet says in the asker's language, None where none was asked for or needed."""
 
     id: str
     score: float
     snippet: Snippet | None
     terms: list[Scored]
+    gloss: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,21 @@ def traced(
     yield _found(record, retriever, relevant, where, k, pools, drop_own)
 
 
+def glossed(found: Found, engine: RecordingEngine) -> Found:
+    """The search with a gloss of each hit's snippet, where that is in another language than the query first was."""
+    record = found.record
+    asker = asker_of(record)
+    if asker is None:
+        return found
+    texts = [
+        (hit.snippet.text if hit.snippet is not None else "", language(said.get("lang") or record["index"]["lang"]))
+        for hit, said in zip(found.hits, record["hits"], strict=True)
+    ]
+    made = glosses(texts, asker, engine)
+    engine.taken()  # is of no step
+    return replace(found, hits=[replace(hit, gloss=gloss) for hit, gloss in zip(found.hits, made, strict=True)])
+
+
 def as_record(pieces: Sequence[Piece]) -> dict[str, Any]:
     """Return the traced record: as `xqe translate`, `xqe expand` and `xqe search` leave it, each hit with "snippet"
     and "terms", and "trace" with all else."""
@@ -166,6 +185,7 @@ def as_record(pieces: Sequence[Piece]) -> dict[str, Any]:
                 **as_found,
                 "snippet": {"text": hit.snippet.text, "matches": hit.snippet.matches} if hit.snippet else None,
                 "terms": [asdict(term) for term in hit.terms],
+                **({"gloss": hit.gloss} if hit.gloss is not None else {}),
             }
             for as_found, hit in zip(found.record["hits"], found.hits, strict=True)
         ],

@@ -93,3 +93,7 @@ class Encoding:
     timeout: Timeout = 120.0
     retries: Retries = 5
     verbose: Verbose = False
+
+
+SHARED = ("gpu_layers", "base_url", "timeout", "retries", "verbose")
+"""The options that `Generation` has, too: a command that takes both offers them once."""

@@ -243,6 +243,8 @@ def _hit(hit: TracedHit, is_relevant: bool, words: Mapping[str, str]) -> Styled:
     )
     if hit.snippet is not None:
         made.append("\n").append_text(_snippet(hit.snippet))
+    if hit.gloss is not None:
+        made.append("\n").append_text(plain(f"→ {hit.gloss}", "italic"))
     return made.append("\n").append_text(_reasons(hit.terms, words))
 
 

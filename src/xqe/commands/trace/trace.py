@@ -84,6 +84,10 @@ def trace(
         ),
     ] = None,
     k: Annotated[int, typer.Option("-k", metavar="N", min=1, help="How many hits are shown.")] = 10,
+    gloss: Annotated[
+        bool,
+        typer.Option("--gloss", help="Show what each snippet says in the language of the query as it first came."),
+    ] = False,
     full: Annotated[
         bool, typer.Option("--full", help="On the screen, show prompts and terms whole; JSON always has all.")
     ] = False,
@@ -103,7 +107,7 @@ def trace(
     is generated, and a record is searched with the passages that it has.
     """
     expands = strategy is not None or expansion.prompt is not None
-    _check_effect(context, expands, to is not None)
+    _check_effect(context, expands, to is not None, gloss)
     check_searching(searching)
     makes: list[Make] = []
     is_direct = order is Order.DIRECT
@@ -113,8 +117,8 @@ def trace(
         chosen, most = strategy or Strategy.ZEROSHOT, max_tokens or PASSAGE_TOKENS
         expansion_step = steps.expansion(chosen, expansion, generation, most, to if is_direct else None)
         makes.insert(len(makes) if order is Order.TE else 0, expansion_step)
-    queries = Queries(query, files, "--lang" if makes or lang is not None else "", lang)
-    from xqe.stages.tracing import as_record, traced
+    queries = Queries(query, files, "--lang" if makes or gloss or lang is not None else "", lang)
+    from xqe.stages.tracing import Found, as_record, glossed, traced
 
     arrived = first_of(queries)
     if arrived is None:
@@ -124,7 +128,7 @@ def trace(
     encoding = replace(encoding, **{name: getattr(generation, name) for name in ENCODERS if name in _GENERATION})
     with (
         open_retriever(searching, encoding, directories, generation.threads) as retriever,
-        _recorder(generation if makes else None) as engine,
+        _recorder(generation if makes or gloss else None) as engine,
     ):
         known = numbers_of(relevant or [], retriever.documents, directories)
         pools = pools_of(searching, retriever.documents)
@@ -132,6 +136,8 @@ def trace(
         for record in arrived:
             pieces: list[Piece] = []
             for piece in traced(record, stages, engine, retriever, known, queries.place, k, pools, searching.drop_self):
+                if gloss and isinstance(piece, Found) and engine is not None:
+                    piece = glossed(piece, engine)
                 pieces.append(piece)
                 if shown:
                     _show(piece, full)
@@ -148,15 +154,18 @@ def _show(piece: Piece, full: bool) -> None:
     jsonl.write(f"{shown(piece, full)}\n")
 
 
-def _check_effect(context: typer.Context, expands: bool, translates: bool) -> None:
+def _check_effect(context: typer.Context, expands: bool, translates: bool, glosses: bool) -> None:
     """Raise XqeError for an option of a step that is not made; environment variables are for all commands."""
     idle: dict[str, tuple[str, str]] = {}
     if not expands:
         idle |= dict.fromkeys(_EXPANSION, ("expanded", "--strategy NAME"))
     if not (expands and translates):
         idle["order"] = ("put in order", "both --to LANG and --strategy NAME")
+    generated = ("generated", "--to LANG or --strategy NAME")
     if not (expands or translates):
-        idle |= dict.fromkeys((*_GENERATION, "max_tokens"), ("generated", "--to LANG or --strategy NAME"))
+        idle["max_tokens"] = generated
+    if not (expands or translates or glosses):
+        idle |= dict.fromkeys(_GENERATION, generated)
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")
         if parameter.name in idle and source is not None and source.name == "COMMANDLINE":

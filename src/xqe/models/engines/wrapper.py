@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from xqe.models.engines.base import Engine
-from xqe.models.engines.requests import Sampling
+from xqe.models.engines.requests import Request, Sampling
 from xqe.models.prompts import Prompt
 
 
@@ -26,6 +26,9 @@ class Wrapper(Engine):
 
     def prompt_end(self, prompt: Prompt) -> str:
         return self._engine.prompt_end(prompt)
+
+    def excess(self, request: Request) -> int:
+        return self._engine.excess(request)
 
     def identity(self) -> dict[str, Any]:
         return self._engine.identity()

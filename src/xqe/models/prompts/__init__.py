@@ -41,7 +41,9 @@ TARGET = "target_language"
 _LANGUAGES = frozenset({"source_language", TARGET})
 _ANSWERED = frozenset({"language", TARGET})
 _WORKED = frozenset({"query", "passage", "rationale", "rephrasing"})
+_SAID = frozenset({"query", "documents", "question", "answer", "language"})
 TASKS = {
+    "answer": Task(frozenset({"query", "documents"}), _SAID | {"instruction", "refusal", "opening"}, _SAID | {"text"}),
     "expand": Task(frozenset({"query"}), frozenset({"query"}) | _ANSWERED, _WORKED | _ANSWERED, has_direct=True),
     "translate": Task(
         frozenset({"text"}), frozenset({"text"}) | _LANGUAGES, frozenset({"source", "target"}) | _LANGUAGES

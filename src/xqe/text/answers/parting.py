@@ -33,14 +33,15 @@ _ARROW = re.compile(r"[\s\"'“”»«]*(?:→|⇒|[-=]+>|➜|➔)\s*")
 _SPACED = re.compile(r"\S+")
 _RULE = re.compile(r"\s*(?:-{3,}|\*{3,}|_{3,}|={3,})\s*")
 
-Field = Literal["query", "passage"]
+Field = Literal["query", "passage", "answer"]
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What an answer should be.
 
-    field: a query, which is one line, or a passage. source: the text that it is made of. languages: codes of those that
+    field: a query, which is one line, or a passage, or an answer from documents, which may be that they do not tell.
+    source: the text that it is made of. languages: codes of those that
     the model may speak in, of the source and of the answer. is_translation: it says what the source says, so that what
     the one has the other has, too. has_parts: its parts have labels of their own, which stay.
     """
@@ -87,7 +88,8 @@ def _problem(text: str, taken: list[str], wanted: Wanted, is_cut: bool) -> str:
     if not _WORD.search(text) and (taken or not text or _WORD.search(wanted.source)):
         return f"the answer is nothing but talk ({', '.join(taken)})" if taken else "the answer has no word in it"
     spoken = speech(wanted.languages)
-    if talk.is_instead("refusals", text) and not talk.is_instead("refusals", wanted.source):
+    declines = wanted.field != "answer" and talk.is_instead("refusals", text)
+    if declines and not talk.is_instead("refusals", wanted.source):
         return f"the model declines to answer: {cut(text, _SHOWN)}"
     agrees_too = any("agrees" in spoken.kinds(word) for word in words_of(wanted.source)[:1])
     if not wanted.has_parts and not agrees_too and talk.is_thought(text, wanted.source):

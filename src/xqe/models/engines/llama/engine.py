@@ -23,7 +23,7 @@ from xqe.models.engines.llama.scheduler import CPU_SHAPE, GPU_SHAPE, Scheduler
 from xqe.models.engines.llama.sequential import Sequential
 from xqe.models.engines.llama.settings import DEFAULT_CACHE, Settings
 from xqe.models.engines.llama.vocabulary import Tokens, common
-from xqe.models.engines.requests import Sampling
+from xqe.models.engines.requests import Request, Sampling
 from xqe.models.prompts import Chat, Prompt
 from xqe.models.purposes import check_pools_nothing
 
@@ -68,6 +68,7 @@ class LlamaEngine(Engine):
         self._template: ChatTemplate | None = None
         self._prompt_ends: dict[str, str] = {}  # by the system turn
         self._interrupt: Interrupt | None = None
+        self._most_cells = self._model.context_size
         self._picks: bool | None = None  # not tried yet
         self.counts = Counts()  # of the latest `generate`
         try:
@@ -155,6 +156,10 @@ class LlamaEngine(Engine):
 
     def show(self, prompt: Prompt) -> str:
         return self._vocabulary.text(self._tokens(prompt))
+
+    def excess(self, request: Request) -> int:
+        limit = min(self._model.context_size, self._settings.context or self._most_cells)
+        return max(0, len(self._tokens(request.prompt)) + request.max_tokens - limit)
 
     def generate(self, jobs: Iterable[Job[T]]) -> Iterator[Job[T]]:
         decoder = self._decoder()

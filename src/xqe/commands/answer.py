@@ -1,0 +1,83 @@
+"""xqe answer: from each record's best hits an answer, each sentence with the documents that it rests on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xqe.commands.answering import answer_section, answerer, check_encoding, say_remarks
+from xqe.commands.generating import run_stage
+from xqe.commands.options.answering import Answering
+from xqe.commands.options.common import Input, ScreenFormat
+from xqe.commands.options.encoding import SHARED, Encoding
+from xqe.commands.options.generation import Generation
+from xqe.commands.options.groups import part, takes
+from xqe.commands.screens import on_screen
+from xqe.commands.streams import Queries
+from xqe.files import jsonl
+from xqe.stages.answering.cite import Cite
+
+if TYPE_CHECKING:
+    from xqe.files.records import Record
+    from xqe.models.engines.base import Engine
+    from xqe.retrieval.documents import Numbered
+    from xqe.stages.answering.answer import Answering as Stage
+
+
+@takes(answering=Answering, generation=Generation, encoding=part(Encoding, "encoder", "runtime"))
+def answer(
+    directories: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", show_default=False, help="The folders of the indexes searched.")
+    ],
+    answering: Answering,
+    form: ScreenFormat = None,
+    files: Input = None,
+    *,
+    generation: Generation,
+    encoding: Encoding,
+) -> None:
+    """Answer questions from the documents that were found.
+
+    Reads records that xqe search, fuse or rerank wrote, adds "answer" to them: its language, its text, and its
+    sentences, each with the ids of the documents that it rests on. The answer is in the language of the query as it
+    first came, and so is what the model is told. Where the model says that the documents do not tell, the answer is
+    "refused". Numbers of documents that were not offered are dropped, and counted in the step.
+    """
+    check_encoding(answering, encoding)
+    encoding = replace(encoding, **{name: getattr(generation, name) for name in SHARED})
+    queries = Queries(None, files)
+    sources, make = answerer(answering, generation, encoding, directories)
+    made: list[Stage] = []
+
+    def stage(engine: Engine) -> Stage:
+        made.append(make(engine))
+        return made[0]
+
+    with sources:
+        if answering.cite not in (None, Cite.MODEL):
+            sources.after  # noqa: B018  # what is wrong with it is found before a model is loaded
+        try:
+            shown = _Screen(sources.documents) if on_screen(form) else jsonl.dumps
+            run_stage(queries, generation, stage, shown=shown)
+        finally:
+            if made and not generation.quiet:
+                say_remarks(made[0])
+
+
+class _Screen:
+    """Writes a record for a person: its question and its answer."""
+
+    def __init__(self, documents: Numbered) -> None:
+        self._documents = documents
+
+    def __call__(self, record: Record) -> str:
+        from xqe.commands.screens import rendered
+        from xqe.commands.sections import plain, section
+        from xqe.stages.answering.offered import title_of
+
+        asked = record.get("source", {}).get("query", record["query"])
+        question = section("question", plain(asked))
+        return f"{rendered(question, answer_section(record, lambda name: title_of(name, self._documents)))}\n"

@@ -1,0 +1,62 @@
+"""How questions are answered from documents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from xqe.stages.answering.cite import (
+    ANSWER_TOKENS,
+    DOCUMENT_TOKENS,
+    DOCUMENT_TOKENS_PRETRAINED,
+    DOCUMENTS,
+    LEAST_TOKENS,
+    Cite,
+)
+from xqe.text.languages import LANGUAGES
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """The options of what answers."""
+
+    cite: Annotated[
+        Cite | None,
+        typer.Option(
+            "--cite",
+            show_default=False,
+            help="The model cites documents; or each sentence gets, after it was written, the document that ranks "
+            "first for it; or both, that for sentences without a citation. [default: model; after for a pretrained "
+            "model, whose numbers are chance]",
+        ),
+    ] = None
+    n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="Answer from the best N hits.")] = DOCUMENTS
+    document_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--document-tokens",
+            metavar="N",
+            min=LEAST_TOKENS,
+            show_default=False,
+            help="Read about N tokens of each document. "
+            f"[default: {DOCUMENT_TOKENS}; {DOCUMENT_TOKENS_PRETRAINED} for a pretrained model]",
+        ),
+    ] = None
+    max_tokens: Annotated[int, typer.Option("--max-tokens", metavar="N", min=1, help="Most tokens of an answer.")] = (
+        ANSWER_TOKENS
+    )
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="LANG",
+            show_default=False,
+            help=f"Language to answer in: {' '.join(LANGUAGES)}. [default: that of the query as it first came]",
+        ),
+    ] = None
+    prompt: Annotated[
+        str | None,
+        typer.Option("--prompt", metavar="FILE", show_default=False, help="A prompt file (TOML) of your own."),
+    ] = None

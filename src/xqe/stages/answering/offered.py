@@ -1,0 +1,70 @@
+"""The documents that a record's hits offer to a model that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from xqe.errors import XqeError
+from xqe.files.records import Record
+from xqe.stages.generation import one_line
+from xqe.stages.rerank.reading import beginning, ordered
+from xqe.text.sentences import is_whole
+
+if TYPE_CHECKING:
+    from xqe.retrieval.documents import Numbered
+
+LONGEST_TITLE = 120  # characters of a first paragraph
+
+
+class Offered(NamedTuple):
+    """A document. title: "" where it has none. lang: as its hit says it, "" where it does not."""
+
+    id: str
+    title: str
+    text: str
+    lang: str
+
+
+def offered(record: Record, documents: Numbered, n: int) -> list[Offered]:
+    """The documents of the best `n` hits, in their order. Raises XqeError where there is none, where they are no hits,
+    and for one that is not in the index."""
+    given = record.get("hits") or []
+    if not isinstance(given, list) or not all(isinstance(hit, dict) and _is_hit(hit) for hit in given):
+        raise XqeError('"hits" is not a list of {"id", "score"}')
+    hits = ordered(record)[:n]
+    if not hits:
+        raise XqeError("no hits to answer from")
+    found: list[Offered] = []
+    for hit, number in zip(hits, documents.numbers([hit["id"] for hit in hits]).tolist(), strict=True):
+        if number < 0:
+            raise XqeError(f'document "{hit["id"]}" is not in the index')
+        title, text = titled(documents.text(number) or "")
+        found.append(Offered(hit["id"], title, one_line(text), str(hit.get("lang", ""))))
+    return found
+
+
+def _is_hit(hit: Mapping[str, Any]) -> bool:
+    return isinstance(hit.get("id"), str) and isinstance(hit.get("score"), int | float)
+
+
+def titled(text: str) -> tuple[str, str]:
+    """The title that a text begins with, as an index keeps it, "" for none; and the rest.
+
+    A title is a first paragraph of one line that is not long and no sentence.
+    """
+    first, parting, rest = text.partition("\n\n")
+    is_title = bool(parting) and "\n" not in first and len(first) <= LONGEST_TITLE and not is_whole(first)
+    return (one_line(first), rest) if is_title else ("", text)
+
+
+def title_of(name: str, documents: Numbered) -> str:
+    """The title of a document by its id, "" where it has none."""
+    number = int(documents.numbers([name])[0])
+    return titled(documents.text(number) or "")[0] if number >= 0 else ""
+
+
+def listed(documents: Sequence[Offered], tokens: int) -> str:
+    """The documents as a model reads them, a line each, with a number from 1; each cut to about so many tokens."""
+    texts = (f"{one.title}: {one.text}" if one.title else one.text for one in documents)
+    return "\n".join(f"[{number}] {beginning(text, tokens)}" for number, text in enumerate(texts, 1))

@@ -1,0 +1,79 @@
+"""Glosses: what short texts say, in another language, for a person who does not read theirs.
+
+A small model often says a text again in its own language. That is of no use to anybody, and no gloss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from xqe.files.records import Record, has_failed
+from xqe.models import examples, prompts
+from xqe.models.engines.base import Engine
+from xqe.models.engines.requests import Request, Sampling
+from xqe.stages.generation import Answer, Tally, one_line, request, run
+from xqe.stages.translate import PASSAGE_TOKENS, most_tokens
+from xqe.text.answers.parting import Wanted
+from xqe.text.detection import language_of
+from xqe.text.languages import LANGUAGES, Language, code_of, language
+from xqe.text.sentences import sentences
+
+SHOWN = 5  # worked examples for a pretrained model, of a sentence each: a snippet is as short
+
+
+def asker_of(record: Record) -> Language | None:
+    """The language of a record's query as it first came; None where it is not known."""
+    named = record.get("source", {}).get("lang") or record.get("lang")
+    return LANGUAGES.get(code_of(str(named)))
+
+
+def glosses(
+    texts: Sequence[tuple[str, Language]], target: Language, engine: Engine, tally: Tally | None = None
+) -> list[str | None]:
+    """What each text, in its language, says in `target`, all generated together; None for one that is in it already,
+    where the model does not tell, and where it tells in another language."""
+    lacking = [at for at, (text, written) in enumerate(texts) if written != target and text.strip()]
+    records: list[Record] = [
+        {"id": f"gloss{at}", "query": one_line(texts[at][0]), "lang": texts[at][1].code} for at in lacking
+    ]
+    found: list[str | None] = [None] * len(texts)
+    for at, record in zip(lacking, run(_Gloss(engine, target), engine, records, tally), strict=True):
+        found[at] = None if has_failed(record) or not _is_in(record["gloss"], target) else record["gloss"]
+    return found
+
+
+def _is_in(text: str, target: Language) -> bool:
+    """Whether a text may be in a language: it is, or it is too short to tell."""
+    return language_of(text) in (None, target.code)
+
+
+class _Gloss:
+    """Adds "gloss", the translation of a record's text."""
+
+    name = "gloss"
+
+    def __init__(self, engine: Engine, target: Language) -> None:
+        self._engine = engine
+        self._target = target
+        self._template = prompts.builtin("translate-passage")
+
+    def requests(self, record: Record) -> list[Request]:
+        text, origin, is_chat = record["query"], language(record["lang"]), self._engine.is_chat
+        shows = self._template.shows_examples(is_chat)
+        pairs = examples.translations(origin, self._target, ("passage",), SHOWN) if shows else []
+        shown = [_begun(pair, origin, self._target) for pair in pairs]
+        variables = {"text": text, "source_language": origin.name, "target_language": self._target.name}
+        prompt = self._template.render(is_chat, variables, shown)
+        return [request(prompt, text, most_tokens(text, PASSAGE_TOKENS), Sampling(), record, number=0)]
+
+    def wanted(self, record: Record) -> list[Wanted]:
+        return [Wanted("passage", record["query"], frozenset({record["lang"], self._target.code}), is_translation=True)]
+
+    def result(self, record: Record, answers: Sequence[Answer]) -> Record:
+        return {**record, "gloss": one_line(answers[0].text)}
+
+
+def _begun(pair: Mapping[str, str], origin: Language, target: Language) -> dict[str, str]:
+    """A worked example with the first sentence of each side alone."""
+    sides = (("source", origin), ("target", target))
+    return {side: pair[side][: sentences(pair[side], spoken.code)[0][1]] for side, spoken in sides}

@@ -1,0 +1,61 @@
+"""Where sentences end. The cases are written by hand: each list is what a reader of the language would count."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xqe.text.sentences import is_whole, sentences
+
+CASES = {
+    "en": [
+        ["Zinc costs 3.5 euros, e.g. in Vienna.", "Dr. Smith of the U.S. Army said so!", "Is it?"],
+        ['He said "It is dear."', "Then he left."],
+        ['"Is it?" he asked.', "Nobody knew..."],
+        ["See fig. 3 and pp. 4 to 6.", "The answer is no.", "J. S. Bach wrote it (in 1720).", "It lasts."],
+        ["Version 2.0.1 is at example.org/a.html, v. 3 is not.", "Run it"],
+    ],
+    "de": [
+        ["Am 5. Mai 1990 war z. B. Zink teuer.", "Es waren 5.000 Mark.", "Prof. Dr. Meier ging bzw. lief."],
+        ["Es begann 1990.", "Danach nichts."],
+    ],
+    "fr": [["M. Dupont est là.", "Vraiment ?", "« Oui. »"], ["Le zinc coûte 3,5 euros.", "C’est cher !"]],
+    "ru": [["Цинк стоит 3,5 тыс. руб. за тонну.", "А. С. Пушкин родился в 1799 г. в Москве.", "Почему?"]],
+    "ja": [
+        ["亜鉛は高い。", "銅は「安い。」と言った。", "本当？", "「はい。」", "終わり"],
+        ["値段は3.5倍だ。", "高い！"],
+    ],
+    "zh": [["锌很贵。", "铜便宜吗？", "“不。”", "版本2.0发布了！"]],
+    "ar": [["الزنك غالي.", "هل النحاس رخيص؟", "نعم، سعره 3.5 يورو."]],
+    "hi": [["जस्ता महँगा है।", "क्या ताँबा सस्ता है?", "हाँ॥", "मूल्य 3.5 है।"]],
+    "vi": [["Kẽm rất đắt.", "Giá là 3,5 euro."]],
+}
+
+
+@pytest.mark.parametrize(("code", "told"), [(code, told) for code, texts in CASES.items() for told in texts])
+def test_sentences_of_many_languages(code: str, told: list[str]) -> None:
+    text = ("" if code in ("ja", "zh") else " ").join(told)
+    assert [text[slice(*span)] for span in sentences(text, code)] == told
+
+
+def test_a_line_ends_a_sentence_and_marks_alone_are_none() -> None:
+    text = "Zinc\n\nis dear. …\n---\nCopper"
+    assert [text[slice(*span)] for span in sentences(text)] == ["Zinc", "is dear. …", "Copper"]
+    assert sentences(" \n.") == []
+
+
+def test_a_sentence_is_whole_with_its_mark_and_what_closes_it() -> None:
+    assert all(map(is_whole, ["It is.", 'He said "no."', "高い。」", "है।", "؟", "So (it is!)"]))
+    assert not any(map(is_whole, ["It is", "3.5", "e.g", "高い", ""]))
+
+
+@given(st.text(st.sampled_from('aB .。!?\n"」1é؟'), max_size=40))
+def test_sentences_are_in_order_and_hold_every_letter(text: str) -> None:
+    spans = sentences(text)
+    assert all(start < end for start, end in spans)
+    assert all(one[1] <= other[0] for one, other in pairwise(spans))
+    held = "".join(text[slice(*span)] for span in spans)
+    assert [one for one in held if one.isalnum()] == [one for one in text if one.isalnum()]
