@@ -172,11 +172,12 @@ def run_lines(record: Record, tag: str) -> list[str]:
     """
     import numpy
 
-    scores = numpy.array([hit["score"] for hit in record["hits"]], numpy.float32)
+    hits = record.get("hits") or ()  # a record that failed may have none
+    scores = numpy.array([hit["score"] for hit in hits], numpy.float32)
     for before, rank in pairwise(range(len(scores))):
         if scores[rank] >= scores[before]:
             scores[rank] = numpy.nextafter(scores[before], numpy.float32("-inf"))
     return [
         f"{record['id']} Q0 {hit['id']} {rank} {score:.9g} {tag}"
-        for rank, (hit, score) in enumerate(zip(record["hits"], scores.tolist(), strict=True), 1)
+        for rank, (hit, score) in enumerate(zip(hits, scores.tolist(), strict=True), 1)
     ]

@@ -31,6 +31,14 @@ class Engine(Closing):
         """Return the text that the model sees for a prompt, special tokens included, for a person to read."""
         return self.rendered(prompt)
 
+    def count(self, text: str) -> int | None:
+        """Return how many tokens a text has; None where the engine does not know the vocabulary."""
+        return None
+
+    def room(self) -> int | None:
+        """Return how many tokens a prompt and its answer may have together; None where the engine does not know."""
+        return None
+
     def prompt_end(self, prompt: Prompt) -> str:
         """Return what of a rendered prompt follows the text that was asked about: the answer may have begun there, with
         its reasoning. "" where the engine does not know it."""

@@ -24,6 +24,12 @@ class Wrapper(Engine):
     def show(self, prompt: Prompt) -> str:
         return self._engine.show(prompt)
 
+    def count(self, text: str) -> int | None:
+        return self._engine.count(text)
+
+    def room(self) -> int | None:
+        return self._engine.room()
+
     def prompt_end(self, prompt: Prompt) -> str:
         return self._engine.prompt_end(prompt)
 

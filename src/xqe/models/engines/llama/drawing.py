@@ -97,23 +97,31 @@ class Following:
 
 
 class Comparing:
-    """Picks the likeliest of some tokens, and keeps the natural logarithms of the probabilities of all of these."""
+    """Looks at the token that comes next: how likely it is that it is one of a group, for some groups of tokens.
 
-    def __init__(self, tokens: Sequence[int]) -> None:
-        self.tokens = tokens
+    found: the natural logarithms of these probabilities, once `pick` was called.
+    """
+
+    tokens = (0,)  # one is looked at, whichever it is
+
+    def __init__(self, groups: Sequence[Sequence[int]]) -> None:
+        self._groups = groups
         self._found: list[float] = []
 
     def pick(self, logits: NDArray[np.float32], generated: Sequence[int]) -> int:
-        self._found = log_softmax(logits, self.tokens).tolist()
-        return self.tokens[int(np.argmax(self._found))]
+        self._found = [float(np.logaddexp.reduce(log_softmax(logits, group))) for group in self._groups]
+        return self._groups[0][0]
 
     def measured(self) -> list[float]:
         return self._found
 
 
 def log_softmax(logits: NDArray[np.float32], tokens: Sequence[int]) -> NDArray[np.float64]:
-    """The natural logarithms of the probabilities of some tokens: shape (tokens,)."""
+    """The natural logarithms of the probabilities of some tokens: shape (tokens,). Not a number where a logit is none,
+    or is infinite."""
     most = float(logits.max())
+    if not math.isfinite(most):
+        return np.full(len(tokens), math.nan)
     total = float(np.exp(logits - most).sum(dtype=np.float64))
     return logits[tokens].astype(np.float64) - most - math.log(total)
 
