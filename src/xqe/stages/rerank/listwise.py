@@ -15,7 +15,7 @@ from xqe.files.records import Record, advanced, has_failed
 from xqe.models.engines.base import Engine
 from xqe.models.engines.requests import Request, Sampling
 from xqe.models.prompts import Prompt, Template
-from xqe.retrieval.fusion import GREATEST_SCORE, in_32_bits
+from xqe.retrieval.fusion import falling
 from xqe.stages.generation import Answer, Tally, provenance, request, run_all
 from xqe.stages.rerank.answers import Form, order_of
 from xqe.stages.rerank.kinds import Kind
@@ -37,19 +37,6 @@ def windows(count: int, size: int = WINDOW, stride: int = STRIDE) -> list[tuple[
         found.append((max(end - size, 0), end))
         end -= stride
     return found
-
-
-def descending(scores: Sequence[float]) -> list[float]:
-    """Falling scores with none equal to the next as a 32-bit float, so that whoever sorts by them keeps the order; the
-    last one is as it was."""
-    import numpy
-
-    falling = numpy.array(in_32_bits(scores), numpy.float32)
-    for rank in range(len(falling) - 2, -1, -1):
-        if falling[rank] <= falling[rank + 1]:
-            falling[rank] = numpy.nextafter(falling[rank + 1], numpy.float32(GREATEST_SCORE))
-    kept = zip(scores, in_32_bits(scores), falling.tolist(), strict=True)
-    return [score if rounded == made else made for score, rounded, made in kept]
 
 
 class _Ranking:
@@ -127,13 +114,14 @@ class _Ranking:
             return record
         hits = ordered(record)
         count = len(self._candidates)
-        scores = descending([hit["score"] for hit in hits[: count + 1]])
+        scores = falling([hit["score"] for hit in hits])
         ranks = {str(hit["id"]): rank for rank, hit in enumerate(hits, 1)}
         again = [
             {**one.hit, "score": score, "reranked": {"rank": ranks[str(one.hit["id"])], "first": one.hit["score"]}}
             for one, score in zip(self._candidates, scores, strict=False)
         ]
-        return advanced(record, self._step(count), hits=[*again, *hits[count:]])
+        rest = [{**hit, "score": score} for hit, score in zip(hits[count:], scores[count:], strict=True)]
+        return advanced(record, self._step(count), hits=[*again, *rest])
 
     def _step(self, count: int) -> dict[str, Any]:
         raw = {"raw": self._raw} if any(text is not None for text in self._raw) else {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from xqe.retrieval.fusion import Fusion, fuse_hits, method_named, norm_named, ranking
+from xqe.retrieval.fusion import Fusion, falling, fuse_hits, method_named, norm_named, ranking
 
 _SUM = Fusion(method_named("combsum"), norm_named("min-max"))
 _BELOW = 1e-6  # an equal score would be ordered by id
@@ -37,4 +37,5 @@ def _below(rest: Sequence[dict[str, Any]], before: Sequence[float]) -> list[dict
     """The hits that were not re-ranked, none of which has a higher score than one of those that were."""
     least = min(before)
     span = max(before) - least or 1.0
-    return [{**hit, "score": (hit["score"] - least) / span - _BELOW} for hit in rest]
+    scores = falling([(hit["score"] - least) / span - _BELOW for hit in rest])
+    return [{**hit, "score": score} for hit, score in zip(rest, scores, strict=True)]

@@ -109,7 +109,7 @@ class Comparing:
         self._found: list[float] = []
 
     def pick(self, logits: NDArray[np.float32], generated: Sequence[int]) -> int:
-        self._found = [float(np.logaddexp.reduce(log_softmax(logits, group))) for group in self._groups]
+        self._found = [log_sum(log_softmax(logits, group)) for group in self._groups]
         return self._groups[0][0]
 
     def measured(self) -> list[float]:
@@ -124,6 +124,12 @@ def log_softmax(logits: NDArray[np.float32], tokens: Sequence[int]) -> NDArray[n
         return np.full(len(tokens), math.nan)
     total = float(np.exp(logits - most).sum(dtype=np.float64))
     return logits[tokens].astype(np.float64) - most - math.log(total)
+
+
+def log_sum(logarithms: NDArray[np.float64]) -> float:
+    """The natural logarithm of the sum of some probabilities, which are given by theirs."""
+    most = float(logarithms.max())
+    return most + math.log(float(np.exp(logarithms - most).sum())) if math.isfinite(most) else most
 
 
 def _candidates(logits: NDArray[np.float32], parameters: Parameters) -> NDArray[np.int64]:

@@ -69,7 +69,7 @@ class LlamaEngine(Engine):
         self._prompt_ends: dict[str, str] = {}  # by the system turn
         self._interrupt: Interrupt | None = None
         self._picks: bool | None = None  # not tried yet
-        self._most_cells = self._model.context_size
+        self._most_cells = 0  # not known before the weights are loaded
         self.counts = Counts()  # of the latest `generate`
         try:
             check_pools_nothing(name, self._model.pooling)
@@ -148,8 +148,10 @@ class LlamaEngine(Engine):
     def count(self, text: str) -> int:
         return len(self._vocabulary.tokenize(text, add_special=False, parse_special=False))
 
-    def room(self) -> int:
-        return max(0, min(self._model.context_size, self._settings.context or self._most_cells) - CPU_SHAPE.least)
+    def room(self) -> int | None:
+        if not self._most_cells:
+            return None
+        return min(self._model.context_size, self._settings.context or self._most_cells) - CPU_SHAPE.least
 
     def prompt_end(self, prompt: Prompt) -> str:
         """The same for all prompts with one system turn, so that it is rendered once for each of these."""
