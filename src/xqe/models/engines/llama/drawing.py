@@ -105,12 +105,12 @@ class Comparing:
     tokens = (0,)  # one is looked at, whichever it is
 
     def __init__(self, groups: Sequence[Sequence[int]]) -> None:
-        self._groups = groups
+        self.groups = groups
         self._found: list[float] = []
 
     def pick(self, logits: NDArray[np.float32], generated: Sequence[int]) -> int:
-        self._found = [log_sum(log_softmax(logits, group)) for group in self._groups]
-        return self._groups[0][0]
+        self._found = [log_sum(log_softmax(logits, group)) for group in self.groups]
+        return self.groups[0][0]
 
     def measured(self) -> list[float]:
         return self._found
