@@ -448,6 +448,12 @@ def test_the_documents_of_a_window_fit_the_context_together() -> None:
     assert 30 < step["document_tokens"] < 50
 
 
+def test_an_only_hit_has_one_order() -> None:
+    engine = Scripted()
+    [found] = ordering(engine).run([record("zinc", "tin")], Tally())
+    assert found == record("zinc", "tin") and not engine.asked
+
+
 def test_equal_scores_keep_the_new_order() -> None:
     given = record("zinc", "tin", "zinc", "far")
     for hit in given["hits"]:

@@ -83,7 +83,7 @@ def rerank(
     from xqe.stages.rerank.reading import Reader
 
     template = prompts.chosen(reranking.prompt, reranking.kind.prompt)
-    directories, run = given(arguments, "a run")
+    directories, run = given(arguments, "a run", "xqe fuse makes one of several")
     arriving = open_run(run, files, queries, "rerank")
     reader = Reader(open_documents(directories), reranking.n, reranking.document_tokens, reranking.query)
     _STAGES[reranking.kind](arriving, reranking, generation, template, reader, _writing(form, tag or "xqe"))

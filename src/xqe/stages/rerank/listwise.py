@@ -65,7 +65,7 @@ class _Ranking:
     def requests(self, record: Record) -> list[Request]:
         if self._candidates is None:
             self._candidates = self._reader.candidates(record)
-            self._left = windows(len(self._candidates))
+            self._left = windows(len(self._candidates)) if len(self._candidates) > 1 else []
         if not self._left:
             return []
         self._window = self._left.pop(0)
@@ -109,8 +109,9 @@ class _Ranking:
         return bool(self._left)
 
     def finished(self, record: Record) -> Record:
-        """The record with its hits in the new order, with the scores that these places had."""
-        if not self._candidates or has_failed(record):
+        """The record with its hits in the new order, with the scores that these places had; as it is where nothing
+        was asked: of an only hit there is one order."""
+        if not self._candidates or not self.answers or has_failed(record):
             return record
         hits = ordered(record)
         count = len(self._candidates)
