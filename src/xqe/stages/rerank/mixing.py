@@ -16,8 +16,7 @@ def mixed(hits: Sequence[dict[str, Any]], scores: Sequence[float], first_weight:
 
     Of those, both scores are brought to 0 to 1 (min-max; 1 for each where all are equal, as for an only hit), and the
     new one is first_weight x the first stage's + (1 - first_weight) x the model's. The others stay behind them in their
-    order, below 0, on the scale of the first stage's. Each re-ranked hit says in "reranked" its rank and score before,
-    and the model's score.
+    order, from 0 down. Each re-ranked hit says in "reranked" its rank and score before, and the model's score.
 
     hits: in their order, at least as many as scores, of which there is at least one. Scores are finite.
     """
@@ -34,8 +33,9 @@ def mixed(hits: Sequence[dict[str, Any]], scores: Sequence[float], first_weight:
 
 
 def _below(rest: Sequence[dict[str, Any]], before: Sequence[float]) -> list[dict[str, Any]]:
-    """The hits that were not re-ranked, none of which has a higher score than one of those that were."""
+    """The hits that were not re-ranked, from 0 to -1: as far below the least of those that were as the first stage has
+    them, in parts of the range of all."""
     least = min(before)
-    span = max(before) - least or 1.0
+    span = max(before) - min([least, *(hit["score"] for hit in rest)]) or 1.0
     scores = falling([(hit["score"] - least) / span - _BELOW for hit in rest])
     return [{**hit, "score": score} for hit, score in zip(rest, scores, strict=True)]
