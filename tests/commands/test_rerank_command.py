@@ -146,6 +146,14 @@ def test_nothing_is_drawn(index: str, option: str, capfd: pytest.CaptureFixture[
     assert f"no such option: {option}" in capfd.readouterr().err
 
 
+def test_of_what_has_failed_no_prompt_is_shown(
+    index: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], no_settings: None
+) -> None:
+    run, queries = files(tmp_path, run=TREC, queries=jsonl(*QUERIES))
+    assert cli.run(["rerank", index, run, "--queries", queries, "--model", "fake", "-n", "1", "--show-prompt"]) == 0
+    assert capfd.readouterr().err.count("prompt of ") == 1
+
+
 @pytest.mark.parametrize("kind", ["likelihood", "yes-no", "listwise"])
 def test_prompts_are_shown(
     index: str, tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str], no_settings: None

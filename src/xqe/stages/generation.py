@@ -149,7 +149,7 @@ def prompts_of(stage: Stage, engine: Engine, records: Iterable[Record]) -> Itera
     """Yield (record id, prompt) for every text that the stage would have generated, as the model would see it; and
     behind the prompt what is measured after it."""
     for record in records:
-        for request in stage.requests(record):
+        for request in stage.requests(record) if not has_failed(record) else ():
             yield record["id"], engine.show(request.prompt) + request.continuation
 
 
