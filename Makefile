@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs bench-dense bench-encoding bench-expansion bench-finetuning bench-generation bench-hybrid bench-languages bench-memory bench-retrieval bench-startup bench-talk bench-writing clean
+.PHONY: demo test check docs bench-dense bench-encoding bench-expansion bench-finetuning bench-generation bench-hybrid bench-languages bench-memory bench-reranking bench-retrieval bench-startup bench-talk bench-writing clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python fixtures/demo.py
@@ -47,6 +47,9 @@ bench-languages: $(VENV)/.developing
 
 bench-memory: $(VENV)/.developing
 	$(BIN)/python benchmarks/memory.py $(BENCH)
+
+bench-reranking: $(VENV)/.developing
+	$(BIN)/python benchmarks/reranking.py $(BENCH)
 
 # ANSERINI=JAR adds Lucene, JAVA=PROGRAM names a Java that runs it; pip install bm25s numba adds bm25s.
 bench-retrieval: $(VENV)/.developing

@@ -52,6 +52,7 @@ def run(command: str, folder: Path) -> str:
     )
     text = re.sub(r'"seconds":[0-9.]+', '"seconds":0.03', done.stdout)
     text = re.sub(r"[1-9][0-9]* tokens/s", "4000 tokens/s", text)
+    text = re.sub(r"[0-9.]+ scored/s", "20.0 scored/s", text)
     return text + (f"[exit status {done.returncode}]\n" if done.returncode else "")
 
 

@@ -29,6 +29,7 @@ import small_models
 from damage import damaged
 
 from xqe import cli
+from xqe.models import prompts
 
 QUERIES: list[dict[str, Any]] = [
     {"id": "q1", "query": "Zinkpreise im Osten", "lang": "de", "note": {"a": [1, 2.5, None, "ü"]}},
@@ -98,6 +99,10 @@ ROWS = (
     Row("embed % --encoder fake --name other", 5, "", "idx:**/*"),
     Row("fuse @run.jsonl run.trec", 30),
     Row("fuse run.jsonl @run.trec --norm min-max", 30),
+    Row("rerank idx -i @run.jsonl", 20, "run.jsonl"),
+    Row("rerank idx -n 3 --kind yes-no --queries q.jsonl @run.trec --format trec", 10),
+    Row("rerank idx --kind listwise --queries @q.jsonl run.trec", 10),
+    Row("rerank idx --prompt @relevance.toml --kind yes-no run.jsonl", 5),
     Row("eval --qrels qrels.txt @run.jsonl", 30),
     Row("eval --qrels qrels.txt @run.trec -m MAP,nDCG@10", 30),
     Row("eval --qrels @qrels.txt run.trec", 30),
@@ -220,6 +225,7 @@ def materials(run: Captured) -> None:
         "text.txt": "Вена — столица Австрии.\nГрац — второй город\n",
         "prompt.toml": PROMPT,
         "answer.toml": ANSWER,
+        "relevance.toml": (Path(prompts.__file__).parent / "relevance.toml").read_text("utf-8"),
         "grid.toml": GRID,
         "beir/corpus.jsonl": lines([{"_id": one["id"], **one} for one in DOCUMENTS]),
         "beir/queries.jsonl": lines([{"_id": one["id"], "text": one["query"]} for one in QUERIES]),

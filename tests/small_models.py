@@ -79,10 +79,15 @@ def saying(text: str, after: str = END) -> dict[str, dict[str, float]]:
 
 
 def bigrams(
-    path: Path, table: Table, chat_template: str = "", control: Sequence[str] = (), files: Files | None = None
+    path: Path,
+    table: Table,
+    chat_template: str = "",
+    control: Sequence[str] = (),
+    files: Files | None = None,
+    adds_end: bool = False,
 ) -> Path:
     """Write a llama whose logits after a token are those of the table, and 0 for what it does not name. control:
-    special tokens that the table names besides characters.
+    special tokens that the table names besides characters. adds_end: every text is to have END after it.
 
     Every token is a direction of its own, its one layer adds nothing to it, and the output matrix is the table.
     """
@@ -91,6 +96,7 @@ def bigrams(
     numbers = {token: _FIRST_CONTROL + place for place, token in enumerate(control)}
     if chat_template:
         writer.add_chat_template(chat_template)
+    writer.add_add_eos_token(adds_end)
     output = np.zeros((size, size), np.float32)
     for token, successors in table.items():
         for successor, logit in successors.items():
@@ -108,6 +114,23 @@ def bigrams(
     shapes |= {"ffn_gate": (32, size), "ffn_up": (32, size), "ffn_down": (size, 32)}
     nothing = {f"blk.0.{name}": np.zeros(shape, np.float32) for name, shape in shapes.items()}
     return _written(writer, path, tensors | nothing)
+
+
+def words(path: Path, merges: Sequence[str]) -> Path:
+    """Write the vocabulary of a model, and no weights: a token for each byte and each merge of two ("wat er"), as GPT-2
+    has them."""
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    odd = [byte for byte in range(BYTES) if byte not in plain]
+    tokens = [*map(chr, plain), *(chr(BYTES + place) for place in range(len(odd)))]  # GPT-2's letters for bytes
+    tokens += [merge.replace(" ", "") for merge in merges]
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list([*tokens, END])
+    writer.add_token_types([gguf.TokenType.NORMAL] * len(tokens) + [gguf.TokenType.CONTROL])
+    writer.add_token_merges(list(merges))
+    writer.add_eos_token_id(len(tokens))
+    return _written(writer, path, {})
 
 
 def gemma(path: Path, seed: int = 0, layers: int = 4) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,7 @@ from xqe.commands.options.encoding import SHARED, Encoding
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
 from xqe.commands.screens import on_screen
-from xqe.commands.streams import Queries
+from xqe.commands.streams import Queries, emit
 from xqe.files import jsonl
 from xqe.stages.answering.cite import Cite
 
@@ -61,7 +62,7 @@ def answer(
             sources.after  # noqa: B018  # what is wrong with it is found before a model is loaded
         try:
             shown = _Screen(sources.documents) if on_screen(form) else jsonl.dumps
-            run_stage(queries, generation, stage, shown=shown)
+            run_stage(queries, generation, stage, write=partial(emit, shown=shown))
         finally:
             if made and not generation.quiet:
                 say_remarks(made[0])

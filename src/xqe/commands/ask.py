@@ -174,12 +174,12 @@ def _reranker(engine: Engine, documents: Numbered, n: int) -> Stage:
     from xqe.commands.options.reranking import FIRST_WEIGHT
     from xqe.models import prompts
     from xqe.stages.rerank.kinds import Kind
-    from xqe.stages.rerank.pointwise import QUESTIONS, Pointwise
+    from xqe.stages.rerank.pointwise import Pointwise
     from xqe.stages.rerank.reading import Reader
 
     kind = Kind.LIKELIHOOD
     reader = Reader(documents, n, LIKELIHOOD_TOKENS)
-    return Pointwise(engine, kind.value, QUESTIONS[kind], prompts.builtin(kind.prompt), reader, FIRST_WEIGHT)
+    return Pointwise(engine, kind, prompts.builtin(kind.prompt), reader, FIRST_WEIGHT)
 
 
 def _tell(what: str) -> None:

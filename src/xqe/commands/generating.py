@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import typer
 
-from xqe.commands.streams import FAILED_STATUS, Queries, emit, first_of
+from xqe.commands.streams import FAILED_STATUS, emit, first_of
 from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.lines import harmless
@@ -22,6 +22,19 @@ if TYPE_CHECKING:
     from xqe.models.engines.base import Engine
     from xqe.models.store.run import Store
     from xqe.stages.generation import Stage, Tally
+
+
+Over = Callable[["Stage", "Engine", "Iterable[Record]", "Tally"], "Iterator[Record]"]
+Write = Callable[["Iterable[Record]", str, "int | None"], object]
+"""(records, what to call the work, how many there are if that is known); writes each as it comes."""
+
+
+class Arriving(Protocol):
+    """Records as they arrive. total: how many, where it is known beforehand."""
+
+    total: int | None
+
+    def __iter__(self) -> Iterator[Record]: ...
 
 
 def open_engine(options: Generation) -> Engine:
@@ -133,16 +146,17 @@ def keeping(engine: Engine, store: Store | None) -> Engine:
 
 
 def run_stage(
-    queries: Queries,
+    queries: Arriving,
     options: Generation,
     make: Callable[[Engine], Stage],
-    over: Callable[[Stage, Engine, Iterable[Record], Tally], Iterator[Record]] | None = None,
-    shown: Callable[[Record], str] = jsonl.dumps,
+    over: Over | None = None,
+    write: Write = emit,
+    scores: bool = False,
 ) -> None:
     """Run the stage that `make` builds for the engine, or show its prompts; no model is loaded for no records.
 
-    over: how it is run over records, where that is another way than `stages.generation.run`. shown: how a record is
-    written.
+    over: how it is run over records, where that is another way than `stages.generation.run`. write: how records are
+    written. scores: whether scores are made, and not texts.
     """
     from xqe.stages.generation import Tally, prompts_of, run
 
@@ -150,7 +164,7 @@ def run_stage(
     arrived = first_of(queries)
     if arrived is None:
         return
-    tally = Tally()
+    tally = Tally(scores)
     with open_store(options) as store, open_engine(options) as engine:
         engine = keeping(engine, store)
         stage = make(engine)
@@ -158,7 +172,7 @@ def run_stage(
             _show(prompts_of(stage, engine, arrived))
             return
         try:
-            emit(over(stage, engine, arrived, tally), stage.name, queries.total, shown)
+            write(over(stage, engine, arrived, tally), stage.name, queries.total)
         except (KeyboardInterrupt, XqeError):  # not a closed pipe, which ends quietly
             _summarize(stage, tally, options)
             raise

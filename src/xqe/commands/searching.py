@@ -100,8 +100,11 @@ def _found_by(by: By) -> frozenset[By]:
     return frozenset({By.BM25, By.DENSE}) if by is By.HYBRID else frozenset({by})
 
 
-def given(arguments: Sequence[str]) -> tuple[list[Path], str | None]:
-    """The folders of indexes and the query of DIR... [QUERY]: what follows the first and is no index is the query."""
+def given(
+    arguments: Sequence[str], last: str = "a query", hint: str = "put it into quotes"
+) -> tuple[list[Path], str | None]:
+    """The folders of indexes and the query of DIR... [QUERY]: what follows the first and is no index is the query.
+    last: what errors call it, where it is something else; hint: where it is several arguments."""
     from xqe.retrieval.documents import MANIFEST
 
     directories = [Path(arguments[0])]
@@ -109,7 +112,7 @@ def given(arguments: Sequence[str]) -> tuple[list[Path], str | None]:
     while rest and (Path(rest[0]) / MANIFEST).is_file():
         directories.append(Path(rest.pop(0)))
     if len(rest) > 1:
-        raise XqeError(f'"{rest[0]}" is not an index, and a query is one argument, the last', "put it into quotes")
+        raise XqeError(f'"{rest[0]}" is not an index, and {last} is one argument, the last', hint)
     return directories, (rest[0] if rest else None)
 
 

@@ -32,9 +32,11 @@ class Queries:
         files: Sequence[str] | None,
         language_option: str = "",
         lang: str | None = None,
+        check: Callable[[Record, str], object] = lambda record, where: None,
     ) -> None:
         """`language_option` names the option that gave `lang`, the language of records that name none; with it every
-        record must have a language, never a guessed one."""
+        record must have a language, never a guessed one. `check` is given each record and where it stands, and raises
+        InputError."""
         self.place = ""
         default = language(lang, language_option).code if lang is not None else None
 
@@ -48,6 +50,7 @@ class Queries:
                         )
                     record["lang"] = default
                 language(record["lang"], where)
+            check(record, where)
             return record
 
         self._records: Iterator[tuple[str, Record]]

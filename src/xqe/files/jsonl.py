@@ -158,7 +158,8 @@ def _array(where: str) -> InputError:
     return InputError(f"{where}: a JSON array", "jq -c '.[]' FILE makes lines of it")
 
 
-def _can_be_read_twice(path: str) -> bool:
+def can_be_read_twice(path: str) -> bool:
+    """Whether a path names a regular file, and not a pipe. Raises InputError for one that cannot be opened."""
     try:
         mode = os.fstat(0).st_mode if path == STDIN else Path(path).stat().st_mode
         if stat.S_ISDIR(mode):
@@ -177,7 +178,7 @@ def checked(paths: Sequence[str], parse: Parse[T]) -> tuple[Iterator[tuple[str, 
     """
     total: int | None = 0
     for path in paths:
-        if not _can_be_read_twice(path):
+        if not can_be_read_twice(path):
             total = None
             continue
         start = os.lseek(0, 0, os.SEEK_CUR) if path == STDIN else 0

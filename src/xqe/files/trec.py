@@ -238,6 +238,12 @@ def _answer(text: str, where: str) -> Answer:
     query = _text(record["id"])
     if query is None:
         raise InputError(f'{where}: "id" is not a string', 'for example "id": "q1"')
+    return Answer(query, hits_of(record, where, query), where, record)
+
+
+def hits_of(record: Record, where: str, query: str) -> Hits:
+    """The hits of a record, in its order. Raises InputError where it has none and has not failed, where one has no id
+    or no number as score, and where two have one id."""
     found = record.get("hits", [] if has_failed(record) else None)
     if found is None:
         raise InputError(f'{where}: query "{query}" has no "hits"', "search first: xqe search DIR")
@@ -255,7 +261,7 @@ def _answer(text: str, where: str) -> Answer:
         if document in hits:
             raise _twice(where, document, query)
         hits[document] = score
-    return Answer(query, hits, where, record)
+    return hits
 
 
 def _text(value: Any) -> str | None:

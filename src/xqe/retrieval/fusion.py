@@ -289,6 +289,21 @@ def ranking(hits: Mapping[str, float]) -> Ranked:
     return [(float(score), document) for _, document, score in order]
 
 
+def falling(scores: Sequence[float]) -> list[float]:
+    """Scores that are to fall, each made less than the one before it, by the least step of a 32-bit float, where it is
+    not as such a float: so every program that sorts by them agrees on the order."""
+    import numpy
+
+    rounded = in_32_bits(scores)
+    made = numpy.array(rounded, numpy.float32)
+    least = numpy.float32(-GREATEST_SCORE)
+    for rank in range(1, len(made)):
+        if made[rank] >= made[rank - 1]:
+            made[rank] = numpy.nextafter(made[rank - 1], least)
+    kept = zip(scores, rounded, made.tolist(), strict=True)
+    return [float(score) if before == after else after for score, before, after in kept]
+
+
 def check_usable(hits: Ranked, fusion: Fusion, where: str, ranks_only: bool = False) -> None:
     """Raise InputError, which `where` begins, for hits that cannot be normalised; ranks_only: they have no scores."""
     if fusion.method.points is not None:

@@ -56,8 +56,11 @@ class Tally:
     """What a run has done so far.
 
     records: that left it. failed: of these, with an error of this stage or an earlier one. generated, reused: texts
-    that were made now, and that were there. tokens: of those made now. seconds: since the run began to read.
+    that were made now, and that were there. tokens: of those made now. seconds: since the run began to read. scores:
+    whether what is made are scores, and not texts.
     """
+
+    scores: bool = False
 
     records: int = 0
     failed: int = 0
@@ -82,11 +85,12 @@ class Tally:
 
     def line(self) -> str:
         """The summary, for a person and for grep: the same words in the same order, whatever the numbers."""
-        rate = self.tokens / max(time.monotonic() - self._start, 1e-9)
-        return (
-            f"{self.records} records, {self.generated} generated, {self.reused} reused, {self.failed} failed, "
-            f"{self.tokens} tokens, {rate:.0f} tokens/s"
-        )
+        seconds = max(time.monotonic() - self._start, 1e-9)
+        made = f"{self.generated} {'scored' if self.scores else 'generated'}"
+        counts = f"{self.records} records, {made}, {self.reused} reused, {self.failed} failed"
+        if self.scores:
+            return f"{counts}, {self.generated / seconds:.1f} scored/s"
+        return f"{counts}, {self.tokens} tokens, {self.tokens / seconds:.0f} tokens/s"
 
 
 def run(stage: Stage, engine: Engine, records: Iterable[Record], tally: Tally | None = None) -> Iterator[Record]:
@@ -142,10 +146,11 @@ def answers_of(
 
 
 def prompts_of(stage: Stage, engine: Engine, records: Iterable[Record]) -> Iterator[tuple[str, str]]:
-    """Yield (record id, prompt) for every text that the stage would have generated, as the model would see it."""
+    """Yield (record id, prompt) for every text that the stage would have generated, as the model would see it; and
+    behind the prompt what is measured after it."""
     for record in records:
-        for request in stage.requests(record):
-            yield record["id"], engine.show(request.prompt)
+        for request in stage.requests(record) if not has_failed(record) else ():
+            yield record["id"], engine.show(request.prompt) + request.continuation
 
 
 def request(prompt: Prompt, subject: str, max_tokens: int, sampling: Sampling, record: Record, number: int) -> Request:

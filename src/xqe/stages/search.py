@@ -6,10 +6,10 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from xqe.files.records import Record, failed
+from xqe.retrieval.fusion import falling, in_32_bits
 from xqe.retrieval.pools import Pools
 from xqe.retrieval.retriever import Best, QueryError
 
@@ -170,13 +170,9 @@ def run_lines(record: Record, tag: str) -> list[str]:
     Scores are made strictly decreasing by the least float32 steps, so that every program that sorts by them
     agrees on the order.
     """
-    import numpy
-
-    scores = numpy.array([hit["score"] for hit in record["hits"]], numpy.float32)
-    for before, rank in pairwise(range(len(scores))):
-        if scores[rank] >= scores[before]:
-            scores[rank] = numpy.nextafter(scores[before], numpy.float32("-inf"))
+    hits = record.get("hits") or ()  # a record that failed may have none
+    scores = in_32_bits(falling([hit["score"] for hit in hits]))
     return [
         f"{record['id']} Q0 {hit['id']} {rank} {score:.9g} {tag}"
-        for rank, (hit, score) in enumerate(zip(record["hits"], scores.tolist(), strict=True), 1)
+        for rank, (hit, score) in enumerate(zip(hits, scores, strict=True), 1)
     ]

@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_models import CERTAIN, SAID
+from small_models import CERTAIN, SAID, bigrams, saying, words
 
+from xqe.errors import ModelError
 from xqe.models.engines.fake import FakeEngine
-from xqe.models.engines.jobs import Job
+from xqe.models.engines.jobs import Job, Ticket
+from xqe.models.engines.llama.drawing import Comparing, Following
 from xqe.models.engines.llama.engine import LlamaEngine
+from xqe.models.engines.llama.pending import NO_NUMBERS, Measured
 from xqe.models.engines.llama.settings import Settings
-from xqe.models.engines.requests import Completion, Request
+from xqe.models.engines.requests import LEAST, Completion, Request, Sampling, measurement
 from xqe.models.engines.stored import StoredEngine
 from xqe.models.prompts import Text
 from xqe.models.store.run import Store
@@ -77,22 +80,29 @@ def test_a_continuation_is_as_likely_as_in_a_plain_pass(random_path: Path, plain
 
 
 def test_choices_are_the_first_tokens_after_the_prompt(random_path: Path, plain: Plain) -> None:
-    choices = ("yes", "No", "a")
+    """None of them is a token of this vocabulary of bytes, so that the first byte counts, once for a choice, and not
+    where another one may begin with it, too."""
+    choices = (("yes", "you", "No"), ("Now", "a"))
     with LlamaEngine("random", str(random_path), settings=Settings(batch=8, threads=1)) as engine:
         found = measured(engine, [asked(document, choices=choices) for document in DOCUMENTS])
     for document, completion in zip(DOCUMENTS, found, strict=True):
-        right = [shares[token] for choice in choices for token, shares in plain.after(document, choice)[:1]]
+        [(_, shares)] = plain.after(document, "y")
+        right = [shares[plain.after(document, letter)[0][0]] for letter in "ya"]
         assert completion.measured == pytest.approx(right, abs=0.02)
 
 
 def test_generation_and_measuring_go_together(certain_path: Path) -> None:
     """The model says what it says with all but e^-20 of the probability of each token."""
     with LlamaEngine("certain", str(certain_path), settings=Settings(batch=4, threads=1)) as engine:
-        requests = [asked("x", continuation=SAID), Request(Text("x", ("\n",)), "", 20), asked("x", choices=("q", "x"))]
+        requests = [
+            asked("x", continuation=SAID),
+            Request(Text("x", ("\n",)), "", 20),
+            asked("x", choices=(("q",), ("x", "y"))),
+        ]
         surely, said, first = measured(engine, requests)
     assert said.text == SAID
     assert surely.measured == pytest.approx([0], abs=1e-3)
-    assert first.measured[0] - first.measured[1] == pytest.approx(CERTAIN, rel=1e-3)
+    assert first.measured[0] - first.measured[1] == pytest.approx(CERTAIN - math.log(2), rel=1e-3)
 
 
 def test_no_token_is_an_error_of_its_own(random_path: Path) -> None:
@@ -107,8 +117,8 @@ def test_what_was_measured_is_kept_by_prompt_and_text(tmp_path: Path) -> None:
     requests = [
         asked("a b", continuation="b c"),
         asked("a b", continuation="b"),
-        asked("a b", choices=("yes", "no")),
-        asked("a b", choices=("ja", "nein", "b")),
+        asked("a b", choices=(("yes",), ("no",))),
+        asked("a b", choices=(("ja", "yes"), ("nein",), ("b",))),
     ]
     with Store(tmp_path / "store.sqlite") as store:
         for is_reused in (False, True):
@@ -117,3 +127,83 @@ def test_what_was_measured_is_kept_by_prompt_and_text(tmp_path: Path) -> None:
             assert [len(one.measured) for one in found] == [1, 1, 2, 3]
             assert [one.measured[0] for one in found[:2]] == [-1, 0]
             assert [sum(map(math.exp, one.measured)) for one in found[2:]] == pytest.approx([1, 1])
+
+
+def test_what_is_measured_needs_logits_where_others_are_picked_without(certain_path: Path) -> None:
+    """With tokens picked where the model is computed, as on a GPU, what is measured gets another context."""
+    settings = Settings(batch=4, threads=1, gpu_sampling="on")
+    said = Request(Text("x", ()), "", len(SAID), Sampling(repeat_penalty=1.0))
+    requests = [said, asked("x", continuation=SAID), said, asked("x", choices=(("q",), ("x",)))]
+    with LlamaEngine("certain", str(certain_path), settings=settings) as engine:
+        first, surely, again, choice = measured(engine, requests)
+    assert first.text == again.text == SAID
+    assert surely.measured == pytest.approx([0], abs=1e-3)
+    assert choice.measured[0] - choice.measured[1] == pytest.approx(CERTAIN, rel=1e-3)
+
+
+def test_a_model_that_wants_an_end_after_every_text_goes_on_with_a_prompt(tmp_path: Path) -> None:
+    path = bigrams(tmp_path / "ends.gguf", saying(SAID), adds_end=True)
+    with LlamaEngine("ends", str(path), settings=Settings(batch=4, threads=1)) as engine:
+        requests = [asked("x", continuation=SAID), Request(Text("x", ()), "", 20), asked("x", choices=(("q",), ("x",)))]
+        surely, said, choice = measured(engine, requests)
+    assert (said.text, surely.tokens) == (SAID, len(SAID))
+    assert surely.measured == pytest.approx([0], abs=1e-3)
+    assert choice.measured[0] - choice.measured[1] == pytest.approx(CERTAIN, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "pieces"),
+    [
+        ("the", " water", [" ", "water"]),
+        ("the wat", "er is", ["water", " ", "i", "s"]),
+        ("the wa", "ter", ["water"]),
+        ("the ", "water", ["water"]),
+        ("a wat", "ch", ["c", "h"]),
+    ],
+)
+def test_tokens_that_reach_over_the_end_of_the_prompt_are_measured_whole(
+    tmp_path: Path, prompt: str, text: str, pieces: list[str]
+) -> None:
+    path = words(tmp_path / "words.gguf", ["w a", "wa t", "e r", "wat er"])
+    with LlamaEngine("words", str(path), vocabulary_only=True) as engine:
+        found = engine._measured(Ticket(Job("", [asked(prompt, continuation=text)]), 0))
+        vocabulary = engine._vocabulary
+        assert isinstance(found.picker, Following)
+        assert [vocabulary.piece(int(token)).decode() for token in found.picker.tokens] == pieces
+        assert vocabulary.text(found.prompt) + "".join(pieces) == prompt + text
+
+
+def test_spellings_that_are_single_tokens_count_once_each(tmp_path: Path) -> None:
+    path = words(tmp_path / "words.gguf", ["y e", "ye s", "n o", "Ġ yes", "N o"])
+    with LlamaEngine("words", str(path), vocabulary_only=True) as engine:
+        request = asked("A:", choices=(("yes", "Yes", " yes", "yes"), ("no", "No", " no", "NO")))
+        groups = engine._first_tokens(request, engine._tokens(request.prompt))
+        pieces = [sorted(engine._vocabulary.piece(token).decode() for token in group) for group in groups]
+        assert pieces == [[" yes", "yes"], ["No", "no"]]
+        with pytest.raises(ModelError, match='no token that says "oui"'):
+            engine._first_tokens(asked("A:", choices=(("oui",), ("other",))), engine._tokens(Text("A:", ())))
+
+
+@pytest.mark.parametrize(
+    ("row", "error"),
+    [
+        ([0.0, 1.0, math.nan], NO_NUMBERS),
+        ([0.0, math.inf, 1.0], NO_NUMBERS),
+        ([-math.inf] * 3, NO_NUMBERS),
+        ([-math.inf, 0.0, 0.0], "the model gives what is measured no probability at all"),
+        ([0.0, 0.0, -math.inf], ""),
+    ],
+)
+def test_what_is_no_probability_fails(row: list[float], error: str) -> None:
+    for picker in (Following(np.array([0], np.int32)), Comparing([[0]])):
+        job = Job("", [asked("x", continuation="y")])
+        pending = Measured(Ticket(job, 0), np.array([1], np.int32), (), picker)
+        picker.pick(np.array(row, np.float32), [])
+        assert pending.accept(0, None)  # type: ignore[arg-type]
+        [done] = job.results()
+        assert done.error == error
+        assert error or done.measured == pytest.approx([math.log(0.5)], abs=1e-5)
+
+
+def test_a_choice_that_cannot_be_has_a_number_that_json_has() -> None:
+    assert measurement([-math.inf, 0.0], 1).measured == [LEAST, 0]

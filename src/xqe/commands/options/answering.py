@@ -12,7 +12,6 @@ from xqe.stages.answering.cite import (
     DOCUMENT_TOKENS,
     DOCUMENT_TOKENS_PRETRAINED,
     DOCUMENTS,
-    LEAST_TOKENS,
     Cite,
 )
 from xqe.text.languages import LANGUAGES
@@ -38,7 +37,7 @@ class Answering:
         typer.Option(
             "--document-tokens",
             metavar="N",
-            min=LEAST_TOKENS,
+            min=1,
             show_default=False,
             help="Read about N tokens of each document. "
             f"[default: {DOCUMENT_TOKENS}; {DOCUMENT_TOKENS_PRETRAINED} for a pretrained model]",

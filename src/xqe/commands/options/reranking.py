@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated
 
 import typer
 
+from xqe.errors import XqeError
 from xqe.stages.rerank.kinds import Asked, Kind
 
 DEPTH = 20
@@ -34,17 +35,53 @@ class Reranking:
             min=0.0,
             max=1.0,
             show_default=False,
-            help="The score is W x the first stage's + (1 - W) x the model's, each from 0 to 1. [default: 0.5]",
+            help="The score is W x the first stage's + (1 - W) x the model's, each brought to 0 to 1. "
+            f"[default: {FIRST_WEIGHT}]",
         ),
     ] = None
     query: Annotated[
         Asked,
-        typer.Option("--query", help="Hold documents against the query as it first came, or as it was searched with."),
+        typer.Option(
+            "--query", help="Hold documents against the query as it first came (source), or as it was searched with."
+        ),
     ] = Asked.SOURCE
     document_tokens: Annotated[
-        int, typer.Option("--document-tokens", metavar="N", min=8, help="Read about so many tokens of a document.")
+        int,
+        typer.Option("--document-tokens", metavar="N", min=1, help="Read a document up to so many tokens."),
     ] = DOCUMENT_TOKENS
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--max-tokens",
+            metavar="N",
+            min=1,
+            show_default=False,
+            help="Most tokens of an answer that gives an order. [default: what its numbers need]",
+        ),
+    ] = None
     prompt: Annotated[
         str | None,
-        typer.Option("--prompt", metavar="FILE", show_default=False, help="A prompt file (TOML) of your own."),
+        typer.Option(
+            "--prompt",
+            metavar="NAME|FILE",
+            show_default=False,
+            help="A prompt file (TOML) of your own, or relevance-qwen3, for Qwen3-Reranker.",
+        ),
     ] = None
+
+
+_POINTWISE = frozenset({Kind.LIKELIHOOD, Kind.YES_NO})
+_EFFECTIVE = {"first_weight": _POINTWISE, "max_tokens": frozenset({Kind.LISTWISE})}
+"""Options that not every kind heeds, and those that do."""
+
+
+def check_reranking(options: Reranking) -> None:
+    """Raise XqeError for an option that has no effect on the kind."""
+    for field in fields(options):
+        able = _EFFECTIVE.get(field.name, frozenset(Kind))
+        if options.kind not in able and getattr(options, field.name) != field.default:
+            kinds = " or ".join(kind for kind in Kind if kind in able)
+            raise XqeError(
+                f"--{field.name.replace('_', '-')} has no effect on --kind {options.kind}",
+                f"leave it out, or give --kind {kinds}",
+            )

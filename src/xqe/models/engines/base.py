@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from xqe.models.closing import Closing
 from xqe.models.engines.jobs import Job
-from xqe.models.engines.requests import Request, Sampling
+from xqe.models.engines.requests import Sampling
 from xqe.models.prompts import Prompt
 
 T = TypeVar("T")
@@ -31,14 +31,18 @@ class Engine(Closing):
         """Return the text that the model sees for a prompt, special tokens included, for a person to read."""
         return self.rendered(prompt)
 
+    def count(self, text: str) -> int | None:
+        """Return how many tokens a text has; None where the engine does not know the vocabulary."""
+        return None
+
+    def room(self) -> int | None:
+        """Return how many tokens a prompt and its answer may have together; None where the engine does not know."""
+        return None
+
     def prompt_end(self, prompt: Prompt) -> str:
         """Return what of a rendered prompt follows the text that was asked about: the answer may have begun there, with
         its reasoning. "" where the engine does not know it."""
         return ""
-
-    def excess(self, request: Request) -> int:
-        """Return by how many tokens a request is too long; 0 where it fits, and where the engine does not know."""
-        return 0
 
     @abstractmethod
     def generate(self, jobs: Iterable[Job[T]]) -> Iterator[Job[T]]:

@@ -87,8 +87,8 @@ class FakeEngine(Engine):
         return Completion(" ".join(words), finish, len(words))
 
     def _measured(self, request: Request) -> Completion:
-        """The words of each text that the prompt lacks, below 0; of a choice, those of the subject, where it is the
-        first, and those that it has, where it is another."""
+        """Of a continuation, less by 1 for each word that the prompt lacks; of the first choice, the share of the
+        subject's words that stand in the prompt twice, once as the query, and of the others what is left."""
         known = Counter(self.rendered(request.prompt).casefold().split())
         if request.continuation:
             words = request.continuation.casefold().split()

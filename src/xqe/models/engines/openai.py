@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import queue
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from xqe.errors import ModelError
 from xqe.models.engines.client import CHECK_SECONDS, Client, Connection
 from xqe.models.engines.exchange import Answer, FailedError
 from xqe.models.engines.interrupts import deferred_interrupt
 from xqe.models.engines.jobs import Feed, Job, Ticket
+from xqe.models.engines.measuring import FEW, UntoldError
 from xqe.models.engines.requests import Completion, Request
 from xqe.models.engines.served import CHAT, PATHS, Dialect, ServedEngine, made_by
 from xqe.models.engines.witness import Witness
@@ -27,6 +30,7 @@ IN_FLIGHT = 16
 READ_AHEAD = 16  # jobs read for each request in flight, so that one that is retried does not hold up the others
 POLL_SECONDS = 0.02
 IDLE_SECONDS = 0.1
+_REFUSES = re.compile(r"\becho\b|logprobs", re.IGNORECASE)
 PROBE = "."  # what a server is asked for the sake of what it tells of its model
 
 
@@ -61,6 +65,7 @@ class OpenAIEngine(ServedEngine):
             name, Connection(settings.base_url, self._batch, settings.timeout, settings.retries, settings.verbose)
         )
         self._dialect = Dialect()
+        self._has_measured = False
         if check:
             try:
                 self._client.start(self._client.check()).result()
@@ -126,7 +131,27 @@ class OpenAIEngine(ServedEngine):
             ticket.done(completion)
 
     async def _adapting(self, request: Request) -> Completion:
-        return self._client.read(await self._sent(request), self.completion)
+        response = await self._sent(request)
+        if not request.is_measured:
+            return self._client.read(response, self.completion)
+        if not response.is_success and not self._has_measured and _REFUSES.search(response.text):
+            raise self._untold(request, f" ({self._client.failure(response)})")
+        try:
+            measured = self._client.read(response, lambda answer: self.measured(answer, request))
+        except UntoldError:
+            if not self._has_measured:
+                raise self._untold(request) from None
+            raise FailedError("the answer tells no log-probabilities") from None
+        self._has_measured = True
+        return measured
+
+    def _untold(self, request: Request, said: str = "") -> ModelError:
+        """The error that ends the run: the server does not tell what is measured."""
+        what, others = ("a prompt", "yes-no or listwise") if request.continuation else ("an answer", "listwise")
+        return ModelError(
+            f"{self._client.shown}: tells no log-probabilities of {what}{said}",
+            f"give --kind {others}, or a server that tells them, such as vLLM's",
+        )
 
     async def _sent(self, request: Request) -> Answer:
         """What comes of one attempt, which is sent again in the way that the server wants if it refuses the usual."""
@@ -163,4 +188,6 @@ def _wanted(dialect: Dialect, response: Answer) -> dict[str, Any]:
         return {"limit": "max_completion_tokens"}
     if dialect.has_system and "system role" in text:
         return {"has_system": False}
+    if dialect.likeliest > FEW and response.status in (400, 422) and "logprobs" in text:
+        return {"likeliest": FEW}
     return {}

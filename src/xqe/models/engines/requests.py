@@ -9,6 +9,9 @@ from typing import Any
 
 from xqe.models.prompts import Prompt
 
+LEAST = -1e6
+"""The log-probability of what cannot be: less than that of any text that a model can read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
@@ -32,7 +35,8 @@ class Request:
     subject: the query or passage that the prompt is about (the fake engine answers with it). max_tokens: the most
     tokens to generate. seed: of this text, unused when greedy. continuation: nothing is generated; measured is the
     log-probability of this text after the prompt, of all its tokens together. choices: nothing is generated; measured
-    is the log-probability of the first token of each of these texts after the prompt. `Completion.measured` has it.
+    is, for each of these, the log-probability that the answer begins with one of its spellings, each of which counts
+    where it is a single token of the model's. `Completion.measured` has it.
     """
 
     prompt: Prompt
@@ -41,7 +45,7 @@ class Request:
     sampling: Sampling = Sampling()
     seed: int = 0
     continuation: str = ""
-    choices: tuple[str, ...] = ()
+    choices: tuple[tuple[str, ...], ...] = ()
 
     @property
     def is_measured(self) -> bool:
@@ -76,5 +80,6 @@ class Completion:
 
 
 def measurement(numbers: Sequence[float], tokens: int) -> Completion:
-    """The completion of a request that measures. numbers: log-probabilities. tokens: that were looked at."""
-    return Completion(json.dumps([round(number, 6) for number in numbers]), "stop", tokens)
+    """The completion of a request that measures. numbers: log-probabilities; one below LEAST, such as minus infinity,
+    is kept as LEAST, since JSON has no infinity. tokens: that were looked at."""
+    return Completion(json.dumps([round(max(number, LEAST), 6) for number in numbers]), "stop", tokens)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from xqe.lines import cut
+from xqe.models.engines import measuring
 from xqe.models.engines.base import Engine
 from xqe.models.engines.requests import Completion, Request, Sampling
 from xqe.models.prompts import Chat, Prompt
@@ -49,6 +50,7 @@ LMDeploy: abort, error; OpenRouter: error; Ollama: load, unload; DeepSeek: insuf
 sensitive, network_error; Bedrock: guardrail_intervened, content_filtered. None at all ("") comes from what was broken
 off, too.
 """
+_IS_FILTERED = "the server's content filter stopped the answer"
 _ENDINGS = {reason: ending for ending, reasons in _REASONS.items() for reason in reasons}
 
 _TEXT, _THOUGHT, _REFUSAL = "text", "thought", "refusal"
@@ -79,10 +81,12 @@ class Dialect:
 
     limit: the name of the most tokens to generate; OpenAI's newest models know only max_completion_tokens, and
     compatible servers know max_tokens. has_system: there are system turns; without, theirs begins the user's.
+    likeliest: how many of the likeliest tokens are told.
     """
 
     limit: str = "max_tokens"
     has_system: bool = True
+    likeliest: int = measuring.MOST
 
 
 class AnswerError(Exception):
@@ -111,28 +115,42 @@ class ServedEngine(Engine):
         asked: dict[str, Any]
         if isinstance(prompt, Chat):
             asked = {"messages": _turns(prompt, dialect.has_system)}
+        elif request.is_measured:
+            asked = {"prompt": valid(prompt.text) + valid(request.continuation)}
         else:
             asked = {"prompt": valid(prompt.text), "stop": list(prompt.stop)}
+        measured = measuring.asked(request, dialect.likeliest) if request.is_measured else {}
         parameters = self.parameters(request.sampling)
         return {
             "model": self.name,
             **asked,
-            dialect.limit: request.max_tokens,
+            **measured,
+            dialect.limit: 1 if request.is_measured else request.max_tokens,
             **{spelling: value for name, value in parameters.items() for spelling in SPELLINGS[name]},
             **({"seed": request.seed} if request.sampling.temperature > 0 else {}),
         }
 
     def completion(self, answer: Any) -> Completion:
         """What an answer says; its `made_by` is what the server tells of its making. Raises AnswerError."""
-        check_error(answer)
-        choices = answer.get("choices") if isinstance(answer, dict) else None
-        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-            raise AnswerError(f"the answer has no choices: {said(answer)}")
-        choice = choices[0]
+        choice = _choice(answer)
         finish = _finish(choice)
         message = choice.get("message") if self.is_chat else {"content": choice.get("text")}
         text = _text(message if isinstance(message, dict) else {}, finish)
         return Completion(text, finish, _tokens(answer), made_by=made_by(answer, self.name))
+
+    def measured(self, answer: Any, request: Request) -> Completion:
+        """The log-probabilities in an answer to what is measured. Raises AnswerError, and UntoldError where there are
+        none."""
+        choice = _choice(answer)
+        check_error(choice)
+        if _ending(choice.get("finish_reason")) == FILTERED:
+            raise AnswerError(_IS_FILTERED, is_final=True)
+        prompt = "" if isinstance(request.prompt, Chat) else valid(request.prompt.text)
+        try:
+            found = measuring.found(request, choice, prompt, valid(request.continuation))
+        except ValueError as error:
+            raise AnswerError(str(error), is_final=True) from None
+        return replace(found, made_by=made_by(answer, self.name))
 
     def identity(self) -> dict[str, Any]:
         return {"model": self.name, "api": self.api}
@@ -162,6 +180,16 @@ def check_error(answer: Any) -> None:
     raise AnswerError(f"the answer is an error: {said(error)}", is_refused or _ending(code) == FILTERED)
 
 
+def _choice(answer: Any) -> Mapping[str, Any]:
+    """The first choice of an answer. Raises AnswerError for an error, and where there is none."""
+    check_error(answer)
+    choices = answer.get("choices") if isinstance(answer, dict) else None
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise AnswerError(f"the answer has no choices: {said(answer)}")
+    choice: Mapping[str, Any] = choices[0]
+    return choice
+
+
 def _finish(choice: Mapping[str, Any]) -> str:
     """FINISHED or CUT. Raises AnswerError for a text that is neither, of which there may be a beginning."""
     check_error(choice)
@@ -173,7 +201,7 @@ def _finish(choice: Mapping[str, Any]) -> str:
     if ending in (FINISHED, CUT):
         return ending
     if ending == FILTERED:
-        raise AnswerError("the server's content filter stopped the answer", is_final=True)
+        raise AnswerError(_IS_FILTERED, is_final=True)
     raise AnswerError(f"the text is not finished (finish_reason {said(reason) or 'empty'})", is_final=ending != BROKEN)
 
 

@@ -79,7 +79,7 @@ class _Desk:
         if request.is_measured:
             return Asked(
                 identity=self._engine.identity(),
-                parameters={"measured": list(request.choices) or "continuation"},
+                parameters={"measured": list(map(list, request.choices)) or "continuation"},
                 max_tokens=0,
                 prompt=f"{rendered}\0{request.continuation}" if request.continuation else rendered,
             )

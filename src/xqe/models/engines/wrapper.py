@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from xqe.models.engines.base import Engine
-from xqe.models.engines.requests import Request, Sampling
+from xqe.models.engines.requests import Sampling
 from xqe.models.prompts import Prompt
 
 
@@ -24,11 +24,14 @@ class Wrapper(Engine):
     def show(self, prompt: Prompt) -> str:
         return self._engine.show(prompt)
 
+    def count(self, text: str) -> int | None:
+        return self._engine.count(text)
+
+    def room(self) -> int | None:
+        return self._engine.room()
+
     def prompt_end(self, prompt: Prompt) -> str:
         return self._engine.prompt_end(prompt)
-
-    def excess(self, request: Request) -> int:
-        return self._engine.excess(request)
 
     def identity(self) -> dict[str, Any]:
         return self._engine.identity()

@@ -133,6 +133,18 @@ def builtin(name: str) -> Template:
     return load(str(Path(__file__).parent / f"{name}.toml"), name.split("-")[0])
 
 
+def chosen(given: str | None, name: str) -> Template:
+    """The prompt that is given: one of xqe's own, by its name, that does what `name` does, or a file; by default the
+    one of that name."""
+    is_own = given is not None and given.split("-")[0] == name and given in own()
+    return builtin(given or name) if given is None or is_own else load(given, name)
+
+
+def own() -> list[str]:
+    """The names of xqe's own prompts."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("*.toml"))
+
+
 def load(path: str, task: str) -> Template:
     """Return the prompt in a file, for one of `TASKS`; raises InputError for whatever is wrong in it."""
     data = toml.load(Path(path), "--prompt names a TOML file", _SEE)

@@ -13,13 +13,14 @@ from xqe.lines import cut
 from xqe.models import prompts
 from xqe.models.engines.base import Engine
 from xqe.models.engines.requests import Request, Sampling
-from xqe.models.prompts import Template, Text
+from xqe.models.prompts import Prompt, Template, Text
 from xqe.models.prompts.answering import OPENING, is_refusal, letters, wording
 from xqe.stages import generation
-from xqe.stages.answering.cite import ANSWER_TOKENS, DOCUMENT_TOKENS, DOCUMENTS, LEAST_TOKENS, Cite
-from xqe.stages.answering.offered import Offered, listed, offered
+from xqe.stages.answering.cite import ANSWER_TOKENS, DOCUMENT_TOKENS, DOCUMENTS, Cite
+from xqe.stages.answering.offered import Offered, listed, offered, read_as
 from xqe.stages.answering.worked import worked
 from xqe.stages.generation import one_line, provenance
+from xqe.stages.rerank.reading import fitted, room_for_texts
 from xqe.text.answers.citations import Cited, read
 from xqe.text.answers.parting import Wanted
 from xqe.text.languages import LANGUAGES, Language, code_of, language
@@ -30,12 +31,11 @@ if TYPE_CHECKING:
 
 QUESTION_MARKS = ("?", "？", "؟")
 _NUMBERS = re.compile(r"\s*\d{1,3}\s*(?:[,;]\s*\d{1,3}\s*)*\]")
-_SHRINKS = 0.8  # documents that do not fit, at each try
 
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """How answers are made. n: documents for each. tokens: about the most of a document that are read. max_tokens: of
+    """How answers are made. n: documents for each. tokens: the most of a document that are read. max_tokens: of
     an answer. target: its language; None is that of the query as it first came."""
 
     cite: Cite = Cite.MODEL
@@ -148,7 +148,7 @@ class Answering:
         return asked, self._how.target or asked
 
     def _request(self, record: Record, documents: Sequence[Offered]) -> tuple[Request, int]:
-        """The request, and about how many tokens of each document are in it: fewer where the prompt would not fit."""
+        """The request, and the most tokens of each document that are in it: fewer where the prompt would not fit."""
         question, (asked, answered) = _question(record), self._languages(record)
         said = wording(answered)
         is_chat = self._engine.is_chat
@@ -157,15 +157,16 @@ class Answering:
         if self._template.shows_examples(is_chat):
             written = _written(record, documents, answered)
             shown = worked(self._template.shots, said, asked, answered, written)
-        tokens = self._how.tokens
-        while True:
-            variables = {**said.variables(cites), "query": question, "documents": listed(documents, tokens)}
-            prompt = self._template.render(is_chat, variables, shown)
-            subject = f"{question} [1]" if cites else question
-            request = generation.request(prompt, subject, self._how.max_tokens, self._how.sampling, record, number=0)
-            if tokens <= LEAST_TOKENS or not self._engine.excess(request):
-                return request, tokens
-            tokens = max(LEAST_TOKENS, int(tokens * _SHRINKS))
+        how = self._how
+
+        def prompt(texts: Sequence[str]) -> Prompt:
+            variables = {**said.variables(cites), "query": question, "documents": listed(texts)}
+            return self._template.render(is_chat, variables, shown)
+
+        room = room_for_texts(self._engine, prompt([""] * len(documents)), how.max_tokens)
+        texts, tokens = fitted(read_as(documents), how.tokens, self._engine, room)
+        subject = f"{question} [1]" if cites else question
+        return generation.request(prompt(texts), subject, how.max_tokens, how.sampling, record, number=0), tokens
 
 
 def _problem(cited: Cited, question: str) -> str:

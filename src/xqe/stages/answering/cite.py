@@ -17,6 +17,5 @@ class Cite(StrEnum):
 DOCUMENTS = 5
 DOCUMENT_TOKENS, DOCUMENT_TOKENS_PRETRAINED = 200, 100
 ANSWER_TOKENS = 256
-LEAST_TOKENS = 16
-"""Of an answer, unless told: from how many documents, about how many tokens of each (of a pretrained model, which is
-small and loses itself, fewer), how many of its own; and the fewest that a document is cut to."""
+"""Of an answer, unless told: from how many documents, how many tokens of each (of a pretrained model, which is small
+and loses itself, fewer), and how many of its own."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xqe.errors import XqeError
 from xqe.files.records import Record
 from xqe.stages.generation import one_line
-from xqe.stages.rerank.reading import beginning, ordered
+from xqe.stages.rerank.reading import ordered
 from xqe.text.sentences import is_whole
 
 if TYPE_CHECKING:
@@ -64,7 +64,11 @@ def title_of(name: str, documents: Numbered) -> str:
     return titled(documents.text(number) or "")[0] if number >= 0 else ""
 
 
-def listed(documents: Sequence[Offered], tokens: int) -> str:
-    """The documents as a model reads them, a line each, with a number from 1; each cut to about so many tokens."""
-    texts = (f"{one.title}: {one.text}" if one.title else one.text for one in documents)
-    return "\n".join(f"[{number}] {beginning(text, tokens)}" for number, text in enumerate(texts, 1))
+def read_as(documents: Sequence[Offered]) -> list[str]:
+    """What is read of each document: its title, where it has one, and its text."""
+    return [f"{one.title}: {one.text}" if one.title else one.text for one in documents]
+
+
+def listed(texts: Sequence[str]) -> str:
+    """Texts as a model reads them, a line each, with a number from 1."""
+    return "\n".join(f"[{number}] {text}" for number, text in enumerate(texts, 1))

@@ -4,5 +4,6 @@ reading                      what the model reads: queries and documents
 mixing                       the scores of the first stage and of the model in one
 pointwise                    a score for each document by itself
 listwise                     documents put in order, a window after the other
+answers                      the order that an answer gives
 kinds                        the ways there are, a row each
 """

@@ -23,7 +23,3 @@ class Kind(StrEnum):
     def prompt(self) -> str:
         """The name of its prompt, and of the task that a prompt file is checked against."""
         return {Kind.LIKELIHOOD: "likelihood", Kind.YES_NO: "relevance", Kind.LISTWISE: "ranking"}[self]
-
-    @property
-    def is_pointwise(self) -> bool:
-        return self is not Kind.LISTWISE

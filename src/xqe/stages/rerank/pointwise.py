@@ -13,39 +13,38 @@ from xqe.models.prompts import Template
 from xqe.stages.generation import Answer, made_by
 from xqe.stages.rerank.kinds import Kind
 from xqe.stages.rerank.mixing import mixed
-from xqe.stages.rerank.reading import Candidate, Reader, ordered
+from xqe.stages.rerank.reading import Reader, beginning, ordered, room_for_texts
 from xqe.text.answers.parting import Wanted
-from xqe.text.languages import language
-
-YES, NO = ("yes", "Yes", "YES"), ("no", "No", "NO")
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """What a model is asked of a query and a document, and what its answer is worth.
 
-    prompt: of models.prompts. continuation: the query is what would have to follow. choices: what may follow. score:
-    of what was measured.
+    score: of what was measured. continuation: the query is what would have to follow. choices: what may follow, each in
+    its spellings.
     """
 
-    prompt: str
     score: Callable[[Sequence[float]], float]
     continuation: bool = False
-    choices: tuple[str, ...] = ()
+    choices: tuple[tuple[str, ...], ...] = ()
 
 
-def probability_of_yes(measured: Sequence[float]) -> float:
-    """The probability of the first half of the choices among all of them."""
-    shares = [math.exp(number) for number in measured]
-    total = sum(shares)
-    return sum(shares[: len(YES)]) / total if total else 0.5
+def share_of_first(measured: Sequence[float]) -> float:
+    """p(first) / (p(first) + p(second)), from their logarithms."""
+    first, second = measured
+    return 1 / (1 + math.exp(min(second - first, 700)))  # beyond, a double overflows
 
 
-LIKELIHOOD = Question("likelihood", lambda measured: measured[0], continuation=True)
+def spellings(word: str) -> tuple[str, ...]:
+    """How an answer may say a word: in small letters, in capitals, after a space or not."""
+    return tuple(f"{space}{form}" for space in ("", " ") for form in (word, word.capitalize(), word.upper()))
+
+
+LIKELIHOOD = Question(lambda measured: measured[0], continuation=True)
 """UPR (arXiv 2204.07496): the logarithm of the query's probability after the document, summed over its tokens."""
-YES_NO = Question("relevance", probability_of_yes, choices=(*YES, *NO))
+YES_NO = Question(share_of_first, choices=(spellings("yes"), spellings("no")))
 """Pointwise relevance, as of RankLLM and Qwen3-Reranker: p(yes) / (p(yes) + p(no)) at the answer's first token."""
-
 
 QUESTIONS = {Kind.LIKELIHOOD: LIKELIHOOD, Kind.YES_NO: YES_NO}
 
@@ -58,43 +57,48 @@ class Pointwise:
 
     name = "rerank"
 
-    def __init__(
-        self, engine: Engine, kind: str, question: Question, template: Template, reader: Reader, first_weight: float
-    ) -> None:
+    def __init__(self, engine: Engine, kind: Kind, template: Template, reader: Reader, first_weight: float) -> None:
         self._engine = engine
         self._kind = kind
-        self._question = question
+        self._question = QUESTIONS[kind]
         self._template = template
         self._reader = reader
         self._first_weight = first_weight
 
     def requests(self, record: Record) -> list[Request]:
-        query = self._reader.query(record)
-        return [self._request(record, query, candidate) for candidate in self._reader.candidates(record)]
+        candidates = self._reader.candidates(record)
+        tokens = self._tokens(record) if candidates else 0
+        return [self._request(record, beginning(one.text, tokens, self._engine)) for one in candidates]
 
     def wanted(self, record: Record) -> Sequence[Wanted | None]:
-        return [None] * self._reader.n
+        return [None] * min(self._reader.n, len(record["hits"]))
 
     def result(self, record: Record, answers: Sequence[Answer]) -> Record:
         completions = [answer.completion for answer in answers]
         scores = [self._question.score(completion.measured) for completion in completions]
         step = {
             "step": self.name,
-            "kind": self._kind,
-            "n": len(scores),
+            "kind": self._kind.value,
+            "prompt": self._template.name,
             "query": self._reader.asked.value,
+            "n": len(scores),
+            "document_tokens": self._tokens(record),
             "first_weight": self._first_weight,
             **made_by(self._engine, completions[0]),
             "tokens": sum(completion.tokens for completion in completions),
         }
         return advanced(record, step, hits=mixed(ordered(record), scores, self._first_weight))
 
-    def _request(self, record: Record, query: str, candidate: Candidate) -> Request:
-        question = self._question
-        spoken = record.get("source", record).get("lang") or record.get("lang")
-        named = {"language": language(spoken).name if isinstance(spoken, str) else "the query's language"}
-        prompt = self._template.render(self._engine.is_chat, {"query": query, "document": candidate.text, **named})
-        begins = "" if self._engine.is_chat else " "
-        continuation = f"{begins}{query}" if question.continuation else ""
-        choices = tuple(f"{begins}{choice}" for choice in question.choices)
-        return Request(prompt, query, 0, continuation=continuation, choices=choices)
+    def _tokens(self, record: Record) -> int:
+        """The most tokens that are read of a document: fewer than are asked for where the context has no room."""
+        empty = self._request(record, "")
+        answer = (self._engine.count(empty.continuation) or 0) + 1
+        room = room_for_texts(self._engine, empty.prompt, answer)
+        return self._reader.tokens if room is None else min(room, self._reader.tokens)
+
+    def _request(self, record: Record, document: str) -> Request:
+        question, query = self._question, self._reader.query(record)
+        variables = {"query": query, "document": document, "language": self._reader.language(record)}
+        prompt = self._template.render(self._engine.is_chat, variables)
+        continuation = (query if self._engine.is_chat else f" {query}") if question.continuation else ""
+        return Request(prompt, query, 0, continuation=continuation, choices=question.choices)

@@ -97,25 +97,39 @@ class Following:
 
 
 class Comparing:
-    """Picks the likeliest of some tokens, and keeps the natural logarithms of the probabilities of all of these."""
+    """Looks at the token that comes next: how likely it is that it is one of a group, for some groups of tokens.
 
-    def __init__(self, tokens: Sequence[int]) -> None:
-        self.tokens = tokens
+    found: the natural logarithms of these probabilities, once `pick` was called.
+    """
+
+    tokens = (0,)  # one is looked at, whichever it is
+
+    def __init__(self, groups: Sequence[Sequence[int]]) -> None:
+        self.groups = groups
         self._found: list[float] = []
 
     def pick(self, logits: NDArray[np.float32], generated: Sequence[int]) -> int:
-        self._found = log_softmax(logits, self.tokens).tolist()
-        return self.tokens[int(np.argmax(self._found))]
+        self._found = [log_sum(log_softmax(logits, group)) for group in self.groups]
+        return self.groups[0][0]
 
     def measured(self) -> list[float]:
         return self._found
 
 
 def log_softmax(logits: NDArray[np.float32], tokens: Sequence[int]) -> NDArray[np.float64]:
-    """The natural logarithms of the probabilities of some tokens: shape (tokens,)."""
+    """The natural logarithms of the probabilities of some tokens: shape (tokens,). Not a number where a logit is none,
+    or is infinite."""
     most = float(logits.max())
+    if not math.isfinite(most):
+        return np.full(len(tokens), math.nan)
     total = float(np.exp(logits - most).sum(dtype=np.float64))
     return logits[tokens].astype(np.float64) - most - math.log(total)
+
+
+def log_sum(logarithms: NDArray[np.float64]) -> float:
+    """The natural logarithm of the sum of some probabilities, which are given by theirs."""
+    most = float(logarithms.max())
+    return most + math.log(float(np.exp(logarithms - most).sum())) if math.isfinite(most) else most
 
 
 def _candidates(logits: NDArray[np.float32], parameters: Parameters) -> NDArray[np.int64]:

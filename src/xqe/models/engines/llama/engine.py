@@ -70,6 +70,7 @@ class LlamaEngine(Engine):
         self._interrupt: Interrupt | None = None
         self._most_cells = self._model.context_size
         self._picks: bool | None = None  # not tried yet
+        self._most_cells = 0  # not known before the weights are loaded
         self.counts = Counts()  # of the latest `generate`
         try:
             check_pools_nothing(name, self._model.pooling)
@@ -145,6 +146,14 @@ class LlamaEngine(Engine):
             raise ModelError(f"{self.name} has no chat template", "give it a completion prompt")
         return self._template.render(Chat(self._defused(prompt.system), self._defused(prompt.user)))
 
+    def count(self, text: str) -> int:
+        return len(self._vocabulary.tokenize(text, add_special=False, parse_special=False))
+
+    def room(self) -> int | None:
+        if not self._most_cells:
+            return None
+        return min(self._model.context_size, self._settings.context or self._most_cells) - CPU_SHAPE.least
+
     def prompt_end(self, prompt: Prompt) -> str:
         """The same for all prompts with one system turn, so that it is rendered once for each of these."""
         if not isinstance(prompt, Chat):
@@ -156,10 +165,6 @@ class LlamaEngine(Engine):
 
     def show(self, prompt: Prompt) -> str:
         return self._vocabulary.text(self._tokens(prompt))
-
-    def excess(self, request: Request) -> int:
-        limit = min(self._model.context_size, self._settings.context or self._most_cells)
-        return max(0, len(self._tokens(request.prompt)) + request.max_tokens - limit)
 
     def generate(self, jobs: Iterable[Job[T]]) -> Iterator[Job[T]]:
         decoder = self._decoder()
@@ -266,18 +271,35 @@ class LlamaEngine(Engine):
             if not 0 < shared < len(whole):
                 raise ModelError("there is no token to measure")
             return Measured(ticket, whole[:shared], (), Following(whole[shared:]))
-        wholes = [self._tokens(request.prompt, choice) for choice in request.choices]
-        shared = min(common(prompt, whole) for whole in wholes)
-        return Measured(ticket, prompt[:shared], (), Comparing([int(whole[shared]) for whole in wholes]))
+        return Measured(ticket, prompt, (), Comparing(self._first_tokens(request, prompt)))
+
+    def _first_tokens(self, request: Request, prompt: Tokens) -> list[list[int]]:
+        """For each choice the tokens that say that it was chosen: its spellings that are a single token after the
+        prompt, each token once. Where a choice has none, the first tokens of its spellings, without those that another
+        choice may begin with, too."""
+        single: list[set[int]] = []
+        first: list[set[int]] = []
+        for spellings in request.choices:
+            wholes = [self._tokens(request.prompt, spelling) for spelling in spellings]
+            after = [whole[len(prompt) :] for whole in wholes if common(prompt, whole) == len(prompt) < len(whole)]
+            single.append({int(tokens[0]) for tokens in after if len(tokens) == 1})
+            first.append({int(tokens[0]) for tokens in after})
+        if not all(single):
+            meeting = {token for tokens in first for token in tokens if sum(token in other for other in first) > 1}
+            single = [tokens - meeting for tokens in first]
+        for spellings, tokens in zip(request.choices, single, strict=True):
+            if not tokens:
+                raise ModelError(f'the vocabulary has no token that says "{spellings[0]}" and nothing else')
+        return [sorted(tokens) for tokens in single]
 
     def _tokens(self, prompt: Prompt, then: str = "") -> Tokens:
         """The tokens of a prompt, and of what the model is to have said after it; BOS exactly once."""
         text = self.rendered(prompt) + (self._defused(then) if isinstance(prompt, Chat) else then)
         if not isinstance(prompt, Chat):
-            return self._vocabulary.tokenize(text, add_special=True, parse_special=False)
+            return self._vocabulary.begun(text, add_special=True, parse_special=False)
         bos = self._vocabulary.bos_text()
         has_bos = bool(bos) and text.startswith(bos)
-        return self._vocabulary.tokenize(text, add_special=not has_bos, parse_special=True)
+        return self._vocabulary.begun(text, add_special=not has_bos, parse_special=True)
 
     def _defused(self, text: str) -> str:
         """Break up what would read as a special token: a query that says "<end_of_turn>" must not end the turn."""

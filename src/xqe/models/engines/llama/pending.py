@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -39,7 +40,12 @@ class Pending:
 
     @property
     def most_cells(self) -> int:
-        return len(self.prompt) + self.ticket.request.max_tokens
+        return len(self.prompt) + self.most_tokens
+
+    @property
+    def most_tokens(self) -> int:
+        """How many tokens may follow the prompt."""
+        return self.ticket.request.max_tokens
 
     @property
     def last_position(self) -> int:
@@ -79,18 +85,20 @@ class Measured(Pending):
     picker: Following | Comparing
 
     @property
-    def most_cells(self) -> int:
-        return len(self.prompt) + self._length
-
-    @property
-    def _length(self) -> int:
-        return len(self.picker.tokens) if isinstance(self.picker, Following) else 1
+    def most_tokens(self) -> int:
+        return len(self.picker.tokens)
 
     def accept(self, token: int, vocabulary: Vocabulary) -> bool:
         self.generated.append(token)
-        if len(self.generated) < self._length:
+        if len(self.generated) < self.most_tokens:
             return False
-        self.ticket.done(measurement(self.picker.measured(), self._length))
+        numbers = self.picker.measured()
+        if any(map(math.isnan, numbers)):
+            self.fail(NO_NUMBERS)
+        elif max(numbers) == -math.inf:
+            self.fail("the model gives what is measured no probability at all")
+        else:
+            self.ticket.done(measurement(numbers, self.most_tokens))
         return True
 
 
@@ -131,8 +139,7 @@ class Decoder(Protocol):
 def does_not_fit(pending: Pending, limit: int, whose: str) -> str:
     """Why a text has no place, where `limit` is what the context, the model or the memory (`whose`) allows."""
     return (
-        f"the prompt has {len(pending.prompt)} tokens and up to {pending.ticket.request.max_tokens} may follow, "
-        f"but {whose} {limit}"
+        f"the prompt has {len(pending.prompt)} tokens and up to {pending.most_tokens} may follow, but {whose} {limit}"
     )
 
 

@@ -231,8 +231,8 @@ class Scheduler:
         deferred: list[Pending] = []
         while self._waiting and len(chosen) < room and len(deferred) < self._batch:
             pending = self._waiting.popleft()
-            if self._needed(pending) > self._cells_each:
-                deferred.append(pending)
+            if self._needed(pending) > self._cells_each or (context.picks and pending.picker is not None):
+                deferred.append(pending)  # for another context
                 break
             tokens = _input(pending)
             shared = self._best_source(tokens)[1]

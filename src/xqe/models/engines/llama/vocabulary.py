@@ -46,6 +46,11 @@ class Vocabulary:
             room = -count
         raise ModelError("the text could not be tokenized", "check the model file with xqe models verify")
 
+    def begun(self, text: str, add_special: bool, parse_special: bool) -> Tokens:
+        """The tokens of a text that is to go on: without the EOS that some models have after every text."""
+        tokens = self.tokenize(text, add_special, parse_special)
+        return tokens[:-1] if add_special and llama_cpp.llama_vocab_get_add_eos(self._pointer) else tokens
+
     def piece(self, token: int, special: bool = False) -> bytes:
         """The bytes of one token, which may be part of a character; of a special token only if `special`."""
         known = self._pieces.get((token, special))
