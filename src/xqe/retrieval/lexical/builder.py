@@ -25,6 +25,7 @@ from xqe.files.names import NONE, NamesWriter, Numbering
 from xqe.retrieval.documents import MANIFEST, is_several
 from xqe.retrieval.lexical.bm25 import DEFAULT, NATIVE, Padding, Parameters, excess
 from xqe.retrieval.lexical.candidates import VERSION, CandidatesWriter
+from xqe.retrieval.lexical.joint import build_joint
 from xqe.retrieval.lexical.manifest import FORMAT, LOCK, OURS, WITH_QUESTIONS, Manifest, described, read_manifest
 from xqe.retrieval.lexical.manifest import write_manifest as put_manifest
 from xqe.retrieval.lexical.questions import QuestionsWriter, folder_of
@@ -183,7 +184,7 @@ def _build_data(
             names.append(document.id for _, document in batch.documents)
             vectors.append(batch.counts)
             texts = (document.searched for _, document in batch.documents) if keep_texts else None
-            candidates.append(batch.bodies, texts, pad)
+            candidates.append(((body,) for body in batch.bodies), texts, (pad,))
             empty += int((batch.counts.lengths == 0).sum())
             terms += int(batch.counts.lengths.sum())
         documents = len(ids)
@@ -192,7 +193,7 @@ def _build_data(
         names.finish(ids.numbering)
         vectors.finish()
         padding = Padding.fitted(parameters, documents, terms, pad)
-        candidates.finish(padding.fillers)
+        candidates.finish((length,) for length in padding.fillers)
     asked = {code: _questions(data, code, questions, parameters, keep_texts) for code in sorted(questions.counts)}
     return Manifest(
         format=WITH_QUESTIONS if asked else FORMAT,
@@ -215,6 +216,7 @@ def _build_data(
         data=data.name,
         files=described(data),
         questions=asked,
+        joint=build_joint(data, parameters, asked) if asked else {},
     )
 
 

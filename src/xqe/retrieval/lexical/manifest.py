@@ -43,7 +43,8 @@ class Manifest:
     documents, empty, terms, distinct: counts over the collection; average_length: terms a document. analyzer: its
     identity. texts: whether the index keeps the texts. pad, fillers, excess: see `bm25`. probes: [text, terms] pairs
     that analysis must reproduce. files: name -> {"size", "sha256"}, in the folder `data`. questions: language -> of the
-    index of the questions in it {"documents", "questions", "bytes", "sha256" of its manifest}; not there without any.
+    index of the questions in it {"documents", "questions", "bytes", "sha256" of its manifest}; joint: see `joint`. An
+    index without questions has neither of the two.
     """
 
     format: int
@@ -66,6 +67,7 @@ class Manifest:
     data: str
     files: dict[str, dict[str, Any]]
     questions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    joint: dict[str, Any] = field(default_factory=dict)
 
     @property
     def parameters(self) -> Parameters:
@@ -80,7 +82,8 @@ class Manifest:
         """Bytes of all its files."""
         own: int = sum(file["size"] for file in self.files.values())
         of_questions: int = sum(its["bytes"] for its in self.questions.values())
-        return own + of_questions
+        joint: int = sum(file["size"] for file in self.joint.get("files", {}).values())
+        return own + of_questions + joint
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -117,7 +120,7 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Put a manifest into the place of the one that is there, in one step."""
     fields = asdict(manifest)
     if not manifest.questions:
-        del fields["questions"]
+        del fields["questions"], fields["joint"]
     put_fields(directory, fields)
 
 
@@ -133,10 +136,10 @@ def put_fields(directory: Path, fields: Mapping[str, Any]) -> None:
     sync(directory)
 
 
-def described(folder: Path) -> dict[str, dict[str, Any]]:
-    """Bring all files in a data folder to the disk, and return name -> {"size", "sha256"}."""
+def described(folder: Path, data: Path | None = None) -> dict[str, dict[str, Any]]:
+    """Bring all files in a data folder, or one within it, to the disk, and return name -> {"size", "sha256"}."""
     names = sorted(path.name for path in folder.iterdir() if path.suffix != ".lock" and path.is_file())
-    mode = (folder / "vectors.lengths").stat().st_mode
+    mode = (data or folder).joinpath("vectors.lengths").stat().st_mode
     for name in names:
         (folder / name).chmod(mode)  # tantivy keeps some to their owner
         sync(folder / name)

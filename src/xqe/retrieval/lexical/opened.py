@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,10 +13,12 @@ import numpy
 from xqe.errors import InputError, why
 from xqe.files.arrays import mapped
 from xqe.files.names import NONE, Names, Numbers
+from xqe.files.whole import check_whole
 from xqe.retrieval.documents import MANIFEST, Documents, Owners, Questions, Scores
-from xqe.retrieval.lexical.bm25 import Floats, Parameters, idf
+from xqe.retrieval.lexical.bm25 import Floats, Padding, Parameters, idf
 from xqe.retrieval.lexical.builder import DOCUMENTS
-from xqe.retrieval.lexical.candidates import Candidates
+from xqe.retrieval.lexical.candidates import BODY, Candidates
+from xqe.retrieval.lexical.joint import JOINT, padding_of
 from xqe.retrieval.lexical.manifest import REBUILD, Manifest, check_files, fitting_analyzer, read_manifest
 from xqe.retrieval.lexical.questions import OWNERS, folder_of, owners_of
 from xqe.retrieval.lexical.scoring import Asked, Contribution, Scorer
@@ -23,9 +26,8 @@ from xqe.retrieval.lexical.vectors import Vectors
 from xqe.text.analysis import Analyzer
 
 _SMALL_POOL = 20_000  # documents that are scored one and all sooner than candidates are looked for among them
+_ROUNDING = 1e-5  # tantivy sums in single precision
 _MANY_TERMS = 10_000  # more of them are looked up in every document sooner than tantivy opens all their lists
-_FEW = 8  # candidates of several fields that are more than this part of all documents take longer than scoring all
-
 _REACH = 5.0  # how much deeper to look at first, for each part by which scores may exceed the exact ones
 
 Questioned = Mapping[str, Mapping[str, float]]
@@ -71,6 +73,8 @@ def _opened(directory: Path, manifest: Manifest, verify: bool) -> Index:
     if verify:
         for code in manifest.questions:
             _opened_questions(index, code, verify)
+        if manifest.questions:
+            _opened_joint(data / JOINT, manifest, verify)
     return index
 
 
@@ -94,6 +98,45 @@ def _opened_questions(index: Index, code: str, verify: bool = False) -> _Field:
     return _Field(questions, Questions(questions.documents, index.owners(code)))
 
 
+class _Finder:
+    """Finds candidates: tantivy's ranking of some fields of documents. excesses: of each field with the parameters of
+    the manifest (see `bm25`)."""
+
+    def __init__(
+        self,
+        tantivy: Candidates,
+        manifest: Manifest,
+        paddings: Mapping[str, Padding],
+        excesses: Mapping[str, float],
+    ) -> None:
+        self._tantivy, self._documents, self._paddings = tantivy, manifest.documents, paddings
+        self._excesses = {(name, manifest.parameters): excess for name, excess in excesses.items()}
+
+    def best(self, asked: Sequence[Asked], limit: int) -> tuple[Numbers, Floats]:
+        """The numbers and scores of the `limit` documents that tantivy finds best."""
+        documents = self._documents + len(self._paddings[BODY].fillers)
+        return self._tantivy.best((boost for one in asked for boost in one.boosts(documents)), limit)
+
+    def ceiling(self, asked: Sequence[Asked]) -> float:
+        """How many times its score by tantivy a document's exact one is at most."""
+        for one in asked:
+            if (one.field, one.parameters) not in self._excesses:
+                its = one.excess(self._documents, self._paddings[one.field])
+                self._excesses[one.field, one.parameters] = its
+        return max(self._excesses[one.field, one.parameters] for one in asked)
+
+
+def _opened_joint(folder: Path, manifest: Manifest, verify: bool = False) -> _Finder:
+    fields = manifest.joint["fields"]
+    check_whole(folder, manifest.joint["files"], folder, REBUILD, verify)
+    return _Finder(
+        Candidates(folder, manifest.joint["files"], [name for name in fields if name != BODY]),
+        manifest,
+        {name: padding_of(manifest.joint, name) for name in fields},
+        {name: its["excess"] for name, its in fields.items()},
+    )
+
+
 class Index:
     """An open index. Its methods may be called from several threads; `analyzer` is for one at a time, and so are
     `questions` and `terms_of`, which open the questions in a language that they are asked for first."""
@@ -112,7 +155,8 @@ class Index:
         self.analyzer = analyze
         self.vectors = vectors
         self.documents = documents
-        self._scorer = Scorer(manifest, vectors, candidates)
+        self._scorer = Scorer(manifest, vectors)
+        self._text = _Finder(candidates, manifest, {BODY: manifest.padding}, {BODY: manifest.excess})
         self._fields: dict[str, _Field] = {}
 
     def __len__(self) -> int:
@@ -122,7 +166,8 @@ class Index:
     @property
     def files(self) -> int:
         """How many files it has, those of questions too."""
-        return len(self.manifest.files) + sum(self._field(code).its.files for code in self.manifest.questions)
+        joint = len(self.manifest.joint.get("files", ()))
+        return len(self.manifest.files) + joint + sum(self._field(code).its.files for code in self.manifest.questions)
 
     # ------------------------------------------------------------ questions
 
@@ -144,6 +189,10 @@ class Index:
         index, questions = self._field(code)
         own = questions.own(number)
         return (index.documents.text(own) or "") if own is not None else ""
+
+    @cached_property
+    def _joint(self) -> _Finder:
+        return _opened_joint(self.documents.folder / JOINT, self.manifest)
 
     def _field(self, code: str) -> _Field:
         if code not in self._fields:
@@ -183,7 +232,7 @@ class Index:
         if not asked or k < 1:
             return numpy.empty(0, numpy.int64), numpy.empty(0, numpy.float32)
         many = any(len(one.query.terms) > _MANY_TERMS for one in asked)
-        if pool is None and (many or (len(asked) > 1 and len(self) <= _SMALL_POOL)):
+        if many and pool is None:
             pool = numpy.arange(len(self))
         if pool is not None and (many or len(pool) <= max(_SMALL_POOL, k)):
             return self.documents.best(*_matching(asked, pool), k)
@@ -194,31 +243,25 @@ class Index:
     ) -> list[Asked]:
         """The fields that hold something of what is looked for."""
         parameters = parameters or self.manifest.parameters
-        asked = [Asked(self._scorer, self._scorer.query(weights), parameters)]
+        asked = [Asked(BODY, self._scorer, self._scorer.query(weights), parameters)]
         for code, its in sorted((questions or {}).items()):
             index, field = self._field(code)
             owners = field.owners if len(index) < len(self) else None
-            asked.append(Asked(index._scorer, index._scorer.query(its), parameters, owners))
+            asked.append(Asked(code, index._scorer, index._scorer.query(its), parameters, owners))
         return [one for one in asked if one.query.terms]
 
     def _found(self, asked: Sequence[Asked], k: int, pool: Numbers | None) -> tuple[Numbers, Scores]:
-        """Documents and exact scores, among them the k best and all that score as the k-th (see `bm25`).
-
-        A document that is a candidate of no field scores at most the sum of what each of them leaves (Fagin, Lotem and
-        Naor, JCSS 2003: the threshold algorithm).
-        """
-        ceiling = max(one.scorer.ceiling(one.parameters) for one in asked)
+        """Documents and exact scores, among them the k best and all that score as the k-th (see `bm25`)."""
+        finder = self._text if [one.field for one in asked] == [BODY] else self._joint
+        ceiling = finder.ceiling(asked)
         limit = 16 + int(k * (1.125 + _REACH * (ceiling - 1)))
         if pool is not None:
             limit = limit * len(self) // len(pool)
         while True:
             limit = min(limit, len(self) + 1)
-            if len(asked) > 1 and _FEW * limit > len(self):
-                return _matching(asked, numpy.arange(len(self)) if pool is None else pool)
-            found = [one.candidates(limit) for one in asked]
-            exhausted = all(len(its) < limit for its, _ in found)
-            lowest = sum(bound for _, bound in found)
-            numbers = found[0][0] if len(found) == 1 else numpy.unique(numpy.concatenate([its for its, _ in found]))
+            numbers, bounds = finder.best(asked, limit)
+            exhausted = len(numbers) < limit
+            lowest = bounds[-1] * ceiling * (1 + _ROUNDING) if len(bounds) else 0.0
             if pool is not None:
                 at = numpy.minimum(numpy.searchsorted(pool, numbers), len(pool) - 1)
                 numbers = numbers[pool[at] == numbers]

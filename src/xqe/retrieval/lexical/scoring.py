@@ -1,10 +1,10 @@
-"""Scores of one field of documents, of their text or of their questions, for weighted terms: exact ones, and the
-candidates that tantivy has for them."""
+"""Exact scores of one field of documents, of their text or of their questions, for weighted terms, and the boosts with
+which tantivy's scores bound them."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,13 +12,12 @@ import numpy
 from numpy.typing import NDArray
 
 from xqe.files.names import NONE, Numbers
-from xqe.retrieval.lexical.bm25 import TANTIVY_K1, Floats, Parameters, excess, idf
-from xqe.retrieval.lexical.candidates import Candidates
+from xqe.retrieval.documents import Owners
+from xqe.retrieval.lexical.bm25 import TANTIVY_K1, Floats, Padding, Parameters, excess, idf
 from xqe.retrieval.lexical.manifest import Manifest
 from xqe.retrieval.lexical.vectors import Vectors
 
 _AT_A_TIME = 4096  # documents whose vectors are held together
-_ROUNDING = 1e-5  # tantivy sums in single precision
 
 
 class Contribution(NamedTuple):
@@ -55,10 +54,9 @@ class _Tables(NamedTuple):
 class Scorer:
     """Scores documents. Any number of threads may ask."""
 
-    def __init__(self, manifest: Manifest, vectors: Vectors, candidates: Candidates) -> None:
-        self._manifest, self._vectors, self._candidates = manifest, vectors, candidates
+    def __init__(self, manifest: Manifest, vectors: Vectors) -> None:
+        self._manifest, self._vectors = manifest, vectors
         self._local = threading.local()
-        self._excess = {manifest.parameters: manifest.excess}
 
     def __len__(self) -> int:
         return self._manifest.documents
@@ -72,25 +70,19 @@ class Scorer:
         idfs = idf(len(self), self._vectors.df[numbers])
         return Query([term for term, _ in known], numbers, numpy.array([weight for _, weight in known]), idfs)
 
-    def candidates(self, query: Query, limit: int, parameters: Parameters) -> tuple[Numbers, float]:
-        """`limit` documents, or all that hold a term, and what no other document's score exceeds."""
-        boosts = self._boosts(query, parameters)
-        numbers, bounds = self._candidates.best(zip(query.terms, boosts, strict=True), limit)
-        return numbers, bounds[-1] * self.ceiling(parameters) * (1 + _ROUNDING) if len(numbers) == limit else 0.0
+    @property
+    def lengths(self) -> NDArray[numpy.uint32]:
+        """The number of terms of each document."""
+        return self._vectors.lengths
 
-    def _boosts(self, query: Query, parameters: Parameters) -> list[float]:
-        """The boosts with which tantivy's scores bound the exact ones: it counts documents of padding, too."""
-        documents = len(self) + len(self._manifest.fillers)
-        theirs = idf(documents, self._vectors.df[query.numbers]) * (TANTIVY_K1 + 1)
-        boosts: list[float] = (query.weights * query.idf * (parameters.k1 + 1) / theirs).tolist()
-        return boosts
+    @property
+    def average(self) -> float:
+        return self._manifest.average_length
 
-    def ceiling(self, parameters: Parameters) -> float:
-        """How many times its score by tantivy a document's exact one is at most."""
-        if parameters not in self._excess:
-            average = self._manifest.average_length
-            self._excess[parameters] = excess(parameters, self._vectors.lengths, average, self._manifest.padding)
-        return self._excess[parameters]
+    def frequencies(self, query: Query) -> NDArray[numpy.uint32]:
+        """In how many documents each term of a query occurs."""
+        frequencies: NDArray[numpy.uint32] = self._vectors.df[query.numbers]
+        return frequencies
 
     def scores(self, query: Query, documents: Numbers, parameters: Parameters) -> Floats:
         """The exact scores of documents, 0 where no term occurs."""
@@ -146,18 +138,14 @@ class Scorer:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What one field is asked. owners: the document that each number of the field is of, rising; None where the field's
-    numbers are those of the documents."""
+    """What one field is asked. field: as the candidates call it. owners: the document that each number of the field is
+    of, rising; None where these are the numbers of the documents."""
 
+    field: str
     scorer: Scorer
     query: Query
     parameters: Parameters
-    owners: NDArray[numpy.uint32] | None = None
-
-    def candidates(self, limit: int) -> tuple[Numbers, float]:
-        """See `Scorer.candidates`."""
-        numbers, bound = self.scorer.candidates(self.query, limit, self.parameters)
-        return numbers if self.owners is None else self.owners[numbers].astype(numpy.int64), bound
+    owners: Owners | None = None
 
     def scores(self, documents: Numbers) -> Floats:
         """The exact scores of documents, 0 where no term occurs."""
@@ -168,3 +156,18 @@ class Asked:
         scores = numpy.zeros(len(documents))
         scores[own] = self.scorer.scores(self.query, at[own], self.parameters)
         return scores
+
+    def boosts(self, documents: int) -> Iterator[tuple[str, str, float]]:
+        """The boosts with which tantivy's scores bound the exact ones, where it counts so many documents, those of
+        padding too."""
+        theirs = idf(documents, self.scorer.frequencies(self.query)) * (TANTIVY_K1 + 1)
+        boosts = (self.query.weights * self.query.idf * (self.parameters.k1 + 1) / theirs).tolist()
+        return ((self.field, term, boost) for term, boost in zip(self.query.terms, boosts, strict=True))
+
+    def excess(self, documents: int, padding: Padding) -> float:
+        """How many times its score by tantivy a document's exact one is at most, where all of them are so many."""
+        lengths = self.scorer.lengths
+        if self.owners is not None:
+            lengths = numpy.zeros(documents, numpy.uint32)
+            lengths[self.owners] = self.scorer.lengths
+        return excess(self.parameters, lengths, self.scorer.average, padding)
