@@ -145,11 +145,8 @@ class Dense(Retriever[Meaning]):
             "windows": len(self._vectors.windows(number)),
             "terms": [{"term": share.term, "score": share.score} for share in why.terms],
         }
-        if self._vectors.share:
-            said["questions"] = {
-                "share": self._vectors.share,
-                "adds": self._vectors.shares(query.vector, number),
-            }
+        if shares := self._vectors.shares(query.vector, number):
+            said["questions"] = {"share": self._vectors.question_share, "adds": shares}
         return said
 
     def snippet(self, number: int, explanation: Explanation) -> Snippet | None:
@@ -170,8 +167,8 @@ class Dense(Retriever[Meaning]):
             "query_weight": meant.query_weight,
             "k": k,
         }
-        if self._vectors.share:
-            said |= {"question_share": self._vectors.share, "questions": list(self._vectors.questions)}
+        if self._vectors.questions:
+            said |= {"question_share": self._vectors.question_share, "questions": list(self._vectors.questions)}
         if self._approximate:
             said["approximate"] = True
         if feedback is not None:

@@ -121,7 +121,7 @@ class VectorsTogether:
         self.documents = documents
         self._parts = list(parts)
         self.questions = tuple(dict.fromkeys(code for part in parts for code in part.questions))
-        self.share = max(part.share for part in parts)
+        self.question_share = max(part.question_share for part in parts)
 
     def best(
         self,

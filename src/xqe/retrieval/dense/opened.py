@@ -14,7 +14,7 @@ from xqe.machine import available_cores
 from xqe.retrieval.dense.approximate import Graph
 from xqe.retrieval.dense.description import Description, check_description, chosen
 from xqe.retrieval.dense.exact import Workers, candidates, standing
-from xqe.retrieval.dense.questions import Asked, Mixed, opened_questions
+from xqe.retrieval.dense.questions import Asked, Mixture, opened_questions
 from xqe.retrieval.dense.rows import Doubles, Matrix, Rows
 from xqe.retrieval.documents import Documents, Owners, Scores
 
@@ -71,15 +71,16 @@ class Vectors:
         self._rows = rows
         self._workers = workers
         self.questions: tuple[str, ...] = ()
-        """The languages of the questions that are mixed into the vectors."""
-        self.share = 0.0
-        """Of these questions."""
+        """The languages of the questions that are mixed in."""
+        self.question_share = 0.0
+        self._mixture: Mixture | None = None
 
     def mixed(self, questions: Mapping[str, Asked], share: float) -> Vectors:
         """The same documents, of which each vector is mixed with those of the questions."""
-        rows = Mixed(self._folder, self.description, questions, share)
+        mixture = Mixture(self._rows, questions, share)
+        rows = mixture.mixed(self._workers)
         mixed = Vectors(self._folder, self.description, rows, self.documents, self._workers)
-        mixed.questions, mixed.share = tuple(questions), share
+        mixed.questions, mixed.question_share, mixed._mixture = tuple(questions), share, mixture
         return mixed
 
     def best(
@@ -182,12 +183,10 @@ class Vectors:
         return int(self._products(query, numpy.array([number]))[0].argmax())
 
     def shares(self, query: Vector, number: int) -> dict[str, float]:
-        """What the passage and the questions in each language add to a document's score; nothing where only passages
-        are searched."""
-        if not isinstance(self._rows, Mixed):
-            return {}
+        """What the passage and the questions in each language add to a document's score; nothing where these are not
+        mixed in."""
         at, _ = self._places(numpy.array([number]))
-        return self._rows.shares(query, int(at[self.nearest(query, number)]))
+        return self._mixture.shares(query, number, int(at[self.nearest(query, number)])) if self._mixture else {}
 
 
 def normalised(vectors: Doubles) -> Doubles:

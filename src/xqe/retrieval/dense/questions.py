@@ -13,22 +13,20 @@ With a share B the vector of a document, or of a window of it, is
 and that of a document without questions is e. xQG (Zhuang, Shou and Zuccon, SIGIR 2023, arXiv 2305.03950) makes
 (1 - a) x e + a x the sum of n questions, once for all. With vectors of length 1 that has the same direction for
 B = a n / (1 - a + a n): their a = .01 with 35 questions is B = .26. A mean weighs as much in a document with few
-questions as in one with many, and what is kept here does not depend on B.
+questions as in one with many, and what lies on disk does not depend on B.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile, gettempdir
 
 import numpy
-from numpy.typing import NDArray
 
-from xqe.errors import XqeError
+from xqe.errors import XqeError, why
 from xqe.files.arrays import mapped
-from xqe.files.names import Numbers
 from xqe.retrieval.dense.description import (
     COUNTS,
     SUMS,
@@ -37,11 +35,9 @@ from xqe.retrieval.dense.description import (
     questions_folder,
     read_questions,
 )
-from xqe.retrieval.dense.rows import Matrix, Rows, rounded_query
+from xqe.retrieval.dense.exact import Workers, blocks
+from xqe.retrieval.dense.rows import Matrix, Rows
 from xqe.retrieval.documents import Owners
-
-_GRID = 1 << 24  # mixed rows are multiples of its inverse, as those of 16-bit floats are
-_GATHERED = 1 << 16  # numbers of rows that are mixed at a time
 
 
 class Asked:
@@ -71,101 +67,62 @@ def opened_questions(folder: Path, description: Description, owners: Mapping[str
     return asked
 
 
-class Mixed(Rows):
-    """The rows of passages, mixed with the questions of their documents as they are read. share: of the questions.
+class Mixture:
+    """Passages mixed with the questions of their documents. share: of the questions."""
 
-    A row is rounded to multiples of 2^-24, so that its products are exact, too.
-    """
-
-    def __init__(self, folder: Path, description: Description, asked: Mapping[str, Asked], share: float) -> None:
-        super().__init__(folder, description)
-        self._asked = asked
-        counts = numpy.zeros(self.documents)
+    def __init__(self, rows: Rows, asked: Mapping[str, Asked], share: float) -> None:
+        self._rows, self._asked = rows, asked
+        counts = numpy.zeros(rows.documents)
         for its in asked.values():
             counts[its.owners] += its.counts
         self._own = numpy.where(counts > 0, 1 - share, 1).astype(numpy.float32)  # of each document's passage
         self._weights = {
             code: (share * its.sums / counts[its.owners]).astype(numpy.float32) for code, its in asked.items()
         }
-        self._local = threading.local()
 
-    @property
-    def error(self) -> int:
-        return 2 * self.dimension + 32  # the length is such a sum, too
+    def mixed(self, workers: Workers) -> Rows:
+        """The mixed rows, in 16 bits, in a file of their own that nobody else sees. Raises XqeError for a full disk."""
+        queue = iter(blocks(self._rows))
+        with TemporaryFile(prefix="xqe-") as file:
+            try:
+                while some := list(islice(queue, 4 * workers.threads)):
+                    for block in workers.executor.map(self._block, *zip(*some, strict=True)):
+                        file.write(block)
+                file.flush()
+            except OSError as error:
+                raise XqeError(
+                    f"{gettempdir()}: cannot keep the mixed vectors there ({why(error)})", "make room, or set TMPDIR"
+                ) from None
+            data = numpy.memmap(file, "<f2", "r").view(numpy.ndarray)
+        return self._rows.replaced(data.reshape(-1, self._rows.dimension))
 
-    def unscaled(self, start: int, end: int, into: NDArray[numpy.int32]) -> tuple[Matrix, None]:
-        block, scales = super().unscaled(start, end, into)
-        documents = self._documents(numpy.arange(start, end))
-        first, last = int(documents[0]), int(documents[-1]) + 1
-        own = self._own[documents]
-        block *= (own if scales is None else own * scales)[:, None]
+    def _block(self, first: int, last: int) -> bytes:
+        """The rows of the documents from `first` to before `last`."""
+        start, end = self._rows.span(first, last)
+        documents = numpy.repeat(numpy.arange(first, last), self._rows.spans(numpy.arange(first, last))[1])
+        block = _floats(self._rows, start, end) * self._own[documents, None]
         for code, its in self._asked.items():
             low, high = numpy.searchsorted(its.owners, [first, last]).tolist()
-            if low == high:
-                continue
-            rows, row_scales = its.rows.unscaled(low, high, self._scratch(high - low))
-            weights = self._weights[code][low:high]
-            rows *= (weights if row_scales is None else weights * row_scales)[:, None]
-            if high - low == len(block) and self.ends is None:
-                block += rows
-            else:
-                at, which = _matched(its.owners[low:high], documents)
-                block[at] += rows[which]
-        self._shorten(block, own)
-        return block, None
+            rows = _floats(its.rows, low, high) * self._weights[code][low:high, None]
+            nothing = numpy.zeros((1, rows.shape[1]), numpy.float32)  # for a document that has no questions
+            at = numpy.full(last - first, len(rows))
+            at[its.owners[low:high] - first] = numpy.arange(len(rows))
+            block += numpy.concatenate([rows, nothing]).take(at[documents - first], axis=0)
+        lengths = numpy.linalg.norm(block, axis=1)
+        block /= numpy.where((self._own[documents] < 1) & (lengths > 0), lengths, numpy.float32(1))[:, None]
+        return block.astype("<f2").tobytes()
 
-    def _scratch(self, count: int) -> NDArray[numpy.int32]:
-        """Room for the rows of questions; each thread has its own."""
-        if not hasattr(self._local, "room") or len(self._local.room) < count:
-            self._local.room = numpy.empty((count, self.dimension), numpy.int32)
-        room: NDArray[numpy.int32] = self._local.room
-        return room
-
-    def _documents(self, numbers: Numbers) -> Numbers:
-        """The document of each row."""
-        return numbers if self.ends is None else numpy.searchsorted(self.ends, numbers, "right")
-
-    @staticmethod
-    def _shorten(block: Matrix, own: NDArray[numpy.float32]) -> None:
-        """Bring rows to length 1, but for those without questions, which stay as they are."""
-        lengths = numpy.sqrt(numpy.add.reduce(block * block, axis=1))
-        block /= numpy.where((own < 1) & (lengths > 0), lengths, numpy.float32(1))[:, None]
-
-    def singles(self, numbers: Numbers) -> Matrix:
-        documents = self._documents(numbers)
-        own = self._own[documents]
-        block = super().singles(numbers) * own[:, None]
+    def shares(self, query: Matrix, document: int, row: int) -> dict[str, float]:
+        """What the passage of a document's row adds to its product with a query, and what the questions in each
+        language do."""
+        parts = {"passage": self._own[document] * self._rows.floats(numpy.array([row]))[0]}
         for code, its in self._asked.items():
-            at, which = _matched(its.owners, documents)
-            block[at] += its.rows.singles(which) * self._weights[code][which, None]
-        self._shorten(block, own)
-        rounded: Matrix = numpy.rint(block * numpy.float32(_GRID)) / numpy.float32(_GRID)
-        return rounded
-
-    def floats(self, numbers: Numbers) -> NDArray[numpy.float64]:
-        return self.singles(numbers).astype(numpy.float64)
-
-    def products(self, query: Matrix, numbers: Numbers) -> Matrix:
-        rounded, exponent = rounded_query(query)
-        found = numpy.empty(len(numbers))
-        step = max(1, _GATHERED // self.dimension)
-        for at in range(0, len(numbers), step):
-            found[at : at + step] = self.floats(numbers[at : at + step]) @ rounded
-        return numpy.ldexp(found, exponent).astype(numpy.float32)
-
-    def shares(self, query: Matrix, number: int) -> dict[str, Any]:
-        """What the passage of a row adds to its product with a query, and what the questions in each language do."""
-        [document] = self._documents(numpy.array([number])).tolist()
-        parts = {"passage": self._own[document] * super().floats(numpy.array([number]))[0]}
-        for code, its in self._asked.items():
-            for which in _matched(its.owners, numpy.array([document]))[1].tolist():
-                parts[code] = self._weights[code][which] * its.rows.floats(numpy.array([which]))[0]
+            for own in numpy.flatnonzero(its.owners == document).tolist():
+                parts[code] = self._weights[code][own] * its.rows.floats(numpy.array([own]))[0]
         size = float(numpy.linalg.norm(sum(parts.values()))) if len(parts) > 1 else 1.0
         return {name: float(vector @ query) / (size or 1.0) for name, vector in parts.items()}
 
 
-def _matched(owners: NDArray[Any], documents: Numbers) -> tuple[Numbers, Numbers]:
-    """Which of some documents have questions, and which rows these are."""
-    which = numpy.minimum(numpy.searchsorted(owners, documents), len(owners) - 1)
-    at = numpy.flatnonzero(owners[which] == documents)
-    return at, which[at]
+def _floats(rows: Rows, start: int, end: int) -> Matrix:
+    values, scales = rows.unscaled(start, end, numpy.empty((end - start, rows.dimension), numpy.int32))
+    return values if scales is None else values * scales[:, None]

@@ -3,6 +3,7 @@ become float32 as they are needed."""
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +63,11 @@ class Rows:
         self._scales = mapped(folder / SCALES, "<f4") if precision is Precision.INT8 else None
         self.ends = mapped(folder / ENDS, "<i8") if ENDS in description.files else None
 
-    @property
-    def error(self) -> int:
-        """How many units of single precision the product of `unscaled` and a vector of length 1 is off by at most: a
-        sum of n products is by n (Higham, Accuracy and Stability of Numerical Algorithms, 3.1)."""
-        return self.dimension + 8
+    def replaced(self, rows: NDArray[numpy.float16]) -> Rows:
+        """Other rows of the same documents."""
+        others = copy(self)
+        others._rows, others._scales, others._bias = rows, None, _BIAS
+        return others
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -103,11 +104,6 @@ class Rows:
         values = numpy.ldexp(_shifted(self._rows[numbers], self._room(len(numbers))).astype(numpy.float64), self._bias)
         return values if self._scales is None else values * self._scales[numbers, None]
 
-    def singles(self, numbers: Numbers) -> Matrix:
-        """The same in single precision."""
-        values = _shifted(self._rows.take(numbers, axis=0), self._room(len(numbers))) * numpy.float32(2.0**self._bias)
-        return values if self._scales is None else values * self._scales[numbers, None]
-
     def _room(self, count: int) -> NDArray[numpy.int32]:
         return numpy.empty((count, self.dimension), numpy.int32)
 
@@ -118,8 +114,9 @@ class Rows:
         products exceeds 2 (with bytes: of 1, and 127 times the root of the dimension). So double precision holds all
         sums without an error, in whatever order they are made.
         """
-        rounded, exponent = rounded_query(query)
-        exact = numpy.ldexp(rounded, self._bias)
+        _, exponent = numpy.frexp(numpy.linalg.norm(query.astype(numpy.float64)))
+        rounded = numpy.rint(numpy.ldexp(query.astype(numpy.float64), _PLACES - exponent))
+        exact = numpy.ldexp(rounded, self._bias - _PLACES)
         found = numpy.empty(len(numbers))
         step = max(1, _GATHERED // self.dimension)
         into = self._room(min(step, len(numbers)))
@@ -132,13 +129,6 @@ class Rows:
         if self._scales is not None:
             found *= self._scales[numbers]
         return numpy.ldexp(found, exponent).astype(numpy.float32)
-
-
-def rounded_query(query: Matrix) -> tuple[Doubles, int]:
-    """A query as multiples of 2^-28, no longer than 1, and the power of two that it is to be multiplied by."""
-    exact = query.astype(numpy.float64)
-    _, exponent = numpy.frexp(numpy.linalg.norm(exact))
-    return numpy.ldexp(numpy.rint(numpy.ldexp(exact, _PLACES - exponent)), -_PLACES), int(exponent)
 
 
 def _shifted(rows: NDArray[Any], into: NDArray[numpy.int32]) -> Matrix:
