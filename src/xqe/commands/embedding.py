@@ -120,14 +120,18 @@ def _each(counts: Iterator[int], done: int = 0) -> Iterator[int]:
 
 
 def summary(directory: Path, index: Index, description: Description) -> dict[str, Any]:
-    """What a line says of vectors. questions: how many of each language have theirs, of how many documents."""
+    """What a line says of vectors, and of those of questions in each language."""
     from xqe.retrieval.dense.description import read_questions
 
     folder = index.documents.folder / description.folder_name
+    made = {code: its for code in index.manifest.questions if (its := read_questions(folder, code)) is not None}
     questions = {
-        code: {"documents": its.documents, "questions": told["questions"], "truncated": its.truncated}
-        for code, told in index.manifest.questions.items()
-        if (its := read_questions(folder, code)) is not None
+        code: {
+            "documents": its.documents,
+            "questions": index.manifest.questions[code]["questions"],
+            "truncated": its.truncated,
+        }
+        for code, its in made.items()
     }
     return {
         "index": str(directory),
@@ -140,5 +144,5 @@ def summary(directory: Path, index: Index, description: Description) -> dict[str
         "truncated": description.truncated,
         **({"questions": questions} if questions else {}),
         "approximate": description.approximate,
-        "bytes": description.size,
+        "bytes": description.size + sum(its.size for its in made.values()),
     }

@@ -112,7 +112,7 @@ def check_document(raw: Any, where: str) -> Document:
 
 
 def _questions(value: Any, where: str) -> Mapping[str, list[str]] | None:
-    """The questions of a document, each on one line."""
+    """The questions of a document."""
     if value is None:
         return None
     if not isinstance(value, dict) or not all(isinstance(some, list) for some in value.values()):
@@ -120,7 +120,7 @@ def _questions(value: Any, where: str) -> Mapping[str, list[str]] | None:
     for lang, some in value.items():
         if not all(isinstance(question, str) and question.strip() for question in some):
             raise InputError(f'{where}: "questions" in "{lang}" holds what is no text', QUESTIONS_SHAPE)
-    return {lang: [" ".join(question.split()) for question in some] for lang, some in value.items()}
+    return value
 
 
 def _identifier(value: Any, where: str) -> str:

@@ -55,7 +55,8 @@ class QuestionsWriter:
             file = self._files.enter_context(self._lines(code).open("w", encoding="ascii"))
             self._open[code] = file, self._files.array(owners_of(self._folder, code), "<u4")
         lines, owners = self._open[code]
-        lines.write(f"{json.dumps([where, name, chr(10).join(questions)])}\n")
+        text = "\n".join(" ".join(question.split()) for question in questions)
+        lines.write(f"{json.dumps([where, name, text])}\n")
         owners.append([number])
         self.counts[code] += len(questions)
 
