@@ -27,9 +27,10 @@ def embed(
 ) -> None:
     """Add vectors of an encoder to an index.
 
-    The texts that the index keeps are encoded, and the vectors lie beside it; those of several encoders may. Writes one
-    line that sums them up, for an index of several languages one for each. A run that was stopped is gone on with by
-    the same command. When the index is built anew, its vectors are gone, too.
+    The texts that the index keeps are encoded, and apart from them the questions of its documents; the vectors lie
+    beside it, and those of several encoders may. Writes one line that sums them up, for an index of several languages
+    one for each. A run that was stopped is gone on with by the same command. When the index is built anew, its vectors
+    are gone, too.
     """
     if verify:
         if force:

@@ -73,9 +73,9 @@ def index(
     """Index documents for search.
 
     Documents are {"id", "text"} with an optional "title"; Pyserini's, BEIR's and MIRACL's names of these fields are
-    read too. Writes one line that sums the index up. An index is replaced in one step, when the new one is whole. It
-    answers fastest with the k1 (default 0.82) and b (default 0.68) that it is built with; xqe search can be given
-    others.
+    read too. "questions" that a document answers, by their language, are fields beside its text. Writes one line that
+    sums the index up. An index is replaced in one step, when the new one is whole. It answers fastest with the k1
+    (default 0.82) and b (default 0.68) that it is built with; xqe search can be given others.
 
     With --lang record, DIR/LANG is the index of a language and may be searched by itself; xqe search DIR searches all
     of them.
