@@ -108,7 +108,7 @@ def read_manifest(directory: Path) -> Manifest:
         if sealed(fields) != written:
             raise damaged(path, REBUILD)
         manifest = Manifest(**fields)
-        inside = [manifest.data, *manifest.files]
+        inside = [manifest.data, *manifest.files, *manifest.questions, *manifest.joint.get("files", ())]
         if not DATA.fullmatch(manifest.data) or any(Path(name).name != name for name in inside):
             raise damaged(path, REBUILD)
     except (AttributeError, TypeError):
