@@ -41,6 +41,7 @@ DOCUMENTS: list[dict[str, Any]] = [
     {"id": f"d{number}", "title": f"On {word}", "text": f"The price of {word} rises in the east, number {number}."}
     for number, word in enumerate(("zinc", "tin", "cobalt", "weather", "Vienna", "metal", "iron"), 1)
 ]
+QUESTIONS = {"de": ["Was kostet es?", "Wird es teurer?"], "ja": ["価格は？"], "fr": []}
 QRELS = "q1 0 d1 2\nq1 0 d2 1\nq2 0 d4 1\nq2 0 d5 0\nq3 0 d6 1\nq4 0 d1 1\n"
 TOPICS = (
     "<top>\n<num> Number: q1\n<title> zinc\n<desc> Description:\nThe price of zinc.\n</top>\n\n"
@@ -94,6 +95,8 @@ ROWS = (
     Row("search idx -i @e.jsonl", 30, "e.jsonl"),
     Row("search many -i @t.jsonl", 10, "t.jsonl"),
     Row("index new --lang record -i @many.jsonl --force", 5),
+    Row("index new --lang en -i @asked.jsonl --force", 10),
+    Row("search % -i e.jsonl --question-weight 1 --question-share 0.3 --questions-of de,ja", 12, "", "asked:**/*"),
     Row("search idx --by hybrid -i @t.jsonl", 10, "t.jsonl"),
     Row("search % -i e.jsonl", 15, "", "idx:**/*"),
     Row("embed % --encoder fake --name other", 5, "", "idx:**/*"),
@@ -216,6 +219,7 @@ def materials(run: Captured) -> None:
     for name, text in {
         "q.jsonl": lines(QUERIES),
         "many.jsonl": lines([{**one, "lang": ("en", "de", "fr")[at % 3]} for at, one in enumerate(DOCUMENTS)]),
+        "asked.jsonl": lines([{**one, "questions": QUESTIONS} for one in DOCUMENTS]),
         "q.tsv": "".join(f"{one['id']}\t{one['query']}\n" for one in QUERIES),
         "docs.jsonl": lines(DOCUMENTS),
         "docs.tsv": "".join(f"{one['id']}\t{one['text']}\n" for one in DOCUMENTS),
@@ -238,6 +242,7 @@ def materials(run: Captured) -> None:
     made("e.jsonl", "expand -s zeroshot -i t.jsonl --store store.sqlite")
     made("", "index idx --lang en -i docs.jsonl")
     made("", "index many --lang record -i many.jsonl")
+    made("", "index asked --lang en -i asked.jsonl --encoder fake")
     made("", "embed idx --encoder fake")
     made("run.jsonl", "search idx -i e.jsonl")
     made("run.trec", "search idx -i t.jsonl --format trec")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,12 @@ from typing import Any
 import pytest
 from conftest import Run, jsonl, records
 from forks import Forks
+
+from xqe.commands.options.encoding import Encoding
+from xqe.commands.options.searching import Searching
+from xqe.commands.searching import check_searching, open_retriever
+from xqe.errors import XqeError
+from xqe.retrieval.choices import By, Use
 
 DOCUMENTS = [
     {"id": "d1", "text": "the planet mercury is nearest to the sun"},
@@ -149,3 +156,69 @@ def test_trace_finds_what_search_finds_and_tells_the_sides_apart(xqe: Run, made:
     assert all(set(hit["from"]) <= {"bm25", "dense"} for hit in found["hits"])
     shown = xqe("trace", "--index", str(made / "both"), "-", "--format", "text", stdin=jsonl(QUERY))
     assert "vectors of fake, of the query as asked and as it is now, fused by combsum of min-max" in shown.stdout
+
+
+# ---------------------------------------------------------------- questions of documents
+
+
+QUESTIONS = [
+    {"id": "d1", "text": "zinc rises", "questions": {"de": ["Was kostet Zink?"], "fr": ["le zinc ?", "du zinc ?"]}},
+    {"id": "d2", "text": "tin falls", "questions": {"de": ["Wird Zinn billiger?"]}},
+    {"id": "d3", "text": "a harbour"},
+]
+ASKED = {"id": "q1", "query": "tin", "lang": "en", "source": {"query": "zink", "lang": "de"}}
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Path:
+    """An index of documents with questions, with the vectors of the fake encoder."""
+    index = tmp_path_factory.mktemp("asked") / "ix"
+    done = forks("index", str(index), "--lang", "en", "--encoder", "fake", stdin=jsonl(*QUESTIONS))
+    assert done.status == 0, done.stderr
+    line = json.loads(done.stdout)
+    assert line["questions"] == {"de": {"documents": 2, "questions": 2}, "fr": {"documents": 1, "questions": 2}}
+    assert line["vectors"]["questions"]["fr"] == {"documents": 1, "questions": 2, "truncated": 0}
+    return index
+
+
+def test_questions_count_where_that_is_asked_for(xqe: Run, asked: Path) -> None:
+    quiet = xqe("search", str(asked), "--by", "bm25", stdin=jsonl(ASKED))
+    assert "the questions in de, fr count nothing without --question-weight" in quiet.stderr
+    assert [hit["id"] for hit in json.loads(quiet.stdout)["hits"]] == ["d2"]
+    words = searched(xqe, asked, "--by", "bm25", "--question-weight", "1", query=ASKED)
+    assert {hit["id"] for hit in words["hits"]} == {"d1", "d2"}
+    assert (words["index"]["question_weight"], words["index"]["questions"]) == (1.0, ["de"])
+    options = ("--question-weight", "1", "--question-share", "0.4", "--questions-of", "DE,fr")
+    both = searched(xqe, asked, *options, query=ASKED)["index"]["sides"]
+    assert (both["dense"]["question_share"], both["dense"]["questions"]) == (0.4, ["de", "fr"])
+    done = xqe("explain", str(asked), "-", "d1", "--format", "text", *options, stdin=jsonl(ASKED))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "in German add" in done.stdout and "passage and questions, with a share of 0.4" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("index", "options", "said"),
+    [
+        ("asked", Searching(questions_of=["de"]), "--questions-of has no effect while questions count nothing"),
+        ("asked", Searching(questions_of=["ru"], question_weight=1.0), "has no questions in ru, only in de, fr"),
+        ("asked", Searching(questions_of=["xx"], question_weight=1.0), '--questions-of: unknown language "xx"'),
+        ("asked", Searching(By.BM25, question_share=0.1), "--question-share has no effect on a search by bm25"),
+        ("asked", Searching(By.DENSE, question_weight=1.0), "--question-weight has no effect on a search by dense"),
+        ("asked", Searching(use=Use.DOC, question_weight=1.0), "--use doc searches with none"),
+        ("asked", Searching(approximate=True, question_share=0.1), "the graph is of passages alone"),
+        ("words", Searching(question_weight=1.0), "--question-weight has no effect"),
+    ],
+)
+def test_options_about_questions_that_mean_nothing_are_refused(
+    made: Path, asked: Path, index: str, options: Searching, said: str
+) -> None:
+    directory = asked if index == "asked" else made / index
+
+    def check() -> None:
+        check_searching(options)
+        with open_retriever(options, Encoding(), [directory]):
+            pass
+
+    with pytest.raises(XqeError, match=re.escape(said)) as raised:
+        check()
+    assert raised.value.hint

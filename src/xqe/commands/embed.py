@@ -27,9 +27,10 @@ def embed(
 ) -> None:
     """Add vectors of an encoder to an index.
 
-    The texts that the index keeps are encoded, and the vectors lie beside it; those of several encoders may. Writes one
-    line that sums them up, for an index of several languages one for each. A run that was stopped is gone on with by
-    the same command. When the index is built anew, its vectors are gone, too.
+    The texts that the index keeps are encoded, and apart from them the questions of its documents; the vectors lie
+    beside it, and those of several encoders may. Writes one line that sums them up, for an index of several languages
+    one for each. A run that was stopped is gone on with by the same command. When the index is built anew, its vectors
+    are gone, too.
     """
     if verify:
         if force:
@@ -39,12 +40,12 @@ def embed(
     check_embedding(embedding)
     from xqe.retrieval.lexical import open_index
 
-    indexes = {folder: open_index(folder).documents for folder in _folders(directory)}
+    indexes = {folder: open_index(folder) for folder in _folders(directory)}
     with open_embedder(encoding, embedding) as encoder:
         storing(embedding, encoder)
         lacking = {folder: its for folder, its in indexes.items() if force or not is_embedded(its, encoder, embedding)}
-        for folder, documents in (lacking or indexes).items():
-            jsonl.write(jsonl.dumps(embed_documents(folder, documents, encoder, embedding, force, encoding.threads)))
+        for folder, index in (lacking or indexes).items():
+            jsonl.write(jsonl.dumps(embed_documents(folder, index, encoder, embedding, force, encoding.threads)))
 
 
 def _folders(directory: Path) -> list[Path]:
@@ -63,13 +64,19 @@ def _verify(directory: Path, encoder: str | None) -> None:
 
 def _verify_index(directory: Path, encoder: str | None) -> None:
     from xqe.retrieval.dense import embedded
-    from xqe.retrieval.dense.description import check_description, chosen
+    from xqe.retrieval.dense.description import check_description, chosen, questions_folder, read_questions
     from xqe.retrieval.lexical import open_index
 
-    data = open_index(directory).documents.folder
+    index = open_index(directory)
+    data = index.documents.folder
     if encoder is not None or not embedded(directory):
         chosen(data, directory, encoder)  # says what there is
     for description in embedded(directory):
         if encoder in (None, description.encoder, description.folder_name):
-            check_description(data / description.folder_name, description, verify=True)
-            jsonl.write(jsonl.dumps({**summary(directory, description), "verified": len(description.files)}))
+            folder, verified = data / description.folder_name, len(description.files)
+            check_description(folder, description, verify=True)
+            for code in index.manifest.questions:
+                if (of_questions := read_questions(folder, code)) is not None:
+                    check_description(questions_folder(folder, code), of_questions, verify=True)
+                    verified += len(of_questions.files)
+            jsonl.write(jsonl.dumps({**summary(directory, index, description), "verified": verified}))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from xqe.models.encoders.base import Encoder
     from xqe.retrieval.dense import Description
     from xqe.retrieval.dense.description import Storing
-    from xqe.retrieval.documents import Documents
+    from xqe.retrieval.lexical import Index
 
 
 def open_embedder(encoding: Encoding, embedding: Embedding) -> Encoder:
@@ -66,45 +66,50 @@ def storing(options: Embedding, encoder: Encoder) -> Storing:
     return Storing(options.dtype, options.windows, tokens, _overlap(options))
 
 
-def is_embedded(documents: Documents, encoder: Encoder, options: Embedding) -> bool:
-    """Whether an index has the vectors that are asked for, made in the same way."""
-    from xqe.retrieval.dense.building import made
+def is_embedded(index: Index, encoder: Encoder, options: Embedding) -> bool:
+    """Whether an index has the vectors that are asked for, made in the same way, and those of all its questions."""
+    from xqe.retrieval.dense.building import lacking, made
 
-    there = made(documents, encoder)
+    there = made(index.documents, encoder)
     if there is None or there.storing != storing(options, encoder):
+        return False
+    if lacking(index.documents, encoder, index.manifest.questions):
         return False
     return there.approximate is not None or not options.approximate
 
 
 def embed_documents(
     directory: Path,
-    documents: Documents,
+    index: Index,
     encoder: Encoder,
     options: Embedding,
     force: bool = False,
     threads: int | None = None,
 ) -> dict[str, Any]:
     """Make the vectors of an index's documents, or only the graph of those that are there; return what sums them up."""
-    from xqe.retrieval.dense.building import add_graph, embed, folder_of, made
+    from xqe.retrieval.dense.building import add_graph, embed, folder_of, lacking, made
     from xqe.retrieval.dense.description import read_description
 
     started = time.monotonic()
     done = 0
+    documents = index.documents
+    questions = {code: index.questions(code) for code in index.manifest.questions}
     asked = storing(options, encoder)
     there = made(documents, encoder)
     lacks_graph = there is not None and there.storing == asked and there.approximate is None
-    if force or not (options.approximate and lacks_graph):
-        counts = embed(directory, documents, encoder, asked, force)
+    if force or not (options.approximate and lacks_graph) or lacking(documents, encoder, questions):
+        counts = embed(directory, documents, encoder, asked, force, questions)
         done = next(counts)
-        for _ in progress(_each(counts, done), len(documents), "embed", done):
+        total = len(documents) + sum(len(its.owners) for its in questions.values())
+        for _ in progress(_each(counts, done), total, "embed", done):
             pass
-    if options.approximate:
+    if options.approximate and (there is None or lacks_graph or force):
         rows = read_description(folder_of(documents, encoder)).rows
         for _ in progress(_each(add_graph(directory, documents, encoder, threads or available_cores())), rows, "graph"):
             pass
     description = read_description(folder_of(documents, encoder))
     seconds = round(time.monotonic() - started, 2)
-    return {**summary(directory, description), "resumed": done, "seconds": seconds}
+    return {**summary(directory, index, description), "resumed": done, "seconds": seconds}
 
 
 def _each(counts: Iterator[int], done: int = 0) -> Iterator[int]:
@@ -114,8 +119,20 @@ def _each(counts: Iterator[int], done: int = 0) -> Iterator[int]:
         done = count
 
 
-def summary(directory: Path, description: Description) -> dict[str, Any]:
-    """What a line says of vectors."""
+def summary(directory: Path, index: Index, description: Description) -> dict[str, Any]:
+    """What a line says of vectors, and of those of questions in each language."""
+    from xqe.retrieval.dense.description import read_questions
+
+    folder = index.documents.folder / description.folder_name
+    made = {code: its for code in index.manifest.questions if (its := read_questions(folder, code)) is not None}
+    questions = {
+        code: {
+            "documents": its.documents,
+            "questions": index.manifest.questions[code]["questions"],
+            "truncated": its.truncated,
+        }
+        for code, its in made.items()
+    }
     return {
         "index": str(directory),
         "name": directory.resolve().name,
@@ -125,6 +142,7 @@ def summary(directory: Path, description: Description) -> dict[str, Any]:
         "documents": description.documents,
         "rows": description.rows,
         "truncated": description.truncated,
+        **({"questions": questions} if questions else {}),
         "approximate": description.approximate,
-        "bytes": description.size,
+        "bytes": description.size + sum(its.size for its in made.values()),
     }

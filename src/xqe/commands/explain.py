@@ -17,6 +17,7 @@ from xqe.commands.searching import ENCODERS, check_searching, numbers_of, open_r
 from xqe.commands.streams import Queries
 from xqe.files import jsonl
 from xqe.retrieval.choices import By
+from xqe.text.languages import name_of
 
 if TYPE_CHECKING:
     from xqe.commands.sections import Row
@@ -48,7 +49,8 @@ def explain(
     hold it (df), its idf, and what it adds; these sums make the score that xqe search gives. Then the terms of the
     query that do not occur in the document. Among vectors it is what each text that is searched with adds, and which of
     the document's windows is nearest; in a hybrid search what each side adds, with its own rank and score. "rank" is
-    the document's among all of the index, in a hybrid search among those that are fused.
+    the document's among all of the index, in a hybrid search among those that are fused. What its questions add, where
+    they count, stands apart.
     """
     check_searching(searching)
     queries = Queries(query, files)
@@ -112,24 +114,38 @@ def _of_vectors(row: dict[str, Any]) -> Iterator[Row]:
     for term in row["terms"]:
         found.add_row(plain(term["term"]), f"{term['score']:.4f}", f"{100 * term['score'] / row['score']:.0f} %")
     yield "texts", found
+    if "questions" in row:
+        yield "mixed", plain(f"passage and questions, with a share of {row['questions']['share']:g}")
+        mixed = table(("of the document", "adds", "share"), ("adds", "share"))
+        for name, adds in row["questions"]["adds"].items():
+            of = name if name == "passage" else f"questions in {name_of(name)}"
+            mixed.add_row(of, f"{adds:.4f}", f"{100 * adds / row['score']:.0f} %")
+        yield "", mixed
 
 
 def _of_words(row: dict[str, Any]) -> Iterator[Row]:
     """The terms that make the score as a table, and the names of those that are missing."""
-    from xqe.commands.screens import table
-    from xqe.commands.sections import counted, named, plain
+    from xqe.commands.sections import counted, plain
 
-    yield (
-        "length",
-        plain(
-            f"{counted(row['length'], 'term')}, {row['length'] / (row['average_length'] or 1):.2f} of the average; "
-            f"with k1 {row['k1']:g} and b {row['b']:g}, K = {row['K']:.4g}"
-        ),
-    )
+    def length(row: dict[str, Any]) -> str:
+        terms = counted(row["length"], "term")
+        return f"{terms}, {row['length'] / (row['average_length'] or 1):.2f} of the average"
+
+    yield "length", plain(f"{length(row)}; with k1 {row['k1']:g} and b {row['b']:g}, K = {row['K']:.4g}")
+    yield from _terms("terms", row, row["score"])
+    for questions in row.get("questions", ()):
+        said = f"in {name_of(questions['lang'])} add {questions['score']:.4f}; {length(questions)}"
+        yield "questions", plain(f"{said}, K = {questions['K']:.4g}")
+        yield from _terms("", questions, row["score"])
+
+
+def _terms(label: str, row: dict[str, Any], total: float) -> Iterator[Row]:
+    """The terms that occur as a table, with their share of a total, and the names of those that are missing."""
+    from xqe.commands.screens import table
+    from xqe.commands.sections import named, plain
 
     numbers = ("weight", "tf", "df", "idf", "adds", "share")
     found = table(("term", *numbers), numbers)
-    total = sum(term["score"] for term in row["terms"])
     for term in row["terms"]:
         found.add_row(
             plain(term["term"]),
@@ -141,10 +157,10 @@ def _of_words(row: dict[str, Any]) -> Iterator[Row]:
             f"{100 * term['score'] / total:.0f} %",
         )
     if row["terms"]:
-        yield "terms", found
-    for label, in_some in (("lacks", True), ("nowhere", False)):
+        yield label, found
+    for kind, in_some in (("lacks", True), ("nowhere", False)):
         if names := [term["term"] for term in row["missing"] if (term["df"] > 0) is in_some]:
-            yield label, named(names, full=True)
+            yield kind, named(names, full=True)
 
 
 _ROWS = {By.BM25: _of_words, By.DENSE: _of_vectors}

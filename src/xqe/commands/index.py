@@ -73,9 +73,9 @@ def index(
     """Index documents for search.
 
     Documents are {"id", "text"} with an optional "title"; Pyserini's, BEIR's and MIRACL's names of these fields are
-    read too. Writes one line that sums the index up. An index is replaced in one step, when the new one is whole. It
-    answers fastest with the k1 (default 0.82) and b (default 0.68) that it is built with; xqe search can be given
-    others.
+    read too. "questions" that a document answers, by their language, are fields beside its text. Writes one line that
+    sums the index up. An index is replaced in one step, when the new one is whole. It answers fastest with the k1
+    (default 0.82) and b (default 0.68) that it is built with; xqe search can be given others.
 
     With --lang record, DIR/LANG is the index of a language and may be searched by itself; xqe search DIR searches all
     of them.
@@ -117,7 +117,7 @@ def index(
 def _embedded(directory: Path, embedder: Encoder, vectors: Embedding) -> dict[str, Any]:
     from xqe.retrieval.lexical import open_index
 
-    return embed_documents(directory, open_index(directory).documents, embedder, vectors)
+    return embed_documents(directory, open_index(directory), embedder, vectors)
 
 
 def _verify(directory: Path, building: bool) -> None:
@@ -128,12 +128,12 @@ def _verify(directory: Path, building: bool) -> None:
     from xqe.retrieval.lexical import open_index, open_languages
 
     if not is_several(directory):
-        manifest = open_index(directory, verify=True).manifest
-        jsonl.write(jsonl.dumps({**_summary(directory, manifest), "verified": len(manifest.files)}))
+        index = open_index(directory, verify=True)
+        jsonl.write(jsonl.dumps({**_summary(directory, index.manifest), "verified": index.files}))
         return
     indexes = open_languages(directory, verify=True).values()
     manifests = {index.manifest.language: index.manifest for index in indexes}
-    verified = sum(len(manifest.files) for manifest in manifests.values())
+    verified = sum(index.files for index in indexes)
     jsonl.write(jsonl.dumps({**_summary_of_all(directory, manifests), "verified": verified}))
 
 
@@ -160,7 +160,16 @@ def _summary(directory: Path, manifest: Manifest) -> dict[str, Any]:
         "terms": manifest.terms,
         "distinct": manifest.distinct,
         "average_length": round(manifest.average_length, 2),
+        **_questions(manifest),
         "k1": manifest.k1,
         "b": manifest.b,
         "bytes": manifest.size,
     }
+
+
+def _questions(manifest: Manifest) -> dict[str, Any]:
+    """How many questions there are in each language, and how many documents have any."""
+    counts = {
+        code: {"documents": its["documents"], "questions": its["questions"]} for code, its in manifest.questions.items()
+    }
+    return {"questions": counts} if counts else {}

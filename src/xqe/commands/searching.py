@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xqe.commands.options.encoding import Encoding
+from xqe.commands.options.lists import language_codes
 from xqe.commands.options.searching import Searching
 from xqe.errors import XqeError
 from xqe.files import jsonl
-from xqe.retrieval.choices import By, Encode, Method
+from xqe.messages import say
+from xqe.retrieval.choices import QUESTION_SHARE, QUESTION_WEIGHT, By, Encode, Method, Use
 from xqe.retrieval.fusion import DEFAULT_METHOD
 
 if TYPE_CHECKING:
     from xqe.retrieval.bm25 import BM25
-    from xqe.retrieval.documents import Numbered
+    from xqe.retrieval.documents import Numbered, Owners
     from xqe.retrieval.fusion import Fusion
     from xqe.retrieval.hybrid import Mixture
     from xqe.retrieval.lexical import Index
@@ -34,6 +36,8 @@ ENCODERS = ("encoder", "runtime", "gpu_layers", "base_url", "timeout", "retries"
 _WORDS, _VECTORS = frozenset({By.BM25, By.HYBRID}), frozenset({By.DENSE, By.HYBRID})
 _EFFECTIVE: dict[str, tuple[frozenset[By], object]] = {
     "source_weight": (_WORDS, None),
+    "question_weight": (_WORDS, None),
+    "question_share": (_VECTORS, None),
     "passage_terms": (_WORDS, None),
     "k1": (_WORDS, None),
     "b": (_WORDS, None),
@@ -66,6 +70,13 @@ def check_searching(options: Searching) -> None:
             f"--feedback-weight {options.feedback_weight:g} leaves rm3 less than nothing of the query",
             "give a number from 0 to 1",
         )
+    _questions_of(options)
+    if options.question_weight and options.use is Use.DOC:
+        raise XqeError("--question-weight is for queries, and --use doc searches with none", "leave one of them out")
+    if options.question_share and options.approximate:
+        raise XqeError(
+            "--approximate has no effect with --question-share: the graph is of passages alone", "leave one of them out"
+        )
     _fusion(options, METHOD)
     if options.by is By.HYBRID:
         _mixture(options)
@@ -94,6 +105,47 @@ def _check_effect(options: Searching, by: By, is_several: bool) -> None:
     if options.feedback is not None and not options.feedback.sides & _found_by(by):
         able = " or ".join(method for method in Method if method.sides & _found_by(by))
         raise XqeError(f"--feedback {options.feedback} has no effect on a search by {by}", f"give --feedback {able}")
+
+
+def _check_questions(options: Searching, directories: Sequence[Path], opened: Sequence[Opened], by: By) -> None:
+    """Raise XqeError for options about questions that the indexes do not have. Say so where there are some that count
+    nothing, and nobody said that they should not."""
+    there = tuple(dict.fromkeys(code for one in opened for code in one.index.manifest.questions))
+    asked = ("question_weight", "question_share", "questions_of")
+    given = [f"--{name.replace('_', '-')}" for name in asked if getattr(options, name) is not None]
+    named = ", ".join(map(str, directories))
+    if given and not there:
+        raise XqeError(
+            f"{given[0]} has no effect: {named} has no questions",
+            "xqe augment writes them; index the documents then",
+        )
+    if absent := [code for code in _questions_of(options) or () if code not in there]:
+        raise XqeError(f"{named}: has no questions in {absent[0]}, only in {', '.join(there)}", "see --questions-of")
+    counts = (by in _WORDS and _question_weight(options)) or (by in _VECTORS and _question_share(options))
+    if options.questions_of and not counts:
+        raise XqeError(
+            "--questions-of has no effect while questions count nothing", "add --question-weight or --question-share"
+        )
+    if there and not given and not counts:
+        options_of = [f"--{name}" for name, where in _COUNTING.items() if by in where]
+        say(f"{named}: the questions in {', '.join(there)} count nothing without {' or '.join(options_of)}")
+
+
+_COUNTING = {"question-weight": _WORDS, "question-share": _VECTORS}
+
+
+def _questions_of(options: Searching) -> tuple[str, ...] | None:
+    return language_codes(options.questions_of, "--questions-of")
+
+
+def _question_weight(options: Searching) -> float:
+    default = QUESTION_WEIGHT if options.use is not Use.DOC else 0.0
+    return default if options.question_weight is None else options.question_weight
+
+
+def _question_share(options: Searching) -> float:
+    default = QUESTION_SHARE if not options.approximate else 0.0
+    return default if options.question_share is None else options.question_share
 
 
 def _found_by(by: By) -> frozenset[By]:
@@ -135,6 +187,7 @@ def open_retriever(
     if by is By.BM25 and _names_encoder(encoding):
         raise XqeError("--encoder has no effect on a search by bm25", "leave it out, or give --by dense or hybrid")
     _check_effect(options, by, several)
+    _check_questions(options, directories, opened, by)
     if not several:
         with _sides(options, encoding, opened, by, threads) as [sides]:
             yield Hybrid(sides, _mixture(options)) if by is By.HYBRID else sides[by]
@@ -245,7 +298,14 @@ def _words(options: Searching, index: Index, by: By) -> BM25:
         source_weight = SOURCE_WEIGHT if by is By.HYBRID else 0.0
     return BM25(
         index,
-        Weighting(options.use, options.query_weight, source_weight, options.passage_terms),
+        Weighting(
+            options.use,
+            options.query_weight,
+            source_weight,
+            options.passage_terms,
+            _question_weight(options),
+            _questions_of(options),
+        ),
         index.manifest.parameters.changed(options.k1, options.b),
         feedback,
     )
@@ -266,7 +326,11 @@ def _meanings(
     from xqe.retrieval.nearest import Dense
     from xqe.retrieval.together import VectorsTogether
 
-    vectors = [open_vectors(one.directory, one.index.documents, encoding.encoder, threads) for one in opened]
+    share = _question_share(options)
+    vectors = [
+        open_vectors(one.directory, one.index.documents, encoding.encoder, threads, _owners(one.index, options), share)
+        for one in opened
+    ]
     with encoder_for(opened[0].directory, vectors[0].description, encoding) as encoder:
         for one, its in zip(opened[1:], vectors[1:], strict=True):
             check_made(one.directory, its.description, encoder)
@@ -279,6 +343,12 @@ def _meanings(
             Dense(one.name, one.index.manifest.language, one.index.documents, its, *how)
             for one, its in zip(opened, vectors, strict=True)
         ]
+
+
+def _owners(index: Index, options: Searching) -> dict[str, Owners]:
+    """Whose the questions are that count, by their language."""
+    wanted = _questions_of(options) or index.manifest.questions
+    return {code: index.owners(code) for code in index.manifest.questions if code in wanted}
 
 
 def _meant(options: Searching) -> Meant:

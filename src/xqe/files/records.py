@@ -23,6 +23,7 @@ Record = dict[str, Any]
 
 QUERY_SHAPE = 'each line needs {"id", "query", "lang"}'
 DOCUMENT_SHAPE = 'each line needs {"id", "text"} and may have "title"'
+QUESTIONS_SHAPE = 'xqe augment writes them: "questions": {"de": ["Was ist Zink?"]}'
 
 QUERY_IDS = ("id", "_id", "qid", "query_id")
 DOCUMENT_IDS = ("id", "_id", "pid", "docid", "doc_id", "docno")
@@ -35,13 +36,14 @@ class Document:
     """A document as it is indexed: `text` is what is searched, `title` is put before it where there is one.
 
     An empty line parts them, so that the title's last word and the text's first stay two in every language. lang: as
-    the document itself names it, "" where it does not.
+    the document itself names it, "" where it does not. questions: that it answers, by their language; None for none.
     """
 
     id: str
     text: str
     title: str = ""
     lang: str = ""
+    questions: Mapping[str, list[str]] | None = None
 
     @property
     def searched(self) -> str:
@@ -100,7 +102,25 @@ def check_document(raw: Any, where: str) -> Document:
     if not isinstance(text, str) or not isinstance(title, str):
         raise InputError(f'{where}: "{text_field}" and "title" must be strings', DOCUMENT_SHAPE)
     lang = raw.get("lang")
-    return Document(_identifier(raw[id_field], where), text, title, lang if isinstance(lang, str) else "")
+    return Document(
+        _identifier(raw[id_field], where),
+        text,
+        title,
+        lang if isinstance(lang, str) else "",
+        _questions(raw.get("questions"), where),
+    )
+
+
+def _questions(value: Any, where: str) -> Mapping[str, list[str]] | None:
+    """The questions of a document."""
+    if value is None:
+        return None
+    if not isinstance(value, dict) or not all(isinstance(some, list) for some in value.values()):
+        raise InputError(f'{where}: "questions" is not an object of lists', QUESTIONS_SHAPE)
+    for lang, some in value.items():
+        if not all(isinstance(question, str) and question.strip() for question in some):
+            raise InputError(f'{where}: "questions" in "{lang}" holds what is no text', QUESTIONS_SHAPE)
+    return value
 
 
 def _identifier(value: Any, where: str) -> str:

@@ -26,8 +26,9 @@ from xqe.text.languages import name_of
 if TYPE_CHECKING:
     from xqe.files.names import Numbers
     from xqe.files.records import Record
+    from xqe.retrieval.documents import Scores
     from xqe.retrieval.lexical import Index, Parameters
-    from xqe.retrieval.lexical.opened import Contribution
+    from xqe.retrieval.lexical.scoring import Contribution
     from xqe.text.snippets import Snippet
 
 _QUERY_ALONE = Weighting(use=Use.QUERY)
@@ -57,25 +58,33 @@ class BM25(Retriever[Query]):
     def fed(self, query: Query, pool: Numbers | None) -> Query:
         if self._feedback is None:
             return query
-        numbers, scores = self._index.best(query.weights, self._feedback.documents, pool, self._parameters)
+        numbers, scores = self._best(query, self._feedback.documents, pool)
         return fed(query, numbers.tolist(), scores.tolist(), self._index, self._feedback)
 
     def best(self, query: Query, k: int, pool: Numbers | None) -> Best:
-        return Best(*self._index.best(query.weights, k, pool, self._parameters))
+        return Best(*self._best(query, k, pool))
+
+    def _best(self, query: Query, k: int, pool: Numbers | None) -> tuple[Numbers, Scores]:
+        return self._index.best(query.weights, k, pool, self._parameters, query.questions)
 
     def rank(self, query: Query, number: int, pool: Numbers | None) -> int | None:
         if pool is None:
-            return self._index.rank(query.weights, number, self._parameters)
+            return self._index.rank(query.weights, number, self._parameters, query.questions)
         numbers = self.best(query, len(pool), pool).numbers
         return next((rank for rank, found in enumerate(numbers.tolist(), 1) if found == number), None)
 
     def explain(self, query: Query, number: int) -> Explanation:
         parts = self._index.explain(query.weights, number, self._parameters)
+        asked = self._index.explain_questions(query.questions, number, self._parameters)
+        questions = {code: held for code, (_, its) in asked.items() if (held := _held(its))}
+        terms = [Scored(part.term, part.score) for part in parts if part.tf]
+        terms += [Scored(f"questions in {name_of(code)}", sum(held.values())) for code, held in questions.items()]
         return Explanation(
-            _score(parts),
-            [Scored(part.term, part.score) for part in parts if part.tf],
+            _score([parts, *(its for _, its in asked.values())]),
+            sorted(terms, key=lambda term: -term.score),
             [part.term for part in parts if not part.tf],
-            {part.term: part.score for part in parts if part.tf},
+            _held(parts),
+            questions,
         )
 
     def explained(self, query: Query, number: int) -> dict[str, Any]:
@@ -83,15 +92,16 @@ class BM25(Retriever[Query]):
 
         by, document, score, rank, documents; length, average_length (terms), k1, b, K; terms: {"term", "weight", "tf",
         "df", "idf", "score"} of those that occur, the greatest score first; missing: the same without tf and score of
-        those that do not.
+        those that do not. questions, where they are looked through: for each language "lang", "documents" (that have
+        any), what they add ("score"), and the same of them.
         """
         index, parameters = self._index, self._parameters
         parts = index.explain(query.weights, number, parameters)
-        terms = [part._asdict() for part in parts]
-        return {
+        asked = index.explain_questions(query.questions, number, parameters)
+        said = {
             "by": str(By.BM25),
             "document": self.documents.id(number),
-            "score": _score(parts),
+            "score": _score([parts, *(its for _, its in asked.values())]),
             "rank": self.rank(query, number, None),
             "documents": len(self.documents),
             "length": int(index.vectors.lengths[number]),
@@ -99,20 +109,24 @@ class BM25(Retriever[Query]):
             "k1": parameters.k1,
             "b": parameters.b,
             "K": index.norm(number, parameters),
-            "terms": [term for term in terms if term["tf"]],
-            "missing": [
-                {name: value for name, value in term.items() if name not in ("tf", "score")}
-                for term in terms
-                if not term["tf"]
-            ],
+            **_terms_of(parts),
         }
+        if asked:
+            said["questions"] = [
+                {"lang": code, **standing, "score": sum(part.score for part in its), **_terms_of(its)}
+                for code, (standing, its) in asked.items()
+            ]
+        return said
 
     def snippet(self, number: int, explanation: Explanation) -> Snippet | None:
-        from xqe.text.snippets import snippet
+        from xqe.text.snippets import best_line, snippet
 
         text = self.documents.text(number)
         if text is None:
             return None
+        if explanation.questions and not explanation.words:  # its text is not what it was found by
+            code, scores = max(explanation.questions.items(), key=lambda its: sum(its[1].values()))
+            return best_line(self._index.questions_of(code, number), scores, self._index.terms_of(code))
         return snippet(text, explanation.words, self._index.analyzer.terms)
 
     def described(self, query: Query, k: int) -> dict[str, Any]:
@@ -130,6 +144,9 @@ class BM25(Retriever[Query]):
         }
         if weighting.passage_terms is not None:
             said["passage_terms"] = weighting.passage_terms
+        if weighting.question_weight and self._index.manifest.questions:
+            said["question_weight"] = weighting.question_weight
+            said["questions"] = list(query.questions)
         if feedback is not None:
             said["feedback"] = {
                 "method": str(feedback.method),
@@ -144,7 +161,7 @@ class BM25(Retriever[Query]):
     ) -> Account[Query]:
         words = _words(record, self._index)
         terms = self._terms(fed, words)
-        notes = self._notes(record, pool, bool(terms), has_hits)
+        notes = self._notes(record, fed, pool, has_hits)
         return Account(self._states(record, query, fed, where), terms, words, list(notes))
 
     def _states(self, record: Record, query: Query, fed: Query, where: str) -> list[tuple[str, Query]]:
@@ -156,7 +173,7 @@ class BM25(Retriever[Query]):
             (SEARCHED, query),
             (FEEDBACK, fed),
         ]
-        return states[:1] + [after for one, after in pairwise(states) if after[1].weights != one[1].weights]
+        return states[:1] + [after for one, after in pairwise(states) if _sought(after[1]) != _sought(one[1])]
 
     def _terms(self, query: Query, words: Mapping[str, str]) -> list[Term]:
         """The terms of positive weight, the heaviest first, and of equal ones the rarest."""
@@ -175,14 +192,14 @@ class BM25(Retriever[Query]):
         ]
         return sorted(terms, key=lambda term: (-term.weight, -term.idf, term.term))
 
-    def _notes(self, record: Record, pool: Numbers | None, has_terms: bool, has_hits: bool) -> Iterator[str]:
+    def _notes(self, record: Record, query: Query, pool: Numbers | None, has_hits: bool) -> Iterator[str]:
         indexed = name_of(self._index.manifest.language)
         spoken = name_of(record.get("lang", self._index.manifest.language))
-        if spoken != indexed:
+        if spoken != indexed and not query.questions:
             yield f"the query is in {spoken}, the documents are in {indexed}: only names and loan words can match"
         if pool is not None and not len(pool):
             yield "the pool has no documents for this query"
-        elif not has_terms:
+        elif not any(weight > 0 for weight in query.weights.values()) and not any(query.questions.values()):
             yield "nothing is left to search with: the query has no terms but stop words"
         elif not has_hits:
             yield "no document has any of the terms"
@@ -190,11 +207,34 @@ class BM25(Retriever[Query]):
             yield "the index was built without texts, so there are no snippets"
 
 
-def _score(parts: Iterable[Contribution]) -> float:
-    """What the parts of a score come to, as a search gives it."""
+def _score(fields: Iterable[Iterable[Contribution]]) -> float:
+    """What the parts of a score, those of each field, come to, as a search gives it."""
     import numpy
 
-    return float(numpy.float32(sum(part.score for part in parts)))
+    return float(numpy.float32(sum(sum(part.score for part in parts) for parts in fields)))
+
+
+def _held(parts: Iterable[Contribution]) -> dict[str, float]:
+    """What each term that occurs adds."""
+    return {part.term: part.score for part in parts if part.tf}
+
+
+def _terms_of(parts: Iterable[Contribution]) -> dict[str, list[dict[str, Any]]]:
+    """The terms that occur, and those that do not, as JSON values."""
+    terms = [part._asdict() for part in parts]
+    return {
+        "terms": [term for term in terms if term["tf"]],
+        "missing": [
+            {name: value for name, value in term.items() if name not in ("tf", "score")}
+            for term in terms
+            if not term["tf"]
+        ],
+    }
+
+
+def _sought(query: Query) -> tuple[Any, Any]:
+    """What a search with a query looks for."""
+    return query.weights, query.questions
 
 
 def _words(record: Record, index: Index) -> dict[str, str]:

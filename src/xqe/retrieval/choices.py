@@ -6,6 +6,8 @@ from enum import StrEnum
 
 GREATEST_WEIGHT = 1e6
 """Of a query or source; scores are float32."""
+QUESTION_WEIGHT, QUESTION_SHARE = 0.0, 0.0
+"""What the questions of documents count unless told, among words and among vectors."""
 TEXT_TOKENS = 192
 """Of a text without windows: what stands first says best what a text is about (docs/dense.md)."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from xqe.files.names import NONE, Names, Numbers
 
 Scores = NDArray[numpy.float32]
+Owners = NDArray[numpy.uint32]
+"""The documents that have questions in a language, by their numbers, rising."""
 
 MANIFEST = "xqe.json"
 """Of an index. Its field "data" names the folder of its files, which is another one after each build."""
@@ -112,6 +115,20 @@ class Documents(Numbered):
     def shared(self, others: Documents) -> str | None:
         """An id that a document of another index has, too."""
         return self._names.shared(others._names)
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """The questions of documents in one language. documents: those that have any, of which the text is these, one a
+    line. owners: the number that each of them has among all."""
+
+    documents: Documents
+    owners: Owners
+
+    def own(self, number: int) -> int | None:
+        """Which of them a document is; None for one that has none."""
+        at = int(numpy.searchsorted(self.owners, number))
+        return at if at < len(self.owners) and self.owners[at] == number else None
 
 
 def _tied(scores: Scores) -> Numbers:

@@ -52,7 +52,10 @@ class Feedback:
 
 
 def fed(query: Query, hits: Sequence[int], scores: Sequence[float], index: Index, feedback: Feedback) -> Query:
-    """Return a query with the terms of its first hits, `hits` by number with their `scores`; without hits, as it is."""
+    """Return a query with the terms of its first hits, `hits` by number with their `scores`; without hits, as it is.
+
+    Terms come from texts alone; what is looked for in questions keeps its part beside the query's own terms.
+    """
     if not hits:
         return query
     vectors = [index.term_counts(number) for number in hits]
@@ -61,12 +64,14 @@ def fed(query: Query, hits: Sequence[int], scores: Sequence[float], index: Index
     model, _ = _METHODS[feedback.method]
     weights = model(query.weights, kept, scores, feedback.terms, feedback.applied_weight)
     own = model(query.weights, [], [], feedback.terms, feedback.applied_weight)
+    scale = next((own[term] / weight for term, weight in query.weights.items() if weight > 0 and term in own), 1.0)
     parts = {
         part: {term: own.get(term, 0.0) * weight / query.weights[term] for term, weight in its.items() if weight > 0}
         for part, its in query.parts.items()
     }
     added = {term: more for term, weight in weights.items() if (more := weight - own.get(term, 0.0)) > 0}
-    return Query(weights, query.query_weight, {**parts, FEEDBACK: added})
+    questions = {code: {term: scale * weight for term, weight in its.items()} for code, its in query.questions.items()}
+    return Query(weights, query.query_weight, {**parts, FEEDBACK: added}, questions)
 
 
 def rm3(

@@ -151,8 +151,9 @@ class Hybrid(Joined):
         """What each side adds: its points for the document x its weight. A side that lacks it is missing."""
         why = self._why(self._looked_up(query, None), self.documents.id(number))
         sides = zip(self._retrievers, query.queries, strict=True)
-        words = [retriever.explain(one, number).words for retriever, one in sides]
-        return replace(why, words=next(filter(None, words), {}))
+        each = [retriever.explain(one, number) for retriever, one in sides]
+        found = next((one for one in each if one.words or one.questions), why)
+        return replace(why, words=found.words, questions=found.questions)
 
     def _why(self, fused: _Fused, name: str) -> Explanation:
         score = next((score for score, document in fused.ranked if document == name), 0.0)

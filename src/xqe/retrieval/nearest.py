@@ -130,9 +130,11 @@ class Dense(Retriever[Meaning]):
 
         by, document, score, rank, documents; encoder; window, windows: which of the document's was compared, from 1;
         terms: {"term", "score"} of each text that is searched with: "source", "query", "passage 1", …, "feedback".
+        questions, where they are mixed in: "share", and "adds", what of the score is from the document's "passage", and
+        what from its questions in each language.
         """
         why = self.explain(query, number)
-        return {
+        said: dict[str, Any] = {
             "by": str(By.DENSE),
             "document": self.documents.id(number),
             "score": why.score,
@@ -143,6 +145,9 @@ class Dense(Retriever[Meaning]):
             "windows": len(self._vectors.windows(number)),
             "terms": [{"term": share.term, "score": share.score} for share in why.terms],
         }
+        if shares := self._vectors.shares(query.vector, number):
+            said["questions"] = {"share": self._vectors.question_share, "adds": shares}
+        return said
 
     def snippet(self, number: int, explanation: Explanation) -> Snippet | None:
         from xqe.text.snippets import snippet
@@ -162,6 +167,8 @@ class Dense(Retriever[Meaning]):
             "query_weight": meant.query_weight,
             "k": k,
         }
+        if self._vectors.questions:
+            said |= {"question_share": self._vectors.question_share, "questions": list(self._vectors.questions)}
         if self._approximate:
             said["approximate"] = True
         if feedback is not None:

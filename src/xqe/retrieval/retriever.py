@@ -66,12 +66,14 @@ class Scored:
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """Why a document has its score. terms: those that occur, the greatest share first. missing: those that do not, the
-    one that would matter most first. words: what each term of the text adds, where words were searched for."""
+    one that would matter most first. words: what each term of the text adds, where words were searched for. questions:
+    by language, what each term of the document's questions adds."""
 
     score: float
     terms: list[Scored]
     missing: list[str]
     words: Mapping[str, float] = field(default_factory=dict)
+    questions: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,8 @@ class VectorsTogether:
         self.name = parts[0].name
         self.documents = documents
         self._parts = list(parts)
+        self.questions = tuple(dict.fromkeys(code for part in parts for code in part.questions))
+        self.question_share = max(part.question_share for part in parts)
 
     def best(
         self,
@@ -166,3 +168,7 @@ class VectorsTogether:
     def nearest(self, query: Matrix, number: int) -> int:
         owner, own = self.documents.placed(number)
         return self._parts[owner].nearest(query, own)
+
+    def shares(self, query: Matrix, number: int) -> dict[str, float]:
+        owner, own = self.documents.placed(number)
+        return self._parts[owner].shares(query, own)

@@ -4,6 +4,9 @@
     + its weight in the passages
     + source_weight x query_weight x its count in the query as it was before it was translated
 
+In the questions of documents a term of the query counts question_weight x query_weight x its count: so they keep their
+part of the score beside passages.
+
 With a query weight that is a number, the weight of a term in the passages is its count in all of them, divided by
 their number: --use query+doc with weight 1 is the paper's, the query and its passage joined once. Several passages
 count as their mean, which leaves the share of the query independent of how many there are.
@@ -24,7 +27,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from xqe.errors import InputError
@@ -43,12 +46,15 @@ LEAST_SHARE, GREATEST_SHARE = 0.6, 0.9
 @dataclass(frozen=True, slots=True)
 class Weighting:
     """query_weight: None is automatic. passage_terms: how many terms of the passages are kept, those of the greatest
-    weight x idf; None is all."""
+    weight x idf; None is all. question_weight: of the questions of documents, where their text counts 1.
+    questions_of: only those in these languages; None is all."""
 
     use: Use = Use.QUERY_DOC
     query_weight: float | None = None
     source_weight: float = 0.0
     passage_terms: int | None = None
+    question_weight: float = 0.0
+    questions_of: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +62,14 @@ class Query:
     """The weight of each term that a record is searched with, and the query weight that was applied.
 
     parts: what of it comes from the "query", the "passages" and the "source", and from "feedback" once that is added;
-    for each term they sum to its weight.
+    for each term they sum to its weight. questions: by language, the terms that are looked for in the questions of
+    documents.
     """
 
     weights: Mapping[str, float]
     query_weight: float
     parts: Mapping[str, Mapping[str, float]]
+    questions: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def weighted_query(record: Record, index: Index, weighting: Weighting, where: str) -> Query:
@@ -99,7 +107,26 @@ def weighted_query(record: Record, index: Index, weighting: Weighting, where: st
     for part in parts.values():
         for term, weight in part.items():
             weights[term] += weight
-    return Query(weights, query_weight, parts)
+    questions = _asked_of_questions(record, index, weighting, query_weight, where) if query else {}
+    return Query(weights, query_weight, parts, questions)
+
+
+def _asked_of_questions(
+    record: Record, index: Index, weighting: Weighting, query_weight: float, where: str
+) -> dict[str, dict[str, float]]:
+    """What is looked for in questions: in those of each language the query in it, which is the one that first arrived,
+    or the one that it is now."""
+    if not weighting.question_weight:
+        return {}
+    asked = {code_of(record.get("lang", index.manifest.language)): record["query"]}
+    if source := untranslated(record, where):
+        asked.setdefault(code_of(str(record["source"].get("lang", ""))), source)
+    weight = weighting.question_weight * query_weight
+    return {
+        code: {term: weight * count for term, count in Counter(index.terms_of(code)(text)).items()}
+        for code, text in asked.items()
+        if code in index.manifest.questions and code in (weighting.questions_of or [code])
+    }
 
 
 def _distinct_stems(terms: Iterable[str]) -> list[str]:

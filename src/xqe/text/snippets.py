@@ -76,6 +76,12 @@ def snippet(text: str, scores: Mapping[str, float], terms_of: Terms, words: int 
     return _composed(flat, _fragments(flat, found, matches, scores, words, title), matches)
 
 
+def best_line(text: str, scores: Mapping[str, float], terms_of: Terms) -> Snippet:
+    """The line of a text in which the terms of `scores` add most, each counted once; the first of equal ones."""
+    best = max(text.split("\n"), key=lambda line: sum(scores.get(term, 0.0) for term in set(terms_of(line))))
+    return snippet(best, scores, terms_of)
+
+
 def joined(text: str) -> str:
     """The text on one line, with single spaces; a line that ends between Han or kana goes on without one."""
     return " ".join(_WRAPPED.sub("", text).split())

@@ -10,7 +10,7 @@ import typer
 from xqe.commands.options.bm25 import K1, B
 from xqe.commands.options.common import AUTO, DropSelf
 from xqe.files.numbers import decimal
-from xqe.retrieval.choices import GREATEST_WEIGHT, By, Encode, Method, Use
+from xqe.retrieval.choices import GREATEST_WEIGHT, QUESTION_SHARE, QUESTION_WEIGHT, By, Encode, Method, Use
 from xqe.retrieval.fusion import DEFAULT_NORM, METHODS, NORMS
 
 SCORING = (
@@ -18,6 +18,9 @@ SCORING = (
     "use",
     "query_weight",
     "source_weight",
+    "question_weight",
+    "question_share",
+    "questions_of",
     "passage_terms",
     "k1",
     "b",
@@ -87,6 +90,39 @@ class Searching:
             show_default=False,
             help="Search also with the words of the untranslated query, which counts W times as much as the query. "
             "[default: 0; 0.5 in hybrid]",
+        ),
+    ] = None
+    question_weight: Annotated[
+        float | None,
+        typer.Option(
+            "--question-weight",
+            metavar="W",
+            min=0.0,
+            max=GREATEST_WEIGHT,
+            show_default=False,
+            help="What the words of documents' questions (see xqe augment) count, where those of their text count 1. "
+            f"[default: {QUESTION_WEIGHT:g}]",
+        ),
+    ] = None
+    question_share: Annotated[
+        float | None,
+        typer.Option(
+            "--question-share",
+            metavar="B",
+            min=0.0,
+            max=1.0,
+            show_default=False,
+            help="Mix the vectors of documents' questions into those of the documents, with this share. "
+            f"[default: {QUESTION_SHARE:g}]",
+        ),
+    ] = None
+    questions_of: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--questions-of",
+            metavar="LANG,...",
+            show_default=False,
+            help="Only questions in these languages count. [default: all]",
         ),
     ] = None
     passage_terms: Annotated[

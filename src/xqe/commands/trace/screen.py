@@ -147,7 +147,8 @@ def _manner(index: Mapping[str, Any]) -> str:
         norm = f" of {index['norm']}" if "norm" in index else ""
         return f"{sides}, fused by {index['fusion']}{norm}, vectors x {index['dense_weight']:g}"
     if index["by"] == By.DENSE:
-        return f"vectors of {index['encoder']}, of {_ENCODED[index['encode']]}"
+        share = f", questions x {index['question_share']:g}" if "question_share" in index else ""
+        return f"vectors of {index['encoder']}, of {_ENCODED[index['encode']]}{share}"
     return f"BM25 with k1 {index['k1']:g}, b {index['b']:g}"
 
 
@@ -168,6 +169,8 @@ def _weights(found: Found) -> Iterator[Row]:
         said.append(f"the query counts {index['query_weight']:.3g} times")
     if "source" in used:
         said.append(f"the untranslated query {index['source_weight']:g} times")
+    if _looks_into_questions(index):
+        said.append(f"questions in {', '.join(map(name_of, index['questions']))} {index['question_weight']:g} times")
     if "passage_terms" in index and "passages" in used:
         said.append(f"of the passages {index['passage_terms']} terms")
     if "feedback" in used:
@@ -178,6 +181,11 @@ def _weights(found: Found) -> Iterator[Row]:
         )
     if said:
         yield "weights", plain("; ".join(said))
+
+
+def _looks_into_questions(index: Mapping[str, Any]) -> bool:
+    """Whether words were looked for in questions of documents: those in a language of the query."""
+    return "question_weight" in index and bool(index["questions"])
 
 
 def _parts(terms: Sequence[Term]) -> set[str]:
@@ -311,15 +319,17 @@ def _stage(standing: Standing, found: Found) -> str:
     return {
         SOURCE: "query as asked",
         QUERY: f"query{of}",
-        SEARCHED: _and_more(used),
+        SEARCHED: _and_more(used, found.record["index"]),
         FEEDBACK: "+ feedback",
     }[standing.stage]
 
 
-def _and_more(used: set[str]) -> str:
+def _and_more(used: set[str], index: Mapping[str, Any]) -> str:
     """What a search adds to the query."""
     if "query" not in used and "passages" in used:
         return "passages alone"
-    return " ".join(f"+ {part}" for part in ("passages", "source") if part in used) or (
+    if _looks_into_questions(index.get("sides", {}).get(By.BM25, index)):
+        used = {*used, "questions"}
+    return " ".join(f"+ {part}" for part in ("passages", "source", "questions") if part in used) or (
         "query, weighted" if used else "as searched"
     )

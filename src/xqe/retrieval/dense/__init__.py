@@ -14,6 +14,7 @@ They are in the index's data folder: a new build of the index drops them, and wh
     opened                         a folder to the best documents, scores and vectors
     exact                          the best rows of all, in blocks on all cores
     approximate                    the only importer of usearch
+    questions                      of what documents answer, mixed with their passages as they are searched
     rows                           how numbers are kept
     description                    what is on disk, and that it is whole
 """

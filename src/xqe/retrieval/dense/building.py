@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256 as sha256_of
@@ -30,27 +31,31 @@ from xqe.retrieval.choices import Windows
 from xqe.retrieval.dense.approximate import build, check_installed, made_with
 from xqe.retrieval.dense.description import (
     BLOCKS,
+    COUNTS,
     DESCRIPTION,
     ENDS,
     FORMAT,
     GRAPH,
     ROWS,
     SCALES,
+    SUMS,
     Description,
     Storing,
     check_description,
     folder_name,
     of_passages,
+    questions_folder,
     read_description,
+    read_questions,
     write_description,
 )
 from xqe.retrieval.dense.opened import normalised, opened
-from xqe.retrieval.dense.rows import Matrix, Rows, row_bytes, stored
-from xqe.retrieval.documents import Documents, data_folder
+from xqe.retrieval.dense.rows import Doubles, Matrix, Rows, row_bytes, stored
+from xqe.retrieval.documents import Documents, Questions, data_folder
 
 LOCK = "dense.lock"
 BLOCK = 512  # documents
-_IN_ONE_PIECE = re.compile("|".join(map(re.escape, (DESCRIPTION, GRAPH))))
+_IN_ONE_PIECE = re.compile("(?:[^/]*/)?" + f"(?:{'|'.join(map(re.escape, (DESCRIPTION, GRAPH)))})")
 
 _SAMPLE = 100  # vectors of documents that the graph's recall is measured with
 _DEPTHS = (10, 100)
@@ -67,10 +72,22 @@ def made(documents: Documents, encoder: Encoder) -> Description | None:
     return read_description(folder) if (folder / DESCRIPTION).exists() else None
 
 
+def lacking(documents: Documents, encoder: Encoder, languages: Iterable[str]) -> list[str]:
+    """Those of the languages in which questions have no vectors yet."""
+    folder = folder_of(documents, encoder)
+    return [code for code in languages if read_questions(folder, code) is None]
+
+
 def embed(
-    directory: Path, documents: Documents, encoder: Encoder, storing: Storing, force: bool = False
+    directory: Path,
+    documents: Documents,
+    encoder: Encoder,
+    storing: Storing,
+    force: bool = False,
+    questions: Mapping[str, Questions] | None = None,
 ) -> Iterator[int]:
-    """Make the vectors of all documents of an index; yield how many have theirs, first those of an earlier run.
+    """Make the vectors of all documents of an index, and then of their questions in each language; yield how many have
+    theirs, first those of an earlier run. Documents count once more for each language that they have questions in.
 
     Raises XqeError for an index without texts, where the vectors are there already, for a folder that another process
     embeds into, for an unfinished one of another `storing`, for a text that the encoder fails on, and where the index
@@ -81,10 +98,35 @@ def embed(
     with _held(directory, documents, encoder) as folder:
         if force:
             _clear(folder)
-        elif description := made(documents, encoder):
-            there = ", ".join(f"{name} {value}" for name, value in description.storing.as_json().items())
-            raise XqeError(f"{directory}: has vectors of {encoder.name} ({there})", "make them anew with --force")
-        yield from _Embedding(folder, documents, encoder, storing).run()
+        description = made(documents, encoder)
+        questions = questions or {}
+        left = lacking(documents, encoder, questions)
+        if description is not None:
+            _check_going_on(directory, description, encoder, storing, bool(left))
+            yield len(documents)
+        else:
+            yield from _Embedding(folder, documents, encoder, storing).run()
+        done = len(documents) + sum(len(its.owners) for code, its in questions.items() if code not in left)
+        for code in left:
+            own, its = questions_folder(folder, code), questions[code]
+            own.mkdir(exist_ok=True)
+            for count in _OfQuestions(own, its.documents, encoder, Storing(storing.precision)).run():
+                yield done + count
+            done += len(its.owners)
+
+
+def _check_going_on(directory: Path, there: Description, encoder: Encoder, storing: Storing, lacks: bool) -> None:
+    """Raise XqeError unless finished vectors lack only those of questions, which are to be made in the same way."""
+    if not lacks or there.storing != storing:
+        said = ", ".join(f"{name} {value}" for name, value in there.storing.as_json().items())
+        raise XqeError(f"{directory}: has vectors of {encoder.name} ({said})", "make them anew with --force")
+    prefix = encoder.contract.query_prefix
+    if there.contract["query_prefix"] != prefix:
+        raise XqeError(
+            f'{directory}: is searched with the query prefix "{there.contract["query_prefix"]}", '
+            f'and its questions would have "{prefix}"',
+            "give the same --query-prefix, or make all anew with --force",
+        )
 
 
 def add_graph(directory: Path, documents: Documents, encoder: Encoder, threads: int) -> Iterator[int]:
@@ -144,6 +186,8 @@ def _clear(folder: Path) -> None:
     """Remove vectors, first what says that they are finished. Who has them open keeps them."""
     for name in (DESCRIPTION, BLOCKS, ROWS, SCALES, ENDS, GRAPH):
         (folder / name).unlink(missing_ok=True)
+    for questions in folder.glob(questions_folder(folder, "*").name):
+        shutil.rmtree(questions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +202,8 @@ class _Block:
 
 class _Embedding:
     """A run, in a folder that is held."""
+
+    _side = Side.PASSAGE
 
     def __init__(self, folder: Path, documents: Documents, encoder: Encoder, storing: Storing) -> None:
         self._folder, self._documents, self._encoder, self._storing = folder, documents, encoder, storing
@@ -185,10 +231,14 @@ class _Embedding:
 
     def _plan(self) -> dict[str, Any]:
         """The first line of blocks.jsonl: what has to be the same to go on."""
-        contract = of_passages(self._encoder.contract.as_json())
+        contract = self._decisive(self._encoder.contract.as_json())
         listed = {name: told for name, told in self._encoder.making().items() if name == "listed"}
         plan = {"format": FORMAT, "encoder": self._encoder.name, "contract": contract, **listed}
         return {**plan, **self._storing.as_json()}
+
+    def _decisive(self, contract: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What of a contract the vectors depend on."""
+        return of_passages(contract)
 
     def _taken_up(self) -> list[_Block]:
         """The blocks that are there and whole; what comes after them is cut off."""
@@ -243,7 +293,7 @@ class _Embedding:
     def _add(self, numbers: range, rows: int, files: Mapping[str, BinaryIO]) -> _Block:
         """Encode documents, and bring their vectors to the disk."""
         windows = self._texts(numbers)
-        encoded = self._encoder.encode(list(chain.from_iterable(windows)), Side.PASSAGE)
+        encoded = self._encoder.encode(list(chain.from_iterable(windows)), self._side)
         counts = [len(some) for some in windows]
         ends = list(accumulate(counts))
         if encoded.errors:
@@ -253,16 +303,21 @@ class _Embedding:
                 f'{self._encoder.name}: document "{self._documents.id(failed)}": {error}',
                 "mend that, and go on with the same command",
             )
-        vectors = encoded.vectors
-        if self._storing.windows is Windows.MEAN:
-            vectors = _means(vectors, ends)
-        parts = stored(vectors, self._storing.precision)
-        if ENDS in self._names:
-            parts[ENDS] = (numpy.array(ends, "<i8") + rows).tobytes()
+        parts = self._parts(encoded.vectors, ends, rows)
         for name, part in parts.items():
             _append(files[name], part)
         digest = sha256_of(b"".join(parts[name] for name in self._names)).hexdigest()
-        return _Block(len(numbers), len(vectors), encoded.truncated, digest)
+        return _Block(len(numbers), len(parts[ROWS]) // self._sizes[ROWS], encoded.truncated, digest)
+
+    def _parts(self, vectors: Matrix, ends: list[int], rows: int) -> dict[str, bytes]:
+        """What is appended to which file for the vectors of some documents. ends: of those of each; rows: that are
+        there already."""
+        if self._storing.windows is Windows.MEAN:
+            vectors = normalised(_sums(vectors, ends)).astype(numpy.float32)
+        parts = stored(vectors, self._storing.precision)
+        if ENDS in self._names:
+            parts[ENDS] = (numpy.array(ends, "<i8") + rows).tobytes()
+        return parts
 
     def _texts(self, numbers: range) -> list[list[str]]:
         """What is encoded of each document."""
@@ -292,14 +347,37 @@ class _Embedding:
         write_description(self._folder, description)
 
 
+class _OfQuestions(_Embedding):
+    """A run over the questions in a language. documents: those that have any (see `questions`)."""
+
+    _side = Side.QUERY
+
+    def __init__(self, folder: Path, documents: Documents, encoder: Encoder, storing: Storing) -> None:
+        super().__init__(folder, documents, encoder, storing)
+        self._sizes |= {SUMS: 4, COUNTS: 4}
+        self._names = [*self._sizes]
+
+    def _decisive(self, contract: Mapping[str, Any]) -> Mapping[str, Any]:
+        return contract
+
+    def _texts(self, numbers: range) -> list[list[str]]:
+        return [(self._documents.text(number) or "").split("\n") for number in numbers]
+
+    def _parts(self, vectors: Matrix, ends: list[int], rows: int) -> dict[str, bytes]:
+        sums = _sums(vectors, ends)
+        parts = stored(normalised(sums).astype(numpy.float32), self._storing.precision)
+        parts[SUMS] = numpy.linalg.norm(sums, axis=1).astype("<f4").tobytes()
+        parts[COUNTS] = numpy.diff(ends, prepend=0).astype("<u4").tobytes()
+        return parts
+
+
 def _on_disk(path: Path) -> dict[str, Any]:
     return {"size": path.stat().st_size, "sha256": sha256(path)}
 
 
-def _means(vectors: Matrix, ends: list[int]) -> Matrix:
-    starts = [0, *ends[:-1]]
-    means = numpy.add.reduceat(vectors.astype(numpy.float64), starts, axis=0)
-    return normalised(means).astype(numpy.float32)
+def _sums(vectors: Matrix, ends: list[int]) -> Doubles:
+    sums: Doubles = numpy.add.reduceat(vectors.astype(numpy.float64), [0, *ends[:-1]], axis=0)
+    return sums
 
 
 def _append(file: BinaryIO, data: bytes) -> None:

@@ -27,6 +27,8 @@ DESCRIPTION, ROWS, SCALES, ENDS, BLOCKS, GRAPH = (
     "approximate.usearch",
 )
 AGAIN = "make them again with xqe embed --force"
+SUMS, COUNTS = "sums", "counts"
+"""Of questions (see `questions`)."""
 _PREFIX = "dense-"
 
 
@@ -120,6 +122,17 @@ def read_description(folder: Path) -> Description:
     if fields.get("format") != FORMAT:
         raise InputError(f"{folder}: vectors of format {fields.get('format')}, this xqe reads {FORMAT}", AGAIN)
     return Description(**fields)
+
+
+def questions_folder(folder: Path, code: str) -> Path:
+    """Where, beside a set of vectors, those of the questions in a language are."""
+    return folder / f"questions-{code}"
+
+
+def read_questions(folder: Path, code: str) -> Description | None:
+    """What finished vectors of questions say of themselves; None where there are none."""
+    its = questions_folder(folder, code)
+    return read_description(its) if (its / DESCRIPTION).exists() else None
 
 
 def write_description(folder: Path, description: Description) -> None:

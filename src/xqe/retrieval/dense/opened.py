@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy
@@ -14,8 +14,9 @@ from xqe.machine import available_cores
 from xqe.retrieval.dense.approximate import Graph
 from xqe.retrieval.dense.description import Description, check_description, chosen
 from xqe.retrieval.dense.exact import Workers, candidates, standing
+from xqe.retrieval.dense.questions import Asked, Mixture, opened_questions
 from xqe.retrieval.dense.rows import Doubles, Matrix, Rows
-from xqe.retrieval.documents import Documents, Scores
+from xqe.retrieval.documents import Documents, Owners, Scores
 
 Vector = NDArray[numpy.float32]
 
@@ -24,18 +25,25 @@ _SMALL_POOL = 16  # a pool that is no more than this part of all documents is sc
 
 
 def open_vectors(
-    directory: Path, documents: Documents, encoder: str | None = None, threads: int | None = None
+    directory: Path,
+    documents: Documents,
+    encoder: str | None = None,
+    threads: int | None = None,
+    owners: Mapping[str, Owners] | None = None,
+    share: float = 0.0,
 ) -> Vectors:
     """Open the vectors of the documents of an index, having checked that they are whole.
 
     directory: the folder of the index, for messages. encoder: whose; the only ones where it is None. threads: that
-    search, by default one for each core. Raises XqeError where there are none, or several, or damaged ones.
+    search, by default one for each core. owners: which documents have questions, in each language of which these are
+    mixed into their vectors; share: that they have. Raises XqeError where there are none, or several, or damaged ones.
     """
     description = chosen(documents.folder, directory, encoder)
     folder = documents.folder / description.folder_name
     check_description(folder, description)
     try:
-        return opened(folder, description, documents, threads or available_cores())
+        vectors = opened(folder, description, documents, threads or available_cores())
+        return vectors.mixed(opened_questions(folder, description, owners), share) if owners and share else vectors
     except FileNotFoundError as error:
         raise InputError(f"{directory}: {error.filename} is gone", "the index was replaced; try again") from None
 
@@ -62,6 +70,18 @@ class Vectors:
         self.documents = documents
         self._rows = rows
         self._workers = workers
+        self.questions: tuple[str, ...] = ()
+        """The languages of the questions that are mixed in."""
+        self.question_share = 0.0
+        self._mixture: Mixture | None = None
+
+    def mixed(self, questions: Mapping[str, Asked], share: float) -> Vectors:
+        """The same documents, of which each vector is mixed with those of the questions."""
+        mixture = Mixture(self._rows, questions, share)
+        rows = mixture.mixed(self._workers)
+        mixed = Vectors(self._folder, self.description, rows, self.documents, self._workers)
+        mixed.questions, mixed.question_share, mixed._mixture = tuple(questions), share, mixture
+        return mixed
 
     def best(
         self,
@@ -161,6 +181,12 @@ class Vectors:
     def nearest(self, query: Vector, number: int) -> int:
         """Which window of a document scores best, from 0; the first of equal ones."""
         return int(self._products(query, numpy.array([number]))[0].argmax())
+
+    def shares(self, query: Vector, number: int) -> dict[str, float]:
+        """What the passage and the questions in each language add to a document's score; nothing where these are not
+        mixed in."""
+        at, _ = self._places(numpy.array([number]))
+        return self._mixture.shares(query, number, int(at[self.nearest(query, number)])) if self._mixture else {}
 
 
 def normalised(vectors: Doubles) -> Doubles:

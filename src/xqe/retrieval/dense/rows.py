@@ -3,6 +3,7 @@ become float32 as they are needed."""
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,12 @@ class Rows:
         self._rows: NDArray[Any] = mapped(folder / ROWS, _STORED[precision]).reshape(-1, self.dimension)
         self._scales = mapped(folder / SCALES, "<f4") if precision is Precision.INT8 else None
         self.ends = mapped(folder / ENDS, "<i8") if ENDS in description.files else None
+
+    def replaced(self, rows: NDArray[numpy.float16]) -> Rows:
+        """Other rows of the same documents."""
+        others = copy(self)
+        others._rows, others._scales, others._bias = rows, None, _BIAS
+        return others
 
     def __len__(self) -> int:
         return len(self._rows)

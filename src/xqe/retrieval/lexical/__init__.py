@@ -10,7 +10,10 @@ the candidates; their scores are computed exactly, from the lengths and term cou
 
     builder                      documents to a folder
     languages                    documents of several languages to a folder of such folders
+    questions                    what documents answer, in an index beside theirs for each language
+    joint                        all fields in one index of tantivy's, for candidates by their sum
     opened                       a folder to hits, explanations and term vectors
+    scoring                      exact scores of one field of documents
     candidates                   the only importer of tantivy
     vectors                      term counts of documents
     bm25                         the formula, and how much of tantivy's own ranking has to be looked at

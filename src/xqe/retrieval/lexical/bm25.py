@@ -21,8 +21,9 @@ length / average is K(d) as nearly as possible. Padding decides only how many ca
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 from numpy.typing import NDArray
@@ -72,6 +73,13 @@ def idf(documents: int, frequencies: Any) -> Floats:
     return result
 
 
+class Field(NamedTuple):
+    """A field of documents. terms: in all. average: of the documents that have it."""
+
+    terms: int
+    average: float
+
+
 @dataclass(frozen=True, slots=True)
 class Padding:
     """What is added to an index so that tantivy ranks as other parameters do.
@@ -106,13 +114,32 @@ class Padding:
             return cls(pad)
         wanted = cls._stretched(parameters, terms / documents)
         have = terms + pad * documents
+        return cls(pad, cls._fillers(wanted, documents, have))
+
+    @classmethod
+    def fitted_together(cls, parameters: Parameters, documents: int, fields: Mapping[str, Field]) -> dict[str, Padding]:
+        """The padding of several fields of the same documents; each gets as many fillers."""
+        pads = {name: cls.pad_for(parameters, field.average) for name, field in fields.items()}
+        wanted = {name: cls._stretched(parameters, field.average) for name, field in fields.items()}
+        have = {name: field.terms + pads[name] * documents for name, field in fields.items()}
+        number = max(len(cls._fillers(wanted[name], documents, have[name])) for name in fields)
+        return {name: cls(pads[name], cls._filled(number, wanted[name], documents, have[name])) for name in fields}
+
+    @classmethod
+    def _fillers(cls, wanted: float, documents: int, have: int) -> tuple[int, ...]:
+        """What brings the average length of documents that have so many terms in all to `wanted`."""
         lacking = math.ceil(wanted * documents - have)
         if lacking <= 0:
-            return cls(pad, (0,) * math.floor(have / wanted - documents))
+            return (0,) * (math.floor(have / wanted - documents) if wanted else 0)
         # fillers of a length below the average would need more terms the more of them there are
         length = max(FILLER_LENGTH, math.ceil(4 * wanted))
-        number = math.ceil(lacking / (length - wanted))
-        return cls(pad, (math.ceil((lacking + number * wanted) / number),) * number)
+        return cls._filled(math.ceil(lacking / (length - wanted)), wanted, documents, have)
+
+    @staticmethod
+    def _filled(number: int, wanted: float, documents: int, have: int) -> tuple[int, ...]:
+        """So many fillers that do."""
+        lacking = math.ceil(wanted * documents - have) + number * wanted
+        return (max(0, math.ceil(lacking / number)),) * number if number else ()
 
 
 def rounded_down(lengths: Any) -> NDArray[numpy.int64]:

@@ -9,8 +9,9 @@ from array import array
 from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy
 
@@ -24,8 +25,10 @@ from xqe.files.names import NONE, NamesWriter, Numbering
 from xqe.retrieval.documents import MANIFEST, is_several
 from xqe.retrieval.lexical.bm25 import DEFAULT, NATIVE, Padding, Parameters, excess
 from xqe.retrieval.lexical.candidates import VERSION, CandidatesWriter
-from xqe.retrieval.lexical.manifest import FORMAT, LOCK, OURS, Manifest, described, read_manifest
+from xqe.retrieval.lexical.joint import build_joint
+from xqe.retrieval.lexical.manifest import FORMAT, LOCK, OURS, WITH_QUESTIONS, Manifest, described, read_manifest
 from xqe.retrieval.lexical.manifest import write_manifest as put_manifest
+from xqe.retrieval.lexical.questions import QuestionsWriter, folder_of
 from xqe.retrieval.lexical.vectors import Vectors, VectorsWriter
 from xqe.text.analysis import PROBES, Analyzer, analyzer
 from xqe.text.workers import Batch, analysed
@@ -174,12 +177,14 @@ def _build_data(
         candidates = CandidatesWriter(data)
         vectors = VectorsWriter(data, files)
         ids, names = Ids(), NamesWriter(data, DOCUMENTS, files)
+        questions = QuestionsWriter(data, files)
         for batch in batches:
+            questions.append(batch.documents, len(ids))
             ids.add(batch.documents)
             names.append(document.id for _, document in batch.documents)
             vectors.append(batch.counts)
             texts = (document.searched for _, document in batch.documents) if keep_texts else None
-            candidates.append(batch.bodies, texts, pad)
+            candidates.append(((body,) for body in batch.bodies), texts, (pad,))
             empty += int((batch.counts.lengths == 0).sum())
             terms += int(batch.counts.lengths.sum())
         documents = len(ids)
@@ -188,9 +193,10 @@ def _build_data(
         names.finish(ids.numbering)
         vectors.finish()
         padding = Padding.fitted(parameters, documents, terms, pad)
-        candidates.finish(padding.fillers)
+        candidates.finish((length,) for length in padding.fillers)
+    asked = {code: _questions(data, code, questions, parameters, keep_texts) for code in sorted(questions.counts)}
     return Manifest(
-        format=FORMAT,
+        format=WITH_QUESTIONS if asked else FORMAT,
         xqe=__version__,
         tantivy=VERSION,
         language=analyze.code,
@@ -209,7 +215,23 @@ def _build_data(
         probes=[[probe, analyze.terms(probe)] for probe in PROBES],
         data=data.name,
         files=described(data),
+        questions=asked,
+        joint=build_joint(data, parameters, asked) if asked else {},
     )
+
+
+def _questions(
+    data: Path, code: str, questions: QuestionsWriter, parameters: Parameters, keep_texts: bool
+) -> dict[str, Any]:
+    """Build the index of the questions in a language; what the manifest says of it."""
+    folder = folder_of(data, code)
+    manifest = build(folder, code, questions.taken(code), False, parameters, keep_texts)
+    return {
+        "documents": manifest.documents,
+        "questions": questions.counts[code],
+        "bytes": manifest.size,
+        "sha256": sha256((folder / MANIFEST).read_bytes()).hexdigest(),
+    }
 
 
 def _pad_for(parameters: Parameters, batches: Iterable[Batch]) -> tuple[int, Iterable[Batch]]:

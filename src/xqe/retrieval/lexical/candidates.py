@@ -19,39 +19,45 @@ from xqe.files.packages import version
 VERSION = version("tantivy")
 PAD = "\x01"  # no text has a term that is a control character
 _WRITER_MEMORY = 256_000_000  # bytes; a segment is written each time it is full
-_BODY, _NUMBER, _TEXT = "body", "number", "text"
+BODY = "body"
+_NUMBER, _TEXT = "number", "text"
 
 
-def _schema() -> Any:
+def _schema(others: Sequence[str]) -> Any:
     builder = tantivy.SchemaBuilder()
     builder.add_unsigned_field(_NUMBER, fast=True)
-    builder.add_text_field(_BODY, tokenizer_name="whitespace", index_option="freq")
+    builder.add_text_field(BODY, tokenizer_name="whitespace", index_option="freq")
     builder.add_bytes_field(_TEXT, stored=True)
+    for name in others:
+        builder.add_text_field(name, tokenizer_name="whitespace", index_option="freq")
     return builder.build()
 
 
 class CandidatesWriter:
-    """Writes tantivy's files into a folder. Raises OSError where tantivy cannot write them."""
+    """Writes tantivy's files into a folder. others: fields of terms beside `BODY`. Raises OSError where tantivy cannot
+    write them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, others: Sequence[str] = ()) -> None:
         self._folder = folder
+        self._fields = (BODY, *others)
         # One thread: analysis is what takes the time, and the same documents then give the same segments.
         try:
-            index = tantivy.Index(_schema(), str(folder))
+            index = tantivy.Index(_schema(others), str(folder))
             index.config_reader("Manual")  # no thread that watches for commits, and locks the folder then
             self._writer = index.writer(_WRITER_MEMORY, 1)
         except ValueError as error:  # what tantivy raises for a full disk
             raise OSError(str(error)) from None
         self._number = 0
 
-    def append(self, bodies: Iterable[str], texts: Iterable[str] | None, pad: int) -> None:
-        """Add documents, each with `pad` terms that no query has."""
-        padding = f" {PAD}" * pad
+    def append(self, documents: Iterable[Sequence[str]], texts: Iterable[str] | None, pads: Sequence[int]) -> None:
+        """Add documents, the terms of each field, and to each field so many terms that no query has."""
+        paddings = [f" {PAD}" * pad for pad in pads]
         kept = iter(texts) if texts is not None else None
-        for body in bodies:
+        for bodies in documents:
             row = tantivy.Document()
             row.add_unsigned(_NUMBER, self._number)
-            row.add_text(_BODY, body + padding)
+            for name, body, padding in zip(self._fields, bodies, paddings, strict=True):
+                row.add_text(name, body + padding)
             if kept is not None:
                 row.add_bytes(_TEXT, next(kept).encode("utf-8", "surrogatepass"))
             self._add(row)
@@ -63,11 +69,12 @@ class CandidatesWriter:
         except ValueError as error:  # its thread has ended, as it does when the disk is full
             raise OSError(str(error)) from None
 
-    def finish(self, fillers: Sequence[int]) -> None:
-        """Add documents of padding alone, of these lengths, and finish."""
-        for length in fillers:
+    def finish(self, fillers: Iterable[Sequence[int]]) -> None:
+        """Add documents of padding alone, with these lengths of their fields, and finish."""
+        for lengths in fillers:
             row = tantivy.Document()
-            row.add_text(_BODY, f"{PAD} " * length)
+            for name, length in zip(self._fields, lengths, strict=True):
+                row.add_text(name, f"{PAD} " * length)
             self._add(row)
         try:
             self._writer.commit()
@@ -81,7 +88,7 @@ class CandidatesWriter:
 class Candidates:
     """tantivy's files, opened for searching; any number of threads may search."""
 
-    def __init__(self, folder: Path, files: Iterable[str]) -> None:
+    def __init__(self, folder: Path, files: Iterable[str], others: Sequence[str] = ()) -> None:
         """tantivy writes a lock beside what it opens, even to read, so it is shown links in a folder of its own: an
         index may lie where this user cannot write. It maps the files into memory, and needs their names no longer."""
         links = Path(tempfile.mkdtemp(prefix="xqe-"))
@@ -95,14 +102,16 @@ class Candidates:
             raise FileNotFoundError(errno.ENOENT, str(error), str(folder)) from None
         finally:
             _remove_soon(links)
-        self._schema = _schema()
+        self._schema = _schema(others)
 
     def best(
-        self, weights: Iterable[tuple[str, float]], limit: int
+        self, weights: Iterable[tuple[str, str, float]], limit: int
     ) -> tuple[NDArray[numpy.int64], NDArray[numpy.float64]]:
-        """The numbers and scores of the `limit` documents that score highest, best first."""
+        """The numbers and scores of the `limit` documents that score highest, best first. weights: of terms in
+        fields."""
         clauses = [
-            (tantivy.Occur.Should, tantivy.Query.boost_query(self._term(term), weight)) for term, weight in weights
+            (tantivy.Occur.Should, tantivy.Query.boost_query(self._term(field, term), weight))
+            for field, term, weight in weights
         ]
         if not clauses:
             return numpy.empty(0, numpy.int64), numpy.empty(0)
@@ -117,8 +126,8 @@ class Candidates:
         stored = self._searcher.doc(hits[0][1]).get_first(_TEXT) if hits else None
         return None if stored is None else bytes(stored).decode("utf-8", "surrogatepass")
 
-    def _term(self, term: str) -> Any:
-        return tantivy.Query.term_query(self._schema, _BODY, term, "freq")
+    def _term(self, field: str, term: str) -> Any:
+        return tantivy.Query.term_query(self._schema, field, term, "freq")
 
 
 def _remove_soon(folder: Path) -> None:

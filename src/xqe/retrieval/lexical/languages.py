@@ -102,7 +102,8 @@ def _sorted_out(documents: Iterable[Placed], data: Path) -> dict[str, Path]:
                 code = language(document.lang, where).code
                 if code not in files:
                     files[code] = stack.enter_context((data / f"{code}.jsonl").open("w", encoding="ascii"))
-                files[code].write(f"{json.dumps([where, document.id, document.text, document.title])}\n")
+                kept = where, document.id, document.text, document.title, document.questions
+                files[code].write(f"{json.dumps(kept)}\n")
     if not files:
         raise no_documents()
     return {code: data / f"{code}.jsonl" for code in sorted(files)}
@@ -111,8 +112,8 @@ def _sorted_out(documents: Iterable[Placed], data: Path) -> dict[str, Path]:
 def _read(path: Path) -> Iterator[Placed]:
     with path.open(encoding="ascii") as file:
         for line in file:
-            where, *fields = json.loads(line)
-            yield where, Document(*fields)
+            where, name, text, title, questions = json.loads(line)
+            yield where, Document(name, text, title, questions=questions)
 
 
 def _described(directory: Path, manifest: Manifest) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from xqe.text.analysis import Analyzer, analyzer
 
 LOCK = "xqe.lock"
 FORMAT = 2
+WITH_QUESTIONS = 3
+"""The format of an index of documents that have questions."""
 REBUILD = "build it again with xqe index --force"
 DATA = re.compile(r"data-\d+")
 OURS = re.compile(rf"xqe\.json(?:\.new)?|xqe\.lock|{DATA.pattern}")
@@ -40,7 +42,9 @@ class Manifest:
 
     documents, empty, terms, distinct: counts over the collection; average_length: terms a document. analyzer: its
     identity. texts: whether the index keeps the texts. pad, fillers, excess: see `bm25`. probes: [text, terms] pairs
-    that analysis must reproduce. files: name -> {"size", "sha256"}, in the folder `data`.
+    that analysis must reproduce. files: name -> {"size", "sha256"}, in the folder `data`. questions: language -> of the
+    index of the questions in it {"documents", "questions", "bytes", "sha256" of its manifest}; joint: see `joint`. An
+    index without questions has neither of the two.
     """
 
     format: int
@@ -62,6 +66,8 @@ class Manifest:
     probes: list[list[Any]]
     data: str
     files: dict[str, dict[str, Any]]
+    questions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    joint: dict[str, Any] = field(default_factory=dict)
 
     @property
     def parameters(self) -> Parameters:
@@ -74,7 +80,10 @@ class Manifest:
     @property
     def size(self) -> int:
         """Bytes of all its files."""
-        return sum(file["size"] for file in self.files.values())
+        own: int = sum(file["size"] for file in self.files.values())
+        of_questions: int = sum(its["bytes"] for its in self.questions.values())
+        joint: int = sum(file["size"] for file in self.joint.get("files", {}).values())
+        return own + of_questions + joint
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -92,14 +101,14 @@ def read_manifest(directory: Path) -> Manifest:
         raise InputError(f"{path}: damaged, not JSON", REBUILD) from None
     if isinstance(raw, dict) and raw.get("kind") == SEVERAL:
         raise InputError(f"{directory}: an index of several languages", f"name one of them, such as {directory}/en")
-    if isinstance(raw, dict) and raw.get("format", FORMAT) != FORMAT:
-        raise InputError(f"{directory}: an index of format {raw['format']}, this xqe reads {FORMAT}", REBUILD)
+    if isinstance(raw, dict) and raw.get("format", FORMAT) not in (FORMAT, WITH_QUESTIONS):
+        raise InputError(f"{directory}: an index of format {raw['format']}, this xqe reads {WITH_QUESTIONS}", REBUILD)
     try:
         fields = {name: value for name, value in raw.items() if name != SEAL}
         if sealed(fields) != written:
             raise damaged(path, REBUILD)
         manifest = Manifest(**fields)
-        inside = [manifest.data, *manifest.files]
+        inside = [manifest.data, *manifest.files, *manifest.questions, *manifest.joint.get("files", ())]
         if not DATA.fullmatch(manifest.data) or any(Path(name).name != name for name in inside):
             raise damaged(path, REBUILD)
     except (AttributeError, TypeError):
@@ -109,7 +118,10 @@ def read_manifest(directory: Path) -> Manifest:
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Put a manifest into the place of the one that is there, in one step."""
-    put_fields(directory, asdict(manifest))
+    fields = asdict(manifest)
+    if not manifest.questions:
+        del fields["questions"], fields["joint"]
+    put_fields(directory, fields)
 
 
 def put_fields(directory: Path, fields: Mapping[str, Any]) -> None:
@@ -124,10 +136,10 @@ def put_fields(directory: Path, fields: Mapping[str, Any]) -> None:
     sync(directory)
 
 
-def described(folder: Path) -> dict[str, dict[str, Any]]:
-    """Bring all files in a data folder to the disk, and return name -> {"size", "sha256"}."""
-    names = sorted(path.name for path in folder.iterdir() if path.suffix != ".lock")
-    mode = (folder / "vectors.lengths").stat().st_mode
+def described(folder: Path, data: Path | None = None) -> dict[str, dict[str, Any]]:
+    """Bring all files in a data folder, or one within it, to the disk, and return name -> {"size", "sha256"}."""
+    names = sorted(path.name for path in folder.iterdir() if path.suffix != ".lock" and path.is_file())
+    mode = (data or folder).joinpath("vectors.lengths").stat().st_mode
     for name in names:
         (folder / name).chmod(mode)  # tantivy keeps some to their owner
         sync(folder / name)
