@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from xqe.commands.streams import FAILED_STATUS, Queries, emit, first_of
+from xqe.commands.streams import FAILED_STATUS, DocumentRecords, Queries, emit, first_of
 from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.lines import harmless
@@ -133,7 +133,7 @@ def keeping(engine: Engine, store: Store | None) -> Engine:
 
 
 def run_stage(
-    queries: Queries,
+    queries: Queries | DocumentRecords,
     options: Generation,
     make: Callable[[Engine], Stage],
     over: Callable[[Stage, Engine, Iterable[Record], Tally], Iterator[Record]] | None = None,

@@ -1,0 +1,86 @@
+"""Where the sentences of a text end: by the marks of its script, at its lines, and not at every full stop.
+
+A mark of Chinese and Japanese (。！？), of Hindi (।), Arabic (؟) and so on ends a sentence wherever it stands. Those of
+Latin script stand in numbers and abbreviations, too: they end one where white space or the end of the text follows, and
+then no lower-case letter; a full stop not after an abbreviation, an initial ("J.", "z. B.") or, in languages that write
+"5. Mai", the number of a day. Marks that follow one another are one end, and closing quotation marks and brackets
+belong to it. Quoted Japanese that the sentence goes on behind (「…。」と) is a part of it.
+"""
+
+from __future__ import annotations
+
+import re
+
+Span = tuple[int, int]
+
+_CLOSERS = "\"'”’»›)\\]）］】〉》」』*_"
+_OWN = "。！？｡।॥؟۔؞።။។"
+_SHARED = ".!?．…‼⁇⁈⁉"
+_MARKS = re.compile(rf"(?P<own>[{_SHARED}]*[{_OWN}][{_OWN}{_SHARED}]*)[{_CLOSERS}]*|[{_SHARED}]+[{_CLOSERS}]*|\n+")
+_FINAL = re.compile(rf"[{_OWN}{_SHARED}][{_CLOSERS}\s]*\Z")
+_QUOTE_GOES_ON = re.compile(r"[」』）][ \t]*(?:と|って|という|など|の|が|を|は|に|も|で|、)")
+_WORD_BEFORE = re.compile(r"[\w.’'&]+\Z")
+_DAY = re.compile(r"\d{1,2}\Z")
+_DAYS_HAVE_A_STOP = frozenset({"de"})
+_ABBREVIATION = re.compile(
+    "mr|mrs|ms|dr|prof|vs|figs?|vols?|pp|approx|ca|inc|ltd|jr|sr|eds|cf"  # that stand before a name or a number
+    "|bzw|vgl|nr|abs|bd|mio|mrd|evtl|ggf|sog|inkl|mme|mlle|env|sra|srta|dra|uds?|núm|pág|pag|sig|dott|exmo|blz|bijv|dhr"
+    "|mevr|drs|гг?|ул|им|тыс|млн|млрд|руб|рис|стр|напр|проф|акад|yth|ths"
+)
+
+
+def sentences(text: str, code: str = "") -> list[Span]:
+    """Return where each sentence of a text begins and ends, without white space around it. code: of its language."""
+    spans: list[Span] = []
+    start = 0
+    for mark in _MARKS.finditer(text):
+        if _is_end(text, mark, code):
+            _add(spans, text, start, mark.end())
+            start = mark.end()
+    _add(spans, text, start, len(text))
+    return spans
+
+
+def is_whole(sentence: str) -> bool:
+    """Whether a sentence has a mark at its end."""
+    return _FINAL.search(sentence) is not None
+
+
+def _add(spans: list[Span], text: str, start: int, end: int) -> None:
+    """Add what stands there; what has no letter and no digit is of the sentence before, if that is of the same line."""
+    said = text[start:end]
+    first, last = start + len(said) - len(said.lstrip()), start + len(said.rstrip())
+    if first >= last:
+        return
+    if any(character.isalnum() for character in said):
+        spans.append((first, last))
+    elif spans and "\n" not in text[spans[-1][1] : first]:
+        spans[-1] = (spans[-1][0], last)
+
+
+def _is_end(text: str, mark: re.Match[str], code: str) -> bool:
+    if mark[0].startswith("\n"):
+        return True
+    if mark["own"]:
+        return not (mark[0][-1] in "」』）" and _QUOTE_GOES_ON.match(text, mark.end() - 1))
+    rest = text[mark.end() :]
+    following = rest.lstrip(" \t\u00a0\u202f\"'“‘«([")[:1]
+    if rest and not rest[0].isspace() and rest[0].isascii():
+        return False
+    if following.islower() or (rest and not rest[0].isspace() and mark[0][0] == "."):
+        return False
+    return mark[0][0] not in ".．" or len(mark[0].rstrip(_CLOSERS)) > 1 or not _goes_on(text[: mark.start()], code)
+
+
+def _goes_on(before: str, code: str) -> bool:
+    """Whether a full stop after this is one of an abbreviation, of an initial or of a day."""
+    if code in _DAYS_HAVE_A_STOP and _DAY.search(before) and not re.search(r"\d{3}\Z|[.,]\d+\Z", before):
+        return True
+    found = _WORD_BEFORE.search(before)
+    if found is None:
+        return False
+    word = found[0].casefold().lstrip("'’")
+    last = word.rpartition(".")[2]
+    return _ABBREVIATION.fullmatch(word) is not None or (
+        len(last) == 1 and last.isalpha() and last.upper() != last.lower()
+    )
