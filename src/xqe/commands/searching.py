@@ -167,6 +167,11 @@ def open_documents(directories: Sequence[Path]) -> Numbered:
     return DocumentsTogether(parts, are_distinct=len(directories) == 1)
 
 
+def have_vectors(directories: Sequence[Path]) -> bool:
+    """Whether each of the indexes in folders has vectors."""
+    return _usual(_opened(directories)) is By.HYBRID
+
+
 def _opened(directories: Sequence[Path]) -> list[Opened]:
     """The indexes in folders, of which each has one, or one for each language."""
     from xqe.retrieval.documents import is_several
