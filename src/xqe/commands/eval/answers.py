@@ -63,10 +63,9 @@ def evaluate_answers(
 
 
 def _say_partial(evaluation: Evaluation, wanted: Sequence[AnswerMeasure]) -> None:
-    """Say which measures mean nothing for some of the answers."""
+    """Say for how many answers the measures mean something that do not for all."""
     values = evaluation.of().values()
-    for measure in wanted:
-        count = sum(str(measure) in one for one in values)
-        if count < len(values):
-            others = f"failed, {measure.lacking}" if measure.lacking else "failed"
-            say(f"{evaluation.run}: {measure} is of {count} of {len(values)} answers; the others {others}")
+    counts = {str(measure): sum(str(measure) in one for one in values) for measure in wanted}
+    fewer = ", ".join(f"{measure} {count}" for measure, count in counts.items() if count < len(values))
+    if fewer:
+        say(f"{evaluation.run}: of {len(values)} answers, so many have a value: {fewer}")

@@ -32,7 +32,7 @@ def evaluate_answers(
     in a cell or has no gold answer in its language, and a run that shares no question with the gold answers.
     """
     reading = Reading(run, golds, "the gold answers", fields)
-    zero: Values = {str(measure): 0.0 for measure in measures if measure in GOLD}
+    zero: Values = {str(measure): 0.0 for measure in measures if measure in GOLD and golds is not None}
     judgements = {}
     for key, answered in reading.judged(answers):
         if answered.given is None:

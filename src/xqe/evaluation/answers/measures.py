@@ -37,14 +37,13 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class AnswerMeasure:
-    """name: as it is shown. about: for help texts. value: of an answer. needs: the option that gives what it is
-    computed by, "" for none. lacking: why an answer may have no value, for a message."""
+    """name: as it is shown. about: what its value is. value: of an answer, None where it has no meaning for it. needs:
+    the option that gives what it is computed by, "" for none."""
 
     name: str
     about: str
     value: Callable[[Case], float | None]
     needs: str = ""
-    lacking: str = ""
 
     def __str__(self) -> str:
         return self.name
@@ -105,31 +104,15 @@ MEASURES = (
     AnswerMeasure("EM", "1 if the words are those of a gold answer", _best(exact_match), "--gold"),
     AnswerMeasure("F1", "words shared with a gold answer", _best(f1), "--gold"),
     AnswerMeasure("char-3-recall", "the part of a gold answer's character 3-grams", _best(char_3_recall), "--gold"),
-    AnswerMeasure(
-        "citation-validity",
-        "the part of the citations that are of documents offered",
-        _validity,
-        lacking="cite nothing or do not say what was offered",
-    ),
-    AnswerMeasure(
-        "citation-coverage",
-        "the part of the sentences that cite a document offered",
-        _coverage,
-        lacking="refuse or have no sentences",
-    ),
+    AnswerMeasure("citation-validity", "the part of the citations that are of documents offered", _validity),
+    AnswerMeasure("citation-coverage", "the part of the sentences that cite a document offered", _coverage),
     AnswerMeasure(
         "support-proxy",
         "the part of the sentences with citations that rank one of these documents first among those offered",
         _support,
         "--index",
-        "cite nothing",
     ),
-    AnswerMeasure(
-        "correct-language",
-        "1 if it is in the language that was asked for",
-        _language,
-        lacking=f"refuse, have up to {SHORT} characters or do not show their language",
-    ),
+    AnswerMeasure("correct-language", "1 if it is in the language that was asked for", _language),
     AnswerMeasure("refused", "1 if it says that the documents do not tell", _refused),
 )
 
