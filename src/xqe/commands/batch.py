@@ -42,7 +42,7 @@ class Work:
         ),
     ] = None
     documents: Annotated[bool, DOCUMENTS] = False
-    lang: Annotated[str | None, spoken("--lang", "--from")] = None
+    lang: Annotated[str | None, spoken("--lang", "--from", of="records")] = None
     model: Annotated[
         str | None,
         typer.Option(

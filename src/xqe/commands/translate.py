@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def translate(
     to: Annotated[str, TO],
     query: Query = None,
-    source: Annotated[str | None, spoken("--from")] = None,
+    source: Annotated[str | None, spoken("--from", of="records")] = None,
     files: Input = None,
     documents: Annotated[bool, DOCUMENTS] = False,
     form: Annotated[

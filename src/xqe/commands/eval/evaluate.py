@@ -78,7 +78,7 @@ def evaluate(
             show_default=False,
             help=f"One of {measures.KNOWN}, for any k, or several separated by commas. Success, R, RR and AP are "
             "understood too, and trec_eval's names, such as ndcg_cut_10. Repeatable. "
-            f"[default: {','.join(map(str, measures.DEFAULT))}]  With --answers: one of {answer_measures.KNOWN}. "
+            f"[default: {','.join(map(str, measures.DEFAULT))}] With --answers: one of {answer_measures.KNOWN}. "
             "[default: all that there is something to compute by]",
         ),
     ] = None,
