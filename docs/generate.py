@@ -90,7 +90,19 @@ def models() -> str:
     return "\n".join([*header, *rows])
 
 
-TABLES: dict[str, Callable[[], str]] = {"strategies": strategies, "languages": languages, "models": models}
+def answer_measures() -> str:
+    from xqe.evaluation.answers.measures import MEASURES
+
+    rows = [f"| `{measure}` | {measure.about} | {f'`{measure.needs}`' * bool(measure.needs)} |" for measure in MEASURES]
+    return "\n".join(["| measure | of an answer | needs |", "| --- | --- | --- |", *rows])
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "strategies": strategies,
+    "languages": languages,
+    "models": models,
+    "answer_measures": answer_measures,
+}
 
 
 def generate(program: str = PROGRAM) -> str:

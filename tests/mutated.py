@@ -56,6 +56,12 @@ PROMPT = '[chat]\nsystem = "You write in {lang}."\nuser = "Write about {query}."
 ANSWER = (
     '[chat]\nuser = "{instruction} {documents} {query}"\n[completion]\ntext = "{documents} {query}"\nstop = ["x"]\n'
 )
+GOLD: list[dict[str, Any]] = [
+    {"id": "q1", "lang": "de", "answers": ["Zink", "das Zink"]},
+    {"id": "q2", "answers": "Wien"},
+    {"id": "q3", "lang": "ja", "answers": {"text": ["金属"]}},
+    {"example_id": "q4", "answers": {"fr": [{"text": "le zinc", "aliases": ["zinc"]}], "de": [{"text": None}]}},
+]
 GRID = (
     'name = "small"\nstrategies = ["zeroshot"]\norders = ["te"]\nuses = ["query+doc"]\nbaselines = ["original"]\n'
     '[[models]]\nmodel = "fake"\n[[collections]]\npath = "col"\npairs = ["en-en"]\n'
@@ -84,6 +90,8 @@ class Row:
 
 ROWS = (
     Row("translate --to en -i @q.jsonl", 30, "q.jsonl"),
+    Row("translate --documents --from en --to de -i @docs.jsonl", 20, "docs.jsonl"),
+    Row("translate --documents --from en --to de --format tsv -i @docs.tsv", 5),
     Row("expand -s zeroshot -i @t.jsonl", 30, "t.jsonl"),
     Row("expand -s fewshot --lang en -i @q.jsonl", 20, "q.jsonl"),
     Row("expand --prompt @prompt.toml -i q.jsonl", 20),
@@ -114,6 +122,8 @@ ROWS = (
     Row("answer idx --cite after --prompt @answer.toml -i run.jsonl", 10),
     Row("ask idx -i @q.jsonl", 10, "q.jsonl"),
     Row("ask many --rerank 2 -i @t.jsonl", 10, "t.jsonl"),
+    Row("eval --answers --gold gold.jsonl --index idx @answers.jsonl --by source.lang", 20),
+    Row("eval --answers --gold @gold.jsonl answers.jsonl -m F1,char-3-recall", 10),
     Row("inspect -i @e.jsonl", 20, "e.jsonl"),
     Row("analyze --lang ru @text.txt", 8),
     Row("analyze --lang en -i @q.jsonl", 15),
@@ -245,6 +255,9 @@ def materials(run: Captured) -> None:
     made("", "index asked --lang en -i asked.jsonl --encoder fake")
     made("", "embed idx --encoder fake")
     made("run.jsonl", "search idx -i e.jsonl")
+    Path("gold.jsonl").write_text(lines(GOLD), "utf-8")
+    found = [json.loads(line) for line in Path("run.jsonl").read_text("utf-8").splitlines()]
+    Path("answers.jsonl").write_text(lines(list(map(_answered, found))), "utf-8")
     made("run.trec", "search idx -i t.jsonl --format trec")
     made("", "data convert beir beir --lang en --out col")
     made("requests.jsonl", "batch export --to en -i q.jsonl -m openai:m")
@@ -256,6 +269,15 @@ def materials(run: Captured) -> None:
     ]
     Path("results.jsonl").write_text(lines(answered), "utf-8")
     made("", "grid grid.toml --out results")
+
+
+def _answered(record: dict[str, Any]) -> dict[str, Any]:
+    """A record as `xqe answer` leaves it."""
+    offered = [hit["id"] for hit in record["hits"]][:3]
+    sentences = [{"text": "The price of zinc rises.", "sources": offered[:1]}, {"text": "So it is.", "sources": []}]
+    answer = {"lang": record["source"]["lang"], "text": "The price of zinc rises. So it is.", "sentences": sentences}
+    step = {"step": "answer", "offered": offered, "invalid": 1}
+    return {**record, "answer": answer, "steps": [*record["steps"], step]}
 
 
 class Case:

@@ -20,9 +20,10 @@ from trec_runs import CASES, case
 
 from xqe.errors import InputError, XqeError
 from xqe.evaluation.comparison import Asked, check_comparable, compare
+from xqe.evaluation.evaluated import Evaluation, average
 from xqe.evaluation.groups import field_value, place
 from xqe.evaluation.measures import DEFAULT, FAMILIES, Family, parse, parse_all
-from xqe.evaluation.values import Evaluation, average, evaluate_run, per_query, ranking
+from xqe.evaluation.values import evaluate_run, per_query, ranking
 from xqe.files.records import Record
 from xqe.files.trec import Answer, read_qrels, read_run
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,17 +12,19 @@ from xqe.commands import steps
 from xqe.commands.options.common import Input, Query, spoken
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
-from xqe.commands.options.steps import OF_THE_STEP, STRATEGY, Expansion, most_tokens
-from xqe.commands.streams import FAILED_STATUS, Queries, emit, first_of
+from xqe.commands.options.steps import DOCUMENTS, OF_THE_STEP, STRATEGY, Expansion, most_tokens
+from xqe.commands.streams import FAILED_STATUS, DocumentRecords, Queries, emit, first_of
 from xqe.errors import XqeError
+from xqe.files.documents import Format
 from xqe.messages import progress, say
 from xqe.models.engines import SERVER
 from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
 from xqe.text.languages import LANGUAGES
 
 if TYPE_CHECKING:
+    from xqe.files.records import Record
     from xqe.models.engines.base import Engine
-    from xqe.stages.generation import Stage
+    from xqe.stages.generation import Stage, Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,8 @@ class Work:
             help=f"Language to translate into; of an expansion, to write the passages in: {' '.join(LANGUAGES)}.",
         ),
     ] = None
-    lang: Annotated[str | None, spoken("--lang", "--from")] = None
+    documents: Annotated[bool, DOCUMENTS] = False
+    lang: Annotated[str | None, spoken("--lang", "--from", of="records")] = None
     model: Annotated[
         str | None,
         typer.Option(
@@ -72,20 +75,20 @@ def export(
 ) -> None:
     """Write the requests of an expansion or a translation.
 
-    Reads query records, writes a batch file: what "xqe expand" (with --strategy) or "xqe translate" (with --to alone)
-    would send to a server. The server need not run, and no key is needed.
+    Reads query records, writes a batch file: what "xqe expand" (with --strategy) or "xqe translate" (with --to alone,
+    and perhaps --documents) would send to a server. The server need not run, and no key is needed.
     """
     from xqe.models.engines.batchfile import RequestWriter
-    from xqe.stages.generation import Tally, run
+    from xqe.stages.generation import Tally
 
     make, name = _stage(work, expansion, generation), _model(work)
-    queries = Queries(query, files, "--lang", work.lang)
+    queries = _records(work, query, files)
     arrived = first_of(queries)
     if arrived is None:
         return
     tally = Tally()
     engine = RequestWriter(name, generation.api.value)
-    for _ in progress(run(make(engine), engine, arrived, tally), queries.total, "batch export"):
+    for _ in progress(_run(make(engine), engine, arrived, tally), queries.total, "batch export"):
         pass  # the engine writes
     if not generation.quiet:
         say(f"batch export: {tally.records} records, {engine.written} requests, {tally.failed} failed")
@@ -108,18 +111,18 @@ def import_(
 ) -> None:
     """Join results to the records that they answer.
 
-    Reads the query records that were exported, with the same options, and writes them as "xqe expand" or
+    Reads the records that were exported, with the same options, and writes them as "xqe expand" or
     "xqe translate" would have. A request that has no result, or one that failed, is the error of its record.
     """
     from xqe.models.engines.batchfile import ResultReader
-    from xqe.stages.generation import Tally, run
+    from xqe.stages.generation import Tally
 
     make, name = _stage(work, expansion, generation), _model(work)
-    queries = Queries(query, files, "--lang", work.lang)
+    queries = _records(work, query, files)
     engine = ResultReader(name, results, generation.api.value)
     stage = make(engine)
     tally = Tally()
-    emit(run(stage, engine, queries, tally), stage.name, queries.total)
+    emit(_run(stage, engine, queries, tally), stage.name, queries.total)
     if engine.unused:
         say(f"results that belong to no request of these records with these options: {engine.unused}")
     if not generation.quiet:
@@ -131,6 +134,8 @@ def import_(
 def _stage(work: Work, expansion: Expansion, generation: Generation) -> Callable[[Engine], Stage]:
     """What makes the stage that is asked for. Raises XqeError if none is."""
     if work.strategy is not None or expansion.prompt is not None:
+        if work.documents:
+            raise XqeError("--documents has no effect on an expansion", "leave it out, or give --to alone")
         strategy, max_tokens = work.strategy or Strategy.ZEROSHOT, work.max_tokens or PASSAGE_TOKENS
         return steps.expansion(strategy, expansion, generation, max_tokens, work.to)
     if work.to is None:
@@ -138,7 +143,28 @@ def _stage(work: Work, expansion: Expansion, generation: Generation) -> Callable
     for option in fields(expansion):
         if getattr(expansion, option.name) != option.default:
             raise XqeError(f"--{option.name} has no effect on a translation", "leave it out")
+    if work.documents:
+        return steps.document_translation(work.to, generation, work.max_tokens)
     return steps.translation(work.to, generation, work.max_tokens)
+
+
+def _records(work: Work, query: str | None, files: list[str] | None) -> Queries | DocumentRecords:
+    """The records that the work is done on."""
+    if not work.documents:
+        return Queries(query, files, "--lang", work.lang)
+    if query is not None:
+        raise XqeError("a QUERY is no document", "leave it out, or leave out --documents")
+    return DocumentRecords(files, Format.AUTO, "--lang", work.lang)
+
+
+def _run(stage: Stage, engine: Engine, records: Iterable[Record], tally: Tally) -> Iterator[Record]:
+    """Run a stage over records, in its own way where it has one."""
+    from xqe.stages.generation import run
+    from xqe.stages.translate_documents import TranslateDocuments
+
+    if isinstance(stage, TranslateDocuments):
+        return stage.run(engine, records, tally)
+    return run(stage, engine, records, tally)
 
 
 def _model(work: Work) -> str:

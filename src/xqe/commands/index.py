@@ -16,11 +16,11 @@ from xqe.commands.options.bm25 import K1, B
 from xqe.commands.options.common import Input
 from xqe.commands.options.embedding import Embedding
 from xqe.commands.options.encoding import Encoding
-from xqe.commands.streams import input_paths
+from xqe.commands.streams import FAILED_STATUS, input_paths
 from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.files.documents import Format, documents, line_count
-from xqe.messages import progress
+from xqe.messages import plural, progress, say
 from xqe.text.languages import LANGUAGES, language
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ def index(
     sums the index up. An index is replaced in one step, when the new one is whole. It answers fastest with the k1
     (default 0.82) and b (default 0.68) that it is built with; xqe search can be given others.
 
+    A document with the "error" of a stage, such as xqe translate, is left out and counted, and the exit status is 1.
+
     With --lang record, DIR/LANG is the index of a language and may be searched by itself; xqe search DIR searches all
     of them.
     """
@@ -99,7 +101,8 @@ def index(
     with nullcontext() if encoder is None else open_embedder(Encoding(encoder=encoder), vectors) as embedder:
         started = time.monotonic()
         total = line_count(paths) if sys.stderr.isatty() else None
-        arriving = progress(documents(paths, form), total, "index")
+        left_out: list[str] = []
+        arriving = progress(documents(paths, form, left_out.append), total, "index")
         parameters = Parameters().changed(k1, b)
         if code is not None:
             done = _summary(directory, build(directory, code, arriving, force, parameters, texts))
@@ -111,7 +114,12 @@ def index(
         elif embedder is not None:
             each = read_languages(directory).languages
             done["vectors"] = {lang: _embedded(directory / lang, embedder, vectors) for lang in each}
+    if left_out:
+        done["left_out"] = len(left_out)
     jsonl.write(jsonl.dumps(done))
+    if left_out:
+        say(f"{plural(len(left_out), 'document')} left out, the first at {left_out[0]}: a stage failed on it")
+        raise typer.Exit(FAILED_STATUS)
 
 
 def _embedded(directory: Path, embedder: Encoder, vectors: Embedding) -> dict[str, Any]:

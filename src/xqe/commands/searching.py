@@ -231,6 +231,11 @@ def by_language(directories: Sequence[Path]) -> dict[str, list[Path]]:
     return folders
 
 
+def have_vectors(directories: Sequence[Path]) -> bool:
+    """Whether each of the indexes in folders has vectors."""
+    return _usual(_opened(directories)) is By.HYBRID
+
+
 def _opened(directories: Sequence[Path]) -> list[Opened]:
     """The indexes in folders, of which each has one, or one for each language."""
     from xqe.retrieval.documents import is_several

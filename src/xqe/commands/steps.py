@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from xqe.stages.expand import Expand
     from xqe.stages.strategies import Strategy
     from xqe.stages.translate import Translate
+    from xqe.stages.translate_documents import TranslateDocuments
 
 
 def translation(to: str, generation: Generation, max_tokens: int | None) -> Callable[[Engine], Translate]:
@@ -23,6 +24,17 @@ def translation(to: str, generation: Generation, max_tokens: int | None) -> Call
 
     target, sampling = language(to, "--to"), sampling_of(generation)
     return lambda engine: Translate(engine, target, sampling, max_tokens)
+
+
+def document_translation(
+    to: str, generation: Generation, max_tokens: int | None
+) -> Callable[[Engine], TranslateDocuments]:
+    """What makes the stage for an engine. Raises XqeError for an unknown language, and a limit that is too low."""
+    from xqe.stages.translate_documents import TranslateDocuments, check_limit
+
+    target, sampling = language(to, "--to"), sampling_of(generation)
+    check_limit(max_tokens)
+    return lambda engine: TranslateDocuments(engine, target, sampling, max_tokens)
 
 
 def expansion(

@@ -12,7 +12,8 @@ import typer
 
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl, packing
-from xqe.files.records import Record, check_query, has_failed
+from xqe.files.documents import Format, values
+from xqe.files.records import Record, check_query, document_record, has_failed
 from xqe.messages import progress, say
 from xqe.text.languages import language
 
@@ -69,6 +70,34 @@ class Queries:
     def __iter__(self) -> Iterator[Record]:
         for place, record in self._records:
             self.place = place
+            yield record
+
+
+class DocumentRecords:
+    """The documents that a command was given, as records of which each has a language: those of files or of standard
+    input. Attributes as of `Queries`; regular files are read through before anything else happens."""
+
+    def __init__(
+        self, files: Sequence[str] | None, form: Format, language_option: str, lang: str | None = None
+    ) -> None:
+        self.place = ""
+        self._paths, self._form, self._option = input_paths(None, files), form, language_option
+        self._default = language(lang, language_option).code if lang is not None else None
+        self.total: int | None = None
+        if all(path != jsonl.STDIN and Path(path).is_file() for path in self._paths):
+            self.total = sum(1 for _ in self)
+
+    def __iter__(self) -> Iterator[Record]:
+        for place, raw in values(self._paths, self._form):
+            self.place = place
+            record = document_record(raw, self.place)
+            if "lang" not in record:
+                if self._default is None:
+                    raise InputError(
+                        f'{self.place}: missing "lang"', f"add it, or name the language of all with {self._option}"
+                    )
+                record["lang"] = self._default
+            language(record["lang"], self.place)
             yield record
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from math import fsum
 
 from xqe.errors import InputError
 from xqe.evaluation.decisions import Test
-from xqe.evaluation.groups import NO_VALUE, Cell, cell_fields
-from xqe.evaluation.values import Evaluation, Key, Part, Values, average
+from xqe.evaluation.evaluated import Evaluation, Key, Part, Values
+from xqe.evaluation.groups import NO_VALUE, Cell, Group, cell_fields
+
+Columns = dict[str, list[float]]  # measure -> values, one for each query that it has a meaning for
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class Row:
     run among them. measures: in 0..1. difference: to the same row of the first run, None where there is none
     or where it was averaged over other queries or language pairs; comparison: how sure it is, by measure, None
     where that was not asked for. interval: the 95 % confidence interval of each measure, where it was asked for.
+    counts: of each measure that has no meaning for some of the queries, how many it is averaged over; a difference is
+    over those that both runs have it for. macro: whether each group counts the same in it.
     """
 
     run: str
@@ -54,6 +59,8 @@ class Row:
     difference: Values | None
     comparison: dict[str, Difference] | None = None
     interval: dict[str, tuple[float, float]] | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    macro: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,22 +105,24 @@ def _parts(evaluations: Sequence[Evaluation], margins: bool) -> list[Part | None
 def _row(
     evaluation: Evaluation, group: Part | None, values: dict[Key, Values], first: Evaluation | None, asked: Asked
 ) -> Row:
-    mean = average(values.values())
+    own = columns(evaluation, group)
     difference = comparison = None
     if first is not None and _over_the_same(evaluation, first, group):
-        before = average(first.of(group).values())
-        difference = {measure: mean[measure] - before[measure] for measure in mean}
+        both = paired(evaluation, first, group)
+        difference = {measure: _mean(column) - _mean(both[1][measure]) for measure, column in both[0].items()}
         if asked.test:
-            comparison = _comparison(*paired(evaluation, first, group), asked.test, asked.seed)
+            comparison = _comparison(*both, asked.test, asked.seed)
     return Row(
         evaluation.run,
         named(evaluation, group),
         len(values),
         len(values.keys() & evaluation.missing),
-        mean,
+        {measure: _mean(column) for measure, column in own.items()},
         difference,
         comparison,
-        _intervals(values.values()) if asked.intervals else None,
+        _intervals(own) if asked.intervals else None,
+        {measure: len(column) for measure, column in own.items() if len(column) < len(values)},
+        _is_macro(evaluation, group),
     )
 
 
@@ -123,32 +132,59 @@ def named(evaluation: Evaluation, group: Part | None) -> dict[str, str]:
     return {field: value for field, value in pairs if value is not None}
 
 
-def paired(
-    evaluation: Evaluation, baseline: Evaluation, group: Part | None = None
-) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Return measure -> values of both runs, in one order of cells and queries; both are over the same queries."""
+def paired(evaluation: Evaluation, baseline: Evaluation, group: Part | None = None) -> tuple[Columns, Columns]:
+    """Return measure -> values of both runs, in one order of cells and queries; both are over the same queries. A query
+    that one of them has no value of a measure for is left out of this measure."""
     mine, theirs = evaluation.of(group), baseline.of(group)
     shared = [key for key in mine if key in theirs]
     # a query that only one of the runs has a cell for
     apart = [sorted(one.keys() - shared, key=lambda key: (key[1], key[0] or ())) for one in (mine, theirs)]
+    pairs = [(key, mine[key], theirs[key]) for key in shared]
+    pairs += [(key, mine[key], theirs[other]) for key, other in zip(*apart, strict=True)]
     return (
-        columns(mine[key] for key in (*shared, *apart[0])),
-        columns(theirs[key] for key in (*shared, *apart[1])),
+        _columns(evaluation, group, ((key, _common(one, other)) for key, one, other in pairs)),
+        _columns(evaluation, group, ((key, _common(other, one)) for key, one, other in pairs)),
     )
 
 
-def columns(values: Iterable[Values]) -> dict[str, list[float]]:
-    """Return measure -> the value of each query, in the order given."""
-    found: dict[str, list[float]] = defaultdict(list)
-    for one in values:
+def _common(values: Values, others: Values) -> Values:
+    return {measure: value for measure, value in values.items() if measure in others}
+
+
+def columns(evaluation: Evaluation, group: Part | None = None) -> Columns:
+    """Return measure -> the values of a group whose mean is its average, in the order of its cells and queries: those
+    of its queries, or of the whole run with `macro`, these scaled so that their mean is that of the groups' means."""
+    return _columns(evaluation, group, evaluation.of(group).items())
+
+
+def _columns(evaluation: Evaluation, group: Part | None, values: Iterable[tuple[Key, Values]]) -> Columns:
+    is_macro = _is_macro(evaluation, group)
+    found: Columns = defaultdict(list)
+    groups: dict[str, list[Group]] = defaultdict(list)
+    for (cell, _), one in values:
+        if is_macro and cell is None:
+            continue  # of no known group
         for measure, value in one.items():
             found[measure].append(value)
-    return dict(found)
+            groups[measure].append((cell or ())[: len(evaluation.fields)])
+    return {measure: _scaled(found[measure], groups[measure]) for measure in found} if is_macro else dict(found)
 
 
-def _comparison(
-    values: dict[str, list[float]], baseline: dict[str, list[float]], test: Test, seed: int
-) -> dict[str, Difference]:
+def _is_macro(evaluation: Evaluation, group: Part | None) -> bool:
+    return evaluation.macro and group is None
+
+
+def _scaled(column: Sequence[float], groups: Sequence[Group]) -> list[float]:
+    """Values whose mean is the mean of the means of their groups."""
+    sizes = Counter(groups)
+    return [value * len(column) / (len(sizes) * sizes[group]) for value, group in zip(column, groups, strict=True)]
+
+
+def _mean(column: Sequence[float]) -> float:
+    return fsum(column) / len(column)
+
+
+def _comparison(values: Columns, baseline: Columns, test: Test, seed: int) -> dict[str, Difference]:
     from xqe.evaluation import significance
 
     found = {}
@@ -159,10 +195,10 @@ def _comparison(
     return found
 
 
-def _intervals(values: Iterable[Values]) -> dict[str, tuple[float, float]]:
+def _intervals(values: Columns) -> dict[str, tuple[float, float]]:
     from xqe.evaluation.significance import interval
 
-    return {measure: interval(column) for measure, column in columns(values).items()}
+    return {measure: interval(column) for measure, column in values.items()}
 
 
 def _adjusted(rows: list[Row]) -> list[Row]:
@@ -211,7 +247,9 @@ def query_by_query(evaluations: Sequence[Evaluation]) -> Iterator[QueryRow]:
                 query,
                 (cell, query) in evaluation.missing,
                 values,
-                None if other is None else {measure: values[measure] - other[measure] for measure in values},
+                None
+                if other is None
+                else {measure: values[measure] - other[measure] for measure in values if measure in other},
             )
 
 

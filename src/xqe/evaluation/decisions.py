@@ -8,14 +8,13 @@ number: adjusted, many limits that all fall a little could hide each other.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
-from typing import Literal
+from typing import Any, Literal
 
 from xqe.errors import XqeError
 from xqe.evaluation import measures
-from xqe.evaluation.measures import Measure
 
 Test = Literal["randomization", "t"]
 Columns = Mapping[str, Sequence[float]]  # measure -> the value of each query, 0..1
@@ -26,9 +25,10 @@ _ROUNDING = 1e-12  # of a mean: 0.30 and an average that is 0.30 but for its las
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A number, 0..1, for a measure. option: where it was given ("--max-drop"), which lines about it name."""
+    """A number, 0..1, for a measure, which is known by its text. option: where it was given ("--max-drop"), which lines
+    about it name."""
 
-    measure: Measure
+    measure: Any
     amount: float
     option: str
 
@@ -84,21 +84,23 @@ class Verdict:
         )
 
 
-def parse_limits(texts: Iterable[str], option: str) -> tuple[Limit, ...]:
+def parse_limits(
+    texts: Iterable[str], option: str, parse: Callable[[str, str], Hashable] = measures.parse
+) -> tuple[Limit, ...]:
     """Return the limits of some texts, each "MRR=0.30", "MRR=30%", or several of them separated by commas.
 
-    Raises XqeError, which names `option`, for an unknown measure, a number that is not from 0 to 1, and a measure
-    that has two limits.
+    parse: the measure that a text names, to which `option` is said, too. Raises XqeError, which names `option`, for an
+    unknown measure, a number that is not from 0 to 1, and a measure that has two limits.
 
     >>> [limit.amount for limit in parse_limits(["MRR=0.3,Hit@10=50%"], "--fail-under")]
     [0.3, 0.5]
     """
-    limits: dict[Measure, Limit] = {}
+    limits: dict[Hashable, Limit] = {}
     for part in (part.strip() for text in texts for part in text.split(",")):
         name, equals, number = (piece.strip() for piece in part.partition("="))
         if not (name and equals and number):
             raise XqeError(f'{option}: "{part}" is not MEASURE=NUMBER', "for example MRR=0.30 or MRR=30%")
-        measure = measures.parse(name, option)
+        measure = parse(name, option)
         if measure in limits:
             raise XqeError(f"{option}: two limits for {measure}", "give one of them")
         limits[measure] = Limit(measure, _amount(number, part, option), option)

@@ -14,22 +14,17 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
-from math import fsum
 from operator import gt
 from typing import TypeVar
 
 import pytrec_eval_ext
 
-from xqe.errors import InputError
-from xqe.evaluation.groups import NO_VALUE, Cell, Group, cell_fields, field_value, place
+from xqe.evaluation.evaluated import Evaluation, Key, Reading, Values
 from xqe.evaluation.measures import Measure
 from xqe.files.trec import Answer, Grades, Hits
 
-Values = dict[str, float]  # measure -> value in 0..1
-Key = tuple[Cell | None, str]
-Part = tuple[str | None, ...]  # a value for each field to group by, None where any will do
 T = TypeVar("T")
 
 _QUERIES_AT_ONCE = 256  # of 1,000 hits each, some 30 MB
@@ -79,15 +74,6 @@ def per_query(
     return dict(_judge(((query, grades, run.get(query, {})) for query, grades in qrels.items()), measures, rel))
 
 
-def average(values: Iterable[Values]) -> Values:
-    """Return the arithmetic mean of each measure over queries; it does not depend on their order."""
-    columns: dict[str, list[float]] = defaultdict(list)
-    for one in values:
-        for measure, value in one.items():
-            columns[measure].append(value)
-    return {measure: fsum(column) / len(column) for measure, column in columns.items()}
-
-
 def _judge(
     cases: Iterable[tuple[T, Grades, Hits]], measures: Sequence[Measure], rel: int
 ) -> Iterator[tuple[T, Values]]:
@@ -135,53 +121,6 @@ def _value(measure: Measure, found: Mapping[str, float]) -> float:
     return 0.0 if is_beyond else value
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """A run judged query by query, from which averages, differences and tests are made.
-
-    values: cell (see groups.py) -> query id -> measure -> value, with an entry for each query expected; the
-    cell is () without fields to group by, and None for queries that no cell can be told for. missing: what
-    the run lacks, which is 0 in `values`. left_out: what it lacks and is not expected, since only the run's queries
-    are. answers, failed, ignored, own: records of the run in all, those that a stage before could not do, those whose
-    query is not in the qrels, and those with a hit of the query's own id that is not judged relevant; own_relevant:
-    with one that is. absent: fields that no record has.
-    """
-
-    run: str
-    fields: tuple[str, ...]
-    values: dict[Cell | None, dict[str, Values]]
-    missing: frozenset[Key]
-    left_out: int
-    answers: int
-    failed: int
-    ignored: int
-    own: int
-    own_relevant: int
-    absent: tuple[str, ...]
-
-    @property
-    def groups(self) -> list[Group]:
-        return sorted({cell[: len(self.fields)] for cell in self.values if cell is not None})
-
-    @property
-    def answered(self) -> set[str]:
-        """The queries that the run has an answer to, in some cell."""
-        return {query for _, query in self.of().keys() - self.missing}
-
-    def of(self, group: Part | None = None) -> dict[Key, Values]:
-        """The values of a group, or of the whole run, by cell and query: what two runs are paired by."""
-        return {
-            (cell, query): values
-            for cell, queries in self.values.items()
-            if group is None or (cell is not None and _is_in(cell, group))
-            for query, values in queries.items()
-        }
-
-
-def _is_in(cell: Cell, group: Part) -> bool:
-    return all(wanted is None or wanted == value for wanted, value in zip(group, cell, strict=False))
-
-
 def evaluate_run(
     run: str,
     answers: Iterable[Answer],
@@ -191,115 +130,38 @@ def evaluate_run(
     fields: Sequence[str] = (),
     complete: bool = True,
     drop_own: bool = False,
+    macro: bool = False,
 ) -> Evaluation:
     """Judge the answers of a run, named `run`, as they are read; `groups.py` says which queries are expected.
 
     complete: expect those of the qrels, else those that the run has a record of. drop_own: leave hits out that have the
-    query's id. A record that failed before its cell was known is missing from the cells it may belong to. Raises
-    InputError for a query that is answered twice in a cell, a run without fields where `fields` are named,
-    and a run that shares no query with the qrels.
+    query's id. macro: as of `Evaluation`. A record that failed before its cell was known is missing from the cells it
+    may belong to. Raises InputError for a query that is answered twice in a cell, a run without fields where `fields`
+    are named, and a run that shares no query with the qrels.
     """
-    reading = _Reading(run, qrels, tuple(fields), drop_own)
-    judgements: dict[Key, Values] = dict(_judge(reading.cases(answers), measures, rel))
-    if not reading.shares:
-        examples = f'the run has "{reading.example}", the qrels "{next(iter(qrels))}"'
-        raise InputError(f"{run}: shares no query id with the qrels ({examples})", "use those of one collection")
-    cells = sorted({cell for cell, _ in judgements if cell is not None}) if fields else [()]
-    owed = place(qrels, cells, reading.seen)
-    expected = owed if complete else _answered(owed, judgements, reading.lost)
-    zero = {str(measure): 0.0 for measure in measures}
-    return Evaluation(
-        run,
-        tuple(fields),
-        {cell: {query: judgements.get((cell, query), zero) for query in its} for cell, its in expected.items()},
-        frozenset((cell, query) for cell, its in expected.items() for query in its if (cell, query) not in judgements),
-        sum(map(len, owed.values())) - sum(map(len, expected.values())),
-        reading.answers,
-        reading.failed,
-        reading.ignored,
-        reading.own,
-        reading.own_relevant,
-        reading.absent,
-    )
+    reading = Reading(run, qrels, "the qrels", fields)
+    own = _Own()
 
-
-def _answered(
-    owed: Mapping[Cell | None, Sequence[str]], judgements: Mapping[Key, Values], lost: set[str]
-) -> dict[Cell | None, list[str]]:
-    """What is expected of a run for its own queries only: what it answers, and what failed before its cell was known,
-    in each that it may belong to."""
-    return {
-        cell: [query for query in its if (cell, query) in judgements or query in lost] for cell, its in owed.items()
-    }
-
-
-class _Reading:
-    """One pass over the answers of a run, which leaves behind what is known when it has ended."""
-
-    def __init__(self, run: str, qrels: Mapping[str, Grades], fields: tuple[str, ...], drop_own: bool) -> None:
-        self.run, self.qrels, self.fields, self.drop_own = run, qrels, fields, drop_own
-        self.cell_fields = cell_fields(fields)
-        self.answers = self.failed = self.ignored = self.own = self.own_relevant = 0
-        self.example = ""
-        self.seen: list[tuple[tuple[str | None, ...], str]] = []
-        self._valued: set[str] = set()
-
-    @property
-    def shares(self) -> bool:
-        return self.ignored < self.answers
-
-    @property
-    def lost(self) -> set[str]:
-        """The queries of records that failed before their cell was known."""
-        return {query for values, query in self.seen if None in values}
-
-    @property
-    def absent(self) -> tuple[str, ...]:
-        return tuple(field for field in self.fields if field not in self._valued)
-
-    def cases(self, answers: Iterable[Answer]) -> Iterator[tuple[Key, Grades, Hits]]:
-        """Yield the key, grades and hits of each answer to a query that is judged."""
-        first: dict[Key, str] = {}
-        for answer in answers:
-            self.answers += 1
-            self.failed += answer.failed
-            self.example = self.example or answer.id
-            values = self._values(answer)
-            cell = tuple(NO_VALUE if value is None else value for value in values)
-            lost = None in values and answer.failed and not answer.hits
-            if not lost:
-                if (cell, answer.id) in first:
-                    raise self._again(answer, cell, first[cell, answer.id])
-                first[cell, answer.id] = answer.where
-            if answer.id not in self.qrels:
-                self.ignored += 1
-                continue
-            grades = self.qrels[answer.id]
+    def cases() -> Iterator[tuple[Key, Grades, Hits]]:
+        for key, answer in reading.judged(answers):
+            grades = qrels[answer.id]
             if answer.id in answer.hits:
-                is_relevant = grades.get(answer.id, 0) > 0
-                self.own_relevant += is_relevant
-                self.own += not is_relevant
-            self.seen.append((values if lost else cell, answer.id))
-            if not lost:
-                hits = without_own(answer.id, answer.hits) if self.drop_own else answer.hits
-                yield (cell, answer.id), grades, hits
+                own.count(grades.get(answer.id, 0))
+            yield key, grades, without_own(answer.id, answer.hits) if drop_own else answer.hits
 
-    def _values(self, answer: Answer) -> tuple[str | None, ...]:
-        if not self.fields:
-            return ()
-        if answer.record is None:
-            raise InputError(
-                f"{self.run}: a run of columns has no fields to group by",
-                "give the JSONL of xqe search, or leave --by out",
-            )
-        values = tuple(field_value(answer.record, field) for field in self.cell_fields)
-        self._valued.update(field for field, value in zip(self.cell_fields, values, strict=True) if value is not None)
-        return values
+    judgements = dict(_judge(cases(), measures, rel))
+    zero = {str(measure): 0.0 for measure in measures}
+    evaluation = reading.evaluation(judgements, lambda query: zero, complete, macro)
+    return replace(evaluation, own=own.others, own_relevant=own.relevant)
 
-    def _again(self, answer: Answer, cell: Cell, before: str) -> InputError:
-        if not self.fields:
-            hint = "a run of several language pairs needs --by, for example --by source.lang,index.lang"
-            return InputError(f'{answer.where}: query "{answer.id}" again (first at {before})', hint)
-        named = " ".join(f"{field}={value}" for field, value in zip(self.cell_fields, cell, strict=True))
-        hint = "keep one of them, or add the field in which they differ to --by"
-        return InputError(f'{answer.where}: query "{answer.id}" again in {named} (first at {before})', hint)
+
+@dataclass(slots=True)
+class _Own:
+    """How many queries have a hit of their own id, that is judged relevant and that is not."""
+
+    relevant: int = 0
+    others: int = 0
+
+    def count(self, grade: int) -> None:
+        self.relevant += grade > 0
+        self.others += grade <= 0

@@ -6,12 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from xqe.errors import InputError
 from xqe.files import jsonl, packing
-from xqe.files.records import DOCUMENT_IDS, QUERY_IDS, TEXT_FIELDS, Document, check_document
+from xqe.files.records import DOCUMENT_IDS, QUERY_IDS, TEXT_FIELDS, Document, check_document, failed_document
+from xqe.lines import cut
 
 Placed = tuple[str, Document]
+
+_SHOWN = 60  # characters of an error
+_LEAVE_OUT = "do it again, or leave it out: jq -c 'select(.error | not)'"
 
 
 class Format(StrEnum):
@@ -22,18 +27,33 @@ class Format(StrEnum):
     TSV = "tsv"
 
 
-def documents(paths: Sequence[str], form: Format = Format.AUTO) -> Iterator[Placed]:
+def documents(
+    paths: Sequence[str], form: Format = Format.AUTO, on_failed: Callable[[str], object] | None = None
+) -> Iterator[Placed]:
     """Yield ("file:line", document) for each line of the files; "-" is standard input.
 
-    Raises InputError that names the line for one that is no document.
+    on_failed: called with the place of a document that a stage could not do, which is then left out. Raises InputError
+    that names the line for one that is no document, and without `on_failed` for one that a stage could not do.
     """
+    for where, raw in values(paths, form):
+        if problem := failed_document(raw):
+            if on_failed is None:
+                raise InputError(f"{where}: a document that failed ({cut(problem, _SHOWN)})", _LEAVE_OUT)
+            on_failed(where)
+            continue
+        yield where, check_document(raw, where)
+
+
+def values(paths: Sequence[str], form: Format = Format.AUTO) -> Iterator[tuple[str, Any]]:
+    """Yield ("file:line", value) for each line of files of documents: what a line of JSON is, or the columns of one of
+    TSV by their names. Raises InputError for a line that is neither."""
     for path in paths:
-        parse: Callable[[str, str], Document] | None = None
+        parse: Callable[[str, str], Any] | None = None
         for where, text in jsonl.lines(path):
             if parse is None:
                 shape = form if form is not Format.AUTO else _recognised(path, text, where)
                 if shape is Format.TSV and (names := header(text)) is not None:
-                    parse = partial(_from_named_columns, names)
+                    parse = partial(named_columns, names)
                     continue
                 parse = _PARSERS[shape]
             yield where, parse(text, where)
@@ -75,22 +95,14 @@ def _recognised(path: str, first: str, where: str) -> Format:
     raise InputError(f"{where}: neither a JSON object nor id<TAB>text", "documents are JSONL or TSV; see --format")
 
 
-def _from_json(text: str, where: str) -> Document:
-    return check_document(jsonl.value(text, where), where)
-
-
-def _from_tsv(text: str, where: str) -> Document:
+def _columns_of(text: str, where: str) -> dict[str, str]:
     identifier, tab, rest = text.partition("\t")
     if not tab:
         raise InputError(f"{where}: no tab", "each line of a TSV file is id<TAB>text")
-    return check_document({"id": identifier, "text": rest}, where)
+    return {"id": identifier, "text": rest}
 
 
-def _from_named_columns(names: Sequence[str], text: str, where: str) -> Document:
-    return check_document(named_columns(names, text, where), where)
-
-
-_PARSERS: dict[Format, Callable[[str, str], Document]] = {Format.JSONL: _from_json, Format.TSV: _from_tsv}
+_PARSERS: dict[Format, Callable[[str, str], Any]] = {Format.JSONL: jsonl.value, Format.TSV: _columns_of}
 
 
 def line_count(paths: Sequence[str]) -> int | None:

@@ -9,6 +9,8 @@ leaves all others alone (docs/cli.md, "The record"):
     steps                       provenance, one entry a stage; their order is the order of T and E
     index, hits                 what a search found, best first
     error                       {"step", "message"} of the first stage that could not do this record
+
+A document that goes through a stage is such a record, too: id, title, text, lang, source, steps, error.
 """
 
 from __future__ import annotations
@@ -123,6 +125,22 @@ def _questions(value: Any, where: str) -> Mapping[str, list[str]] | None:
     return value
 
 
+def document_record(raw: Any, where: str) -> Record:
+    """Return the document in `raw` as a record: all of its fields, with "id" and "text" under these names.
+
+    Raises InputError as `check_document` does, and for a "lang" or "steps" of another type.
+    """
+    document = check_document(raw, where)
+    if not isinstance(raw.get("lang", ""), str):
+        raise InputError(f'{where}: "lang" is not a string', DOCUMENT_SHAPE)
+    if not isinstance(raw.get("steps", []), list):
+        raise InputError(f'{where}: "steps" is not a list', DOCUMENT_SHAPE)
+    spelled = {next(field for field in names if field in raw) for names in (DOCUMENT_IDS, TEXT_FIELDS)}
+    others = {field: value for field, value in raw.items() if field not in spelled}
+    title = {"title": others.pop("title")} if "title" in others else {}
+    return {"id": document.id, **title, "text": document.text, **others}
+
+
 def _identifier(value: Any, where: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
@@ -168,6 +186,15 @@ def untranslated(record: Mapping[str, Any], where: str) -> str:
 def passages_lang(record: Mapping[str, Any]) -> str:
     """The language of a record's passages: that of the query, unless they name their own."""
     return str(record.get("passages_lang") or record.get("lang", ""))
+
+
+def failed_document(raw: Any) -> str:
+    """What an earlier stage says of a document that it could not do; "" for any other, and for an "error" of the
+    document's own."""
+    error = raw.get("error") if isinstance(raw, dict) else None
+    if not isinstance(error, dict) or not {"step", "message"} <= error.keys():
+        return ""
+    return f"{error['step']}: {error['message']}"
 
 
 def has_failed(record: Mapping[str, Any]) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from xqe.errors import XqeError
 from xqe.files.records import Record, advanced, passages_lang
@@ -16,20 +18,77 @@ from xqe.text.languages import Language, language
 
 QUERY_TOKENS = 64
 PASSAGE_TOKENS = 384
-# What a pretrained model is shown of how many built-in examples. Queries come as full questions and as short
-# phrases, in turn: of ten ways to arrange them that was the best, on real and on the fixtures' queries. Three passages
-# are enough, each of some eighty tokens in each language.
-_SHOWN = {"query": (("rephrasing", "query"), 5), "passage": (("passage",), 3)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind of text. prompt: the name of its prompt. wanted: what its translation is taken for. tokens: most of one.
+    shown, examples: which fields of how many built-in examples a pretrained model is shown."""
+
+    prompt: str
+    wanted: Field
+    tokens: int
+    shown: tuple[str, ...]
+    examples: int
+
+
+# Queries come as full questions and as short phrases, in turn: of ten ways to arrange them that was the best, on real
+# and on the fixtures' queries. Three passages are enough, each of some eighty tokens in each language.
+_QUERIES, _PASSAGES = ("rephrasing", "query"), ("passage",)
+_KINDS = {
+    "query": _Kind("translate-query", "query", QUERY_TOKENS, _QUERIES, 5),
+    "passage": _Kind("translate-passage", "passage", PASSAGE_TOKENS, _PASSAGES, 3),
+    "title": _Kind("translate-title", "query", QUERY_TOKENS, _QUERIES, 5),
+}
+
+
+class Translator:
+    """Asks an engine for translations of single texts, each of a kind ("query", "passage", "title"), into `target`.
+
+    max_tokens: for one text; None is QUERY_TOKENS for a query or title and PASSAGE_TOKENS for a passage. A text that is
+    short gets less, since a pretrained model that falls into a loop would fill whatever there is: see `most_tokens`. A
+    chat model gets all of a limit that is given: it may think first.
+    """
+
+    def __init__(self, engine: Engine, target: Language, sampling: Sampling | None, max_tokens: int | None) -> None:
+        self.target = target
+        self._engine = engine
+        self._sampling = sampling or Sampling()
+        self._is_given = max_tokens is not None
+        self._max_tokens = {kind: max_tokens or of.tokens for kind, of in _KINDS.items()}
+        self._templates: dict[str, Template] = {kind: prompts.builtin(of.prompt) for kind, of in _KINDS.items()}
+
+    def request(self, record: Record, number: int, kind: str, text: str, origin: Language) -> Request:
+        """The request for the `number`th text of a record. Raises XqeError for a text of white space."""
+        if not text.strip():
+            raise XqeError(f"the {kind} is empty")
+        limit = self._max_tokens[kind]
+        if not (self._is_given and self._engine.is_chat):
+            limit = most_tokens(text, limit)
+        return request(self._prompt(text, kind, origin), text, limit, self._sampling, record, number)
+
+    def wanted(self, kind: str, text: str, origin: Language) -> Wanted:
+        """What the answer to a request should be."""
+        spoken = frozenset({origin.code, self.target.code})
+        return Wanted(_KINDS[kind].wanted, one_line(text), spoken, is_translation=True)
+
+    def provenance(self, kinds: Iterable[str], answers: Sequence[Answer]) -> dict[str, Any]:
+        """What a step says of how texts of these kinds came about."""
+        limits = {kind: limit for kind, limit in self._max_tokens.items() if kind in kinds}
+        said = limits["query"] if list(limits) == ["query"] else limits
+        return provenance(self._engine, self._sampling, said, answers)
+
+    def _prompt(self, text: str, kind: str, origin: Language) -> Prompt:
+        template, is_chat, of = self._templates[kind], self._engine.is_chat, _KINDS[kind]
+        is_shown = template.shows_examples(is_chat)
+        shown = examples.translations(origin, self.target, of.shown, of.examples) if is_shown else []
+        variables = {"text": one_line(text), "source_language": origin.name, "target_language": self.target.name}
+        return template.render(is_chat, variables, shown)
 
 
 class Translate:
-    """Translates records into `target`. What is in that language already stays as it is: a record, or passages that
-    were written in another language than their query's.
-
-    max_tokens: for one text; None is QUERY_TOKENS for a query and PASSAGE_TOKENS for a passage. A text that is short
-    gets less, since a pretrained model that falls into a loop would fill whatever there is: see `most_tokens`. A chat
-    model gets all of a limit that is given: it may think first.
-    """
+    """Translates records. What is in the translator's language already stays as it is: a record, or passages that were
+    written in another language than their query's."""
 
     name = "translate"
 
@@ -40,23 +99,19 @@ class Translate:
         sampling: Sampling | None = None,
         max_tokens: int | None = None,
     ) -> None:
-        self._engine = engine
         self._target = target
-        self._sampling = sampling or Sampling()
-        self._is_given = max_tokens is not None
-        self._max_tokens = {"query": max_tokens or QUERY_TOKENS, "passage": max_tokens or PASSAGE_TOKENS}
-        self._templates: dict[str, Template] = {field: prompts.builtin(f"translate-{field}") for field in _SHOWN}
+        self._translator = Translator(engine, target, sampling, max_tokens)
 
     def requests(self, record: Record) -> list[Request]:
         return [
-            self._request(record, number, field, text, origin)
+            self._translator.request(record, number, field, text, origin)
             for number, (field, text, origin) in enumerate(_texts(record))
             if origin.code != self._target.code
         ]
 
     def wanted(self, record: Record) -> list[Wanted]:
         return [
-            Wanted(field, one_line(text), frozenset({origin.code, self._target.code}), is_translation=True)
+            self._translator.wanted(field, text, origin)
             for field, text, origin in _texts(record)
             if origin.code != self._target.code
         ]
@@ -74,29 +129,11 @@ class Translate:
             "step": self.name,
             **_from(origins),
             "to": self._target.code,
-            **provenance(self._engine, self._sampling, self._limits(origins), answers),
+            **self._translator.provenance(origins, answers),
         }
         passages = {"passages": texts["passage"]} if texts["passage"] else {}
         [query] = texts["query"]
         return advanced(record, step, query=query, lang=self._target.code, **passages, passages_lang=None)
-
-    def _request(self, record: Record, number: int, field: str, text: str, origin: Language) -> Request:
-        if not text.strip():
-            raise XqeError(f"the {field} is empty")
-        limit = self._max_tokens[field]
-        if not (self._is_given and self._engine.is_chat):
-            limit = most_tokens(text, limit)
-        return request(self._prompt(text, field, origin), text, limit, self._sampling, record, number)
-
-    def _limits(self, fields: Iterable[str]) -> int | dict[str, int]:
-        limits = {field: limit for field, limit in self._max_tokens.items() if field in fields}
-        return limits["query"] if list(limits) == ["query"] else limits
-
-    def _prompt(self, text: str, field: str, origin: Language) -> Prompt:
-        template, is_chat = self._templates[field], self._engine.is_chat
-        shown = examples.translations(origin, self._target, *_SHOWN[field]) if template.shows_examples(is_chat) else []
-        variables = {"text": one_line(text), "source_language": origin.name, "target_language": self._target.name}
-        return template.render(is_chat, variables, shown)
 
 
 def most_tokens(text: str, limit: int) -> int:

@@ -47,6 +47,11 @@ class Language:
         """The grouping by script that the paper's discussion uses (section 5)."""
         return self.script == "Latn"
 
+    @property
+    def has_spaces(self) -> bool:
+        """Whether white space parts its words and sentences."""
+        return self.script not in ("Hans", "Jpan")
+
 
 _ROWS = (
     # Spelling of alef, yeh and teh marbuta varies between writers, Persian and Urdu keyboards have a kaf, yeh and heh

@@ -7,10 +7,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from xqe.commands.eval.answers import answer_measures_of, evaluate_answers
+from xqe.commands.eval.doubts import OF_RANKINGS, say_doubts
 from xqe.commands.eval.gates import Gates, Test, limits_of, say_verdicts
 from xqe.commands.options.common import DropSelf
 from xqe.commands.options.groups import takes
@@ -18,14 +21,16 @@ from xqe.commands.options.lists import fields_of
 from xqe.commands.streams import FAILED_STATUS
 from xqe.errors import InputError, XqeError
 from xqe.evaluation import measures
+from xqe.evaluation.answers import measures as answer_measures
 from xqe.files import jsonl
 from xqe.messages import say
 
 if TYPE_CHECKING:
+    from xqe.evaluation.answers.measures import AnswerMeasure
     from xqe.evaluation.comparison import QueryRow, Row
     from xqe.evaluation.decisions import Test as TestName
+    from xqe.evaluation.evaluated import Evaluation
     from xqe.evaluation.measures import Measure
-    from xqe.evaluation.values import Evaluation
     from xqe.files.trec import Qrels
 
 Shape = Literal["rows", "matrix", "queries"]
@@ -73,7 +78,8 @@ def evaluate(
             show_default=False,
             help=f"One of {measures.KNOWN}, for any k, or several separated by commas. Success, R, RR and AP are "
             "understood too, and trec_eval's names, such as ndcg_cut_10. Repeatable. "
-            f"[default: {','.join(map(str, measures.DEFAULT))}]",
+            f"[default: {','.join(map(str, measures.DEFAULT))}] With --answers: one of {answer_measures.KNOWN}. "
+            "[default: all that there is something to compute by]",
         ),
     ] = None,
     by: Annotated[
@@ -90,11 +96,38 @@ def evaluate(
         bool,
         typer.Option("--matrix", help="With two fields in --by: a line for each value of one, a column for the other."),
     ] = False,
+    macro: Annotated[
+        bool,
+        typer.Option(
+            "--macro", help="With --by: in the average of the whole run each group counts the same, and not each query."
+        ),
+    ] = False,
     per_query: Annotated[bool, typer.Option("--per-query", help="Each query instead of averages.")] = False,
     ci: Annotated[bool, typer.Option("--ci", help="95% confidence intervals of averages and differences.")] = False,
     test: Annotated[
         Test, typer.Option("--test", help="How to test differences: paired randomization, paired t-test, or not.")
     ] = Test.randomization,
+    answers: Annotated[
+        bool, typer.Option("--answers", help="Evaluate the answers of xqe answer, and not rankings.")
+    ] = False,
+    gold: Annotated[
+        str | None,
+        typer.Option(
+            "--gold",
+            metavar="FILE",
+            show_default=False,
+            help='With --answers: those that are right, JSONL {"id", "answers"}, or XOR-TyDi\'s, MKQA\'s or SQuAD\'s.',
+        ),
+    ] = None,
+    index: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--index",
+            metavar="DIR",
+            show_default=False,
+            help="With --answers: the index that was searched, to ask what a sentence ranks first. Repeatable.",
+        ),
+    ] = None,
     languages: Annotated[
         bool,
         typer.Option(
@@ -138,7 +171,7 @@ def evaluate(
     ] = None,
     gates: Gates,
 ) -> None:
-    """Evaluate runs against qrels; fail where they are too low.
+    """Evaluate runs against qrels, or answers; fail where they are too low.
 
     Values and averages are trec_eval's. A query of the qrels that a run lacks counts as 0, as with trec_eval's -c, or
     with --no-complete is left out, as without it; a query without a relevant document counts as 0, and one that is not
@@ -164,12 +197,17 @@ def evaluate(
     of the RUN of --baseline, whose failed records do not count either. Two runs that share fewer than half of the
     queries they answer, or are over other language pairs, are not compared with --baseline or --max-drop.
 
+    With --answers, runs are records with "answer". An answer that is missing, failed or refuses counts as 0 by gold
+    answers; a refusal as 1 where these say that there is none. Other measures are over the answers that they mean
+    something for: JSONL counts these in "counts", and a difference is over those of both runs.
+
     With --languages, JSONL has {"run", "group", "at", "queries", "languages", "documents"}: the share of each language
     among the first hits, the mean over the queries that have hits, and among the documents that were searched.
     """
     fields = fields_of(by, "source.lang,index.lang")
     if languages:
-        if qrels or baseline or measure or matrix or per_query or ci or rel != 1 or not complete or gates != Gates():
+        others = (qrels, baseline, measure, matrix, macro, per_query, ci, rel != 1, not complete, answers, gold, index)
+        if any(others) or gates != Gates():
             raise XqeError(
                 "--languages looks at no judgements", "beside it give runs, --at, --by, --drop-self and --format only"
             )
@@ -180,24 +218,22 @@ def evaluate(
         return
     if at is not None:
         raise XqeError("--at has no effect without --languages", "a measure names its depth, such as -m nDCG@10")
-    if qrels is None:
-        raise XqeError("missing option '--qrels'", "see xqe eval --help")
-    paths = _paths(runs, qrels, baseline)
-    limits = limits_of(gates, paths, fields, test)
-    shape = _shape(matrix, per_query, ci, fields)
-    wanted = measures.parse_all(measure, "--measure") if measure else measures.DEFAULT
-    wanted = tuple(dict.fromkeys([*wanted, *(limit.measure for limit in (*limits.least, *limits.drops))]))
+    _check(answers, qrels, gold, index, rel, drop_self)
+    shape = _shape(matrix, per_query, ci, macro, fields)
+    paths = _paths(runs, gold if answers else qrels, baseline)
+    parse = answer_measures.parse if answers else measures.parse
+    limits = limits_of(gates, paths, fields, test, parse)
+    limited = [limit.measure for limit in (*limits.least, *limits.drops)]
+    wanted: Sequence[Measure | AnswerMeasure]
     from xqe.evaluation.comparison import Asked, check_comparable, compare, query_by_query
-    from xqe.evaluation.values import evaluate_run
-    from xqe.files.trec import file_name, read_qrels, read_run
 
-    judgements = read_qrels(qrels)
-    _say_without_relevant(file_name(qrels), judgements, rel, wanted)
-    evaluations = [
-        evaluate_run(file_name(path), read_run(path), judgements, wanted, rel, fields, complete, drop_self)
-        for path in paths
-    ]
-    _say_doubts(evaluations, drop_self)
+    if answers:
+        wanted = answer_measures_of(measure, limited, gold, index)
+        evaluations = evaluate_answers(paths, wanted, gold, index, fields, complete, macro)
+    else:
+        assert qrels is not None
+        wanted = of_rankings = tuple(dict.fromkeys([*_measures(measure), *limited]))
+        evaluations = _evaluate_rankings(paths, of_rankings, qrels, rel, fields, complete, drop_self, macro)
     if baseline is not None or limits.drops:
         for evaluation in evaluations[1:]:
             check_comparable(evaluation, evaluations[0], gates.each_group)
@@ -213,8 +249,51 @@ def evaluate(
         raise typer.Exit(FAILED_STATUS)
 
 
-def _paths(runs: list[str] | None, qrels: str | None, baseline: str | None) -> list[str]:
-    """The runs to read, the baseline first."""
+def _check(
+    answers: bool, qrels: str | None, gold: str | None, index: list[Path] | None, rel: int, drop_self: bool
+) -> None:
+    """Raise XqeError for options that mean nothing together."""
+    if not answers:
+        for option, given in (("--gold", gold), ("--index", index)):
+            if given:
+                raise XqeError(f"{option} has no effect without --answers", "add it, or leave it out")
+        if qrels is None:
+            raise XqeError("missing option '--qrels'", "see xqe eval --help")
+        return
+    for option, has_value in (("--qrels", qrels is not None), ("--rel", rel != 1), ("--drop-self", drop_self)):
+        if has_value:
+            raise XqeError(f"{option} has no effect on --answers", "leave it out; gold answers are given with --gold")
+
+
+def _measures(named: Sequence[str] | None) -> tuple[Measure, ...]:
+    return measures.parse_all(named, "--measure") if named else measures.DEFAULT
+
+
+def _evaluate_rankings(
+    paths: Sequence[str],
+    wanted: Sequence[Measure],
+    qrels: str,
+    rel: int,
+    fields: Sequence[str],
+    complete: bool,
+    drop_self: bool,
+    macro: bool,
+) -> list[Evaluation]:
+    from xqe.evaluation.values import evaluate_run
+    from xqe.files.trec import file_name, read_qrels, read_run
+
+    judgements = read_qrels(qrels)
+    _say_without_relevant(file_name(qrels), judgements, rel, wanted)
+    evaluations = [
+        evaluate_run(file_name(path), read_run(path), judgements, wanted, rel, fields, complete, drop_self, macro)
+        for path in paths
+    ]
+    say_doubts(evaluations, OF_RANKINGS, drop_self)
+    return evaluations
+
+
+def _paths(runs: list[str] | None, judgements: str | None, baseline: str | None) -> list[str]:
+    """The runs to read, the baseline first. judgements: the file that they are judged by."""
     if not runs and sys.stdin is not None and sys.stdin.isatty():
         raise InputError("no RUN given", "give run files, or pipe one in: xqe search ... | xqe eval --qrels FILE")
     paths = runs or [jsonl.STDIN]
@@ -222,18 +301,22 @@ def _paths(runs: list[str] | None, qrels: str | None, baseline: str | None) -> l
         paths = [baseline, *(path for path in paths if path != baseline)]
     if len(paths) == 1 and baseline is not None:
         raise XqeError("the only RUN is the --baseline itself", "give another to compare with it")
-    if [*paths, qrels].count(jsonl.STDIN) > 1:
+    if [*paths, judgements].count(jsonl.STDIN) > 1:
         raise XqeError("standard input can be read once only", "give the others, qrels or runs, as files")
     return paths
 
 
-def _shape(matrix: bool, per_query: bool, ci: bool, fields: Sequence[str]) -> Shape:
+def _shape(matrix: bool, per_query: bool, ci: bool, macro: bool, fields: Sequence[str]) -> Shape:
+    if macro and not fields:
+        raise XqeError("--macro: there are no groups", "name their fields with --by, for example --by source.lang")
+    if macro and (ci or matrix):
+        option = "--ci" if ci else "--matrix"
+        raise XqeError(f"--macro has no effect on {option}, which counts each query the same", "give one of them")
     if matrix and len(fields) != 2:
         raise XqeError("--matrix needs two fields", "for example --by source.lang,index.lang")
-    if per_query and (matrix or ci):
-        raise XqeError(
-            f"--per-query has no averages, so there is no {'--matrix' if matrix else '--ci'}", "give one of them"
-        )
+    if per_query and (matrix or ci or macro):
+        option = "--matrix" if matrix else "--ci" if ci else "--macro"
+        raise XqeError(f"--per-query has no averages, so there is no {option}", "give one of them")
     return "queries" if per_query else "matrix" if matrix else "rows"
 
 
@@ -252,54 +335,21 @@ def _say_without_relevant(file: str, qrels: Qrels, rel: int, wanted: Sequence[Me
         say(f"{file}: {count} of {len(qrels)} queries have no {relevant} and count as 0, as in trec_eval{but}")
 
 
-def _say_doubts(evaluations: Sequence[Evaluation], drop_self: bool) -> None:
-    """Say of each run what its averages do not show."""
-    groups = {group for evaluation in evaluations for group in evaluation.groups}
-    for one in evaluations:
-        expected = sum(map(len, one.values.values()))
-        nowhere = len(one.values.get(None, ()))
-        without = groups.difference(one.groups)
-        counted = (
-            (len(one.missing), f"of {expected} expected queries are missing from the run and count as 0"),
-            (
-                one.left_out,
-                f"of {expected + one.left_out} queries are missing from the run and left out, as --no-complete says",
-            ),
-            (nowhere, "of the missing queries belong to no known group, and count as 0 in the whole run only"),
-            (one.failed, f"of {one.answers} records failed before the evaluation, and count with the hits they have"),
-            (one.ignored, f"of {one.answers} queries of the run are not in the qrels and are ignored"),
-            (len(without), f"of {len(groups)} groups are not in the run; it has no row for them"),
-            (_in_doubt(one, drop_self), _OWN.format(one.answers)),
-            (
-                one.own_relevant if drop_self else 0,
-                f"of {one.answers} queries have a relevant hit of their own id, which --drop-self leaves out",
-            ),
-        )
-        for count, what in counted:
-            if count:
-                say(f"{one.run}: {count} {what}")
-        for field in one.absent:
-            say(f'{one.run}: no record has the field "{field}" of --by')
-
-
-_OWN = "of {} queries have a hit of their own id; where that is the query itself, leave it out with --drop-self"
-
-
-def _in_doubt(one: Evaluation, drop_self: bool) -> int:
-    """How many queries have a hit of their own id; 0 where these are left out, or so few that the ids met by chance."""
-    return one.own if not drop_self and 2 * one.own >= one.answers - one.ignored else 0
-
-
 def _is_table(format: Format | None) -> bool:
     return format is Format.table or (format is None and sys.stdout.isatty())
 
 
 def _write_rows(
-    rows: Sequence[Row], shape: Shape, fields: Sequence[str], wanted: Sequence[Measure], format: Format | None
+    rows: Sequence[Row],
+    shape: Shape,
+    fields: Sequence[str],
+    wanted: Sequence[Measure | AnswerMeasure],
+    format: Format | None,
 ) -> None:
     if not _is_table(format):
         for row in rows:
-            jsonl.write(jsonl.dumps(asdict(row)))
+            said = asdict(row)
+            jsonl.write(jsonl.dumps({name: said[name] for name in said if said[name] or name not in _OCCASIONAL}))
         return
     from xqe.commands.eval import screen
 
@@ -307,7 +357,10 @@ def _write_rows(
     jsonl.write(draw(rows, fields, list(map(str, wanted))))
 
 
-def _write_queries(rows: Iterator[QueryRow], wanted: Sequence[Measure], format: Format | None) -> None:
+_OCCASIONAL = ("counts", "macro")
+
+
+def _write_queries(rows: Iterator[QueryRow], wanted: Sequence[Measure | AnswerMeasure], format: Format | None) -> None:
     if not _is_table(format):
         for row in rows:
             jsonl.write(jsonl.dumps(asdict(row)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
@@ -16,7 +16,7 @@ from xqe.messages import say
 if TYPE_CHECKING:
     from xqe.evaluation.decisions import Limit
     from xqe.evaluation.decisions import Test as TestName
-    from xqe.evaluation.values import Evaluation, Part
+    from xqe.evaluation.evaluated import Evaluation, Part
 
 Outcome = Literal["fell", "noise", "kept"]
 
@@ -73,8 +73,11 @@ class Limits:
     drops: tuple[Limit, ...]
 
 
-def limits_of(gates: Gates, paths: Sequence[str], fields: Sequence[str], test: Test) -> Limits:
-    """What the options hold the runs to. Raises XqeError for what they cannot mean."""
+def limits_of(
+    gates: Gates, paths: Sequence[str], fields: Sequence[str], test: Test, parse: Callable[[str, str], Hashable]
+) -> Limits:
+    """What the options hold the runs to. parse: the measure that a text names. Raises XqeError for what they cannot
+    mean."""
 
     from xqe.evaluation.decisions import parse_limits
 
@@ -93,7 +96,8 @@ def limits_of(gates: Gates, paths: Sequence[str], fields: Sequence[str], test: T
         if is_wrong:
             raise XqeError(message, hint)
     return Limits(
-        parse_limits(gates.fail_under or (), "--fail-under"), parse_limits(gates.max_drop or (), "--max-drop")
+        parse_limits(gates.fail_under or (), "--fail-under", parse),
+        parse_limits(gates.max_drop or (), "--max-drop", parse),
     )
 
 
@@ -132,7 +136,7 @@ def _held_alone(evaluation: Evaluation, part: Part | None, limits: Limits) -> It
     from xqe.evaluation.comparison import columns
     from xqe.evaluation.decisions import standings
 
-    for standing in standings(columns(evaluation.of(part).values()), limits.least):
+    for standing in standings(columns(evaluation, part), limits.least):
         yield "fell" if standing.is_failure else "kept", standing.line()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from xqe.evaluation.comparison import QueryRow, Row
 
-ALL = "all"
+ALL, MACRO = "all", "macro"
 _TESTS = {"randomization": "paired randomization test", "t": "paired t-test"}
 
 
@@ -21,7 +22,7 @@ def of_rows(rows: Sequence[Row], fields: Sequence[str], measures: Sequence[str])
     """Return the rows as a table in percent; names fold, and numbers never do, where the terminal is narrow."""
     lines = [
         (
-            _texts(*(row.group.get(field, ALL) for field in fields), row.run),
+            _texts(*(row.group.get(field, MACRO if row.macro else ALL) for field in fields), row.run),
             [*_texts(str(row.queries), str(row.missing)), *(_cell(row, measure) for measure in measures)],
         )
         for row in rows
@@ -62,7 +63,7 @@ def of_queries(rows: Sequence[QueryRow], measures: Sequence[str]) -> str:
             _texts(*(row.group.get(field, "") for field in fields), row.run, row.id),
             [_cell(row, measure) for measure in measures],
         )
-        for row in sorted(rows, key=lambda row: (row.difference or row.measures)[first])
+        for row in sorted(rows, key=lambda row: (row.difference or row.measures).get(first, math.inf))
     ]
     return rendered(_table((*fields, "run", "query"), measures, lines))
 
@@ -94,12 +95,14 @@ def _cell(row: Row | QueryRow | None, measure: str) -> Text:
 
     if row is None:
         return Text("")
+    if measure not in row.measures:
+        return Text("–")
     cell = Text(f"{100 * row.measures[measure]:.2f}")
     interval, comparison = getattr(row, "interval", None), getattr(row, "comparison", None)
     if interval:
         low, high = interval[measure]
         cell.append(f" [{100 * low:.2f},{100 * high:.2f}]")
-    if row.difference is None:
+    if row.difference is None or measure not in row.difference:
         return cell
     points = round(100 * row.difference[measure], 2) + 0.0  # makes -0.0 positive
     found = comparison[measure] if comparison else None

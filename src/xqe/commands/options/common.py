@@ -111,10 +111,10 @@ DropSelf = Annotated[
 ]
 
 
-def spoken(*spellings: str) -> Any:
+def spoken(*spellings: str, of: str = "queries") -> Any:
     """The option for the language of records that name none."""
     return typer.Option(
-        *spellings, metavar="LANG", show_default=False, help='Language of the queries that have no "lang" of their own.'
+        *spellings, metavar="LANG", show_default=False, help=f'Language of the {of} that have no "lang" of their own.'
     )
 
 

@@ -12,6 +12,7 @@ from xqe.text.languages import LANGUAGES
 # What commands say of an option that each has in a type or with a default of its own.
 STRATEGY = typer.Option("--strategy", "-s", help="The paper's prompts.")
 TO = typer.Option("--to", metavar="LANG", help=f"Language to translate into: {' '.join(LANGUAGES)}.")
+DOCUMENTS = typer.Option("--documents", help="Translate documents, in place of queries.")
 WRITTEN_IN = typer.Option(
     "--to",
     metavar="LANG",

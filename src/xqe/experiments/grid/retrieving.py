@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from xqe.errors import XqeError
-from xqe.evaluation.values import average, per_query, ranking
+from xqe.evaluation.evaluated import average
+from xqe.evaluation.values import per_query, ranking
 from xqe.experiments.grid.asked import Asked
 from xqe.experiments.grid.folder import Folder, FolderError
 from xqe.experiments.grid.generating import duration
