@@ -11,10 +11,11 @@ from typing import Any
 import typer
 
 from xqe.errors import InputError, XqeError
-from xqe.files import jsonl, packing
+from xqe.files import documents, jsonl, packing
+from xqe.files.documents import Format
 from xqe.files.records import Record, check_query, has_failed
 from xqe.messages import progress, say
-from xqe.text.languages import language
+from xqe.text.languages import LANGUAGES, language
 
 FAILED_STATUS = 1
 
@@ -66,6 +67,35 @@ class Queries:
     def __iter__(self) -> Iterator[Record]:
         for place, record in self._records:
             self.place = place
+            yield record
+
+
+class DocumentRecords:
+    """The documents that a command was given, in files or on standard input, with all the fields that they have.
+
+    `total`: how many there are, where all are in files; those are read through once, so that what is wrong in them is
+    found before a model is loaded. Every document has a language: its own, or the one of `language_option`.
+    """
+
+    def __init__(
+        self, files: Sequence[str] | None, form: Format, language_option: str, lang: str | None = None
+    ) -> None:
+        self._paths, self._form = input_paths(None, files), form
+        self._option = language_option
+        self._default = language(lang, language_option).code if lang is not None else None
+        self.total: int | None = None
+        if all(path != jsonl.STDIN and Path(path).is_file() for path in self._paths):
+            self.total = sum(1 for _ in self)
+
+    def __iter__(self) -> Iterator[Record]:
+        for where, record in documents.records(self._paths, self._form):
+            if "lang" not in record:
+                if self._default is None:
+                    raise InputError(f'{where}: missing "lang"', f"name the language of all with {self._option}")
+                record["lang"] = self._default
+            if not isinstance(record["lang"], str):
+                raise InputError(f'{where}: "lang" is not a string', f"xqe knows {' '.join(LANGUAGES)}")
+            language(record["lang"], where)
             yield record
 
 

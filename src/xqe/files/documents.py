@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from xqe.errors import InputError
 from xqe.files import jsonl, packing
-from xqe.files.records import DOCUMENT_IDS, QUERY_IDS, TEXT_FIELDS, Document, check_document
+from xqe.files.records import DOCUMENT_IDS, QUERY_IDS, TEXT_FIELDS, Document, Record, check_document, document_record
 
 Placed = tuple[str, Document]
 
@@ -27,13 +28,25 @@ def documents(paths: Sequence[str], form: Format = Format.AUTO) -> Iterator[Plac
 
     Raises InputError that names the line for one that is no document.
     """
+    for where, raw in _raw(paths, form):
+        yield where, check_document(raw, where)
+
+
+def records(paths: Sequence[str], form: Format = Format.AUTO) -> Iterator[tuple[str, Record]]:
+    """Yield the same documents with all the fields that they have (`document_record`)."""
+    for where, raw in _raw(paths, form):
+        yield where, document_record(raw, where)
+
+
+def _raw(paths: Sequence[str], form: Format) -> Iterator[tuple[str, Any]]:
+    """Yield each line of the files as JSON has it, or as its columns are named."""
     for path in paths:
-        parse: Callable[[str, str], Document] | None = None
+        parse: Callable[[str, str], Any] | None = None
         for where, text in jsonl.lines(path):
             if parse is None:
                 shape = form if form is not Format.AUTO else _recognised(path, text, where)
                 if shape is Format.TSV and (names := header(text)) is not None:
-                    parse = partial(_from_named_columns, names)
+                    parse = partial(named_columns, names)
                     continue
                 parse = _PARSERS[shape]
             yield where, parse(text, where)
@@ -75,22 +88,14 @@ def _recognised(path: str, first: str, where: str) -> Format:
     raise InputError(f"{where}: neither a JSON object nor id<TAB>text", "documents are JSONL or TSV; see --format")
 
 
-def _from_json(text: str, where: str) -> Document:
-    return check_document(jsonl.value(text, where), where)
-
-
-def _from_tsv(text: str, where: str) -> Document:
+def _columns(text: str, where: str) -> dict[str, str]:
     identifier, tab, rest = text.partition("\t")
     if not tab:
         raise InputError(f"{where}: no tab", "each line of a TSV file is id<TAB>text")
-    return check_document({"id": identifier, "text": rest}, where)
+    return {"id": identifier, "text": rest}
 
 
-def _from_named_columns(names: Sequence[str], text: str, where: str) -> Document:
-    return check_document(named_columns(names, text, where), where)
-
-
-_PARSERS: dict[Format, Callable[[str, str], Document]] = {Format.JSONL: _from_json, Format.TSV: _from_tsv}
+_PARSERS: dict[Format, Callable[[str, str], Any]] = {Format.JSONL: jsonl.value, Format.TSV: _columns}
 
 
 def line_count(paths: Sequence[str]) -> int | None:

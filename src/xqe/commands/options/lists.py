@@ -14,10 +14,10 @@ def several(values: Sequence[str] | None) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(part for part in parts if part)) or None
 
 
-def language_codes(values: Sequence[str] | None) -> tuple[str, ...] | None:
-    """The languages of --lang, of which there may be several; None for none. Raises InputError for an unknown one."""
+def language_codes(values: Sequence[str] | None, option: str = "--lang") -> tuple[str, ...] | None:
+    """The languages of an option that may name several; None for none. Raises InputError for an unknown one."""
     named = several(values)
-    return tuple(dict.fromkeys(language(code, "--lang").code for code in named)) if named else None
+    return tuple(dict.fromkeys(language(code, option).code for code in named)) if named else None
 
 
 def fields_of(by: str | None, example: str) -> tuple[str, ...]:
