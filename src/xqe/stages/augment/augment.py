@@ -23,6 +23,9 @@ from xqe.stages.rerank.reading import beginning
 from xqe.text.answers.parting import Parted, Wanted
 from xqe.text.languages import Language, language
 
+WHOLE_QUESTIONS = "rephrasing"
+"""What built-in examples ask. After short phrases a small model wrote names and phrases, a third of them twice or
+copied; after whole questions, questions."""
 _SUBJECT_TOKENS = 6  # what the fake engine answers with is a question's length
 
 
@@ -86,7 +89,7 @@ class Augment:
                 "leave out --temperature, or ask for --questions 1 --samples 1",
             )
         if template.shows_examples(engine.is_chat):
-            self._choose = choose or Chooser(None, template.shots, sampling.seed)
+            self._choose = choose or Chooser(None, template.shots, sampling.seed, WHOLE_QUESTIONS)
         elif choose is not None:
             raise XqeError(
                 f"--examples and --shots have no effect: the prompt {template.name} shows a chat model no examples",

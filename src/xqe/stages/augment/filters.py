@@ -12,6 +12,9 @@ from xqe.text.languages import Language
 
 LEAST_SCRIPT = 0.25
 """Of the letters that must be of the language's script."""
+MOST_OF_EXAMPLE = 0.5
+"""Of the sequences of characters of a text, those that one example has, too."""
+_PIECE = 6  # characters
 _NO_LANGUAGE = "zxx"  # ISO 639: no linguistic content; what is told of names and numbers
 _LATIN = "0-9A-Za-z\u00aa-\u024f\u1e00-\u1eff"
 _RUNS = re.compile(f"[{_LATIN}]+|[^\\W_{_LATIN}]+")
@@ -44,7 +47,7 @@ class Filter:
         self._letters = letters(passage)
         self._runs = frozenset(run[0].casefold() for run in _RUNS.finditer(passage))
         self._target = target
-        self._examples = {letters(example) for example in examples}
+        self._examples = [_pieces(letters(example)) for example in examples]
         self._seen: set[str] = set()
 
     def reason(self, text: str, is_cut: bool) -> Reason | None:
@@ -54,7 +57,7 @@ class Filter:
             return Reason.EMPTY
         if is_cut:
             return Reason.CUT
-        if said in self._letters or said in self._examples:
+        if said in self._letters or self._is_example(said):
             return Reason.COPY
         if said in self._seen:
             return Reason.REPEATED
@@ -62,6 +65,11 @@ class Filter:
             return Reason.LANGUAGE
         self._seen.add(said)
         return None
+
+    def _is_example(self, said: str) -> bool:
+        """Whether a text is one of the examples, perhaps with other names in it."""
+        pieces = _pieces(said)
+        return any(len(pieces & example) > MOST_OF_EXAMPLE * len(pieces) for example in self._examples)
 
     def _is_foreign(self, text: str) -> bool:
         """Whether a text is surely in another language. Names are in any: a text counts without what the passage has,
@@ -74,3 +82,8 @@ class Filter:
             return True
         detected = language_of(text)
         return detected not in (None, _NO_LANGUAGE, self._target.code) and language_of(rest) != self._target.code
+
+
+def _pieces(said: str) -> frozenset[str]:
+    """The sequences of so many characters in a text, the text itself if it is shorter."""
+    return frozenset(said[at : at + _PIECE] for at in range(max(1, len(said) - _PIECE + 1)))
