@@ -96,6 +96,8 @@ ROWS = (
     Row("expand -s fewshot --lang en -i @q.jsonl", 20, "q.jsonl"),
     Row("expand --prompt @prompt.toml -i q.jsonl", 20),
     Row("expand -s cot --samples 2 -i @e.jsonl", 10, "e.jsonl"),
+    Row("augment --to en,de --from en -n 2 -i @docs.jsonl", 20, "docs.jsonl"),
+    Row("augment --to en --from en -n 1 --samples 2 --index idx -i @docs.jsonl", 10, "docs.jsonl"),
     Row("batch export --to en -i @q.jsonl -m openai:m", 15),
     Row("batch import --to en -i q.jsonl -m openai:m --results @results.jsonl", 40, "q.jsonl"),
     Row("index new --lang en -i @docs.jsonl --force", 12),

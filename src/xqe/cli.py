@@ -24,6 +24,7 @@ COMMANDS: Table = {
     "Translate and expand": (
         Verb("translate", "Translate queries, and the passages that they have (E+T).", "translate:translate"),
         Verb("expand", "Write passages that could answer each query.", "expand:expand"),
+        Verb("augment", "Add questions that each document answers.", "augment:augment"),
         Group(
             "batch",
             "Expand or translate through the batch files of servers.",

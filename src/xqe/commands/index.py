@@ -13,7 +13,7 @@ import typer
 
 from xqe.commands.embedding import embed_documents, open_embedder
 from xqe.commands.options.bm25 import K1, B
-from xqe.commands.options.common import Input
+from xqe.commands.options.common import DocumentsFormat, Input
 from xqe.commands.options.embedding import Embedding
 from xqe.commands.options.encoding import Encoding
 from xqe.commands.streams import FAILED_STATUS, input_paths
@@ -44,13 +44,7 @@ def index(
         ),
     ] = None,
     files: Input = None,
-    form: Annotated[
-        Format,
-        typer.Option(
-            "--format",
-            help="JSONL with id and text, or id<TAB>text. auto goes by the name of a file or its first line.",
-        ),
-    ] = Format.AUTO,
+    form: DocumentsFormat = Format.AUTO,
     k1: K1 = None,
     b: B = None,
     texts: Annotated[

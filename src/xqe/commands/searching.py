@@ -183,8 +183,8 @@ def open_retriever(
     if options.by is not None:
         _check_effect(options, options.by, several)
     opened = _opened(directories)
-    by = options.by or (By.HYBRID if _names_encoder(encoding) else _usual(opened))
-    if by is By.BM25 and _names_encoder(encoding):
+    by = options.by or (By.HYBRID if names_encoder(encoding) else _usual(opened))
+    if by is By.BM25 and names_encoder(encoding):
         raise XqeError("--encoder has no effect on a search by bm25", "leave it out, or give --by dense or hybrid")
     _check_effect(options, by, several)
     _check_questions(options, directories, opened, by)
@@ -252,7 +252,7 @@ def _opened(directories: Sequence[Path]) -> list[Opened]:
     return opened
 
 
-def _names_encoder(encoding: Encoding) -> bool:
+def names_encoder(encoding: Encoding) -> bool:
     """Whether an encoder was asked for here; the variable of the environment is for commands of all kinds."""
     return encoding.encoder is not None and encoding.encoder != os.environ.get("XQE_ENCODER")
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from xqe.commands.options.lists import language_codes
+from xqe.errors import XqeError
 from xqe.text.languages import language
 
 if TYPE_CHECKING:
+    from xqe.commands.options.augmenting import Augmenting
     from xqe.commands.options.generation import Generation
     from xqe.commands.options.steps import Expansion
     from xqe.models.engines.base import Engine
     from xqe.models.engines.requests import Sampling
+    from xqe.stages.augment.augment import Augment
+    from xqe.stages.augment.consistency import Consistency
     from xqe.stages.expand import Expand
     from xqe.stages.strategies import Strategy
     from xqe.stages.translate import Translate
@@ -57,6 +62,32 @@ def expansion(
             choose.require_passages_in(target)
     sampling = sampling_of(generation)
     return lambda engine: Expand(engine, template, choose, options.samples, sampling, max_tokens, target)
+
+
+def augmentation(options: Augmenting, generation: Generation) -> Callable[[Engine, Consistency | None], Augment]:
+    """What makes the stage for an engine and for what drops questions that find other documents; the files that the
+    options name are read and checked now."""
+    from xqe.models import prompts
+    from xqe.models.examples import Chooser
+    from xqe.stages.augment.augment import WHOLE_QUESTIONS, Augment, Settings
+
+    codes = language_codes(options.to, "--to")
+    if codes is None:
+        raise XqeError("--to names no language", "for example --to de,fr,ja")
+    samples = options.questions if options.samples is None else options.samples
+    if samples < options.questions:
+        raise XqeError(
+            f"--samples {samples} is fewer than the {options.questions} questions wanted of them", "give more, or none"
+        )
+    template = prompts.load(options.prompt, "question") if options.prompt is not None else prompts.builtin("question")
+    choose = None
+    if options.examples is not None or options.shots is not None:
+        shots = template.shots if options.shots is None else options.shots
+        choose = Chooser(options.examples, shots, generation.seed, WHOLE_QUESTIONS)
+    targets = tuple(language(code) for code in codes)
+    settings = Settings(targets, options.questions, samples, options.max_tokens, options.document_tokens)
+    sampling = sampling_of(generation)
+    return lambda engine, consistency: Augment(engine, template, settings, sampling, choose, consistency)
 
 
 def sampling_of(generation: Generation) -> Sampling:

@@ -15,7 +15,7 @@ A document that goes through a stage is such a record, too: id, title, text, lan
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,10 +94,10 @@ def check_document(raw: Any, where: str) -> Document:
     """Return the document in `raw`, in xqe's spelling or Pyserini's, BEIR's, MIRACL's or MS MARCO's."""
     if not isinstance(raw, dict):
         raise InputError(f"{where}: not a JSON object", DOCUMENT_SHAPE)
-    id_field = next((field for field in DOCUMENT_IDS if field in raw), None)
+    id_field = _spelt(raw, DOCUMENT_IDS)
     if id_field is None:
         raise InputError(f'{where}: missing "id"', DOCUMENT_SHAPE)
-    text_field = next((field for field in TEXT_FIELDS if field in raw), None)
+    text_field = _spelt(raw, TEXT_FIELDS)
     if text_field is None:
         raise InputError(f'{where}: missing "text"', DOCUMENT_SHAPE)
     text, title = raw[text_field], raw.get("title") or ""
@@ -135,10 +135,15 @@ def document_record(raw: Any, where: str) -> Record:
         raise InputError(f'{where}: "lang" is not a string', DOCUMENT_SHAPE)
     if not isinstance(raw.get("steps", []), list):
         raise InputError(f'{where}: "steps" is not a list', DOCUMENT_SHAPE)
-    spelled = {next(field for field in names if field in raw) for names in (DOCUMENT_IDS, TEXT_FIELDS)}
+    spelled = {_spelt(raw, DOCUMENT_IDS), _spelt(raw, TEXT_FIELDS)}
     others = {field: value for field, value in raw.items() if field not in spelled}
     title = {"title": others.pop("title")} if "title" in others else {}
     return {"id": document.id, **title, "text": document.text, **others}
+
+
+def _spelt(raw: Mapping[str, Any], spellings: Sequence[str]) -> str | None:
+    """How a field is called, the first that is there; None for none."""
+    return next((field for field in spellings if field in raw), None)
 
 
 def _identifier(value: Any, where: str) -> str:
@@ -189,10 +194,10 @@ def passages_lang(record: Mapping[str, Any]) -> str:
 
 
 def failed_document(raw: Any) -> str:
-    """What an earlier stage says of a document that it could not do; "" for any other, and for an "error" of the
-    document's own."""
+    """What an earlier stage says of a document that it could not do; "" for any other, for one that only lacks the
+    questions that it should have, and for an "error" of the document's own."""
     error = raw.get("error") if isinstance(raw, dict) else None
-    if not isinstance(error, dict) or not {"step", "message"} <= error.keys():
+    if not isinstance(error, dict) or not {"step", "message"} <= error.keys() or error["step"] == "augment":
         return ""
     return f"{error['step']}: {error['message']}"
 

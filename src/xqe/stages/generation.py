@@ -21,10 +21,11 @@ _SEED_BITS = 31
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a request, and what of it is the text that was asked for."""
+    """What came of a request, and what of it is the text that was asked for. is_optional: its record can do without."""
 
     completion: Completion
     parted: Parted
+    is_optional: bool = False
 
     @property
     def text(self) -> str:
@@ -32,8 +33,8 @@ class Answer:
 
     @property
     def problem(self) -> str:
-        """Why it is of no use, or the empty string."""
-        return self.completion.error or self.parted.problem
+        """Why its record cannot be done, or the empty string."""
+        return self.completion.error or ("" if self.is_optional else self.parted.problem)
 
 
 class Stage(Protocol):
@@ -140,7 +141,8 @@ def answers_of(
     def answer(wanted: Wanted | None, request: Request, done: Completion) -> Answer:
         if done.has_failed or wanted is None:
             return Answer(done, Parted(done.text))
-        return Answer(done, parted(done.text, wanted, engine.prompt_end(request.prompt), done.finish == "length"))
+        found = parted(done.text, wanted, engine.prompt_end(request.prompt), done.finish == "length")
+        return Answer(done, found, wanted.is_optional)
 
     return list(map(answer, stage.wanted(record), requests, completions))
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from xqe.files.documents import Format
 from xqe.files.numbers import GREATEST, whole
 
 AUTO = "auto"
@@ -45,6 +46,13 @@ Input = Annotated[
         metavar="FILE",
         show_default=False,
         help="Read this file (plain, .gz, .bz2 or .xz; - is standard input) instead of standard input. Repeatable.",
+    ),
+]
+DocumentsFormat = Annotated[
+    Format,
+    typer.Option(
+        "--format",
+        help="JSONL with id and text, or id<TAB>text. auto goes by the name of a file or its first line.",
     ),
 ]
 Threads = Annotated[

@@ -35,6 +35,18 @@ def takes(**groups: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callab
     return decorate
 
 
+def with_defaults(group: type[G], **defaults: Any) -> Callable[..., G]:
+    """A group of which some options have other defaults."""
+
+    def make(**given: Any) -> G:
+        return group(**given)
+
+    parameters = inspect.signature(group, eval_str=True).parameters
+    changed = [one.replace(default=defaults.get(name, one.default)) for name, one in parameters.items()]
+    make.__signature__ = inspect.Signature(changed)  # type: ignore[attr-defined]
+    return make
+
+
 def part(group: type[G], *names: str) -> Callable[..., G]:
     """A group of which only these options are offered; the others keep their defaults."""
 

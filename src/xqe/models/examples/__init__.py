@@ -41,10 +41,10 @@ def translations(source: Language, target: Language, fields: tuple[str, ...], co
     return [{"source": a[field], "target": b[field]} for a, b in list(pairs)[:count] for field in fields]
 
 
-def _answered_in(source: Language, target: Language) -> list[Example]:
+def _answered_in(source: Language, target: Language, asked_as: str) -> list[Example]:
     """The built-in examples with queries in one language, and all that answers them in another."""
     pairs = zip(builtin(source.code), builtin(target.code), strict=True)
-    return [{**answer, "query": asked["query"]} for asked, answer in pairs]
+    return [{**answer, "query": asked[asked_as]} for asked, answer in pairs]
 
 
 class Chooser:
@@ -53,12 +53,14 @@ class Chooser:
     path: a JSONL file, or None for the built-in ones. From a file are taken the examples whose "lang" and
     "passage_lang" are the languages of the query and of the passage to be written; one without "lang" is for queries
     in any language, and one without "passage_lang" has its passage in the language of its query. shots: how many;
-    where there are more, the seed decides which. Raises XqeError for a file with too few examples, or with one that
-    lacks its query or its passage.
+    where there are more, the seed decides which. asked_as: what the query of a built-in example is, "query", which may
+    be a short phrase, or "rephrasing", which is a whole question. Raises XqeError for a file with too few examples, or
+    with one that lacks its query or its passage.
     """
 
-    def __init__(self, path: str | None = None, shots: int = BUILTIN, seed: int = 0) -> None:
+    def __init__(self, path: str | None = None, shots: int = BUILTIN, seed: int = 0, asked_as: str = "query") -> None:
         self.shots, self.seed = shots, seed
+        self._asked_as = asked_as
         self._path = path
         if path is not None and shots == 0:
             raise XqeError(f"--examples {path} has no effect with --shots 0", "leave one out")
@@ -108,7 +110,7 @@ class Chooser:
 
     def _pool(self, language: Language, target: Language) -> list[Example]:
         if self._read is None:
-            return list(builtin(language.code)) if target == language else _answered_in(language, target)
+            return _answered_in(language, target, self._asked_as)
         return [
             example
             for example in self._read

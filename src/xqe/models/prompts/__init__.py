@@ -49,6 +49,11 @@ TASKS = {
         frozenset({"text"}), frozenset({"text"}) | _LANGUAGES, frozenset({"source", "target"}) | _LANGUAGES
     ),
     "likelihood": Task(frozenset({"document"}), frozenset({"document", "language"}), frozenset()),
+    "question": Task(
+        frozenset({"document", TARGET}),
+        frozenset({"document"}) | _ANSWERED,
+        frozenset({"query", "passage"}) | _ANSWERED,
+    ),
     "ranking": Task(
         frozenset({"query", "documents"}), frozenset({"query", "documents", "count", "language"}), frozenset()
     ),

@@ -43,7 +43,8 @@ class Wanted:
     field: a query, which is one line, or a passage, or an answer from documents, which may be that they do not tell.
     source: the text that it is made of. languages: codes of those that
     the model may speak in, of the source and of the answer. is_translation: it says what the source says, so that what
-    the one has the other has, too. has_parts: its parts have labels of their own, which stay.
+    the one has the other has, too. has_parts: its parts have labels of their own, which stay. is_optional: one of
+    several, which may be of no use.
     """
 
     field: Field
@@ -51,6 +52,7 @@ class Wanted:
     languages: frozenset[str]
     is_translation: bool = False
     has_parts: bool = False
+    is_optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
