@@ -88,7 +88,7 @@ def _counted(tally: Tally) -> str:
 
 def asked_of(ranked: Ranked) -> int:
     """The most that a model is asked for a ranking: a query and a document, or a window of documents, each."""
-    each = ranked.n if ranked.row.kind.is_pointwise else len(windows(ranked.n))
+    each = ranked.n if ranked.row.gives_scores else len(windows(ranked.n))
     return each * len(ranked.first.ids)
 
 
@@ -209,7 +209,7 @@ def measured_ranking(plan: Plan, folder: Folder, open_engine: Opener) -> Rates:
 def _rate(ranked: Ranked, plan: Plan, engine: Engine) -> float:
     cell, row = ranked.first, ranked.row
     asked = plan.asked[cell.collection]
-    most = min(ranked.n, _PAIRS if row.kind.is_pointwise else WINDOW)
+    most = min(ranked.n, _PAIRS if row.gives_scores else WINDOW)
     source = documents([str(asked.collection.documents(cell.target))])
     some = [document for _, document in islice(source, most)]
     hits = [{"id": document.id, "score": float(-rank)} for rank, document in enumerate(some)]
@@ -220,7 +220,7 @@ def _rate(ranked: Ranked, plan: Plan, engine: Engine) -> float:
     _run(row, most, _Some(some), engine, records[:1], Tally())  # what is done once, it does now
     started = time.monotonic()
     _run(row, most, _Some(some), engine, records, Tally())
-    count = len(records) * (len(some) if row.kind.is_pointwise else 1)
+    count = len(records) * (len(some) if row.gives_scores else 1)
     return (time.monotonic() - started) / count
 
 

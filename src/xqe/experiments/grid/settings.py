@@ -95,6 +95,11 @@ class RerankRow:
     prompt: str | None
 
     @property
+    def gives_scores(self) -> bool:
+        """Whether each hit has a score of the model, and not only its place."""
+        return self.kind is not Kind.LISTWISE
+
+    @property
     def template(self) -> Template:
         """Raises XqeError for a file that is no prompt of this kind."""
         task = self.kind.prompt
@@ -244,8 +249,8 @@ def _rerankers(path: Path, rows: Sequence[Json], models: Sequence[ModelRow]) -> 
         _check_name(where, name)
         if name in found:
             raise InputError(f'{where}: the name "{name}" again', "give each way to re-rank a name of its own")
-        weights = table.numbers("first_weight", [FIRST_WEIGHT] if kind.is_pointwise else [], 0.0, 1.0)
-        if weights and not kind.is_pointwise:
+        weights = table.numbers("first_weight", [] if kind is Kind.LISTWISE else [FIRST_WEIGHT], 0.0, 1.0)
+        if weights and kind is Kind.LISTWISE:
             raise InputError(f"{where}: first_weight has no effect on {kind}, which gives no scores", "leave it out")
         prompt = table.text("prompt", "")
         found[name] = RerankRow(
