@@ -161,3 +161,17 @@ def test_the_screen(english: Path, capsys: pytest.CaptureFixture[str], monkeypat
     nowhere = shown[shown.index("nowhere") :]
     assert "harmonica" in nowhere
     assert "word39" in nowhere
+
+
+def test_what_re_ranking_made_of_a_document_is_told(
+    english: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = {"rank": 3, "first": 12.5, "score": -7.25}
+    path = tmp_path / "reranked.jsonl"
+    path.write_text(
+        jsonl({**RECORD, "hits": [{"id": "chem1", "score": 0.9, "reranked": told}, {"id": "astro1", "score": -0.1}]})
+    )
+    first, second = rows(capsys, "explain", str(english), "-", "chem1", "astro1", "-i", str(path))
+    assert first["reranked"] == {**told, "new_rank": 1, "new_score": 0.9} and "reranked" not in second
+    assert cli.run(["explain", str(english), "-", "chem1", "-i", str(path), "--format", "text"]) == 0
+    assert "from rank 3 to 1: found with 12.5, the model's score -7.25, now 0.9" in capsys.readouterr().out

@@ -91,7 +91,8 @@ def test_all_forms_are_written_and_their_paths_printed(
     written: subprocess.CompletedProcess[str], folder: Path, text: str
 ) -> None:
     assert written.returncode == 0
-    names = ["report.md", "report.tex", "report.html", "cells.csv", "queries.csv", "differences.csv", "failures.csv"]
+    names = ["report.md", "report.tex", "report.html", "cells.csv", "queries.csv", "differences.csv"]
+    names += ["costs.csv", "failures.csv"]
     assert written.stdout.splitlines() == [str(folder / "report" / name) for name in names]
     assert all((folder / "report" / name).stat().st_size for name in names)
     cells = len(list((folder / "cells").rglob("*.json")))

@@ -841,7 +841,7 @@ def test_latex_escapes_what_it_would_read() -> None:
 
 def test_tidy_files_hold_every_cell_value_and_difference(two: Path, report: tuple[Results, list[Study], Any]) -> None:
     files = dict(tidy.files(report[0], report[1]))
-    assert list(files) == ["cells.csv", "queries.csv", "differences.csv", "failures.csv"]
+    assert list(files) == ["cells.csv", "queries.csv", "differences.csv", "costs.csv", "failures.csv"]
     cells = list(csv.DictReader(io.StringIO(files["cells.csv"].decode())))
     assert len(cells) == len(list((two / "cells").rglob("*.json")))
     human = next(one for one in cells if (one["collection"], one["source"], one["system"]) == ("debian", "de", "human"))

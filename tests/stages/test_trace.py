@@ -144,6 +144,63 @@ def test_records_are_traced_one_by_one_without_generation(
     assert (first["passages"], len(first["hits"])) == (RECORD["passages"], 2)
 
 
+# ---------------------------------------------------------------- re-ranking
+
+
+@pytest.mark.parametrize("kind", ["likelihood", "listwise"])
+def test_a_re_ranked_trace_is_the_record_of_the_pipe_and_says_where_documents_stand(
+    english: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    path = tmp_path / "query.jsonl"
+    path.write_text(jsonl({"id": "q1", "query": "the ice of mercury and the sun", "lang": "en"}))
+    [found] = output(capsys, "search", english, "-i", str(path), "-k", "9")
+    relevant = [hit["id"] for hit in found["hits"][2:7]]  # of which the last two are not re-ranked
+    options = [option for name in relevant for option in ("--relevant", name)]
+    again = ("--rerank", kind, "--rerank-n", "5", *FAKE)
+    shown = trace(capsys, english, "-i", str(path), "-k", "9", *options, *again)
+    path.write_text(jsonl(found))
+    [record] = output(
+        capsys, "rerank", english, "-i", str(path), "--kind", kind, "-n", "5", *FAKE, status=kind == "listwise"
+    )
+    said = shown.pop("trace")
+    assert [hit["terms"] for hit in shown["hits"]] and all(
+        hit.pop("snippet") and hit.pop("terms") for hit in shown["hits"]
+    )
+    assert shown == record
+    places = {hit["id"]: rank for rank, hit in enumerate(record["hits"], 1)}
+    scores = {hit["id"]: hit["score"] for hit in record["hits"] if "reranked" in hit}
+    for document in said["relevant"]:
+        last = document["standings"][-1]
+        assert (last["stage"], last["rank"]) == ("reranked", places[document["document"]])
+        assert last["score"] == scores.get(document["document"])
+    fields = [text["field"] for text in said["rerank"]["texts"]]
+    assert fields == ([hit["id"] for hit in found["hits"][:5]] if kind == "likelihood" else ["window"])
+    assert [cost["stage"] for cost in said["costs"]] == ["search", "rerank"]
+    assert said["costs"][1]["tokens"] == sum(text["tokens"] for text in said["rerank"]["texts"])
+    # fewer hits may be shown than are re-ranked
+    assert trace(capsys, english, "-i", str(path), "-k", "2", *again)["hits"][1]["id"] == record["hits"][1]["id"]
+
+
+def test_what_cannot_be_re_ranked_is_said(english: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("trace", "mercury fake:error", "--lang", "en", "--index", english)
+    for options, said in {
+        ("--rerank-n", "5"): "--rerank-n has no effect, since nothing is re-ranked; add --rerank KIND",
+        ("--rerank", "listwise", "--first-weight", "0.1", *FAKE): "--first-weight has no effect on --rerank listwise",
+        (
+            "--rerank",
+            "likelihood",
+            "--max-tokens",
+            "5",
+            *FAKE,
+        ): "--max-tokens has no effect, since nothing is generated",
+    }.items():
+        assert cli.run([*asked, *options]) == 2
+        assert said in capsys.readouterr().err
+    assert cli.run([*asked, "--rerank", "likelihood", *FAKE, "--format", "text"]) == 1
+    out = capsys.readouterr().out
+    assert "failed     the fake engine was asked to fail; hits stay as they were found" in out and "cost" in out
+
+
 # ---------------------------------------------------------------- generation
 
 

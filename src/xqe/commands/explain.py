@@ -21,6 +21,7 @@ from xqe.text.languages import name_of
 
 if TYPE_CHECKING:
     from xqe.commands.sections import Row
+    from xqe.files.records import Record
 
 
 @takes(searching=part(Searching, *SCORING), encoding=part(Encoding, *ENCODERS))
@@ -50,7 +51,7 @@ def explain(
     query that do not occur in the document. Among vectors it is what each text that is searched with adds, and which of
     the document's windows is nearest; in a hybrid search what each side adds, with its own rank and score. "rank" is
     the document's among all of the index, in a hybrid search among those that are fused. What its questions add, where
-    they count, stands apart.
+    they count, stands apart. Of a record that xqe rerank wrote, "reranked" has what it made of the document.
     """
     check_searching(searching)
     queries = Queries(query, files)
@@ -62,10 +63,20 @@ def explain(
             searched = retriever.fed(retriever.query(record, queries.place), pool=None)
             for number in numbers:
                 row = {"id": record["id"], "query": record["query"], **retriever.explained(searched, number)}
+                row |= _reranked(record, row["document"])
                 if shown:
                     jsonl.write(f"{_text(row)}\n")
                 else:
                     jsonl.write(jsonl.dumps(row))
+
+
+def _reranked(record: Record, document: str) -> dict[str, Any]:
+    """How a document was re-ranked, where the record says so: its rank and score before, the model's score, and its
+    rank and score after."""
+    for rank, hit in enumerate(record.get("hits") or (), 1):
+        if hit["id"] == document and "reranked" in hit:
+            return {"reranked": {**hit["reranked"], "new_rank": rank, "new_score": hit["score"]}}
+    return {}
 
 
 def _text(row: dict[str, Any]) -> str:
@@ -76,12 +87,23 @@ def _text(row: dict[str, Any]) -> str:
 
     said = Text.assemble(plain(row["document"], "bold"), f"  {_standing(row)}")
     query = Text.assemble(plain(row["query"]), plain(f"  {row['id']}", QUIET))
+    head: list[Row] = [("query", query), *_reordered(row)]
     if row["by"] != By.HYBRID:
-        return rendered(section("document", said, [("query", query), *_ROWS[row["by"]](row)]))
-    parts: list[Any] = [section("document", said, [("query", query), *_fused(row)])]
+        return rendered(section("document", said, [*head, *_ROWS[row["by"]](row)]))
+    parts: list[Any] = [section("document", said, [*head, *_fused(row)])]
     for side in row["sides"]:
         parts += ["", section(side["by"], Text(_standing(side)), _ROWS[side["by"]](side))]
     return rendered(*parts)
+
+
+def _reordered(row: dict[str, Any]) -> Iterator[Row]:
+    """What re-ranking made of a document."""
+    from xqe.commands.sections import plain
+
+    if (told := row.get("reranked")) is not None:
+        model = f", the model's score {told['score']:.5g}" if "score" in told else ""
+        ranks = f"from rank {told['rank']:,} to {told['new_rank']:,}"
+        yield "re-ranked", plain(f"{ranks}: found with {told['first']:.6g}{model}, now {told['new_score']:.5g}")
 
 
 def _standing(row: dict[str, Any]) -> str:

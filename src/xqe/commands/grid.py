@@ -24,6 +24,7 @@ from xqe.files import jsonl
 from xqe.machine import available_cores
 from xqe.messages import plural, say
 from xqe.models.engines import FAKE
+from xqe.stages.rerank.kinds import Kind
 
 if TYPE_CHECKING:
     from xqe.experiments.grid.folder import Folder
@@ -88,10 +89,10 @@ def grid(
 ) -> None:
     """Run the experiment that a file describes.
 
-    It runs models, strategies, orders, uses and retrievers over language pairs and collections. A translation is made
-    once for all strategies, and an expansion in the source language once for all languages of documents. What is done
-    stays done: after a kill, or with more rows in the file, --resume does the rest. A cell that fails says why and the
-    others go on.
+    It runs models, strategies, orders, uses, retrievers and re-rankers over language pairs and collections. A
+    translation is made once for all strategies, and an expansion in the source language once for all languages of
+    documents. What is done stays done: after a kill, or with more rows in the file, --resume does the rest. A cell that
+    fails says why and the others go on.
 
     Exit status 1 if a record or a cell failed or a limit of [gate] was missed; the last line says so.
     """
@@ -170,11 +171,13 @@ def _show(plan: Plan, folder: Folder, generation: Generation, reindex: bool) -> 
     """Write the plan for a person: what is shared, what is done, and how long the rest will take."""
     from xqe.experiments.grid.generating import duration, estimate, measured
     from xqe.experiments.grid.indexing import check_indexes, unembedded
+    from xqe.experiments.grid.reranking import asked_of, estimate_ranking, measured_ranking, undone
 
     def opened(model: ModelRow) -> Engine:
         return open_engine(_options_for(generation, model))
 
     rates = measured(plan, folder, opened)
+    of_ranking = measured_ranking(plan, folder, opened)
     for line in _plan_lines(plan, folder):
         jsonl.write(line)
     for (model, what), rate in rates.items():
@@ -184,10 +187,21 @@ def _show(plan: Plan, folder: Folder, generation: Generation, reindex: bool) -> 
         jsonl.write("generating: " + ("time unknown" if seconds is None else f"about {duration(seconds)}"))
     else:
         jsonl.write("generating: nothing left to do")
+    if plan.grid.rerankers:
+        for name, rate in of_ranking.items():
+            jsonl.write(f"{name}: {rate:.3g} s a {_RANKED[plan.rerankers[name]['kind']]}, measured now")
+        left_over = undone(plan, folder)
+        time = duration(estimate_ranking(plan, folder, of_ranking))
+        what = f"{sum(map(asked_of, left_over))} of {plural(len(left_over), 'ranking')}, about {time}"
+        jsonl.write(f"re-ranking: {what if left_over else 'nothing left to do'}")
     if plan.grid.encoder is not None:
         left = unembedded(plan, folder, check_indexes(plan, folder, reindex))
         what = f"{plural(sum(left.values()), 'document')} of {len(left)} indexes" if left else "nothing left to do"
         jsonl.write(f"embedding: {what}")
+
+
+_RANKED = {Kind.LIKELIHOOD: "pair", Kind.YES_NO: "pair", Kind.LISTWISE: "window"}
+"""What a model is asked for a ranking."""
 
 
 def _plan_lines(plan: Plan, folder: Folder) -> Iterator[str]:
@@ -206,6 +220,9 @@ def _plan_lines(plan: Plan, folder: Folder) -> Iterator[str]:
         yield f"{name} ({asked.row.split}, {kind}): {len(asked.pairs)} pairs of {shown} queries each"
     if plan.grid.encoder is not None:
         yield f"retrievers: {', '.join(plan.grid.retrievers)}; vectors of {plan.grid.encoder.model}"
+    if plan.grid.rerankers:
+        firsts = {ranked.first.system for ranked in plan.ranked}
+        yield f"re-ranked: {plural(len(firsts), 'system')}, by {', '.join(row.name for row in plan.grid.rerankers)}"
     yield from (f"not possible: {line}" for line in plan.impossible)
     table = Table(box=None, pad_edge=False)
     for heading, justify in (

@@ -23,7 +23,7 @@ STDOUT = "-"
 _SUFFIXES = {"md": ".md", "latex": ".tex", "html": ".html"}
 
 _OURS = re.compile(
-    r"\.?(?:(?:report|history)\.(?:md|tex|html)|history\.csv|(?:cells|queries|differences|failures)\.csv(?:\.gz)?)"
+    r"\.?(?:(?:report|history)\.(?:md|tex|html)|history\.csv|(?:cells|queries|differences|costs|failures)\.csv(?:\.gz)?)"
     r"(?:\.[0-9]+\.part)?"
 )
 """What is written, and what a kill leaves of it."""
@@ -70,8 +70,8 @@ def report(
     """Report a grid: the paper's tables and figures.
 
     Published numbers stand beside measured ones. Writes report.md, report.tex and report.html, which needs no other
-    file, and tidy CSV: cells, queries, differences and failures. Prints the path of each file. With --history the files
-    are history.md and so on.
+    file, and tidy CSV: cells, queries, differences, costs and failures. Prints the path of each file. With --history
+    the files are history.md and so on.
 
     Averages are means over language pairs of the pairs' means, over the same pairs and queries for everything in
     a table. Differences are tested by the paired randomization test, with Holm's correction.

@@ -1,13 +1,14 @@
 """What becomes of one query on its way from what a user wrote to the documents that are found: all of it, as data.
 
-`traced` yields what happened piece by piece, as it happens: `Given`, a `Step` for each generating stage, `Found`.
-`as_record` makes the record of them that the same pipe of commands would have written, with more in it.
+`traced` yields what happened piece by piece, as it happens: `Given`, a `Step` for each generating stage, `Found`, and
+`Reranked` where hits are put in a new order. `as_record` makes the record of them that the same pipe of commands would
+have written, with more in it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -19,6 +20,7 @@ from xqe.retrieval.retriever import Retriever, Scored, Term
 from xqe.stages.generation import Answer, Stage, answers_of, run
 from xqe.stages.gloss import asker_of, glosses
 from xqe.stages.search import DEPTH, answered, but_own
+from xqe.text.answers.parting import Parted
 from xqe.text.languages import language
 
 if TYPE_CHECKING:
@@ -40,9 +42,9 @@ class Given:
 class Text:
     """One text that was asked of a model.
 
-    field: what it is for, "query" or "passage". prompt: as the model sees it, special tokens included; None if it
-    could not be made. raw: the output as it came. text: what of it went into the record, and taken_off: what did not.
-    finish, tokens and reused: see `Completion`. error: why there is no text.
+    field: what it is for, "query" or "passage". prompt: as the model sees it, special tokens included, with what is
+    measured behind it; None if it could not be made. raw: the output as it came. text: what of it went into the record,
+    and taken_off: what did not. finish, tokens and reused: see `Completion`. error: why there is no text.
     """
 
     field: str
@@ -90,14 +92,15 @@ class TracedHit:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a document does with a query in one of its states (see `retriever`).
+    """How a document does with a query in one of its states (see `retriever`), or after its hits are re-ranked.
 
-    rank: among all documents that may be found, None if it is not. score, terms, missing: see `Explanation`.
+    rank: among all documents that may be found, None if it is not. score, terms, missing: see `Explanation`; after
+    re-ranking there are no terms, and no score but that of a hit that was re-ranked.
     """
 
     stage: str
     rank: int | None
-    score: float
+    score: float | None
     terms: list[Scored]
     missing: list[str]
 
@@ -116,8 +119,9 @@ class Relevant:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The search. record: with "index" and "hits", as `xqe search` writes it. documents: how many may be found.
-    words: for each term of the query, its source and passages, the word that it stands for (see `Term`)."""
+    """The search. record: with "index" and "hits", as `xqe search` writes it. documents: how many may be found. words:
+    for each term of the query, its source and passages, the word that it stands for (see `Term`). seconds: of the
+    search alone. again: whether its hits are re-ranked next, and so more of them than are shown."""
 
     record: Record
     documents: int
@@ -126,9 +130,59 @@ class Found:
     relevant: list[Relevant]
     notes: list[str]
     words: Mapping[str, str]
+    seconds: float
+    again: bool
 
 
-Piece = Given | Step | Found
+@dataclass(frozen=True, slots=True)
+class Reranking:
+    """How hits are put in a new order. n: how many of the best. windows: whether a model orders windows of them, or
+    scores them one by one. run: makes the record after it, with the engine that is traced."""
+
+    n: int
+    windows: bool
+    run: Callable[[Record], Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Reranked:
+    """The best hits in a new order. found: the search before it. texts: what was asked of the model, of a document
+    each, which `field` names, or of a window of them. record: after it, with all its hits. hits: those that are shown.
+    relevant: as of `Found`, with how they stand now.
+    """
+
+    found: Found
+    seconds: float
+    texts: list[Text]
+    record: Record
+    hits: list[TracedHit]
+    relevant: list[Relevant]
+
+    @property
+    def error(self) -> str:
+        return str(self.record["error"]["message"]) if has_failed(self.record) else ""
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """What the record says of it; nothing if it failed, or there were no hits."""
+        return self.record["steps"][-1] if self.texts and not self.error else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a stage took. tokens: generated, or looked at where scores are made; None where no model was asked."""
+
+    stage: str
+    seconds: float
+    tokens: int | None
+
+
+Piece = Given | Step | Found | Reranked
+F = TypeVar("F", bound=Found | Reranked)
+RERANKED = "reranked"
+"""The stage of a `Standing` after re-ranking."""
+WINDOW = "window"
+"""The field of a `Text` that puts a window of documents in order."""
 
 
 def traced(
@@ -141,12 +195,13 @@ def traced(
     k: int = DEPTH,
     pools: Pools | None = None,
     drop_own: bool = False,
+    reranking: Reranking | None = None,
 ) -> Iterator[Piece]:
-    """Run the stages on one record and search with what comes of it, telling each piece as it is there.
+    """Run the stages on one record, search with what comes of it, and re-rank, telling each piece as it is there.
 
     engine: what the stages generate with; None where there are none. relevant: the numbers of documents to look up.
     k, pools, drop_own: as for `search`. A stage that fails is the last one, and the search is made with the state
-    before it.
+    before it, and not re-ranked.
     """
     yield Given(record)
     for stage in stages:
@@ -155,18 +210,42 @@ def traced(
         step = _step(stage, record, engine)
         yield step
         record = step.record
-    yield _found(record, retriever, relevant, where, k, pools, drop_own)
+    if has_failed(record):
+        reranking = None
+    depth = max(k, reranking.n) if reranking is not None else k
+    found = _found(record, retriever, relevant, where, depth, pools, drop_own, reranking is not None)
+    yield found
+    if reranking is not None and engine is not None:
+        yield _reranked(found, reranking, k, engine)
 
 
-def glossed(found: Found, engine: RecordingEngine) -> Found:
-    """The search with a gloss of each hit's snippet, where that is in another language than the query first was."""
+def costs(pieces: Sequence[Piece]) -> list[Cost]:
+    """What each stage took, in order. What came from the store took no tokens."""
+    made = []
+    for piece in pieces:
+        match piece:
+            case Step():
+                made.append(Cost(piece.step, piece.seconds, _tokens(piece.texts)))
+            case Found():
+                made.append(Cost("search", piece.seconds, None))
+            case Reranked():
+                made.append(Cost("rerank", piece.seconds, _tokens(piece.texts)))
+    return made
+
+
+def _tokens(texts: Sequence[Text]) -> int:
+    return sum(text.tokens for text in texts if not text.reused)
+
+
+def glossed(found: F, engine: RecordingEngine) -> F:
+    """The piece with a gloss of each hit's snippet, where that is in another language than the query first was."""
     record = found.record
     asker = asker_of(record)
     if asker is None:
         return found
     texts = [
         (hit.snippet.text if hit.snippet is not None else "", language(said.get("lang") or record["index"]["lang"]))
-        for hit, said in zip(found.hits, record["hits"], strict=True)
+        for hit, said in zip(found.hits, record["hits"], strict=False)
     ]
     made = glosses(texts, asker, engine)
     engine.taken()  # is of no step
@@ -174,12 +253,14 @@ def glossed(found: Found, engine: RecordingEngine) -> Found:
 
 
 def as_record(pieces: Sequence[Piece]) -> dict[str, Any]:
-    """Return the traced record: as `xqe translate`, `xqe expand` and `xqe search` leave it, each hit with "snippet"
-    and "terms", and "trace" with all else."""
+    """Return the traced record: as `xqe translate`, `xqe expand`, `xqe search` and `xqe rerank` leave it, of its hits
+    those that are shown, each with "snippet" and "terms", and "trace" with all else."""
     steps = [piece for piece in pieces if isinstance(piece, Step)]
     [found] = [piece for piece in pieces if isinstance(piece, Found)]
+    reranked = next((piece for piece in pieces if isinstance(piece, Reranked)), None)
+    last = reranked or found
     return {
-        **found.record,
+        **last.record,
         "hits": [
             {
                 **as_found,
@@ -187,23 +268,25 @@ def as_record(pieces: Sequence[Piece]) -> dict[str, Any]:
                 "terms": [asdict(term) for term in hit.terms],
                 **({"gloss": hit.gloss} if hit.gloss is not None else {}),
             }
-            for as_found, hit in zip(found.record["hits"], found.hits, strict=True)
+            for as_found, hit in zip(last.record["hits"], last.hits, strict=False)
         ],
         "trace": {
-            "steps": [
-                {
-                    "step": step.step,
-                    "seconds": round(step.seconds, 3),
-                    "texts": [asdict(text) for text in step.texts],
-                    **({"error": step.error} if step.error else {}),
-                }
-                for step in steps
-            ],
+            "steps": [{"step": step.step, **_as_step(step)} for step in steps],
             "documents": found.documents,
             "terms": [asdict(term) for term in found.terms],
-            "relevant": [asdict(document) for document in found.relevant],
+            **({} if reranked is None else {"rerank": _as_step(reranked)}),
+            "relevant": [asdict(document) for document in last.relevant],
+            "costs": [{**asdict(cost), "seconds": round(cost.seconds, 3)} for cost in costs(pieces)],
             "notes": found.notes,
         },
+    }
+
+
+def _as_step(step: Step | Reranked) -> dict[str, Any]:
+    return {
+        "seconds": round(step.seconds, 3),
+        "texts": [asdict(text) for text in step.texts],
+        **({"error": step.error} if step.error else {}),
     }
 
 
@@ -226,7 +309,7 @@ def _step(stage: Stage, record: Record, engine: RecordingEngine) -> Step:
 
 def _text(field: str, request: Request, answer: Answer, engine: RecordingEngine) -> Text:
     try:
-        prompt = engine.show(request.prompt)
+        prompt = engine.show(request.prompt) + request.continuation
     except XqeError:  # the completion says why
         prompt = None
     done = answer.completion
@@ -254,11 +337,14 @@ def _found(
     k: int,
     pools: Pools | None,
     drop_own: bool,
+    again: bool,
 ) -> Found:
+    started = time.monotonic()
     query = retriever.query(record, where)
     pool = pools.of(record["id"]) if pools is not None else None
     searched = retriever.fed(query, pool)
     best = retriever.best(searched, k + drop_own, pool)
+    seconds = time.monotonic() - started
     own = None
     if drop_own:
         best = but_own(best, retriever.documents, record["id"], k)
@@ -276,12 +362,48 @@ def _found(
         list(map(looked_up.relevant, relevant)),
         account.notes,
         account.words,
+        seconds,
+        again,
     )
 
 
 def _hit(retriever: Retriever[Q], query: Q, number: int, score: float) -> TracedHit:
     why = retriever.explain(query, number)
     return TracedHit(retriever.documents.id(number), score, retriever.snippet(number, why), why.terms)
+
+
+# ---------------------------------------------------------------- re-ranking
+
+
+def _reranked(found: Found, reranking: Reranking, k: int, engine: RecordingEngine) -> Reranked:
+    """Re-rank what was found, of which `k` hits are shown."""
+    read = [str(hit["id"]) for hit in found.record["hits"][: reranking.n]]
+    started = time.monotonic()
+    record = reranking.run(found.record)
+    seconds = time.monotonic() - started
+    asked = engine.taken()
+    names = [WINDOW] * len(asked) if reranking.windows else read
+    texts = [
+        _text(name, request, Answer(done, Parted(done.text)), engine)
+        for name, (request, done) in zip(names, asked, strict=False)  # nothing is asked where a text is not there
+    ]
+    traced_hits = {hit.id: hit for hit in found.hits}
+    shown = [replace(traced_hits[hit["id"]], score=hit["score"]) for hit in record["hits"][:k]]
+    relevant = [_standing_now(document, record) for document in found.relevant]
+    return Reranked(found, seconds, texts, record, shown, relevant)
+
+
+def _standing_now(document: Relevant, record: Record) -> Relevant:
+    """A document with how it stands after re-ranking, where it was a hit: at the place that it has, and else where it
+    was. What the first hit has more is of the search."""
+    last = document.standings[-1]
+    places = {hit["id"]: (rank, hit) for rank, hit in enumerate(record["hits"], 1)}
+    rank, hit = places.get(document.document, (last.rank, dict[str, Any]()))
+    score = hit["score"] if "reranked" in hit else None
+    return replace(document, standings=[*document.standings, Standing(RERANKED, rank, score, [], [])])
+
+
+# ---------------------------------------------------------------- documents that should be found
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,21 @@ from xqe.commands.sections import ERROR, GOOD, MATCH, NOTE, QUIET, Row, counted,
 from xqe.files.records import Record
 from xqe.retrieval.choices import By, Encode
 from xqe.retrieval.retriever import FEEDBACK, QUERY, SEARCHED, SOURCE, Scored, Term
-from xqe.stages.tracing import Found, Given, Piece, Relevant, Standing, Step, Text, TracedHit
+from xqe.stages.rerank.kinds import Asked
+from xqe.stages.tracing import (
+    RERANKED,
+    WINDOW,
+    Cost,
+    Found,
+    Given,
+    Piece,
+    Relevant,
+    Reranked,
+    Standing,
+    Step,
+    Text,
+    TracedHit,
+)
 from xqe.text.languages import name_of
 from xqe.text.snippets import Snippet
 
@@ -23,15 +37,17 @@ WORDS = 10  # that are searched
 REASONS = 5  # words
 
 
-def shown(piece: Piece, full: bool) -> str:
-    """A piece as text, as wide as the terminal. full: leave nothing out."""
+def shown(piece: Piece, full: bool, k: int) -> str:
+    """A piece as text, as wide as the terminal. full: leave nothing out. k: how many hits are shown."""
     match piece:
         case Given():
             return rendered(_given(piece.record))
         case Step():
             return rendered(_step(piece, full))
         case Found():
-            return rendered(*_found(piece, full))
+            return rendered(*_found(piece, full, k))
+        case Reranked():
+            return rendered(*_reranked(piece, full))
 
 
 # ---------------------------------------------------------------- the record and the steps
@@ -126,7 +142,7 @@ def _until_break(text: str) -> str:
 # ---------------------------------------------------------------- the search
 
 
-def _found(found: Found, full: bool) -> list[Any]:
+def _found(found: Found, full: bool, k: int) -> list[Any]:
     index = found.record["index"]
     documents = counted(found.documents, "document") + (" in the pool" if "pool" in index else "")
     said = f"{name_of(index['lang'])}, {documents}; {_manner(index)}"
@@ -134,8 +150,8 @@ def _found(found: Found, full: bool) -> list[Any]:
     rows += _every_term(found.terms) if full else _terms_by_word(found)
     parts: list[Any] = [section("search", Styled(said), rows)]
     if found.hits:
-        parts += ["", _hits(found)]
-    for document in found.relevant:
+        parts += ["", _hits(found, k)]
+    for document in found.relevant if not found.again else ():
         parts += ["", _relevant(document, found)]
     return parts
 
@@ -237,10 +253,11 @@ def _origin(term: Term) -> str:
 # ---------------------------------------------------------------- hits
 
 
-def _hits(found: Found) -> Table:
+def _hits(found: Found, k: int) -> Table:
     relevant = {document.document for document in found.relevant}
-    rows = ((str(rank), _hit(hit, hit.id in relevant, found.words)) for rank, hit in enumerate(found.hits, 1))
-    return section("hits", Styled(f"the best {len(found.hits)}" if len(found.hits) > 1 else "one document"), rows)
+    some = found.hits[:k]
+    rows = ((str(rank), _hit(hit, hit.id in relevant, found.words)) for rank, hit in enumerate(some, 1))
+    return section("hits", Styled(f"the best {len(some)}" if len(some) > 1 else "one document"), rows)
 
 
 def _hit(hit: TracedHit, is_relevant: bool, words: Mapping[str, str]) -> Styled:
@@ -276,6 +293,64 @@ def _reasons(terms: Sequence[Scored], words: Mapping[str, str], sign: str = "") 
     return plain(" · ".join(said) or "-", QUIET)
 
 
+# ---------------------------------------------------------------- re-ranking
+
+
+def _reranked(piece: Reranked, full: bool) -> list[Any]:
+    step = piece.provenance
+    if piece.texts:
+        tokens = sum(text.tokens for text in piece.texts if not text.reused)
+        asked = counted(len(piece.texts), "window" if piece.texts[0].field == WINDOW else "document")
+        cost = f"{asked}, {counted(tokens, 'token')} in {piece.seconds:.1f} s" if tokens else f"{asked}, from the store"
+        query = {Asked.SOURCE: "the query as asked", Asked.QUERY: "the query as searched"}.get(
+            step.get("query", ""), ""
+        )
+        said = " · ".join(filter(None, (str(step.get("kind", "")), str(step.get("model", "")), query, cost)))
+    else:
+        said = "nothing to do: there are no hits"
+    parts: list[Any] = [section("rerank", plain(said if not piece.error or piece.texts else ""), _order(piece, full))]
+    for document in piece.relevant:
+        parts += ["", _relevant(document, piece.found)]
+    return parts
+
+
+_HELD_AGAINST = {Asked.SOURCE: "the query as asked", Asked.QUERY: "the query as searched"}
+
+
+def _order(piece: Reranked, full: bool) -> Iterator[Row]:
+    for text in piece.texts if full else piece.texts[:1]:
+        if text.prompt is not None:
+            yield "prompt", _prompt(text.prompt, full)
+    for text in piece.texts:
+        if text.field == WINDOW and not text.error:
+            yield "output", plain(text.raw, QUIET)
+    if piece.error:
+        yield "failed", plain(f"{piece.error}; hits stay as they were found", ERROR)
+        return
+    relevant = {document.document for document in piece.relevant}
+    numbers = ("rank", "before", "found with", "model", "score")
+    made = table((*numbers[:2], "document", *numbers[2:]), numbers)
+    for rank, hit in enumerate(piece.record["hits"][: len(piece.hits)], 1):
+        told = hit.get("reranked", {})
+        before = f"{told['rank']:,}" if told else f"{rank:,}"
+        scores = (f"{told['first']:.5g}" if told else "-", f"{told['score']:.4g}" if "score" in told else "-")
+        name = plain(hit["id"], GOOD if hit["id"] in relevant else "")
+        made.add_row(f"{rank:,}", before, name, *scores, f"{hit['score']:.4g}")
+    if piece.hits:
+        yield "order", made
+
+
+def costs_shown(costs: Sequence[Cost]) -> str:
+    """What each stage took, and its share of the whole."""
+    whole = sum(cost.seconds for cost in costs)
+    made = table(("stage", "seconds", "tokens", "share"), ("seconds", "tokens", "share"))
+    for cost in costs:
+        tokens = "-" if cost.tokens is None else f"{cost.tokens:,}"
+        share = f"{100 * cost.seconds / whole:.0f} %" if whole else "-"
+        made.add_row(cost.stage, f"{cost.seconds:.2f}", tokens, share)
+    return rendered(section("cost", Styled(f"{whole:.2f} s"), [("", made)]))
+
+
 # ---------------------------------------------------------------- relevant documents
 
 
@@ -295,7 +370,8 @@ def _standings(document: Relevant, found: Found) -> Iterator[Row]:
         new = [term for term in standing.terms if term.term not in before]
         before |= {term.term for term in standing.terms}
         rank = f"{standing.rank:,}" if standing.rank else "-"
-        made.add_row(_stage(standing, found), rank, f"{standing.score:.4g}", _reasons(new, found.words))
+        score = "-" if standing.score is None else f"{standing.score:.4g}"
+        made.add_row(_stage(standing, found), rank, score, _reasons(new, found.words))
     yield "ranks", made
     query = next(standing for standing in document.standings if standing.stage == QUERY)
     if lacking := _lacking(query, found.words):
@@ -321,6 +397,7 @@ def _stage(standing: Standing, found: Found) -> str:
         QUERY: f"query{of}",
         SEARCHED: _and_more(used, found.record["index"]),
         FEEDBACK: "+ feedback",
+        RERANKED: "re-ranked",
     }[standing.stage]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from enum import StrEnum
@@ -17,21 +17,25 @@ from xqe.commands.options.common import Input, Query, ScreenFormat, spoken
 from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
+from xqe.commands.options.reordering import Reordering
+from xqe.commands.options.reranking import FIRST_WEIGHT
 from xqe.commands.options.searching import SCORING, Searching
 from xqe.commands.options.steps import OF_THE_STEP, STRATEGY, TO, Expansion, most_tokens
 from xqe.commands.screens import on_screen
-from xqe.commands.searching import ENCODERS, check_searching, numbers_of, open_retriever, pools_of
+from xqe.commands.searching import ENCODERS, check_searching, numbers_of, open_documents, open_retriever, pools_of
 from xqe.commands.streams import Queries, first_of, report_failures
 from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.files.records import has_failed
+from xqe.stages.rerank.kinds import Kind
 from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
 
 if TYPE_CHECKING:
     from xqe.models.engines.base import Engine
     from xqe.models.engines.recorded import RecordingEngine
+    from xqe.retrieval.documents import Numbered
     from xqe.stages.generation import Stage
-    from xqe.stages.tracing import Piece
+    from xqe.stages.tracing import Cost, Piece, Reranking
 
 Make = Callable[["Engine"], "Stage"]
 
@@ -39,6 +43,7 @@ _OF_RUNS = ("show_prompt", "quiet")  # prompts are shown anyway, and there is no
 _GENERATION = tuple(field.name for field in fields(Generation) if field.name not in _OF_RUNS)
 _ENCODING = tuple(name for name in ENCODERS if name not in _GENERATION)
 _EXPANSION = tuple(field.name for field in fields(Expansion))
+_REORDERING = tuple(field.name for field in fields(Reordering) if field.name != "rerank")
 
 
 class Order(StrEnum):
@@ -51,6 +56,7 @@ class Order(StrEnum):
 
 @takes(
     expansion=Expansion,
+    reordering=Reordering,
     searching=part(Searching, *SCORING, "pool", "drop_self"),
     generation=part(Generation, *_GENERATION),
     encoding=part(Encoding, *_ENCODING),
@@ -96,6 +102,7 @@ def trace(
     *,
     expansion: Expansion,
     max_tokens: Annotated[int | None, most_tokens(OF_THE_STEP)] = None,
+    reordering: Reordering,
     searching: Searching,
     generation: Generation,
     encoding: Encoding,
@@ -103,12 +110,15 @@ def trace(
     """Show the whole way of a query, from prompts to hits.
 
     That is prompts, texts, the terms that are searched, hits, and why they are hits. Does what "xqe translate" (with
-    --to), "xqe expand" (with --strategy) and "xqe search" do, and shows all of it. Without --to and --strategy nothing
-    is generated, and a record is searched with the passages that it has.
+    --to), "xqe expand" (with --strategy), "xqe search" and "xqe rerank" (with --rerank) do, and shows all of it, with
+    what each took. Without --to and --strategy nothing is generated, and a record is searched with the passages that it
+    has.
     """
     expands = strategy is not None or expansion.prompt is not None
-    _check_effect(context, expands, to is not None, gloss)
+    reranks = reordering.rerank is not None
+    _check_effect(context, expands, to is not None, reranks, gloss)
     check_searching(searching)
+    reordering.check()
     makes: list[Make] = []
     is_direct = order is Order.DIRECT
     if to is not None and not is_direct:
@@ -118,45 +128,82 @@ def trace(
         expansion_step = steps.expansion(chosen, expansion, generation, most, to if is_direct else None)
         makes.insert(len(makes) if order is Order.TE else 0, expansion_step)
     queries = Queries(query, files, "--lang" if makes or gloss or lang is not None else "", lang)
-    from xqe.stages.tracing import Found, as_record, glossed, traced
+    from xqe.stages.tracing import Found, Reranked, as_record, costs, glossed, traced
 
     arrived = first_of(queries)
     if arrived is None:
         return
     shown = on_screen(form)
     count = failures = 0
+    documents = open_documents(directories) if reranks else None
     encoding = replace(encoding, **{name: getattr(generation, name) for name in ENCODERS if name in _GENERATION})
     with (
         open_retriever(searching, encoding, directories, generation.threads) as retriever,
-        _recorder(generation if makes or gloss else None) as engine,
+        _recorder(generation if makes or reranks or gloss else None) as engine,
     ):
         known = numbers_of(relevant or [], retriever.documents, directories)
         pools = pools_of(searching, retriever.documents)
         stages = [make(engine) for make in makes if engine is not None]
+        reranking = None
+        if documents is not None and engine is not None:
+            reranking = _reranking(reordering, engine, documents)
         for record in arrived:
             pieces: list[Piece] = []
-            for piece in traced(record, stages, engine, retriever, known, queries.place, k, pools, searching.drop_self):
-                if gloss and isinstance(piece, Found) and engine is not None:
-                    piece = glossed(piece, engine)
+            own = searching.drop_self
+            for piece in traced(record, stages, engine, retriever, known, queries.place, k, pools, own, reranking):
+                if gloss and engine is not None and isinstance(piece, Found | Reranked):
+                    is_last = reranking is None or isinstance(piece, Reranked) or has_failed(piece.record)
+                    piece = glossed(piece, engine) if is_last else piece
                 pieces.append(piece)
                 if shown:
-                    _show(piece, full)
+                    _show(piece, full, k)
             if not shown:
                 jsonl.write(jsonl.dumps(as_record(pieces)))
+            elif engine is not None:
+                _show_costs(costs(pieces))
             count += 1
             failures += has_failed(pieces[-1].record)
     report_failures(count, failures)
 
 
-def _show(piece: Piece, full: bool) -> None:
+def _show(piece: Piece, full: bool, k: int) -> None:
     from xqe.commands.trace.screen import shown
 
-    jsonl.write(f"{shown(piece, full)}\n")
+    jsonl.write(f"{shown(piece, full, k)}\n")
 
 
-def _check_effect(context: typer.Context, expands: bool, translates: bool, glosses: bool) -> None:
+def _show_costs(costs: Sequence[Cost]) -> None:
+    from xqe.commands.trace.screen import costs_shown
+
+    jsonl.write(f"{costs_shown(costs)}\n")
+
+
+def _reranking(options: Reordering, engine: Engine, documents: Numbered) -> Reranking:
+    """What re-ranks the hits of a record on an engine, as xqe rerank does."""
+    from xqe.models import prompts
+    from xqe.stages.generation import Tally, run
+    from xqe.stages.rerank.listwise import Listwise
+    from xqe.stages.rerank.pointwise import Pointwise
+    from xqe.stages.rerank.reading import Reader
+    from xqe.stages.tracing import Reranking
+
+    assert options.rerank is not None
+    kind = options.rerank
+    template = prompts.builtin(kind.prompt)
+    reader = Reader(documents, options.rerank_n, options.document_tokens, options.rerank_query)
+    if kind is Kind.LISTWISE:
+        listwise = Listwise(engine, template, reader)
+        return Reranking(options.rerank_n, True, lambda record: next(listwise.run([record], Tally())))
+    weight = FIRST_WEIGHT if options.first_weight is None else options.first_weight
+    pointwise = Pointwise(engine, kind, template, reader, weight)
+    return Reranking(options.rerank_n, False, lambda record: next(run(pointwise, engine, [record])))
+
+
+def _check_effect(context: typer.Context, expands: bool, translates: bool, reranks: bool, glosses: bool) -> None:
     """Raise XqeError for an option of a step that is not made; environment variables are for all commands."""
     idle: dict[str, tuple[str, str]] = {}
+    if not reranks:
+        idle |= dict.fromkeys(_REORDERING, ("re-ranked", "--rerank KIND"))
     if not expands:
         idle |= dict.fromkeys(_EXPANSION, ("expanded", "--strategy NAME"))
     if not (expands and translates):
@@ -164,7 +211,7 @@ def _check_effect(context: typer.Context, expands: bool, translates: bool, gloss
     generated = ("generated", "--to LANG or --strategy NAME")
     if not (expands or translates):
         idle["max_tokens"] = generated
-    if not (expands or translates or glosses):
+    if not (expands or translates or reranks or glosses):
         idle |= dict.fromkeys(_GENERATION, generated)
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")

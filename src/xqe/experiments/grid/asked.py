@@ -11,7 +11,8 @@ from xqe.collections.layout import Collection
 from xqe.errors import InputError, XqeError
 from xqe.evaluation.values import without_relevant
 from xqe.experiments.grid.keys import digest
-from xqe.experiments.grid.settings import TRAIN, CollectionRow, Grid, Pair, told_at
+from xqe.experiments.grid.settings import TRAIN, CollectionRow, Grid, Pair
+from xqe.experiments.grid.tables import told_at
 from xqe.files.trec import Qrels
 
 _FILE_NAME = re.compile(r"[^\s/.][^\s/]*")

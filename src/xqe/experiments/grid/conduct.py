@@ -15,6 +15,7 @@ from typing import Any
 
 from xqe import __version__, machine
 from xqe.errors import XqeError
+from xqe.experiments.grid import costs
 from xqe.experiments.grid.folder import Folder
 from xqe.experiments.grid.generating import Generated, Opener, duration, generate
 from xqe.experiments.grid.indexing import EncoderOpener, build_indexes, check_indexes, embed_indexes
@@ -30,10 +31,11 @@ from xqe.experiments.grid.nights import (
     means,
     values_of,
 )
-from xqe.experiments.grid.plan import Plan
-from xqe.experiments.grid.retrieving import evaluate_cells
+from xqe.experiments.grid.plan import Plan, Ranked, Texts
+from xqe.experiments.grid.reranking import Reranked, rerank
+from xqe.experiments.grid.retrieving import evaluate_cells, evaluate_reranked
 from xqe.experiments.grid.searching import Encoding
-from xqe.experiments.grid.settings import EncoderRow, Grid
+from xqe.experiments.grid.settings import EncoderRow, Grid, RerankRow
 from xqe.files.times import now
 from xqe.messages import say
 from xqe.retrieval.choices import By
@@ -104,6 +106,8 @@ def conduct(
     generated = generate(plan, folder, open_engine, tell, again)
     with Encoding(lambda: open_encoder(_encoder(plan))) as encoding:
         counts = evaluate_cells(plan, folder, generated.unable, encoding, threads, tell, again)
+    ranked = rerank(plan, folder, open_engine, tell, again)
+    counts += evaluate_reranked(plan, folder, ranked.unable, tell, again)
     if removed := folder.remove_others(plan.cells):
         say(f"grid: {removed} cells that are not in the grid any more are removed")
 
@@ -111,7 +115,7 @@ def conduct(
     finished = _Finished(
         plan,
         counts,
-        _totals(generated),
+        _totals(generated, ranked),
         _failed_records(plan, folder),
         values,
         _judge(plan, folder, values),
@@ -127,6 +131,7 @@ def conduct(
             "failed_cells": counts["failed"],
             "failed_records": finished.failed_records,
             "generation": _of_models(plan, folder),
+            "costs": costs.of_plan(plan, folder),
         }
     )
     hashes = {name: one.get("sha256") for name, one in said["models"].items()}
@@ -172,6 +177,7 @@ def _manifest(plan: Plan, folder: Folder) -> Json:
         "collections": {name: _collection(plan, folder, name) for name in plan.asked},
         "models": {row.name: {**plan.identities[row.name], "lora": _adapters(plan, row.name)} for row in grid.models},
         **({"encoder": plan.encoder} if plan.encoder else {}),
+        **({"rerankers": plan.rerankers} if plan.rerankers else {}),
         "measures": [str(measure) for measure in grid.measures],
         "rel": grid.rel,
         "depth": grid.depth,
@@ -180,6 +186,7 @@ def _manifest(plan: Plan, folder: Folder) -> Json:
         "failed_cells": None,
         "failed_records": None,
         "generation": {},
+        "costs": [],
     }
 
 
@@ -198,6 +205,20 @@ def _settings(plan: Plan) -> Json:
         "examples": grid.examples,
         "shots": grid.shots,
         **(_of_retrievers(grid) if plan.encoder else {}),
+        **({"rerank": [_of_reranker(row) for row in grid.rerankers]} if grid.rerankers else {}),
+    }
+
+
+def _of_reranker(row: RerankRow) -> Json:
+    return {
+        "name": row.name,
+        "kind": row.kind,
+        "model": row.model.name,
+        "n": row.depths,
+        "first_weight": row.first_weights,
+        "query": row.asked,
+        "document_tokens": row.document_tokens,
+        "systems": row.systems,
     }
 
 
@@ -279,13 +300,17 @@ def _of_models(plan: Plan, folder: Folder) -> dict[str, Json]:
 
 def _failed_records(plan: Plan, folder: Folder) -> int:
     """Records that a stage failed on; those that only passed through it do not count again."""
-    return sum(folder.said_of(texts).get("failed_here") or 0 for texts in plan.texts)
+    stages: list[Texts | Ranked] = [*plan.texts, *plan.ranked]
+    return sum(folder.said_of(stage).get("failed_here") or 0 for stage in stages)
 
 
-def _totals(generated: Generated) -> Counter[str]:
-    counts: Counter[str] = Counter(generated=0, reused=0, tokens=0)
+def _totals(generated: Generated, ranked: Reranked) -> Counter[str]:
+    """What was made in a run. measured: what a model that re-ranks was asked; tokens: of texts and of that."""
+    counts: Counter[str] = Counter(generated=0, reused=0, measured=0, tokens=0)
     for tally in generated.tallies.values():
         counts.update(generated=tally.generated, reused=tally.reused, tokens=tally.tokens)
+    for tally in ranked.tallies.values():
+        counts.update(measured=tally.generated, tokens=tally.tokens)
     return counts
 
 
@@ -354,6 +379,7 @@ class _Finished:
         parts = [
             f"{len(self.plan.cells)} cells, {self.counts['done']} new, {self.counts['failed']} failed",
             f"{self.totals['generated']} texts generated, {self.totals['reused']} reused",
+            *([f"{self.totals['measured']} pairs measured"] if self.plan.ranked else []),
             f"{self.failed_records} records failed",
             duration(self.seconds),
         ]

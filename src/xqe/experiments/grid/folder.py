@@ -5,10 +5,11 @@
     texts/COLLECTION/MODEL/STAGE.jsonl     what was generated; STAGE.json says from what and how
     indexes/COLLECTION/LANG/               an index; LANG.json beside it says of which documents, and by which encoder
     runs/COLLECTION/PAIR/SYSTEM.trec.gz    hits, as a TREC run
+    ranked/COLLECTION/PAIR/SYSTEM+KIND.jsonl   the best hits of a cell, as a model ranks them; .json says how
     cells/COLLECTION/PAIR/SYSTEM.json      values, query by query
     history.jsonl, nights/TIME.json.gz     a line for each finished run, and its values
 
-Texts and cells carry the key of all that made them (`plan`): what has the key that is wanted is not done again.
+Texts, rankings and cells carry the key of all that made them (`plan`): what has the wanted key is not done again.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from xqe.errors import InputError, XqeError, why
-from xqe.experiments.grid.plan import Cell, Texts
+from xqe.experiments.grid.plan import Cell, Ranked, Texts
 from xqe.files import atomic, jsonl
 from xqe.files.locks import held
 from xqe.files.records import Record
@@ -32,7 +34,7 @@ MANIFEST, HISTORY, LOCK = "manifest.json", "history.jsonl", "grid.lock"
 INDEX_MANIFEST = "xqe.json"
 _OURS = re.compile(
     r"manifest\.json|(?:queries|indexes)/[^/]+/[^/]+\.jsonl?|texts/[^/]+/[^/]+/[^/]+\.jsonl?"
-    r"|runs/[^/]+/[^/]+/[^/]+\.trec\.gz|cells/[^/]+/[^/]+/[^/]+\.json|nights/[^/]+\.json\.gz"
+    r"|runs/[^/]+/[^/]+/[^/]+\.trec\.gz|ranked/[^/]+/[^/]+/[^/]+\.jsonl?|cells/[^/]+/[^/]+/[^/]+\.json|nights/[^/]+\.json\.gz"
 )
 """What is written in one piece, as above."""
 
@@ -67,28 +69,28 @@ class Folder:
             atomic.remove_parts(self.path, _OURS)
             yield
 
-    # ------------------------------------------------------------ texts
+    # ------------------------------------------------------------ texts, and rankings
 
-    def texts(self, texts: Texts) -> Path:
+    def texts(self, texts: Texts | Ranked) -> Path:
         return self.path / f"{texts.place}.jsonl"
 
-    def has_texts(self, texts: Texts) -> bool:
+    def has_texts(self, texts: Texts | Ranked) -> bool:
         """Whether a stage is done: with this key, and for each of its records."""
         said, path = self.said_of(texts), self.texts(texts)
         is_whole = path.is_file() and path.stat().st_size == said.get("bytes")
         return said.get("key") == texts.key and not said.get("failed") and is_whole
 
-    def said_of(self, texts: Texts) -> Json:
+    def said_of(self, texts: Texts | Ranked) -> Json:
         return _read(self.path / f"{texts.place}.json")
 
-    def put_texts(self, texts: Texts, records: Iterable[Record], said: Json) -> None:
+    def put_texts(self, texts: Texts | Ranked, records: Iterable[Record], said: Json) -> None:
         """Write the records of a stage, then what is to be said of them."""
         lines = "".join(f"{jsonl.dumps(record)}\n" for record in records)
         data = lines.encode("utf-8", "surrogatepass")
         _put(self.texts(texts), data)
         _write(self.path / f"{texts.place}.json", {"format": FORMAT, "key": texts.key, "bytes": len(data), **said})
 
-    def read_texts(self, texts: Texts) -> dict[str, Record]:
+    def read_texts(self, texts: Texts | Ranked) -> dict[str, Record]:
         """The records of a stage that is done, by their ids."""
         return {record["id"]: record for _, record in jsonl.objects(str(self.texts(texts)))}
 
@@ -114,6 +116,18 @@ class Folder:
         packed = gzip.compress(text, 6, mtime=0)
         _put(self.path / place, packed)
         return place
+
+    def read_run(self, cell: Cell) -> dict[str, list[Json]]:
+        """The hits of a cell that is done, best first, by the ids of queries. Raises InputError for a damaged file."""
+        path = self.path / self.cell(cell)["run"]
+        found: dict[str, list[Json]] = {}
+        try:
+            for line in gzip.decompress(path.read_bytes()).decode("utf-8", "surrogatepass").splitlines():
+                query, _, document, _, score, _ = line.split()
+                found.setdefault(query, []).append({"id": document, "score": float(score)})
+        except (OSError, ValueError, EOFError, zlib.error) as error:
+            raise InputError(f"{path}: damaged ({error})", "search again with --again") from None
+        return found
 
     def remove_others(self, cells: Iterable[Cell]) -> int:
         """Remove cells and runs that are not of this plan, as when a system left the grid; return how many cells."""

@@ -1,7 +1,7 @@
 """The indexes of a plan: of each collection and language of documents, built once for all cells, and where vectors are
 searched, embedded once.
 
-An index that words alone are searched in keeps no texts.
+An index that words alone are searched in, and whose documents no model reads to re-rank them, keeps no texts.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from xqe.errors import InputError
 from xqe.evaluation.values import called, without_relevant
@@ -34,12 +34,21 @@ _OFTEN = 10.0
 """Seconds between two lines about vectors."""
 
 
-def places(plan: Plan) -> dict[Place, bool]:
-    """The indexes that a plan needs, and whether with vectors."""
-    needed: dict[Place, bool] = {}
+class Needs(NamedTuple):
+    """What an index has to have besides words."""
+
+    vectors: bool = False
+    texts: bool = False
+
+
+def places(plan: Plan) -> dict[Place, Needs]:
+    """The indexes that a plan needs, and with what."""
+    needed: dict[Place, Needs] = {}
     for cell in plan.cells:
         place = (cell.collection, cell.target)
-        needed[place] = needed.get(place, False) or cell.by_vectors
+        before = needed.get(place, Needs())
+        is_read = cell.by_vectors or cell.again is not None
+        needed[place] = Needs(before.vectors or cell.by_vectors, before.texts or is_read)
     return needed
 
 
@@ -50,7 +59,7 @@ def check_indexes(plan: Plan, folder: Folder, rebuild: bool) -> list[Place]:
     be built again.
     """
     missing = []
-    for (collection, lang), with_vectors in places(plan).items():
+    for (collection, lang), needs in places(plan).items():
         asked = plan.asked[collection]
         said = folder.indexed(collection, lang)
         if not said or rebuild:
@@ -60,9 +69,9 @@ def check_indexes(plan: Plan, folder: Folder, rebuild: bool) -> list[Place]:
                 f"{folder.index(collection, lang)}: the documents of {asked.row.path} have changed since it was built",
                 "build it again with --reindex",
             )
-        elif with_vectors and not said.get("texts"):
+        elif needs.texts and not said.get("texts"):
             missing.append((collection, lang))
-        elif with_vectors and plan.encoder is not None and not agree(said.get("encoder", plan.encoder), plan.encoder):
+        elif needs.vectors and plan.encoder is not None and not agree(said.get("encoder", plan.encoder), plan.encoder):
             raise InputError(
                 f"{folder.index(collection, lang)}: another encoder made its vectors ({said['encoder']['encoder']})",
                 "make them anew with --reindex, or keep to that encoder",
@@ -74,8 +83,8 @@ def unembedded(plan: Plan, folder: Folder, missing: Iterable[Place]) -> dict[Pla
     """The indexes whose vectors are not made, and how many documents each has. missing: those that are not built."""
     return {
         (collection, lang): plan.asked[collection].collection.document_count(lang)
-        for (collection, lang), with_vectors in places(plan).items()
-        if with_vectors and ((collection, lang) in missing or "encoder" not in folder.indexed(collection, lang))
+        for (collection, lang), needs in places(plan).items()
+        if needs.vectors and ((collection, lang) in missing or "encoder" not in folder.indexed(collection, lang))
     }
 
 
@@ -96,12 +105,14 @@ def build_indexes(plan: Plan, folder: Folder, rebuild: bool, tell: Callable[[str
             lang,
             documents([str(asked.collection.documents(lang))]),
             replace=True,
-            keep_texts=needed[collection, lang],
+            keep_texts=needed[collection, lang].texts,
         )
-        texts = {"texts": True} if needed[collection, lang] else {}
-        folder.put_indexed(collection, lang, {"documents": asked.documents_sha256(lang), **texts})
-        seconds = duration(time.monotonic() - started)
-        tell(f"grid: index {number}/{len(missing)} {collection} {lang}: {manifest.documents} documents, {seconds}")
+        seconds = time.monotonic() - started
+        said = {"documents": asked.documents_sha256(lang), "count": manifest.documents, "seconds": round(seconds, 3)}
+        texts = {"texts": True} if needed[collection, lang].texts else {}
+        folder.put_indexed(collection, lang, {**said, **texts})
+        where = f"grid: index {number}/{len(missing)} {collection} {lang}"
+        tell(f"{where}: {manifest.documents} documents, {duration(seconds)}")
     for collection, lang in needed:
         asked = plan.asked[collection]
         try:
@@ -141,8 +152,10 @@ def embed_indexes(plan: Plan, folder: Folder, open_encoder: EncoderOpener, tell:
             where = f"grid: vectors {number}/{len(missing)} {collection} {lang}"
             for done, left in _embedding(directory, documents, encoder):
                 tell(f"{where}: {done}/{len(documents)} documents, {duration(left)} left")
-            folder.put_indexed(collection, lang, {**folder.indexed(collection, lang), "encoder": plan.encoder})
-            tell(f"{where}: {len(documents)} documents, {duration(time.monotonic() - started)}")
+            seconds = time.monotonic() - started
+            said = {"encoder": plan.encoder, "embedding_seconds": round(seconds, 3)}
+            folder.put_indexed(collection, lang, {**folder.indexed(collection, lang), **said})
+            tell(f"{where}: {len(documents)} documents, {duration(seconds)}")
 
 
 def _embedding(directory: Path, documents: Documents, encoder: Encoder) -> Iterator[tuple[int, float]]:

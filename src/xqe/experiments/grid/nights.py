@@ -30,15 +30,15 @@ def _changes(before: Json, now: Json) -> Iterator[str]:
     since = before.get("finished") or before.get("started")
     for name, new in now["models"].items():
         old = before.get("models", {}).get(name)
-        if old is not None and old.get("sha256") != new.get("sha256"):
-            yield (
-                f"model {name}: its file has changed since {since} (sha256 {_short(old)}, now {_short(new)}), "
-                "so its texts are generated anew"
-            )
-        elif old is not None and old.get("listed") != new.get("listed"):
-            yield f"model {name}: its server tells another model than at {since}, so its texts are generated anew"
+        if old is not None and (what := _another(old, new, since)):
+            yield f"model {name}: {what}, so its texts are generated anew"
         elif old is not None and old.get("lora") != new.get("lora"):
             yield f"model {name}: its adapters have changed since {since}, so its expansions are generated anew"
+    for name, new in now.get("rerankers", {}).items():
+        old = before.get("rerankers", {}).get(name)
+        if old is not None and old != new:
+            what = _another(old, new, since) or f"it is asked otherwise than at {since}"
+            yield f"re-ranker {name}: {what}, so it ranks anew"
     old, new = before.get("encoder"), now.get("encoder")
     if old and new and old != new:
         yield f"encoder {new['encoder']}: it is not that of {since}, so vectors are searched anew"
@@ -55,6 +55,13 @@ def _changes(before: Json, now: Json) -> Iterator[str]:
             yield f"{name}: {old} then, {new} now"
     if before.get("grid") != now["grid"]:
         yield f"the grid file: it has changed since {since}"
+
+
+def _another(old: Json, new: Json, since: str | None) -> str:
+    """What of a model is another than it was; empty for nothing."""
+    if old.get("sha256") != new.get("sha256"):
+        return f"its file has changed since {since} (sha256 {_short(old)}, now {_short(new)})"
+    return f"its server tells another model than at {since}" if old.get("listed") != new.get("listed") else ""
 
 
 def _short(said: Mapping[str, Any]) -> str:

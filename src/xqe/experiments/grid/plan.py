@@ -7,8 +7,9 @@
         ├───── expand into the documents' language (a baseline)
         └───── (searched untranslated: a baseline)
 
-A translation serves all strategies, and an expansion in the source language all languages of documents. What decides a
-text or a value is in its key: what has the same key need not be done again.
+A translation serves all strategies, and an expansion in the source language all languages of documents. Where hits are
+re-ranked, a model reads the best of a cell once, and every depth and weight has a cell of its own. What decides a text
+or a value is in its key: what has the same key need not be done again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field, replace
 
 from xqe.experiments.grid.asked import Asked
 from xqe.experiments.grid.keys import Identity
-from xqe.experiments.grid.settings import Grid, ModelRow, Pair
+from xqe.experiments.grid.settings import Grid, ModelRow, Pair, RerankRow
 from xqe.retrieval.choices import By, Use
 from xqe.stages.strategies import Strategy
 
@@ -66,7 +67,8 @@ class Texts:
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One system on one language pair. texts: what is searched with, None for queries as they are. query_weight: among
-    words, None for the automatic one and where it has no effect."""
+    words, None for the automatic one and where it has no effect. again: how the hits of another cell are re-ranked,
+    None where an index is searched."""
 
     collection: str
     source: str
@@ -79,6 +81,7 @@ class Cell:
     query_weight: float | None
     key: str
     retriever: By = By.BM25
+    again: Again | None = None
 
     @property
     def by_vectors(self) -> bool:
@@ -94,10 +97,40 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
+class Ranked:
+    """The best hits of a cell, as a model ranks them. n: how many it reads of each query."""
+
+    first: Cell
+    row: RerankRow
+    n: int
+    key: str
+
+    @property
+    def name(self) -> str:
+        """What it is called beside others of its cell: of a kind without scores, each depth is one of its own."""
+        return self.row.name if self.row.gives_scores else f"{self.row.name}@{self.n}"
+
+    @property
+    def place(self) -> str:
+        """Where it lies in the folder of the grid, without a suffix."""
+        return f"ranked/{self.first.place}+{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What of a model's ranking a cell takes: the best n, and the weight of the first stage's score, None where the
+    model gives no scores."""
+
+    ranked: Ranked
+    n: int
+    first_weight: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What there is to do. texts stand after those they need. identities: of each model row, by its name. encoder: its
-    identity, None where nothing is searched by vectors. systems: of the whole grid. part: which of several it is
-    ("1/4"), None for all."""
+    identity, None where nothing is searched by vectors. rerankers: what each way to re-rank is, by its name. systems:
+    of the whole grid. part: which of several it is ("1/4"), None for all."""
 
     grid: Grid
     asked: dict[str, Asked]
@@ -105,9 +138,25 @@ class Plan:
     cells: tuple[Cell, ...]
     identities: dict[str, Identity] = field(repr=False)
     encoder: Identity | None
+    rerankers: dict[str, Identity] = field(repr=False)
     systems: frozenset[str]
     impossible: tuple[str, ...] = ()
     part: str | None = None
+
+    @property
+    def searched(self) -> list[Cell]:
+        """The cells of the first stage."""
+        return [cell for cell in self.cells if cell.again is None]
+
+    @property
+    def reranked(self) -> list[Cell]:
+        """The cells that re-rank those of the first stage."""
+        return [cell for cell in self.cells if cell.again is not None]
+
+    @property
+    def ranked(self) -> list[Ranked]:
+        """What models have to rank, each once however many cells take of it."""
+        return list({cell.again.ranked.place: cell.again.ranked for cell in self.cells if cell.again}.values())
 
     def shard(self, number: int, count: int) -> Plan:
         """Part `number`, from 0, of the plan for `count` machines: whole (collection, source language, model) units.

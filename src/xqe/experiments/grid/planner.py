@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from xqe import __version__
+from xqe.errors import InputError
 from xqe.experiments.grid.asked import Asked, ask_all, examples_file
 from xqe.experiments.grid.keys import Identity, digest, encoder_identity, identity
-from xqe.experiments.grid.plan import DIRECT, EXPAND, EXPANSION, TRANSLATE, Cell, Plan, Texts, needed
-from xqe.experiments.grid.settings import BUILTIN, Grid, ModelRow, Pair, told_at
+from xqe.experiments.grid.plan import DIRECT, EXPAND, EXPANSION, TRANSLATE, Again, Cell, Plan, Ranked, Texts, needed
+from xqe.experiments.grid.settings import BUILTIN, Grid, ModelRow, Pair, RerankRow
+from xqe.experiments.grid.tables import told_at
 from xqe.files.hashes import cached_sha256
 from xqe.models import examples, prompts
 from xqe.retrieval.choices import By, Use
@@ -43,9 +46,64 @@ def make_plan(grid: Grid, before: Mapping[str, Any] | None = None) -> Plan:
                 cells += planner.cells(one, pair, retriever)
             if "human" in grid.baselines and not _has_human(one, pair):
                 impossible.append(f"{one.name} {pair[0]}-{pair[1]}: no queries that people translated")
-    texts = tuple(planner.texts.values())
+    rerankers = {row.name: _reranker(row, before.get("rerankers", {}).get(row.name)) for row in grid.rerankers}
+    searched = tuple(cells)
+    for way in grid.rerankers:
+        cells += reranked(way, rerankers[way.name], searched)
+    cells = _by_pair(cells)
+    texts = needed(planner.texts.values(), cells)
     systems = frozenset(cell.system for cell in cells)
-    return Plan(grid, asked, needed(texts, cells), tuple(cells), identities, encoder, systems, tuple(impossible))
+    return Plan(grid, asked, texts, tuple(cells), identities, encoder, rerankers, systems, tuple(impossible))
+
+
+def _by_pair(cells: Iterable[Cell]) -> list[Cell]:
+    """The cells of a collection and language pair together, and otherwise in their order."""
+    places: dict[tuple[str, Pair], int] = {}
+    return sorted(cells, key=lambda cell: places.setdefault((cell.collection, cell.pair), len(places)))
+
+
+def _reranker(row: RerankRow, before: Identity | None) -> Identity:
+    """What decides a ranking besides the hits. before: as of a model. Raises InputError where the model or the prompt
+    is not there."""
+    with told_at(row.where):
+        return {
+            **identity(row.model, before),
+            "kind": row.kind,
+            "prompt": digest(repr(row.template)),
+            "query": row.asked,
+            "document_tokens": row.document_tokens,
+        }
+
+
+def reranked(row: RerankRow, identity: Identity, cells: Sequence[Cell]) -> Iterator[Cell]:
+    """The cells that re-rank some of these, which the row names. Raises InputError for a pattern that names none."""
+    for pattern in row.systems or ():
+        if not any(fnmatchcase(cell.system, pattern) for cell in cells):
+            there = ", ".join(sorted({cell.system for cell in cells})[:20])
+            raise InputError(f'{row.where}.systems: no system "{pattern}"', f"there are {there}")
+    chosen = [cell for cell in cells if _is_of(cell, row)]
+    if not chosen:
+        raise InputError(f"{row.where}: no system is the translated query alone, which is re-ranked", "name systems")
+    for first in chosen:
+        for n in row.depths:
+            read = max(row.depths) if row.gives_scores else n
+            ranked = Ranked(first, row, read, digest(__version__, first.key, identity, read))
+            for weight in row.first_weights or (None,):
+                parts = [f"{first.system}+{row.name}@{n}"]
+                if len(row.first_weights) > 1:
+                    parts.append(f"w{weight:g}".replace(".", "_"))
+                yield replace(
+                    first,
+                    system=".".join(parts),
+                    key=digest(__version__, first.key, identity, n, weight),
+                    again=Again(ranked, n, weight),
+                )
+
+
+def _is_of(cell: Cell, row: RerankRow) -> bool:
+    if row.systems is None:
+        return cell.kind == "translation"
+    return any(fnmatchcase(cell.system, pattern) for pattern in row.systems)
 
 
 def _has_human(one: Asked, pair: Pair) -> bool:

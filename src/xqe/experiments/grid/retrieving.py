@@ -1,26 +1,31 @@
-"""The cells of a plan: each is searched with its texts, and judged."""
+"""The cells of a plan: each is searched with its texts, or its hits are those of another re-ranked; and judged."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from xqe.errors import XqeError
 from xqe.evaluation.evaluated import average
 from xqe.evaluation.values import per_query, ranking
-from xqe.experiments.grid.asked import Asked
+from xqe.experiments.grid import costs
 from xqe.experiments.grid.folder import Folder, FolderError
 from xqe.experiments.grid.generating import duration
-from xqe.experiments.grid.plan import Cell, Plan
-from xqe.experiments.grid.searching import Encoding, Opened
+from xqe.experiments.grid.plan import Again, Cell, Plan
+from xqe.experiments.grid.reranking import found_again
+from xqe.experiments.grid.searching import Encoding, Opened, records_of
 from xqe.files.records import Record, has_failed
 from xqe.messages import say
 from xqe.retrieval.choices import By
 from xqe.stages.search import run_lines, search
 
 Json = dict[str, Any]
+
+
+Found = tuple[list[Record], list[Json]]
+"""The records of a cell with their hits, and what its stages cost (`costs`)."""
 
 
 def evaluate_cells(
@@ -32,36 +37,73 @@ def evaluate_cells(
     tell: Callable[[str], None] = say,
     again: bool = False,
 ) -> Counter[str]:
-    """Search and judge the cells that are not done, or with `again` all; return how many were, were there, and failed.
+    """Search and judge the cells of the first stage that are not done, or with `again` all of them; return how many
+    were, were there, and failed.
 
     encoding: of queries, for all cells that need it. A cell that fails says why, and the others go on.
     """
+
+    def searching(collection: str, lang: str) -> Callable[[Cell], Found]:
+        index = Opened(folder.index(collection, lang), plan.grid, encoding, threads)
+        return lambda cell: _searched(cell, plan, folder, index, unable, threads)
+
+    return _evaluate(plan.searched, plan, folder, searching, tell, again)
+
+
+def evaluate_reranked(
+    plan: Plan, folder: Folder, unable: dict[str, str], tell: Callable[[str], None] = say, again: bool = False
+) -> Counter[str]:
+    """Judge the cells whose hits are re-ranked, as `evaluate_cells` does the others. unable: rankings."""
+
+    def reordered(cell: Cell) -> Found:
+        assert cell.again is not None
+        ranked = cell.again.ranked
+        if ranked.place in unable:
+            raise XqeError(f"{ranked.place}: {unable[ranked.place]}")
+        return found_again(cell.again, folder), costs.of_reranking(cell.again, folder)
+
+    return _evaluate(plan.reranked, plan, folder, lambda *_: reordered, tell, again)
+
+
+def _evaluate(
+    cells: Sequence[Cell],
+    plan: Plan,
+    folder: Folder,
+    finding: Callable[[str, str], Callable[[Cell], Found]],
+    tell: Callable[[str], None],
+    again: bool,
+) -> Counter[str]:
+    """finding: of a collection and a language of documents, what finds the hits of a cell."""
     counts: Counter[str] = Counter(done=0, reused=0, failed=0)
     pending: dict[tuple[str, str], list[Cell]] = {}
-    for cell in plan.cells:
+    for cell in cells:
         if not again and folder.has_cell(cell):
             counts["reused"] += 1
         else:
             pending.setdefault((cell.collection, cell.target), []).append(cell)
     started = time.monotonic()
     total = sum(map(len, pending.values()))
-    for (collection, lang), cells in pending.items():
-        index = Opened(folder.index(collection, lang), plan.grid, encoding, threads)
-        for cell in cells:
+    for (collection, lang), some in pending.items():
+        found = finding(collection, lang)
+        for cell in some:
+            began = time.monotonic()
             try:
-                said = _evaluated(cell, plan, folder, index, unable, threads)
+                said = _evaluated(cell, plan, folder, *found(cell))
             except FolderError:
                 raise
             except XqeError as error:
                 said = {**_described(cell, plan), **_EMPTY, "error": str(error)}
                 say(f"grid: {cell.place}: {error}")
-            folder.put_cell(cell, said)
+            folder.put_cell(cell, {**said, "seconds": round(time.monotonic() - began, 3)})
             counts["failed" if said["error"] else "done"] += 1
         over = counts["done"] + counts["failed"]
         spent = time.monotonic() - started
         left = f"; {duration(spent / over * (total - over))} left" if over < total else ""
-        tell(f"grid: searched {collection} {lang}: {over}/{total} cells, {duration(spent)}{left}")
+        tell(f"grid: {_DONE[some[0].again is None]} {collection} {lang}: {over}/{total} cells, {duration(spent)}{left}")
     return counts
+
+
+_DONE = {True: "searched", False: "judged re-ranked hits of"}
 
 
 _EMPTY: Json = {
@@ -73,7 +115,7 @@ _EMPTY: Json = {
     "failures": {},
     "first": [],
     "relevant": [],
-    "seconds": 0.0,
+    "costs": [],
     "run": None,
 }
 
@@ -100,21 +142,41 @@ def _described(cell: Cell, plan: Plan) -> Json:
         "retriever": str(cell.retriever),
         "query_weight": weight,
         "samples": texts.samples if texts and with_passages else None,
+        "reranked": None if cell.again is None else _reranker(cell.again),
         "documents": asked.collection.document_count(cell.target),
         "pool": asked.collection.is_pool,
         "texts": f"{texts.place}.jsonl" if texts else None,
     }
 
 
-def _evaluated(cell: Cell, plan: Plan, folder: Folder, index: Opened, unable: dict[str, str], threads: int) -> Json:
-    started = time.monotonic()
+def _reranker(again: Again) -> Json:
+    row = again.ranked.row
+    return {
+        "system": again.ranked.first.system,
+        "name": row.name,
+        "kind": row.kind,
+        "model": row.model.name,
+        "n": again.n,
+        "first_weight": again.first_weight,
+        "query": row.asked,
+        "ranking": f"{again.ranked.place}.jsonl",
+    }
+
+
+def _searched(cell: Cell, plan: Plan, folder: Folder, index: Opened, unable: dict[str, str], threads: int) -> Found:
     grid, asked = plan.grid, plan.asked[cell.collection]
     if cell.texts is not None and cell.texts.place in unable:
         raise XqeError(f"{cell.texts.name}: {unable[cell.texts.place]}")
-    records, retriever = _records(cell, asked, folder), index.retriever(cell)
+    records, retriever = records_of(cell, asked, folder), index.retriever(cell)
+    started = time.monotonic()
     found = list(search(records, retriever, threads, lambda: cell.place, grid.depth, drop_own=asked.drop_self))
+    return found, costs.of_search(cell, folder, time.monotonic() - started)
+
+
+def _evaluated(cell: Cell, plan: Plan, folder: Folder, found: Sequence[Record], cost: Sequence[Json]) -> Json:
+    grid, qrels = plan.grid, plan.asked[cell.collection].qrels[cell.pair]
     run = {record["id"]: {hit["id"]: hit["score"] for hit in record["hits"]} for record in found}
-    values = per_query(asked.qrels[cell.pair], run, grid.measures, grid.rel)
+    values = per_query(qrels, run, grid.measures, grid.rel)
     queries = [one for one in cell.ids if one in values]
     names = list(map(str, grid.measures))
     ranked = {one: ranking(run.get(one, {})) for one in queries}
@@ -127,20 +189,11 @@ def _evaluated(cell: Cell, plan: Plan, folder: Folder, index: Opened, unable: di
         "failed": sum(map(has_failed, found)),
         "failures": {r["id"]: f"{r['error']['step']}: {r['error']['message']}" for r in found if has_failed(r)},
         "first": [ranked[one][0] if ranked[one] else None for one in queries],
-        "relevant": [_first_relevant(ranked[one], asked.qrels[cell.pair][one], grid.rel) for one in queries],
+        "relevant": [_first_relevant(ranked[one], qrels[one], grid.rel) for one in queries],
+        "costs": cost,
         "run": folder.put_run(cell, (line for record in found for line in run_lines(record, cell.system))),
-        "seconds": round(time.monotonic() - started, 3),
         "error": None,
     }
-
-
-def _records(cell: Cell, asked: Asked, folder: Folder) -> Iterable[Record]:
-    """What a cell is searched with."""
-    if cell.texts is not None:
-        done = folder.read_texts(cell.texts)
-        return [done[one] for one in cell.ids]
-    lang = cell.target if cell.kind == "human" else cell.source
-    return [{"id": one, "query": asked.queries[lang][one], "lang": lang} for one in cell.ids]
 
 
 def _first_relevant(documents: Sequence[str], grades: dict[str, int], rel: int) -> int | None:

@@ -1,4 +1,5 @@
-"""What a cell is searched by: the words of an index, its vectors, or both, with one encoder for a whole run."""
+"""What a cell is searched with and by: its records; and the words of an index, its vectors, or both, with one encoder
+for a whole run."""
 
 from __future__ import annotations
 
@@ -9,8 +10,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from xqe.errors import XqeError
+from xqe.experiments.grid.asked import Asked
+from xqe.experiments.grid.folder import Folder
 from xqe.experiments.grid.plan import Cell
 from xqe.experiments.grid.settings import Grid
+from xqe.files.records import Record
 from xqe.models.encoders.base import Encoder
 from xqe.retrieval.bm25 import BM25
 from xqe.retrieval.choices import By
@@ -93,3 +97,12 @@ class Opened:
             Meant(cell.use, self._grid.encode),
             known=self._encoding.known,
         )
+
+
+def records_of(cell: Cell, asked: Asked, folder: Folder) -> list[Record]:
+    """What a cell is searched with."""
+    if cell.texts is not None:
+        done = folder.read_texts(cell.texts)
+        return [done[one] for one in cell.ids]
+    lang = cell.target if cell.kind == "human" else cell.source
+    return [{"id": one, "query": asked.queries[lang][one], "lang": lang} for one in cell.ids]

@@ -6,25 +6,27 @@ Every key is optional but [[collections]] with its path. What is wrong is told b
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from xqe.errors import InputError, XqeError
 from xqe.evaluation import measures as measure_names
 from xqe.evaluation.measures import Measure
+from xqe.experiments.grid.tables import Json, Table, shown, told_at
 from xqe.files import toml
 from xqe.files.numbers import GREATEST
-from xqe.lines import cut
+from xqe.models import prompts
 from xqe.models.encoders import SENTENCE_TRANSFORMERS
 from xqe.models.engines import FAKE, SERVER
 from xqe.models.engines.requests import Sampling
 from xqe.models.examples import Chooser
+from xqe.models.prompts import Template
 from xqe.retrieval.choices import GREATEST_WEIGHT, By, Encode, Use
 from xqe.retrieval.hybrid import DENSE_WEIGHT
+from xqe.stages.rerank.kinds import Asked, Kind
 from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
 from xqe.text.languages import LANGUAGES, code_of, language
 
@@ -34,11 +36,10 @@ passages in the query's language; passages in the documents' language without a 
 ORDERS = {"te": "T+E", "et": "E+T"}
 BUILTIN, TRAIN = "builtin", "train"
 DEFAULT_DEPTH = 1000
-MAX = sys.float_info.max
-_SHOWN = 40  # characters of a value that cannot be
+RERANKED, FIRST_WEIGHT, DOCUMENT_TOKENS = 20, 0.5, 192
+"""What xqe rerank does where it is told nothing: hits, weight of the first stage's score, tokens of a document."""
 _NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_+-]*")
 
-Json = dict[str, Any]
 Pair = tuple[str, str]
 
 
@@ -76,6 +77,36 @@ class CollectionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class RerankRow:
+    """A way to re-rank the hits of systems. name: in results. model: what reads them. depths: how many hits are read, a
+    system for each. first_weights: of the first stage's score, a system for each; empty where a kind gives no scores.
+    systems: patterns of the names of systems, None for the translated query alone. prompt: a file, None for xqe's own.
+    """
+
+    name: str
+    where: str
+    kind: Kind
+    model: ModelRow
+    depths: tuple[int, ...]
+    first_weights: tuple[float, ...]
+    asked: Asked
+    document_tokens: int
+    systems: tuple[str, ...] | None
+    prompt: str | None
+
+    @property
+    def gives_scores(self) -> bool:
+        """Whether each hit has a score of the model, and not only its place."""
+        return self.kind is not Kind.LISTWISE
+
+    @property
+    def template(self) -> Template:
+        """Raises XqeError for a file that is no prompt of this kind."""
+        task = self.kind.prompt
+        return prompts.builtin(task) if self.prompt is None else prompts.load(self.prompt, task)
+
+
+@dataclass(frozen=True, slots=True)
 class Gate:
     """When a run is a failure. fail_under, max_drop: "MRR=0.30". systems: those that are looked at, None for all."""
 
@@ -94,6 +125,7 @@ class Grid:
     name: str
     models: tuple[ModelRow, ...]
     collections: tuple[CollectionRow, ...]
+    rerankers: tuple[RerankRow, ...]
     strategies: tuple[Strategy, ...]
     orders: tuple[str, ...]
     uses: tuple[Use, ...]
@@ -125,7 +157,7 @@ def read_grid(path: Path, default_model: str = "tiny", default_encoder: str = "e
 
 
 def _grid(path: Path, raw: Json, default_model: str, default_encoder: str) -> Grid:
-    top = _Table(str(path), raw)
+    top = Table(str(path), raw)
     retrievers = tuple(By(by) for by in top.choices("retrievers", list(By), default=[By.BM25]))
     _check_effect(path, raw, retrievers)
     sampling = Sampling(
@@ -135,11 +167,13 @@ def _grid(path: Path, raw: Json, default_model: str, default_encoder: str) -> Gr
         top.optional_number("repeat_penalty", 1.0),
         top.whole("seed", 0, 0, 2**31 - 1),
     )
+    models = _models(path, top.tables("models") or [{"model": default_model}])
     grid = Grid(
         file=path,
         name=top.text("name", path.stem) or path.stem,
-        models=_models(path, top.tables("models") or [{"model": default_model}]),
+        models=models,
         collections=_collections(path, top.tables("collections")),
+        rerankers=_rerankers(path, top.tables("rerank"), models),
         strategies=tuple(Strategy(s) for s in top.choices("strategies", [str(s) for s in Strategy])),
         orders=tuple(top.choices("orders", list(ORDERS))),
         uses=tuple(Use(u) for u in top.choices("uses", [str(Use.DOC), str(Use.QUERY_DOC)])),
@@ -161,6 +195,9 @@ def _grid(path: Path, raw: Json, default_model: str, default_encoder: str) -> Gr
         raw=_public(raw),
     )
     top.done()
+    for row in grid.rerankers:
+        if max(row.depths) > grid.depth:
+            raise InputError(f"{row.where}: n = {max(row.depths)}, and a run has {grid.depth} hits", "see depth")
     if max(grid.samples, default=1) > 1 and sampling.temperature == 0:
         raise InputError(f"{path}: samples: at temperature 0 all of them would be the same", "add temperature = 0.7")
     if grid.examples == BUILTIN and grid.shots is not None:
@@ -180,11 +217,10 @@ def _grid(path: Path, raw: Json, default_model: str, default_encoder: str) -> Gr
 def _models(path: Path, rows: Sequence[Json]) -> tuple[ModelRow, ...]:
     models: dict[str, ModelRow] = {}
     for number, row in enumerate(rows, 1):
-        table = _Table(f"{path}: models[{number}]", row)
+        table = Table(f"{path}: models[{number}]", row)
         model = table.text("model")
         lora = tuple(table.texts("lora", []))
-        default = re.sub(r"[^A-Za-z0-9_+-]+", "-", Path(model.removeprefix(SERVER)).stem).strip("-")
-        name = table.text("name", f"{default}+{Path(lora[0]).stem}" if lora else default)
+        name = table.text("name", _called(model, lora))
         url = table.text("base_url", "") or None
         table.done()
         _check_row(f"{path}: models[{number}]", model, lora, url)
@@ -193,6 +229,50 @@ def _models(path: Path, rows: Sequence[Json]) -> tuple[ModelRow, ...]:
             raise InputError(f'{path}: models[{number}]: the name "{name}" again', "give each model a name of its own")
         models[name] = ModelRow(name, _beside(path, model), tuple(_beside(path, one) for one in lora), url)
     return tuple(models.values())
+
+
+def _rerankers(path: Path, rows: Sequence[Json], models: Sequence[ModelRow]) -> tuple[RerankRow, ...]:
+    """The ways to re-rank, each by a model of the grid without its adapters, the first if none is named, or another."""
+    named = {row.name: row for row in models}
+    found: dict[str, RerankRow] = {}
+    for number, raw in enumerate(rows, 1):
+        where = f"{path}: rerank[{number}]"
+        table = Table(where, raw)
+        kind = Kind(table.choice("kind", Kind.LIKELIHOOD, list(Kind)))
+        own = table.text("model", models[0].name)
+        url = table.text("base_url", "") or None
+        model = named.get(own) if url is None else None
+        if model is None:
+            _check_server(where, own, url)
+            model = ModelRow(_called(own), _beside(path, own), (), url)
+        name = table.text("name", str(kind) if model == models[0] else f"{kind}-{model.name}")
+        _check_name(where, name)
+        if name in found:
+            raise InputError(f'{where}: the name "{name}" again', "give each way to re-rank a name of its own")
+        weights = table.numbers("first_weight", [] if kind is Kind.LISTWISE else [FIRST_WEIGHT], 0.0, 1.0)
+        if weights and kind is Kind.LISTWISE:
+            raise InputError(f"{where}: first_weight has no effect on {kind}, which gives no scores", "leave it out")
+        prompt = table.text("prompt", "")
+        found[name] = RerankRow(
+            name,
+            where,
+            kind,
+            replace(model, lora=()),
+            table.wholes("n", [RERANKED], 1),
+            weights,
+            Asked(table.choice("query", Asked.SOURCE, list(Asked))),
+            table.whole("document_tokens", DOCUMENT_TOKENS, 8),
+            tuple(table.texts("systems", [])) or None,
+            _beside(path, prompt) if prompt else None,
+        )
+        table.done()
+    return tuple(found.values())
+
+
+def _called(model: str, lora: Sequence[str] = ()) -> str:
+    """The name of a model in results, where its row gives none."""
+    name = re.sub(r"[^A-Za-z0-9_+-]+", "-", Path(model.removeprefix(SERVER)).stem).strip("-")
+    return f"{name}+{Path(lora[0]).stem}" if lora else name
 
 
 def _check_row(where: str, model: str, lora: Sequence[str], url: str | None) -> None:
@@ -222,7 +302,7 @@ def _is_address(url: str) -> bool:
 
 def _public(raw: Json) -> Json:
     """A checked grid file's content, with the addresses of servers as they may be shown."""
-    return {**raw, **{key: _row_shown(raw[key]) for key in ("models", "encoder") if key in raw}}
+    return {**raw, **{key: _row_shown(raw[key]) for key in ("models", "encoder", "rerank") if key in raw}}
 
 
 def _row_shown(row: Any) -> Any:
@@ -253,11 +333,11 @@ def _check_effect(path: Path, raw: Json, retrievers: Sequence[By]) -> None:
             )
 
 
-def _encoder(path: Path, top: _Table, default: str) -> EncoderRow:
+def _encoder(path: Path, top: Table, default: str) -> EncoderRow:
     """The encoder: its name, or a table of its name and its server."""
     raw = top.take("encoder", default)
     where = f"{path}: encoder"
-    table = _Table(where, raw if isinstance(raw, dict) else {"model": raw})
+    table = Table(where, raw if isinstance(raw, dict) else {"model": raw})
     model, url = table.text("model"), table.text("base_url", "") or None
     table.done()
     _check_server(where, model, url)
@@ -281,7 +361,7 @@ def _collections(path: Path, rows: Sequence[Json]) -> tuple[CollectionRow, ...]:
     found = []
     for number, row in enumerate(rows, 1):
         where = f"{path}: collections[{number}]"
-        table = _Table(where, row)
+        table = Table(where, row)
         pairs = table.texts("pairs", [])
         languages = table.texts("languages", [])
         if pairs and languages:
@@ -322,11 +402,11 @@ def _pair(where: str, text: str) -> Pair:
     return language(source, f"{where}.pairs").code, language(target, f"{where}.pairs").code
 
 
-def _gate(path: Path, top: _Table) -> Gate:
+def _gate(path: Path, top: Table) -> Gate:
     raw = top.take("gate", {})
     if not isinstance(raw, dict):
         raise InputError(f"{path}: gate is not a table", "write [gate]")
-    table = _Table(f"{path}: gate", raw)
+    table = Table(f"{path}: gate", raw)
     gate = Gate(
         tuple(table.texts("fail_under", [])),
         tuple(table.texts("max_drop", [])),
@@ -337,140 +417,25 @@ def _gate(path: Path, top: _Table) -> Gate:
     return gate
 
 
-def _measures(top: _Table) -> tuple[Measure, ...]:
+def _measures(top: Table) -> tuple[Measure, ...]:
     texts = top.texts("measures", list(map(str, measure_names.DEFAULT)))
     return measure_names.parse_all(texts, f"{top.where}: measures")
 
 
-def _weight(top: _Table, value: Any) -> float | None:
+def _weight(top: Table, value: Any) -> float | None:
     if value == "auto":
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= GREATEST_WEIGHT:
-        raise InputError(f"{top.where}: query_weights: {_shown(value)} is no weight", 'give "auto" or a number above 0')
+        raise InputError(f"{top.where}: query_weights: {shown(value)} is no weight", 'give "auto" or a number above 0')
     return float(value)
 
 
-def _samples(top: _Table, value: Any) -> int:
+def _samples(top: Table, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= GREATEST:
-        raise InputError(f"{top.where}: samples: {_shown(value)} is no number of passages", "give whole numbers from 1")
+        raise InputError(f"{top.where}: samples: {shown(value)} is no number of passages", "give whole numbers from 1")
     return value
 
 
 def _check_name(where: str, name: str) -> None:
     if not _NAME.fullmatch(name):
         raise InputError(f'{where}: the name "{name}" cannot be part of a file name', "use letters, digits, - _ +")
-
-
-def _shown(value: object) -> str:
-    """A value as a message shows it."""
-    try:
-        shown = repr(value)
-    except ValueError:  # of more digits than Python writes
-        return "a number of too many digits"
-    return cut(shown, _SHOWN)
-
-
-class _Table:
-    """A table of the file, from which each key is taken once; `done` complains of what nobody took."""
-
-    def __init__(self, where: str, raw: Mapping[str, Any]) -> None:
-        self.where = where
-        self._rest = dict(raw)
-        self._known: list[str] = []
-
-    def take(self, key: str, default: Any = None) -> Any:
-        self._known.append(key)
-        return self._rest.pop(key, default)
-
-    def done(self) -> None:
-        for key in self._rest:
-            raise InputError(f'{self.where}: unknown key "{key}"', f"known are {', '.join(sorted(self._known))}")
-
-    def text(self, key: str, default: str | None = None) -> str:
-        value = self.take(key, default)
-        if value is None:
-            raise InputError(f"{self.where}: {key} is missing", f'add {key} = "..."')
-        return str(self._typed(key, value, str, "a string"))
-
-    def texts(self, key: str, default: list[str]) -> list[str]:
-        values = self.list_of(key, default)
-        return [str(self._typed(key, value, str, "a list of strings")) for value in values]
-
-    def list_of(self, key: str, default: list[Any], may_be_empty: bool = False) -> list[Any]:
-        value = self.take(key, default)
-        values = value if isinstance(value, list) else [value]
-        if not values and default and not may_be_empty:
-            raise InputError(f"{self.where}: {key} is empty", "leave it out for all, or name at least one")
-        if any(one in values[:place] for place, one in enumerate(values)):
-            raise InputError(f"{self.where}: {key} names one thing twice", "name each once")
-        return values
-
-    def choices(
-        self, key: str, known: Sequence[str], may_be_empty: bool = False, default: Sequence[str] | None = None
-    ) -> list[str]:
-        """Some of what is known, by default all."""
-        default = known if default is None else default
-        return [self._one_of(key, value, known) for value in self.list_of(key, list(default), may_be_empty)]
-
-    def choice(self, key: str, default: str, known: Sequence[str]) -> str:
-        return self._one_of(key, self.text(key, default), known)
-
-    def flag(self, key: str) -> bool:
-        return bool(self._typed(key, self.take(key, False), bool, "true or false"))
-
-    def optional_flag(self, key: str) -> bool | None:
-        if key in self._rest:
-            return self.flag(key)
-        self._known.append(key)
-        return None
-
-    def whole(self, key: str, default: int, least: int, most: int = GREATEST) -> int:
-        value = self._typed(key, self.take(key, default), int, "a whole number")
-        if isinstance(value, bool) or not least <= value <= most:
-            span = f"from {least}" + (f" to {most}" if most < GREATEST or value > most else "")
-            raise InputError(f"{self.where}: {key} = {_shown(value)}", f"give a whole number {span}")
-        return int(value)
-
-    def optional_whole(self, key: str, least: int = 0) -> int | None:
-        if key in self._rest:
-            return self.whole(key, 0, least)
-        self._known.append(key)
-        return None
-
-    def number(self, key: str, default: float, least: float, most: float = MAX) -> float:
-        value = self._typed(key, self.take(key, default), (int, float), "a number")
-        if isinstance(value, bool) or not least <= value <= most:
-            span = f"from {least:g}" + (f" to {most:g}" if most < MAX else "")
-            raise InputError(f"{self.where}: {key} = {_shown(value)}", f"give a number {span}")
-        return float(value)
-
-    def optional_number(self, key: str, least: float, most: float = MAX) -> float | None:
-        if key in self._rest:
-            return self.number(key, 0.0, least, most)
-        self._known.append(key)
-        return None
-
-    def tables(self, key: str) -> list[Json]:
-        value = self.take(key, [])
-        if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-            raise InputError(f"{self.where}: {key} is not a list of tables", f"write [[{key}]]")
-        return value
-
-    def _typed(self, key: str, value: Any, kind: type | tuple[type, ...], named: str) -> Any:
-        if not isinstance(value, kind):
-            raise InputError(f"{self.where}: {key} = {value!r} is not {named}", "see docs/cli.md, xqe grid")
-        return value
-
-    def _one_of(self, key: str, value: Any, known: Sequence[str]) -> str:
-        if value not in known:
-            raise InputError(f"{self.where}: unknown {key} {value!r}", f"known are {', '.join(known)}")
-        return str(value)
-
-
-@contextmanager
-def told_at(where: str) -> Iterator[None]:
-    """An error is told with the row of the file that it belongs to."""
-    try:
-        yield
-    except XqeError as error:
-        raise InputError(f"{where}: {error.message}", error.hint) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import groupby
 
-from xqe.experiments.report import maps, quality, queries, retrievers, story, tables
+from xqe.experiments.report import maps, quality, queries, reranking, retrievers, story, tables
 from xqe.experiments.report.blocks import Block, Paragraph, Report, Section
 from xqe.experiments.report.results import Results
 from xqe.experiments.report.study import Study
@@ -22,13 +22,14 @@ def compose(results: Results, studies: list[Study], examples: int) -> Report:
         _section("findings", "Models and strategies", (tables.models_by_strategies(study) for study in studies)),
         _section("settings", "Strategy, order and use", _each(everything, tables.settings)),
         _section("retrievers", "Words, vectors, both", _retrievers(by_collection)),
+        _section("reranking", "Re-ranking", reranking.blocks(results, everything[0].main)),
         _section("finetuned", "Fine-tuned models", map(tables.finetuned, studies)),
         _section("languages", "Languages", _languages(studies)),
         _section("queries", "Length of queries, and scripts", _groups(studies)),
         _section("quality", "Quality of expansions", _each(studies, quality.correlations)),
         _section("cases", "Queries won and lost", _cases(studies, examples)),
         _section("all", "All differences", map(tables.all_differences, everything)),
-        _section("facts", "What was run", (story.collections(results), story.cost(results), story.failures(results))),
+        _section("facts", "What was run", _run(results)),
         _section(
             "reading", "How to read this", [*map(Paragraph, story.reading_notes(studies)), story.provenance(results)]
         ),
@@ -38,6 +39,13 @@ def compose(results: Results, studies: list[Study], examples: int) -> Report:
         tuple(story.lead(results, studies)),
         tuple(section for section in sections if section is not None),
     )
+
+
+def _run(results: Results) -> Iterable[Block | None]:
+    yield story.collections(results)
+    yield story.cost(results)
+    yield reranking.costs(results)
+    yield story.failures(results)
 
 
 def _section(key: str, title: str, blocks: Iterable[Block | None]) -> Section | None:

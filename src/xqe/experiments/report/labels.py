@@ -12,6 +12,7 @@ from xqe.experiments.report.results import (
     SOURCE_EXPANSION,
     TRANSLATION,
     WORDS,
+    Reranker,
     System,
 )
 from xqe.text.languages import LANGUAGES
@@ -66,7 +67,14 @@ def setting(system: System) -> tuple[str, str, str]:
 def full(system: System) -> str:
     """A system in words: "tiny, Few-shot, E + T, Q + doc"."""
     by = "" if system.retriever == WORDS else retriever(system.retriever)
-    return ", ".join(part for part in (system.model, *setting(system), by) if part)
+    again = "" if system.reranker is None else f" + {reranker(system.reranker)}"
+    return ", ".join(part for part in (system.model, *setting(system), by) if part) + again
+
+
+def reranker(one: Reranker) -> str:
+    """What re-ranks hits, in words: "likelihood@20, weight 0.5"."""
+    weight = f", weight {one.first_weight:g}" if one.varies and one.first_weight is not None else ""
+    return f"{one.name}@{one.n}{weight}"
 
 
 def languages(codes: Iterable[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from xqe.experiments.report.shapes import (
     several,
     share,
     text,
+    whole,
 )
 from xqe.files import jsonl
 from xqe.files.records import Record, check_query
@@ -42,9 +43,48 @@ RETRIEVERS = (WORDS, "dense", "hybrid")
 """What systems search by: words, as in the paper, vectors, or both. The name of a system ends in a dot and its
 retriever, where that is not words."""
 
+STAGES = ("index", "embed", "translate", "expand", "search", "rerank")
+"""What a grid does, in the order in which a query meets it."""
+
 Json = dict[str, Any]
 Pair = tuple[str, str]
 _AGAIN = "run the grid again with --resume, or copy all of its folder"
+
+
+@dataclass(frozen=True, slots=True)
+class Reranker:
+    """What put the hits of a system in a new order. first: the name of the system that found them. name: of the way in
+    the grid. first_weight: None where the model gives no scores. varies: whether others of the grid have another
+    weight."""
+
+    first: str
+    name: str
+    kind: str
+    model: str
+    n: int
+    first_weight: float | None
+    varies: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a stage of a cell took. by: what does it. count: records that went through it. made: what was asked for them
+    in that time, and reused: what was there already. part: of it all, what this cell takes."""
+
+    stage: str
+    by: str
+    count: int
+    made: int
+    reused: int
+    tokens: int
+    seconds: float
+    part: float = 1.0
+
+    def of_each(self, amount: float) -> float | None:
+        """What of an amount falls on each record, with all that it needs; None where nothing was made now."""
+        if not self.made or not self.count:
+            return None
+        return amount / self.made * (self.made + self.reused) / self.count * self.part
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +92,7 @@ class System:
     """What was searched with. name: unique in a language pair; model to samples: None where they do not apply.
 
     varies: whether the grid has several query weights, so that this one's is worth telling. retriever: what it searches
-    by.
+    by. reranker: what re-ranks its hits, None for nothing; such a system stands in tables of its own.
     """
 
     name: str
@@ -65,6 +105,7 @@ class System:
     samples: int | None
     varies: bool = False
     retriever: str = WORDS
+    reranker: Reranker | None = None
 
     @property
     def variant(self) -> tuple[str | None, str, str | None, int | None]:
@@ -88,6 +129,7 @@ class Result:
     values: Mapping[str, tuple[float, ...]]
     first: tuple[str | None, ...]
     ranks: tuple[int | None, ...]
+    costs: tuple[Cost, ...]
     failures: Mapping[str, str]
     documents: int
     pool: bool
@@ -146,9 +188,44 @@ class Results:
             (model, said) for manifest in self.manifests for model, said in (manifest.get("generation") or {}).items()
         ]
 
+    @property
+    def rerankers(self) -> dict[str, Json]:
+        return _merged(self.manifests, "rerankers")
+
+    def costs(self) -> list[Cost]:
+        """What each stage took in all, by what does it, in the order of the stages."""
+        sums: dict[tuple[str, str], Cost] = {}
+        for manifest in self.manifests:
+            for one in map(_cost, manifest.get("costs") or ()):
+                before = sums.get((one.stage, one.by), replace(one, count=0, made=0, reused=0, tokens=0, seconds=0.0))
+                sums[one.stage, one.by] = replace(
+                    one,
+                    count=before.count + one.count,
+                    made=before.made + one.made,
+                    reused=before.reused + one.reused,
+                    tokens=before.tokens + one.tokens,
+                    seconds=before.seconds + one.seconds,
+                )
+        return sorted(sums.values(), key=lambda one: _place(STAGES, one.stage))
+
     def systems(self, collection: str, retriever: str = WORDS) -> list[System]:
-        found = dict.fromkeys(one.system for one in self.results if one.collection == collection)
+        """The systems of the first stage."""
+        found = [one for one in self._systems(collection) if one.reranker is None]
         return sorted((one for one in found if one.retriever == retriever), key=self._order)
+
+    def reranked(self, collection: str) -> dict[System, list[System]]:
+        """The systems whose hits are re-ranked, by retriever, and for each the systems that do."""
+        found = self._systems(collection)
+        ways = list(self.rerankers)
+        return {
+            first: sorted(again, key=lambda one: _order_of_reranker(one, ways))
+            for retriever in self.retrievers(collection)
+            for first in self.systems(collection, retriever)
+            if (again := [one for one in found if one.reranker is not None and one.reranker.first == first.name])
+        }
+
+    def _systems(self, collection: str) -> list[System]:
+        return list(dict.fromkeys(one.system for one in self.results if one.collection == collection))
 
     def retrievers(self, collection: str) -> list[str]:
         """What systems of a collection search by, words first."""
@@ -207,6 +284,12 @@ class Results:
                 yield check_query(raw, where)
 
 
+def _order_of_reranker(system: System, ways: Sequence[str]) -> tuple[Any, ...]:
+    assert system.reranker is not None
+    one = system.reranker
+    return _place(ways, one.name), one.n, -1.0 if one.first_weight is None else one.first_weight
+
+
 def _place(known: Sequence[str | None], value: str | None) -> int:
     """Where a value stands among those that are known, which is before all others."""
     return known.index(value) if value in known else len(known)
@@ -237,6 +320,12 @@ def read(folders: Sequence[Path]) -> Results:
     weights = {one.system.query_weight for one in cells.values()} - {None}
     if len(weights) > 1:
         cells = {key: replace(one, system=replace(one.system, varies=True)) for key, one in cells.items()}
+    weighted: dict[str, set[float | None]] = {}
+    for one in cells.values():
+        if (again := one.system.reranker) is not None:
+            weighted.setdefault(again.name, set()).add(again.first_weight)
+    several = {name for name, some in weighted.items() if len(some) > 1}
+    cells = {key: _with_weight(one, several) for key, one in cells.items()}
     results = _aligned([one for one in cells.values() if one.is_done])
     if not results:
         named = ", ".join(map(str, folders))
@@ -251,16 +340,37 @@ def read(folders: Sequence[Path]) -> Results:
     )
 
 
+def _with_weight(one: Result, several: Container[str]) -> Result:
+    """The cell, saying whether the weight of its first stage is worth telling. several: re-rankers of which it is."""
+    again = one.system.reranker
+    if again is None or again.name not in several:
+        return one
+    return replace(one, system=replace(one.system, reranker=replace(again, varies=True)))
+
+
+_COST: Shape = {
+    **dict.fromkeys(("stage", "by", "of"), text),
+    **dict.fromkeys(("count", "made", "reused", "tokens"), count),
+    "seconds": amount,
+    "part": share,
+}
+_RERANKED: Shape = {
+    **dict.fromkeys(("system", "name", "kind", "model"), text),
+    "n": rank,
+    "first_weight": share,
+}
 _MANIFEST: Shape = {
     **dict.fromkeys(("name", "xqe", "python", "platform", "started", "finished"), text),
     "part": part,
     "measures": several(text),
     "settings": by_name(anything),
     "libraries": by_name(text),
-    "machine": lambda said: by_name(anything)(said) and misfit(said, {"gpus": several(text)}) is None,
+    "machine": whole({"gpus": several(text)}),
     "collections": by_name(by_name(anything)),
     "models": by_name(by_name(anything)),
     "encoder": by_name(anything),
+    "rerankers": by_name(by_name(anything)),
+    "costs": several(whole(_COST, _COST.keys() - {"of", "part"})),
     "generation": by_name(by_name(or_none(amount))),
     "seconds": amount,
 }
@@ -275,6 +385,8 @@ _CELL: Shape = {
     "relevant": several(or_none(rank)),
     "failures": by_name(text),
     "seconds": amount,
+    "reranked": whole(_RERANKED, _RERANKED.keys() - {"first_weight"}),
+    "costs": several(whole(_COST, _COST.keys() - {"of", "part"})),
 }
 
 
@@ -311,7 +423,7 @@ def _check_same(first: Path, one: Json, second: Path, other: Json) -> None:
                 f"{second}: {key} {_short(other.get(key))}, but {_short(one.get(key))} in {first}",
                 "report grids of different settings one by one",
             )
-    for what in ("collections", "models"):
+    for what in ("collections", "models", "rerankers"):
         for name, said in (other.get(what) or {}).items():
             before = (one.get(what) or {}).get(name, said)
             if before.get("sha256") != said.get("sha256"):
@@ -345,6 +457,7 @@ def _cell(folder: Path, path: Path, measures: Sequence[str]) -> Result:
         None if said.get("query_weight") is None else _weight(said["query_weight"]),
         said.get("samples"),
         retriever=said.get("retriever") or WORDS,
+        reranker=_reranker(said["reranked"]) if said.get("reranked") else None,
     )
     queries = tuple(said["queries"])
     if queries and (lacking := [name for name in measures if said["values"].get(name) is None]):
@@ -360,6 +473,7 @@ def _cell(folder: Path, path: Path, measures: Sequence[str]) -> Result:
         values,
         first,
         ranks,
+        tuple(map(_cost, said.get("costs") or ())),
         dict(said.get("failures") or {}),
         said.get("documents") or 0,
         bool(said.get("pool")),
@@ -375,6 +489,17 @@ def _cell(folder: Path, path: Path, measures: Sequence[str]) -> Result:
     if len(lengths) > 1 or len(set(queries)) < len(queries):
         raise InputError(f"{path}: damaged, its lists do not fit its queries", _AGAIN)
     return result
+
+
+def _reranker(said: Json) -> Reranker:
+    weight = said.get("first_weight")
+    return Reranker(said["system"], said["name"], said["kind"], said["model"], said["n"], weight)
+
+
+def _cost(said: Json) -> Cost:
+    count, made, reused, tokens = (said[name] for name in ("count", "made", "reused", "tokens"))
+    seconds, part = float(said["seconds"]), float(said.get("part", 1.0))
+    return Cost(said["stage"], said["by"], count, made, reused, tokens, seconds, part)
 
 
 def _weight(value: Any) -> str:

@@ -6,7 +6,7 @@ A field that is lacking or null fits; what has to be there is its reader's to sa
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from xqe.files.numbers import is_number
@@ -58,6 +58,14 @@ def several(check: Check) -> Check:
 
 def by_name(check: Check) -> Check:
     return lambda value: isinstance(value, dict) and all(map(check, value.values()))
+
+
+def whole(shape: Shape, needed: Iterable[str] = ()) -> Check:
+    """An object that fits a shape, and lacks none of the fields that are needed."""
+    fields = tuple(needed)
+    return lambda value: (
+        isinstance(value, dict) and all(value.get(name) is not None for name in fields) and misfit(value, shape) is None
+    )
 
 
 def misfit(said: Mapping[str, Any], shape: Shape) -> str | None:

@@ -127,6 +127,11 @@ def _failures(results: Results) -> dict[tuple[str | None, ...], tuple[str, str]]
     for one in results.results:
         system, (source, target) = one.system, one.pair
         for query, reason in one.failures.items():
+            if system.reranker is not None and _stage(reason)[0] == "rerank":
+                again = system.reranker
+                ranking = (one.collection, again.model, source, target, query, reason, again.name, again.first)
+                found[ranking] = (again.model, one.collection)
+                continue
             translated_first = system.order in (None, "te") and _stage(reason)[0] == "translate"
             expanded_first = system.order == "et" and _stage(reason)[0] == "expand"
             identity = (
@@ -217,7 +222,8 @@ def failures(results: Results) -> Table | None:
     judgements: dict[tuple[str, str, str, str], int] = defaultdict(int)
     for one in results.results:
         for reason in one.failures.values():
-            judgements[(one.system.model or NOTHING, one.collection, *_stage(reason))] += 1
+            by = one.system.reranker if _stage(reason)[0] == "rerank" else None
+            judgements[(by.model if by else one.system.model or NOTHING, one.collection, *_stage(reason))] += 1
     found = [
         *((key, number, judgements[key]) for key, number in counted.most_common()),
         *((k, n, 0) for k, n in cells.items()),

@@ -12,6 +12,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from xqe.experiments.report.reranking import Reranked
 from xqe.experiments.report.results import Result, Results
 from xqe.experiments.report.study import BASELINES, Study
 
@@ -46,6 +47,11 @@ def _tables(results: Results, studies: Sequence[Study]) -> dict[str, tuple[Line,
                     "retriever",
                     "query_weight",
                     "samples",
+                    "first_stage",
+                    "reranker",
+                    "reranker_model",
+                    "reranked",
+                    "first_weight",
                     "documents",
                     "pool",
                     "queries",
@@ -73,7 +79,15 @@ def _tables(results: Results, studies: Sequence[Study]) -> dict[str, tuple[Line,
                 ),
                 *("p", "p_holm", "wins", "ties", "losses", "units", "pairs", "judgements"),
             ),
-            lambda: (line for study in studies for line in _differences(study)),
+            lambda: (*(line for study in studies for line in _differences(study)), *_of_reranking(results, studies)),
+        ),
+        "costs": (
+            (*identity, "stage", "by", "records", "made", "reused", "tokens", "seconds", "part"),
+            lambda: (
+                (*_identity(one), c.stage, c.by, c.count, c.made, c.reused, c.tokens, c.seconds, c.part)
+                for one in results.results
+                for c in one.costs
+            ),
         ),
         "failures": (
             (*identity, "query", "failure"),
@@ -89,12 +103,13 @@ def _identity(one: Result) -> tuple[str, ...]:
 
 
 def _cell(one: Result, measures: Sequence[str]) -> Line:
-    system = one.system
+    system, again = one.system, one.system.reranker
     means = (sum(one.values[name]) / len(one.queries) if one.queries else None for name in measures)
     return (
         *_identity(one),
         *(system.kind, system.model, system.strategy, system.order, system.use),
         *(system.retriever, system.query_weight, system.samples),
+        *((again.first, again.name, again.model, again.n, again.first_weight) if again else (None,) * 5),
         *(one.documents, int(one.pool), len(one.queries), one.missing, len(one.failures), one.seconds),
         *means,
         one.error,
@@ -121,6 +136,20 @@ def _differences(study: Study) -> Iterator[Line]:
                     *(study.collection, system, baseline, measure, one.value, one.baseline, one.difference),
                     *(one.low, one.high, one.p, one.holm, one.wins, one.ties, one.losses, one.units),
                     *(len(study.frame.pairs), study.frame.judgements),
+                )
+
+
+def _of_reranking(results: Results, studies: Sequence[Study]) -> Iterator[Line]:
+    """The re-ranked systems against their first stages, by the main measure."""
+    for collection in results.collections:
+        reranked = Reranked(results, collection, studies[0].main)
+        for again in reranked.again:
+            if (one := again.change) is not None:
+                yield (
+                    *(collection, again.system.name, again.first.name, reranked.main),
+                    *(one.value, one.baseline, one.difference),
+                    *(one.low, one.high, one.p, one.holm, one.wins, one.ties, one.losses, one.units),
+                    *(len(reranked.frame.pairs), reranked.frame.judgements),
                 )
 
 

@@ -47,6 +47,11 @@ _AS_ASKED = {
 """Systems that no model had a part in."""
 
 
+def _is_as_asked(system: str) -> bool:
+    """Whether no model had a part in the query, whatever re-ranks its hits (`SYSTEM+RERANKER@N`)."""
+    return system.partition("+")[0] in _AS_ASKED
+
+
 def read_history(folder: Path) -> tuple[list[Night], list[str]]:
     """Return the nights of a grid's folder, oldest first, and what is to be said of lines that were skipped.
 
@@ -138,7 +143,7 @@ def _lead(nights: Sequence[Night], main: str) -> str:
 
 
 def _best(night: Night, main: str) -> str | None:
-    there = {name: means[main] for name, means in night["measures"].items() if main in means and name not in _AS_ASKED}
+    there = {name: means[main] for name, means in night["measures"].items() if main in means and not _is_as_asked(name)}
     return max(there, key=lambda name: there[name], default=None)
 
 
