@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import typer
 
-from xqe.commands.streams import FAILED_STATUS, DocumentRecords, Queries, emit, first_of
+from xqe.commands.streams import FAILED_STATUS, emit, first_of
 from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.lines import harmless
@@ -132,8 +132,16 @@ def keeping(engine: Engine, store: Store | None) -> Engine:
     return StoredEngine(engine, store)
 
 
+class Arriving(Protocol):
+    """Records as they arrive. total: how many there are, where that is known."""
+
+    total: int | None
+
+    def __iter__(self) -> Iterator[Record]: ...
+
+
 def run_stage(
-    queries: Queries | DocumentRecords,
+    queries: Arriving,
     options: Generation,
     make: Callable[[Engine], Stage],
     over: Callable[[Stage, Engine, Iterable[Record], Tally], Iterator[Record]] | None = None,

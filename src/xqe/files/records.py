@@ -15,7 +15,7 @@ A document that goes through a stage is such a record, too: id, title, text, lan
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,10 +92,10 @@ def check_document(raw: Any, where: str) -> Document:
     """Return the document in `raw`, in xqe's spelling or Pyserini's, BEIR's, MIRACL's or MS MARCO's."""
     if not isinstance(raw, dict):
         raise InputError(f"{where}: not a JSON object", DOCUMENT_SHAPE)
-    id_field = next((field for field in DOCUMENT_IDS if field in raw), None)
+    id_field = _spelt(raw, DOCUMENT_IDS)
     if id_field is None:
         raise InputError(f'{where}: missing "id"', DOCUMENT_SHAPE)
-    text_field = next((field for field in TEXT_FIELDS if field in raw), None)
+    text_field = _spelt(raw, TEXT_FIELDS)
     if text_field is None:
         raise InputError(f'{where}: missing "text"', DOCUMENT_SHAPE)
     text, title = raw[text_field], raw.get("title") or ""
@@ -106,19 +106,29 @@ def check_document(raw: Any, where: str) -> Document:
 
 
 def document_record(raw: Any, where: str) -> Record:
-    """Return the document in `raw` as a record: all of its fields, with "id" and "text" under these names.
+    """Return the document in `raw` with all that it has, its id and its text named "id" and "text".
 
-    Raises InputError as `check_document` does, and for a "lang" or "steps" of another type.
+    Raises InputError as `check_document` does, and for "questions" that are not texts by language, or "steps" that are
+    no list.
     """
     document = check_document(raw, where)
-    if not isinstance(raw.get("lang", ""), str):
-        raise InputError(f'{where}: "lang" is not a string', DOCUMENT_SHAPE)
-    if not isinstance(raw.get("steps", []), list):
+    own = {_spelt(raw, DOCUMENT_IDS): "id", _spelt(raw, TEXT_FIELDS): "text"}
+    record: Record = {own.get(field, field): value for field, value in raw.items()}
+    questions = record.get("questions", {})
+    if not isinstance(questions, dict) or not all(map(_is_texts, questions.values())):
+        raise InputError(f'{where}: "questions" is not an object of lists of strings', '{"de": ["…", "…"]}')
+    if not isinstance(record.get("steps", []), list):
         raise InputError(f'{where}: "steps" is not a list', DOCUMENT_SHAPE)
-    spelled = {next(field for field in names if field in raw) for names in (DOCUMENT_IDS, TEXT_FIELDS)}
-    others = {field: value for field, value in raw.items() if field not in spelled}
-    title = {"title": others.pop("title")} if "title" in others else {}
-    return {"id": document.id, **title, "text": document.text, **others}
+    return {**record, "id": document.id}
+
+
+def _spelt(raw: Mapping[str, Any], spellings: Sequence[str]) -> str | None:
+    """How a field is called, the first that is there; None for none."""
+    return next((field for field in spellings if field in raw), None)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
 def _identifier(value: Any, where: str) -> str:
