@@ -11,9 +11,9 @@ from typing import Any
 import typer
 
 from xqe.errors import InputError, XqeError
-from xqe.files import jsonl, packing
-from xqe.files.documents import Format, values
-from xqe.files.records import Record, check_query, document_record, has_failed
+from xqe.files import documents, jsonl, packing
+from xqe.files.documents import Format
+from xqe.files.records import Record, check_query, failure, has_failed
 from xqe.messages import progress, say
 from xqe.text.languages import language
 
@@ -74,30 +74,31 @@ class Queries:
 
 
 class DocumentRecords:
-    """The documents that a command was given, as records of which each has a language: those of files or of standard
-    input. Attributes as of `Queries`; regular files are read through before anything else happens."""
+    """The documents that a command was given, in files or on standard input, with all the fields that they have.
+
+    `total`: how many there are, where all are in files; those are read through once, so that what is wrong in them is
+    found before a model is loaded. Every document has a language: its own, or the one of `language_option`.
+    """
 
     def __init__(
         self, files: Sequence[str] | None, form: Format, language_option: str, lang: str | None = None
     ) -> None:
-        self.place = ""
-        self._paths, self._form, self._option = input_paths(None, files), form, language_option
+        self._paths, self._form = input_paths(None, files), form
+        self._option = language_option
         self._default = language(lang, language_option).code if lang is not None else None
         self.total: int | None = None
         if all(path != jsonl.STDIN and Path(path).is_file() for path in self._paths):
             self.total = sum(1 for _ in self)
 
     def __iter__(self) -> Iterator[Record]:
-        for place, raw in values(self._paths, self._form):
-            self.place = place
-            record = document_record(raw, self.place)
+        for where, record in documents.records(self._paths, self._form):
             if "lang" not in record:
                 if self._default is None:
-                    raise InputError(
-                        f'{self.place}: missing "lang"', f"add it, or name the language of all with {self._option}"
-                    )
+                    raise InputError(f'{where}: missing "lang"', f"name the language of all with {self._option}")
                 record["lang"] = self._default
-            language(record["lang"], self.place)
+            language(record["lang"], where)
+            if has_failed(record) and not failure(record):
+                raise InputError(f'{where}: an "error" that is none of a stage', "give that field another name")
             yield record
 
 

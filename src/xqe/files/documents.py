@@ -10,7 +10,16 @@ from typing import Any
 
 from xqe.errors import InputError
 from xqe.files import jsonl, packing
-from xqe.files.records import DOCUMENT_IDS, QUERY_IDS, TEXT_FIELDS, Document, check_document, failed_document
+from xqe.files.records import (
+    DOCUMENT_IDS,
+    QUERY_IDS,
+    TEXT_FIELDS,
+    Document,
+    Record,
+    check_document,
+    document_record,
+    failed_document,
+)
 from xqe.lines import cut
 
 Placed = tuple[str, Document]
@@ -35,7 +44,7 @@ def documents(
     on_failed: called with the place of a document that a stage could not do, which is then left out. Raises InputError
     that names the line for one that is no document, and without `on_failed` for one that a stage could not do.
     """
-    for where, raw in values(paths, form):
+    for where, raw in _raw(paths, form):
         if problem := failed_document(raw):
             if on_failed is None:
                 raise InputError(f"{where}: a document that failed ({cut(problem, _SHOWN)})", _LEAVE_OUT)
@@ -44,9 +53,14 @@ def documents(
         yield where, check_document(raw, where)
 
 
-def values(paths: Sequence[str], form: Format = Format.AUTO) -> Iterator[tuple[str, Any]]:
-    """Yield ("file:line", value) for each line of files of documents: what a line of JSON is, or the columns of one of
-    TSV by their names. Raises InputError for a line that is neither."""
+def records(paths: Sequence[str], form: Format = Format.AUTO) -> Iterator[tuple[str, Record]]:
+    """Yield the same documents with all the fields that they have (`document_record`)."""
+    for where, raw in _raw(paths, form):
+        yield where, document_record(raw, where)
+
+
+def _raw(paths: Sequence[str], form: Format) -> Iterator[tuple[str, Any]]:
+    """Yield each line of the files as JSON has it, or as its columns are named."""
     for path in paths:
         parse: Callable[[str, str], Any] | None = None
         for where, text in jsonl.lines(path):
@@ -95,14 +109,14 @@ def _recognised(path: str, first: str, where: str) -> Format:
     raise InputError(f"{where}: neither a JSON object nor id<TAB>text", "documents are JSONL or TSV; see --format")
 
 
-def _columns_of(text: str, where: str) -> dict[str, str]:
+def _columns(text: str, where: str) -> dict[str, str]:
     identifier, tab, rest = text.partition("\t")
     if not tab:
         raise InputError(f"{where}: no tab", "each line of a TSV file is id<TAB>text")
     return {"id": identifier, "text": rest}
 
 
-_PARSERS: dict[Format, Callable[[str, str], Any]] = {Format.JSONL: jsonl.value, Format.TSV: _columns_of}
+_PARSERS: dict[Format, Callable[[str, str], Any]] = {Format.JSONL: jsonl.value, Format.TSV: _columns}
 
 
 def line_count(paths: Sequence[str]) -> int | None:

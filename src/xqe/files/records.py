@@ -126,7 +126,7 @@ def _questions(value: Any, where: str) -> Mapping[str, list[str]] | None:
 
 
 def document_record(raw: Any, where: str) -> Record:
-    """Return the document in `raw` as a record: all of its fields, with "id" and "text" under these names.
+    """Return the document in `raw` with all that it has, its id and its text named "id" and "text".
 
     Raises InputError as `check_document` does, and for a "lang" or "steps" of another type.
     """
@@ -135,10 +135,8 @@ def document_record(raw: Any, where: str) -> Record:
         raise InputError(f'{where}: "lang" is not a string', DOCUMENT_SHAPE)
     if not isinstance(raw.get("steps", []), list):
         raise InputError(f'{where}: "steps" is not a list', DOCUMENT_SHAPE)
-    spelled = {_spelt(raw, DOCUMENT_IDS), _spelt(raw, TEXT_FIELDS)}
-    others = {field: value for field, value in raw.items() if field not in spelled}
-    title = {"title": others.pop("title")} if "title" in others else {}
-    return {"id": document.id, **title, "text": document.text, **others}
+    own = {_spelt(raw, DOCUMENT_IDS): "id", _spelt(raw, TEXT_FIELDS): "text"}
+    return {**{own.get(field, field): value for field, value in raw.items()}, "id": document.id}
 
 
 def _spelt(raw: Mapping[str, Any], spellings: Sequence[str]) -> str | None:
@@ -194,10 +192,16 @@ def passages_lang(record: Mapping[str, Any]) -> str:
 
 
 def failed_document(raw: Any) -> str:
-    """What an earlier stage says of a document that it could not do; "" for any other, for one that only lacks the
-    questions that it should have, and for an "error" of the document's own."""
+    """What an earlier stage says of a document whose text it could not make; "" for any other, as for one that only
+    lacks the questions that it should have."""
+    said = failure(raw)
+    return "" if said.startswith("augment: ") else said
+
+
+def failure(raw: Any) -> str:
+    """What an earlier stage says of a record that it could not do; "" for any other, and for an "error" of its own."""
     error = raw.get("error") if isinstance(raw, dict) else None
-    if not isinstance(error, dict) or not {"step", "message"} <= error.keys() or error["step"] == "augment":
+    if not isinstance(error, dict) or not {"step", "message"} <= error.keys():
         return ""
     return f"{error['step']}: {error['message']}"
 
