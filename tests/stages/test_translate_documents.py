@@ -46,7 +46,7 @@ def test_title_and_pieces_are_translated_and_paragraphs_stay() -> None:
     assert made["source"] == {"title": "Zinkpreise", "text": TEXT, "lang": "de"}
     [step] = made["steps"]
     expected = {"step": "translate", "from": "de", "to": "en", "model": "fake", "pieces": 4, "finish": "stop",
-                "max_tokens": {"passage": 384, "title": 64}}  # fmt: skip
+                "max_tokens": {"passage": 384, "title": 384}}  # fmt: skip
     assert step.items() >= expected.items()
 
 

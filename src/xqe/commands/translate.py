@@ -36,9 +36,7 @@ def translate(
         Format | None,
         typer.Option("--format", show_default=False, help="Of documents, as of xqe index. [default: auto]"),
     ] = None,
-    max_tokens: Annotated[
-        int | None, most_tokens("64 for a query or title, 384 for a passage or piece, less for short ones")
-    ] = None,
+    max_tokens: Annotated[int | None, most_tokens("64 for a query, 384 for other texts, less for short ones")] = None,
     *,
     generation: Generation,
 ) -> None:

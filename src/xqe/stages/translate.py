@@ -38,14 +38,14 @@ _QUERIES, _PASSAGES = ("rephrasing", "query"), ("passage",)
 _KINDS = {
     "query": _Kind("translate-query", "query", QUERY_TOKENS, _QUERIES, 5),
     "passage": _Kind("translate-passage", "passage", PASSAGE_TOKENS, _PASSAGES, 3),
-    "title": _Kind("translate-title", "query", QUERY_TOKENS, _QUERIES, 5),
+    "title": _Kind("translate-title", "query", PASSAGE_TOKENS, _QUERIES, 5),
 }
 
 
 class Translator:
     """Asks an engine for translations of single texts, each of a kind ("query", "passage", "title"), into `target`.
 
-    max_tokens: for one text; None is QUERY_TOKENS for a query or title and PASSAGE_TOKENS for a passage. A text that is
+    max_tokens: for one text; None is QUERY_TOKENS for a query and PASSAGE_TOKENS for any other. A text that is
     short gets less, since a pretrained model that falls into a loop would fill whatever there is: see `most_tokens`. A
     chat model gets all of a limit that is given: it may think first.
     """
