@@ -37,7 +37,7 @@ class Reordering:
         typer.Option("--rerank-query", help="Hold documents against the query as asked, or as it is searched with."),
     ] = Asked.SOURCE
     document_tokens: Annotated[
-        int, typer.Option("--document-tokens", metavar="N", min=8, help="Read about so many tokens of a document.")
+        int, typer.Option("--document-tokens", metavar="N", min=1, help="Read about so many tokens of a document.")
     ] = DOCUMENT_TOKENS
 
     def check(self) -> None:

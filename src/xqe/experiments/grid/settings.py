@@ -102,8 +102,7 @@ class RerankRow:
     @property
     def template(self) -> Template:
         """Raises XqeError for a file that is no prompt of this kind."""
-        task = self.kind.prompt
-        return prompts.builtin(task) if self.prompt is None else prompts.load(self.prompt, task)
+        return prompts.chosen(self.prompt, self.kind.prompt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +260,7 @@ def _rerankers(path: Path, rows: Sequence[Json], models: Sequence[ModelRow]) -> 
             table.wholes("n", [RERANKED], 1),
             weights,
             Asked(table.choice("query", Asked.SOURCE, list(Asked))),
-            table.whole("document_tokens", DOCUMENT_TOKENS, 8),
+            table.whole("document_tokens", DOCUMENT_TOKENS, 1),
             tuple(table.texts("systems", [])) or None,
             _beside(path, prompt) if prompt else None,
         )
