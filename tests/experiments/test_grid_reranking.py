@@ -200,7 +200,7 @@ BAD = {
     'model = "openai:m"': "rerank[1]: base_url is missing",
     'prompt = "none.toml"': "rerank[1]: ",
     "depth = 3": 'rerank[1]: unknown key "depth"',
-    "document_tokens = 1": "rerank[1]: document_tokens = 1",
+    "document_tokens = 0": "rerank[1]: document_tokens = 0",
     "\n[[rerank]]": 'rerank[2]: the name "likelihood" again',
 }
 

@@ -13,6 +13,7 @@ from xqe.evaluation.values import without_relevant
 from xqe.experiments.grid.keys import digest
 from xqe.experiments.grid.settings import TRAIN, CollectionRow, Grid, Pair
 from xqe.experiments.grid.tables import told_at
+from xqe.files.hashes import cached_sha256
 from xqe.files.trec import Qrels
 
 _FILE_NAME = re.compile(r"[^\s/.][^\s/]*")
@@ -48,6 +49,11 @@ class Asked:
     def documents_sha256(self, lang: str) -> str:
         return str(self.collection.manifest["documents"][lang]["sha256"])
 
+    def questions_sha256(self, lang: str) -> str | None:
+        """Of the documents with questions; None where none have any."""
+        file = self.row.questions.get(lang)
+        return None if file is None else cached_sha256(file)
+
 
 def ask(row: CollectionRow, grid: Grid, name: str) -> Asked:
     """Open a collection and choose its queries. Raises InputError for a pair without queries, qrels that match none of
@@ -60,6 +66,8 @@ def ask(row: CollectionRow, grid: Grid, name: str) -> Asked:
     pairs = _pairs(row, collection)
     there = set(collection.query_languages(row.split))
     spoken = sorted({source for source, _ in pairs} | {target for _, target in pairs if target in there})
+    if alien := set(row.questions) - {target for _, target in pairs}:
+        raise InputError(f"{row.where}.questions: no pair has documents in {sorted(alien)[0]}", "leave it out")
     with told_at(row.where):
         for _, target in pairs:
             collection.documents(target)  # is there and whole, before anything is built of it

@@ -35,7 +35,7 @@ from xqe.experiments.grid.plan import Plan, Ranked, Texts
 from xqe.experiments.grid.reranking import Reranked, rerank
 from xqe.experiments.grid.retrieving import evaluate_cells, evaluate_reranked
 from xqe.experiments.grid.searching import Encoding
-from xqe.experiments.grid.settings import EncoderRow, Grid, RerankRow
+from xqe.experiments.grid.settings import EncoderRow, Grid, QuestionsRow, RerankRow
 from xqe.files.times import now
 from xqe.messages import say
 from xqe.retrieval.choices import By
@@ -205,8 +205,13 @@ def _settings(plan: Plan) -> Json:
         "examples": grid.examples,
         "shots": grid.shots,
         **(_of_retrievers(grid) if plan.encoder else {}),
+        **({"questions": _of_questions(grid.questions)} if grid.questions else {}),
         **({"rerank": [_of_reranker(row) for row in grid.rerankers]} if grid.rerankers else {}),
     }
+
+
+def _of_questions(row: QuestionsRow) -> Json:
+    return {name: value for name, value in asdict(row).items() if name != "where"}
 
 
 def _of_reranker(row: RerankRow) -> Json:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xqe.errors import InputError
 from xqe.evaluation.values import called, without_relevant
@@ -19,12 +20,14 @@ from xqe.experiments.grid.generating import duration
 from xqe.experiments.grid.keys import agree
 from xqe.experiments.grid.plan import Plan
 from xqe.experiments.grid.settings import EncoderRow
-from xqe.files.documents import documents
+from xqe.files.documents import Placed, documents
+from xqe.files.records import Document
 from xqe.messages import say
 
 if TYPE_CHECKING:
     from xqe.models.encoders.base import Encoder
     from xqe.retrieval.documents import Documents
+    from xqe.retrieval.lexical import Index
 
 EncoderOpener = Callable[[EncoderRow], "Encoder"]
 Place = tuple[str, str]
@@ -39,6 +42,7 @@ class Needs(NamedTuple):
 
     vectors: bool = False
     texts: bool = False
+    questions: bool = False
 
 
 def places(plan: Plan) -> dict[Place, Needs]:
@@ -48,7 +52,9 @@ def places(plan: Plan) -> dict[Place, Needs]:
         place = (cell.collection, cell.target)
         before = needed.get(place, Needs())
         is_read = cell.by_vectors or cell.again is not None
-        needed[place] = Needs(before.vectors or cell.by_vectors, before.texts or is_read)
+        needed[place] = Needs(
+            before.vectors or cell.by_vectors, before.texts or is_read, before.questions or cell.questions is not None
+        )
     return needed
 
 
@@ -69,7 +75,13 @@ def check_indexes(plan: Plan, folder: Folder, rebuild: bool) -> list[Place]:
                 f"{folder.index(collection, lang)}: the documents of {asked.row.path} have changed since it was built",
                 "build it again with --reindex",
             )
-        elif needs.texts and not said.get("texts"):
+        elif needs.questions and said.get("questions", sha := asked.questions_sha256(lang)) != sha:
+            raise InputError(
+                f"{folder.index(collection, lang)}: the questions in {asked.row.questions[lang]} have changed since it "
+                "was built",
+                "build it again with --reindex",
+            )
+        elif (needs.texts and not said.get("texts")) or (needs.questions and "questions" not in said):
             missing.append((collection, lang))
         elif needs.vectors and plan.encoder is not None and not agree(said.get("encoder", plan.encoder), plan.encoder):
             raise InputError(
@@ -103,13 +115,15 @@ def build_indexes(plan: Plan, folder: Folder, rebuild: bool, tell: Callable[[str
         manifest = build(
             folder.index(collection, lang),
             lang,
-            documents([str(asked.collection.documents(lang))]),
+            _with_questions(asked, lang) if needed[collection, lang].questions else _documents(asked, lang),
             replace=True,
             keep_texts=needed[collection, lang].texts,
         )
         seconds = time.monotonic() - started
         said = {"documents": asked.documents_sha256(lang), "count": manifest.documents, "seconds": round(seconds, 3)}
-        texts = {"texts": True} if needed[collection, lang].texts else {}
+        texts: dict[str, Any] = {"texts": True} if needed[collection, lang].texts else {}
+        if needed[collection, lang].questions:
+            texts["questions"] = asked.questions_sha256(lang)
         folder.put_indexed(collection, lang, {**said, **texts})
         where = f"grid: index {number}/{len(missing)} {collection} {lang}"
         tell(f"{where}: {manifest.documents} documents, {duration(seconds)}")
@@ -122,6 +136,29 @@ def build_indexes(plan: Plan, folder: Folder, rebuild: bool, tell: Callable[[str
         for pair in asked.pairs:
             if pair[1] == lang:
                 _check_judged(asked, pair, index.documents, plan.grid.rel)
+
+
+def _documents(asked: Asked, lang: str) -> Iterator[Placed]:
+    return documents([str(asked.collection.documents(lang))])
+
+
+def _with_questions(asked: Asked, lang: str) -> Iterator[Placed]:
+    """The documents of a collection with their questions. Raises InputError where they are not those of the collection,
+    all of them in their order."""
+    file = asked.row.questions[lang]
+    pairs = zip_longest(documents([str(file)]), _documents(asked, lang))
+    for augmented, plain in pairs:
+        if augmented is None or plain is None or _without(augmented[1]) != _without(plain[1]):
+            where = f"{file}: ends" if augmented is None else augmented[0]
+            raise InputError(
+                f"{where}: not the document of {asked.row.path}",
+                f"make questions for what lies in {asked.collection.documents(lang)}",
+            )
+        yield augmented
+
+
+def _without(document: Document) -> tuple[str, str, str]:
+    return document.id, document.title, document.text
 
 
 def _check_judged(asked: Asked, pair: tuple[str, str], documents: Documents, rel: int) -> None:
@@ -148,9 +185,10 @@ def embed_indexes(plan: Plan, folder: Folder, open_encoder: EncoderOpener, tell:
         for number, (collection, lang) in enumerate(missing, 1):
             directory = folder.index(collection, lang)
             started = time.monotonic()
-            documents = open_index(directory).documents
+            index = open_index(directory)
+            documents = index.documents
             where = f"grid: vectors {number}/{len(missing)} {collection} {lang}"
-            for done, left in _embedding(directory, documents, encoder):
+            for done, left in _embedding(directory, index, encoder):
                 tell(f"{where}: {done}/{len(documents)} documents, {duration(left)} left")
             seconds = time.monotonic() - started
             said = {"encoder": plan.encoder, "embedding_seconds": round(seconds, 3)}
@@ -158,18 +196,22 @@ def embed_indexes(plan: Plan, folder: Folder, open_encoder: EncoderOpener, tell:
             tell(f"{where}: {len(documents)} documents, {duration(seconds)}")
 
 
-def _embedding(directory: Path, documents: Documents, encoder: Encoder) -> Iterator[tuple[int, float]]:
-    """Make the vectors of an index, unless they are there; yield now and then how many are, and the seconds left."""
-    from xqe.retrieval.dense.building import embed, folder_of
+def _embedding(directory: Path, index: Index, encoder: Encoder) -> Iterator[tuple[int, float]]:
+    """Make the vectors of an index and of its questions, unless they are there; yield now and then how many are, and
+    the seconds left."""
+    from xqe.retrieval.dense.building import embed, folder_of, lacking
     from xqe.retrieval.dense.description import DESCRIPTION, Storing
 
-    if (folder_of(documents, encoder) / DESCRIPTION).is_file():  # a run was killed after it had made them
-        return
-    counts = embed(directory, documents, encoder, Storing())
+    documents, languages = index.documents, index.manifest.questions
+    if (folder_of(documents, encoder) / DESCRIPTION).is_file() and not lacking(documents, encoder, languages):
+        return  # a run was killed after it had made them
+    questions = {code: index.questions(code) for code in languages}
+    total = len(documents) + sum(len(its.owners) for its in questions.values())
+    counts = embed(directory, documents, encoder, Storing(), questions=questions)
     before = next(counts)
     started = told = time.monotonic()
     for done in counts:
         now = time.monotonic()
-        if now - told >= _OFTEN and done < len(documents):
+        if now - told >= _OFTEN and done < total:
             told = now
-            yield done, (now - started) / (done - before) * (len(documents) - done)
+            yield done, (now - started) / (done - before) * (total - done)

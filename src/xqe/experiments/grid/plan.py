@@ -68,7 +68,7 @@ class Texts:
 class Cell:
     """One system on one language pair. texts: what is searched with, None for queries as they are. query_weight: among
     words, None for the automatic one and where it has no effect. again: how the hits of another cell are re-ranked,
-    None where an index is searched."""
+    None where an index is searched. questions: what the questions of documents count, None for nothing."""
 
     collection: str
     source: str
@@ -82,6 +82,7 @@ class Cell:
     key: str
     retriever: By = By.BM25
     again: Again | None = None
+    questions: Questions | None = None
 
     @property
     def by_vectors(self) -> bool:
@@ -94,6 +95,16 @@ class Cell:
     @property
     def place(self) -> str:
         return f"{self.collection}/{self.source}-{self.target}/{self.system}"
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """What the questions of documents count in a cell. plain: the system in which they count nothing. weight: among
+    words. share: among vectors."""
+
+    plain: str
+    weight: float
+    share: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,20 @@ from xqe import __version__
 from xqe.errors import InputError
 from xqe.experiments.grid.asked import Asked, ask_all, examples_file
 from xqe.experiments.grid.keys import Identity, digest, encoder_identity, identity
-from xqe.experiments.grid.plan import DIRECT, EXPAND, EXPANSION, TRANSLATE, Again, Cell, Plan, Ranked, Texts, needed
-from xqe.experiments.grid.settings import BUILTIN, Grid, ModelRow, Pair, RerankRow
+from xqe.experiments.grid.plan import (
+    DIRECT,
+    EXPAND,
+    EXPANSION,
+    TRANSLATE,
+    Again,
+    Cell,
+    Plan,
+    Questions,
+    Ranked,
+    Texts,
+    needed,
+)
+from xqe.experiments.grid.settings import BUILTIN, Grid, ModelRow, Pair, QuestionsRow, RerankRow
 from xqe.experiments.grid.tables import told_at
 from xqe.files.hashes import cached_sha256
 from xqe.models import examples, prompts
@@ -37,7 +49,7 @@ def make_plan(grid: Grid, before: Mapping[str, Any] | None = None) -> Plan:
         with told_at(f"{grid.file}: encoder"):
             encoder = encoder_identity(grid.encoder, before.get("encoder"))
     asked = ask_all(grid)
-    planner = _Planner(grid, identities, encoder)
+    planner = _Planner(grid, asked, identities, encoder)
     cells: list[Cell] = []
     impossible: list[str] = []
     for one in asked.values():
@@ -46,6 +58,8 @@ def make_plan(grid: Grid, before: Mapping[str, Any] | None = None) -> Plan:
                 cells += planner.cells(one, pair, retriever)
             if "human" in grid.baselines and not _has_human(one, pair):
                 impossible.append(f"{one.name} {pair[0]}-{pair[1]}: no queries that people translated")
+    if grid.questions is not None:
+        cells += planner.with_questions(grid.questions, cells)
     rerankers = {row.name: _reranker(row, before.get("rerankers", {}).get(row.name)) for row in grid.rerankers}
     searched = tuple(cells)
     for way in grid.rerankers:
@@ -77,11 +91,10 @@ def _reranker(row: RerankRow, before: Identity | None) -> Identity:
 
 def reranked(row: RerankRow, identity: Identity, cells: Sequence[Cell]) -> Iterator[Cell]:
     """The cells that re-rank some of these, which the row names. Raises InputError for a pattern that names none."""
-    for pattern in row.systems or ():
-        if not any(fnmatchcase(cell.system, pattern) for cell in cells):
-            there = ", ".join(sorted({cell.system for cell in cells})[:20])
-            raise InputError(f'{row.where}.systems: no system "{pattern}"', f"there are {there}")
-    chosen = [cell for cell in cells if _is_of(cell, row)]
+    _check_patterns(row.where, row.systems, cells)
+    chosen = [
+        cell for cell in cells if _is_named(cell, row.systems, cell.kind == "translation" and cell.questions is None)
+    ]
     if not chosen:
         raise InputError(f"{row.where}: no system is the translated query alone, which is re-ranked", "name systems")
     for first in chosen:
@@ -100,10 +113,22 @@ def reranked(row: RerankRow, identity: Identity, cells: Sequence[Cell]) -> Itera
                 )
 
 
-def _is_of(cell: Cell, row: RerankRow) -> bool:
-    if row.systems is None:
-        return cell.kind == "translation"
-    return any(fnmatchcase(cell.system, pattern) for pattern in row.systems)
+def _is_named(cell: Cell, patterns: Sequence[str] | None, usual: bool) -> bool:
+    """Whether a row is of a cell. usual: whether it is where the row names no systems."""
+    return usual if patterns is None else any(fnmatchcase(cell.system, pattern) for pattern in patterns)
+
+
+def _check_patterns(where: str, patterns: Sequence[str] | None, cells: Sequence[Cell]) -> None:
+    """Raise InputError for a pattern that names no system."""
+    for pattern in patterns or ():
+        if not any(fnmatchcase(cell.system, pattern) for cell in cells):
+            there = ", ".join(sorted({cell.system for cell in cells})[:20])
+            raise InputError(f'{where}.systems: no system "{pattern}"', f"there are {there}")
+
+
+def _expands(cell: Cell) -> bool:
+    """Whether a cell is searched with passages."""
+    return cell.texts is not None and cell.texts.strategy is not None
 
 
 def _has_human(one: Asked, pair: Pair) -> bool:
@@ -114,8 +139,11 @@ def _has_human(one: Asked, pair: Pair) -> bool:
 
 
 class _Planner:
-    def __init__(self, grid: Grid, identities: dict[str, Identity], encoder: Identity | None) -> None:
+    def __init__(
+        self, grid: Grid, asked: dict[str, Asked], identities: dict[str, Identity], encoder: Identity | None
+    ) -> None:
         self.grid = grid
+        self.asked = asked
         self.identities = identities
         self.encoder = encoder
         self.texts: dict[str, Texts] = {}
@@ -135,6 +163,34 @@ class _Planner:
                         for use in grid.uses:
                             for weight in self._weights(use, retriever):
                                 yield self._cell(one, pair, retriever, kind, texts, use, weight)
+
+    def with_questions(self, row: QuestionsRow, cells: Sequence[Cell]) -> list[Cell]:
+        """The cells in which the questions of documents count, of all languages that have any. Raises InputError for a
+        pattern that names no system, and where there is nothing that they could count in."""
+        _check_patterns(row.where, row.systems, cells)
+        found = []
+        for cell in cells:
+            asked = self.asked[cell.collection]
+            if cell.target in asked.row.questions and _is_named(cell, row.systems, not _expands(cell)):
+                found += list(self._with_questions(row, cell, asked))
+        if not found:
+            raise InputError(f"{row.where}: no system has documents with questions", "see systems, and their languages")
+        return found
+
+    def _with_questions(self, row: QuestionsRow, cell: Cell, asked: Asked) -> Iterator[Cell]:
+        """A cell for each weight and share that its retriever heeds."""
+        weights = row.weights if cell.retriever is not By.DENSE and cell.use is not Use.DOC else ()
+        shares = row.shares if cell.retriever is not By.BM25 else ()
+        for weight in (0.0, *weights):
+            for share in (0.0, *shares):
+                if weight or share:
+                    parts = [f"qw{weight:g}"] * bool(weight) + [f"qs{share:g}"] * bool(share)
+                    yield replace(
+                        cell,
+                        system=".".join([cell.system, *(part.replace(".", "_") for part in parts)]),
+                        key=digest(cell.key, weight, share, row.languages, asked.questions_sha256(cell.target)),
+                        questions=Questions(cell.system, weight, share),
+                    )
 
     def _weights(self, use: Use, retriever: By) -> Sequence[float | None]:
         """The query weights that a system is searched with, which are those of words."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from xqe.errors import XqeError
@@ -142,6 +143,7 @@ def _described(cell: Cell, plan: Plan) -> Json:
         "retriever": str(cell.retriever),
         "query_weight": weight,
         "samples": texts.samples if texts and with_passages else None,
+        "questions": None if cell.questions is None else asdict(cell.questions),
         "reranked": None if cell.again is None else _reranker(cell.again),
         "documents": asked.collection.document_count(cell.target),
         "pool": asked.collection.is_pool,

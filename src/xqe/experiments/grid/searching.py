@@ -64,15 +64,28 @@ class Opened:
 
     def __init__(self, directory: Path, grid: Grid, encoding: Encoding, threads: int) -> None:
         self._directory, self._grid, self._encoding, self._threads = directory, grid, encoding, threads
+        self._opened: dict[float, Vectors] = {}
 
     @cached_property
     def _index(self) -> Index:
         return open_index(self._directory)
 
-    @cached_property
-    def _vectors(self) -> Vectors:
-        documents, encoder = self._index.documents, self._encoding.encoder()
-        return open_vectors(self._directory, documents, folder_of(documents, encoder).name, self._threads)
+    def _vectors(self, share: float) -> Vectors:
+        """share: of questions in the vectors of their documents. Vectors that were mixed are kept until other ones
+        are."""
+        if share not in self._opened:
+            index, encoder = self._index, self._encoding.encoder()
+            named = folder_of(index.documents, encoder).name
+            owners = {code: index.owners(code) for code in self._questions_of()} if share else {}
+            kept = {0.0: self._opened[0.0]} if 0.0 in self._opened else {}
+            opened = open_vectors(self._directory, index.documents, named, self._threads, owners, share)
+            self._opened = {**kept, share: opened}
+        return self._opened[share]
+
+    def _questions_of(self) -> list[str]:
+        """The languages of questions that count."""
+        wanted = self._grid.questions.languages if self._grid.questions is not None else ()
+        return [code for code in self._index.manifest.questions if wanted is None or code in wanted]
 
     def retriever(self, cell: Cell) -> Retriever[Any]:
         """What finds the documents of a cell, as xqe search does by the same choices."""
@@ -84,7 +97,9 @@ class Opened:
         return Hybrid(sides, Mixture(dense_weight=self._grid.dense_weight))
 
     def _words(self, cell: Cell, source_weight: float) -> BM25:
-        return BM25(self._index, Weighting(cell.use, cell.query_weight, source_weight))
+        weight = cell.questions.weight if cell.questions is not None else 0.0
+        of = tuple(self._questions_of()) if weight else None
+        return BM25(self._index, Weighting(cell.use, cell.query_weight, source_weight, None, weight, of))
 
     def _meanings(self, cell: Cell) -> Dense:
         index = self._index
@@ -92,7 +107,7 @@ class Opened:
             index.name,
             index.manifest.language,
             index.documents,
-            self._vectors,
+            self._vectors(cell.questions.share if cell.questions is not None else 0.0),
             self._encoding.encoder(),
             Meant(cell.use, self._grid.encode),
             known=self._encoding.known,

@@ -6,7 +6,7 @@ Every key is optional but [[collections]] with its path. What is wrong is told b
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -65,7 +65,8 @@ class EncoderRow:
 class CollectionRow:
     """A collection of the grid. pairs: None for all that are judged of two languages. queries: how many are drawn for
     a pair, None for all. drop_self: whether hits with the query's own id are left out; None for what the collection
-    says of itself."""
+    says of itself. questions: by the language of documents, a file of them with questions, as `xqe augment` writes
+    it."""
 
     path: Path
     where: str
@@ -74,6 +75,20 @@ class CollectionRow:
     languages: tuple[str, ...] | None
     queries: int | None
     drop_self: bool | None = None
+    questions: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionsRow:
+    """How much the questions of documents count. weights: among words, and shares: among vectors, each above 0 and a
+    system of its own. languages: of questions, None for all. systems: patterns of the names of systems, None for
+    those without passages."""
+
+    where: str
+    weights: tuple[float, ...]
+    shares: tuple[float, ...]
+    languages: tuple[str, ...] | None
+    systems: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +139,7 @@ class Grid:
     name: str
     models: tuple[ModelRow, ...]
     collections: tuple[CollectionRow, ...]
+    questions: QuestionsRow | None
     rerankers: tuple[RerankRow, ...]
     strategies: tuple[Strategy, ...]
     orders: tuple[str, ...]
@@ -172,6 +188,7 @@ def _grid(path: Path, raw: Json, default_model: str, default_encoder: str) -> Gr
         name=top.text("name", path.stem) or path.stem,
         models=models,
         collections=_collections(path, top.tables("collections")),
+        questions=_questions(path, top, retrievers),
         rerankers=_rerankers(path, top.tables("rerank"), models),
         strategies=tuple(Strategy(s) for s in top.choices("strategies", [str(s) for s in Strategy])),
         orders=tuple(top.choices("orders", list(ORDERS))),
@@ -194,6 +211,7 @@ def _grid(path: Path, raw: Json, default_model: str, default_encoder: str) -> Gr
         raw=_public(raw),
     )
     top.done()
+    _check_questions(grid)
     for row in grid.rerankers:
         if max(row.depths) > grid.depth:
             raise InputError(f"{row.where}: n = {max(row.depths)}, and a run has {grid.depth} hits", "see depth")
@@ -373,10 +391,68 @@ def _collections(path: Path, rows: Sequence[Json]) -> tuple[CollectionRow, ...]:
             tuple(language(code, f"{where}.languages").code for code in languages) or None,
             table.optional_whole("queries", 1),
             table.optional_flag("drop_self"),
+            _files_of_questions(path, where, table.take("questions", {})),
         )
         table.done()
         found.append(one)
     return tuple(found)
+
+
+def _files_of_questions(path: Path, where: str, raw: Any) -> dict[str, Path]:
+    """The files of documents with questions, by the language of the documents."""
+    if not isinstance(raw, dict):
+        raise InputError(
+            f"{where}: questions is not a table", 'write questions = {en = "FILE"}, as xqe augment made it'
+        )
+    table = Table(f"{where}.questions", raw)
+    files = {language(code, table.where).code: path.parent / Path(table.text(code)).expanduser() for code in raw}
+    for file in files.values():
+        if not file.is_file():
+            raise InputError(f"{table.where}: {file}: no such file", "xqe augment writes documents with questions")
+    return files
+
+
+def _questions(path: Path, top: Table, retrievers: Sequence[By]) -> QuestionsRow | None:
+    raw = top.take("questions")
+    if raw is None:
+        return None
+    where = f"{path}: questions"
+    if not isinstance(raw, dict):
+        raise InputError(f"{where} is not a table", "write [questions]")
+    table = Table(where, raw)
+    row = QuestionsRow(
+        where,
+        table.numbers("weights", [], 0.0, GREATEST_WEIGHT),
+        table.numbers("shares", [], 0.0, 1.0),
+        tuple(language(code, f"{where}.languages").code for code in table.texts("languages", [])) or None,
+        tuple(table.texts("systems", [])) or None,
+    )
+    table.done()
+    for key, values, able in (
+        ("weights", row.weights, {By.BM25, By.HYBRID}),
+        ("shares", row.shares, {By.DENSE, By.HYBRID}),
+    ):
+        if values and not able.intersection(retrievers):
+            raise InputError(
+                f"{where}: {key} has no effect on searches by {' and '.join(retrievers)}",
+                f"leave it out, or add {' or '.join(sorted(able))} to retrievers",
+            )
+        if 0.0 in values:
+            raise InputError(f"{where}: {key} = 0", "systems in which questions count nothing are there anyway")
+    if not row.weights and not row.shares:
+        raise InputError(f"{where}: neither weights nor shares", "say how much questions count: shares = [0.1, 0.25]")
+    return row
+
+
+def _check_questions(grid: Grid) -> None:
+    """Raise InputError where there are questions that nothing asks for, or the other way round."""
+    there = [row for row in grid.collections if row.questions]
+    if grid.questions is not None and not there:
+        raise InputError(
+            f"{grid.questions.where}: no collection has questions", 'add questions = {en = "FILE"} to [[collections]]'
+        )
+    if grid.questions is None and there:
+        raise InputError(f"{there[0].where}: questions have no effect", "add [questions] with weights or shares")
 
 
 def _pairs(where: str, texts: Sequence[str]) -> tuple[Pair, ...]:
