@@ -251,12 +251,13 @@ _KINDS = {
     "te": "T+E: passages for translated queries",
     "et": "E+T: translations of passages",
     "d": "passages straight in the documents' language",
+    "docs": "documents in the queries' language",
 }
 
 
 def _unshared(cell: Any) -> int:
     """The texts that a cell would generate by itself."""
-    count, texts = 0, cell.texts
+    count, texts = cell.stock.count if cell.stock is not None else 0, cell.texts
     while texts is not None:
         count += len(cell.ids) * texts.samples
         texts = texts.after

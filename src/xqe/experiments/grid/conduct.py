@@ -18,7 +18,7 @@ from xqe.errors import XqeError
 from xqe.experiments.grid import costs
 from xqe.experiments.grid.folder import Folder
 from xqe.experiments.grid.generating import Generated, Opener, duration, generate
-from xqe.experiments.grid.indexing import EncoderOpener, build_indexes, check_indexes, embed_indexes
+from xqe.experiments.grid.indexing import EncoderOpener, build_indexes, build_translated, check_indexes, embed_indexes
 from xqe.experiments.grid.nights import (
     DROPPED,
     FAILED,
@@ -104,6 +104,8 @@ def conduct(
     build_indexes(plan, folder, rebuild, tell)
     embed_indexes(plan, folder, open_encoder, tell)
     generated = generate(plan, folder, open_engine, tell, again)
+    build_translated(plan, folder, generated.unable, rebuild, tell)
+    embed_indexes(plan, folder, open_encoder, tell)
     with Encoding(lambda: open_encoder(_encoder(plan))) as encoding:
         counts = evaluate_cells(plan, folder, generated.unable, encoding, threads, tell, again)
     ranked = rerank(plan, folder, open_engine, tell, again)
@@ -378,7 +380,7 @@ class _Finished:
         """One line, in the same order whatever it says: it is the end of a mail, and grep finds it in a log."""
         measures = list(map(str, self.plan.grid.measures))
         measure = "MRR" if "MRR" in measures else measures[0]
-        asked = {cell.system for cell in self.plan.cells if cell.texts is None}
+        asked = {cell.system for cell in self.plan.cells if cell.texts is None and cell.stock is None}
         made = {name: each for name, each in means(self.values).items() if name not in asked}
         best = max(made.items(), key=lambda item: item[1][measure], default=None)
         parts = [

@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from xqe.experiments.grid.folder import Folder
-from xqe.experiments.grid.indexing import places
+from xqe.experiments.grid.indexing import Needs, Place, count_of, places
 from xqe.experiments.grid.plan import TRANSLATE, Again, Cell, Plan, Ranked, Texts
 
 Json = dict[str, Any]
 
+TRANSLATE_DOCUMENTS = "translate documents"
 INDEX, EMBED, EXPAND, SEARCH, RERANK = "index", "embed", "expand", "search", "rerank"
 _SUMMED = ("count", "made", "reused", "tokens", "seconds")
 
@@ -40,7 +41,8 @@ def of_reranking(again: Again, folder: Folder) -> list[Json]:
 
 def of_plan(plan: Plan, folder: Folder) -> list[Json]:
     """The sums over all that was made for a grid, by stage and by what does it."""
-    each = [cost for place in places(plan) for cost in _of_index(place, plan, folder)]
+    needed = places(plan)
+    each = [cost for place, needs in needed.items() for cost in _of_index(place, needs, plan, folder)]
     each += [cost for cell in plan.cells for cost in folder.cell(cell).get("costs") or []]
     sums: dict[tuple[str, str], Json] = {}
     for cost in {cost["of"]: cost for cost in each}.values():
@@ -64,12 +66,13 @@ def _made(stage: str, by: str, what: Texts | Ranked, folder: Folder) -> Json:
     }
 
 
-def _of_index(place: tuple[str, str], plan: Plan, folder: Folder) -> list[Json]:
-    collection, lang = place
-    said = folder.indexed(collection, lang)
-    count = plan.asked[collection].collection.document_count(lang)
-    where = f"indexes/{collection}/{lang}"
+def _of_index(place: Place, needs: Needs, plan: Plan, folder: Folder) -> list[Json]:
+    said = folder.indexed(*place)
+    count = count_of(plan, place, needs)
+    where = f"indexes/{'/'.join(place)}"
     costs = []
+    if needs.stock is not None and folder.said_of(needs.stock):
+        costs.append(_made(TRANSLATE_DOCUMENTS, needs.stock.model.name, needs.stock, folder))
     if "seconds" in said:
         costs.append(_cost(INDEX, "words", where, count, count, said["seconds"]))
     if "embedding_seconds" in said:

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from xqe.errors import XqeError
 from xqe.experiments.grid.asked import examples_file
 from xqe.experiments.grid.folder import Folder, FolderError
 from xqe.experiments.grid.plan import DIRECT, TRANSLATE, Plan, Texts
-from xqe.experiments.grid.settings import BUILTIN, ModelRow
-from xqe.files.records import Record, has_failed
+from xqe.experiments.grid.settings import BUILTIN, DOCUMENTS, ModelRow
+from xqe.files.documents import documents
+from xqe.files.records import Document, Record, has_failed
 from xqe.messages import say
 from xqe.models.engines.base import Engine
 from xqe.models.examples import Chooser
 from xqe.stages.expand import Expand
 from xqe.stages.generation import Stage, Tally, run_all
 from xqe.stages.translate import Translate
+from xqe.stages.translate_documents import TranslateDocuments
 from xqe.text.languages import LANGUAGES
 
 Opener = Callable[[ModelRow], AbstractContextManager[Engine]]
 
-_A_QUERY, _A_PASSAGE = 16.0, 0.6
-"""About how many tokens a query takes, and what part of its limit a passage does: for the time that is left, until
-enough is measured."""
+_A_QUERY, _A_PASSAGE, _A_DOCUMENT = 16.0, 0.6, 200.0
+"""About how many tokens a query takes, what part of its limit a passage does, and how many tokens a document takes: for
+the time that is left, until enough is measured."""
 
 
 @dataclass(slots=True)
@@ -57,8 +60,8 @@ def duration(seconds: float) -> str:
 
 def expected_tokens(texts: Texts, plan: Plan) -> float:
     """About how many tokens a stage will generate."""
-    if _made(texts) == QUERY:
-        return _A_QUERY * texts.count
+    if (what := _made(texts)) != PASSAGE:
+        return (_A_QUERY if what == QUERY else _A_DOCUMENT) * texts.count
     return _A_PASSAGE * plan.grid.passage_tokens * texts.count
 
 
@@ -152,7 +155,7 @@ def _run(
     for texts, stage in stages:
         tally = Tally()
         done: list[Record] = []
-        while len(done) < len(texts.ids):
+        while len(done) < texts.records:
             made_by, record, completions = next(stream)
             if made_by is stage:  # not so after Ctrl-C, when what is finished comes out of its order
                 tally.count(record, completions)
@@ -169,6 +172,8 @@ def stage_of(texts: Texts, plan: Plan, engine: Engine) -> Stage:
     """The stage that makes the texts on an engine."""
     grid = plan.grid
     target = LANGUAGES[texts.target] if texts.target is not None else None
+    if texts.kind == DOCUMENTS and target is not None:
+        return TranslateDocuments(engine, target, grid.sampling)
     if texts.kind == TRANSLATE and target is not None:
         return Translate(engine, target, grid.sampling)
     assert texts.strategy is not None
@@ -185,13 +190,21 @@ def stage_of(texts: Texts, plan: Plan, engine: Engine) -> Stage:
     return Expand(engine, template, choose, texts.samples, grid.sampling, grid.passage_tokens, direct)
 
 
-def inputs(texts: Texts, plan: Plan, folder: Folder) -> list[Record]:
+def inputs(texts: Texts, plan: Plan, folder: Folder) -> Iterable[Record]:
     """The records that a stage works on."""
+    if texts.kind == DOCUMENTS:
+        path = plan.asked[texts.collection].collection.documents(texts.source)
+        return (_as_record(document, texts.source) for _, document in documents([str(path)]))
     if texts.after is not None:
         done = folder.read_texts(texts.after)
         return [done[one] for one in texts.ids]
     queries = plan.asked[texts.collection].queries[texts.source]
     return [{"id": one, "query": queries[one], "lang": texts.source} for one in texts.ids]
+
+
+def _as_record(document: Document, lang: str) -> Record:
+    title = {"title": document.title} if document.title else {}
+    return {"id": document.id, **title, "text": document.text, "lang": lang}
 
 
 def _said(texts: Texts, tally: Tally, seconds: float) -> dict[str, object]:
@@ -216,10 +229,11 @@ def _said(texts: Texts, tally: Tally, seconds: float) -> dict[str, object]:
 
 
 _SAMPLE = 16
-QUERY, PASSAGE = "query", "passage"
+_DOCUMENTS = 4  # of a sample, since they are long
+QUERY, PASSAGE, DOCUMENT = "query", "passage", "document"
 
 Rates = dict[tuple[str, str], float]
-"""Seconds a text, by the model, whatever its adapters, and what is made: a query or a passage."""
+"""Seconds a text, by the model, whatever its adapters, and what is made: a query, a passage or a document."""
 
 
 def measured(plan: Plan, folder: Folder, open_engine: Opener) -> Rates:
@@ -235,17 +249,21 @@ def measured(plan: Plan, folder: Folder, open_engine: Opener) -> Rates:
         with open_engine(model) as engine:
             for what, texts in samples.items():
                 stage = stage_of(texts, plan, engine)
-                queries = inputs(replace(texts, after=None), plan, folder)[:_SAMPLE]
+                most = _DOCUMENTS if what == DOCUMENT else _SAMPLE
+                queries = list(islice(inputs(replace(texts, after=None), plan, folder), most))
                 list(run_all(((stage, record) for record in queries[:1]), engine))  # what is done once, it does now
                 started = time.monotonic()
                 count = sum(
                     len(completions) for _, _, completions in run_all(((stage, one) for one in queries), engine)
                 )
-                found[model.name, what] = (time.monotonic() - started) / max(count, 1)
+                made = len(queries) if what == DOCUMENT else count
+                found[model.name, what] = (time.monotonic() - started) / max(made, 1)
     return found
 
 
 def _made(texts: Texts) -> str:
+    if texts.kind == DOCUMENTS:
+        return DOCUMENT
     return QUERY if texts.kind == TRANSLATE and texts.after is None else PASSAGE
 
 

@@ -1,5 +1,5 @@
-"""The indexes of a plan: of each collection and language of documents, built once for all cells, and where vectors are
-searched, embedded once.
+"""The indexes of a plan: of each collection and language of documents, and of translated documents, built once for all
+cells, and where vectors are searched, embedded once.
 
 An index that words alone are searched in, and whose documents no model reads to re-rank them, keeps no texts.
 """
@@ -7,10 +7,11 @@ An index that words alone are searched in, and whose documents no model reads to
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from xqe.errors import InputError
 from xqe.evaluation.values import called, without_relevant
@@ -18,8 +19,8 @@ from xqe.experiments.grid.asked import Asked
 from xqe.experiments.grid.folder import Folder
 from xqe.experiments.grid.generating import duration
 from xqe.experiments.grid.keys import agree
-from xqe.experiments.grid.plan import Plan
-from xqe.experiments.grid.settings import EncoderRow
+from xqe.experiments.grid.plan import Cell, Plan, Texts
+from xqe.experiments.grid.settings import EncoderRow, Pair
 from xqe.files.documents import Placed, documents
 from xqe.files.records import Document
 from xqe.messages import say
@@ -31,30 +32,42 @@ if TYPE_CHECKING:
 
 EncoderOpener = Callable[[EncoderRow], "Encoder"]
 Place = tuple[str, str]
-"""Of an index: the collection, the language of the documents."""
+"""Of an index: the collection, and its name there (`Cell.index`)."""
 
 _OFTEN = 10.0
 """Seconds between two lines about vectors."""
 
 
-class Needs(NamedTuple):
-    """What an index has to have besides words."""
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What an index has to have. lang: of its documents. stock: what translates them, None where nothing does. pairs:
+    that are searched in it."""
 
+    lang: str
+    stock: Texts | None
+    pairs: tuple[Pair, ...] = ()
     vectors: bool = False
     texts: bool = False
     questions: bool = False
+
+    def and_for(self, cell: Cell) -> Needs:
+        is_read = cell.by_vectors or cell.again is not None
+        return replace(
+            self,
+            pairs=self.pairs if cell.pair in self.pairs else (*self.pairs, cell.pair),
+            vectors=self.vectors or cell.by_vectors,
+            texts=self.texts or is_read,
+            questions=self.questions or cell.questions is not None,
+        )
 
 
 def places(plan: Plan) -> dict[Place, Needs]:
     """The indexes that a plan needs, and with what."""
     needed: dict[Place, Needs] = {}
     for cell in plan.cells:
-        place = (cell.collection, cell.target)
-        before = needed.get(place, Needs())
-        is_read = cell.by_vectors or cell.again is not None
-        needed[place] = Needs(
-            before.vectors or cell.by_vectors, before.texts or is_read, before.questions or cell.questions is not None
-        )
+        place = (cell.collection, cell.index)
+        lang = cell.target if cell.stock is None else cell.source
+        needed[place] = needed.get(place, Needs(lang, cell.stock)).and_for(cell)
     return needed
 
 
@@ -65,77 +78,116 @@ def check_indexes(plan: Plan, folder: Folder, rebuild: bool) -> list[Place]:
     be built again.
     """
     missing = []
-    for (collection, lang), needs in places(plan).items():
-        asked = plan.asked[collection]
-        said = folder.indexed(collection, lang)
+    for place, needs in places(plan).items():
+        asked = plan.asked[place[0]]
+        said, where = folder.indexed(*place), folder.index(*place)
         if not said or rebuild:
-            missing.append((collection, lang))
-        elif said.get("documents") != asked.documents_sha256(lang):
+            missing.append(place)
+        elif needs.stock is not None and said.get("documents") != _made_of(asked, needs, folder):
+            missing.append(place)  # they were translated anew
+        elif needs.stock is None and said.get("documents") != _made_of(asked, needs, folder):
             raise InputError(
-                f"{folder.index(collection, lang)}: the documents of {asked.row.path} have changed since it was built",
+                f"{where}: the documents of {asked.row.path} have changed since it was built",
                 "build it again with --reindex",
             )
-        elif needs.questions and said.get("questions", sha := asked.questions_sha256(lang)) != sha:
+        elif needs.questions and said.get("questions", sha := asked.questions_sha256(needs.lang)) != sha:
             raise InputError(
-                f"{folder.index(collection, lang)}: the questions in {asked.row.questions[lang]} have changed since it "
-                "was built",
+                f"{where}: the questions in {asked.row.questions[needs.lang]} have changed since it was built",
                 "build it again with --reindex",
             )
         elif (needs.texts and not said.get("texts")) or (needs.questions and "questions" not in said):
-            missing.append((collection, lang))
+            missing.append(place)
         elif needs.vectors and plan.encoder is not None and not agree(said.get("encoder", plan.encoder), plan.encoder):
             raise InputError(
-                f"{folder.index(collection, lang)}: another encoder made its vectors ({said['encoder']['encoder']})",
+                f"{where}: another encoder made its vectors ({said['encoder']['encoder']})",
                 "make them anew with --reindex, or keep to that encoder",
             )
     return missing
 
 
+def _made_of(asked: Asked, needs: Needs, folder: Folder) -> str:
+    """What an index is built of, as a key."""
+    if needs.stock is None:
+        return asked.documents_sha256(needs.lang)
+    return f"{needs.stock.key} {folder.said_of(needs.stock).get('bytes')}"  # what failed before may be there by now
+
+
 def unembedded(plan: Plan, folder: Folder, missing: Iterable[Place]) -> dict[Place, int]:
     """The indexes whose vectors are not made, and how many documents each has. missing: those that are not built."""
     return {
-        (collection, lang): plan.asked[collection].collection.document_count(lang)
-        for (collection, lang), needs in places(plan).items()
-        if needs.vectors and ((collection, lang) in missing or "encoder" not in folder.indexed(collection, lang))
+        place: count_of(plan, place, needs)
+        for place, needs in places(plan).items()
+        if needs.vectors and (place in missing or "encoder" not in folder.indexed(*place))
     }
 
 
+def count_of(plan: Plan, place: Place, needs: Needs) -> int:
+    """How many documents an index has."""
+    if needs.stock is not None:
+        return needs.stock.documents
+    return plan.asked[place[0]].collection.document_count(needs.lang)
+
+
 def build_indexes(plan: Plan, folder: Folder, rebuild: bool, tell: Callable[[str], None] = say) -> None:
-    """Build what is missing, and check that what is judged is in the indexes.
+    """Build what is missing of the collections' own documents, and check that what is judged is in the indexes.
 
     Raises InputError for qrels that name no document of an index: all values would be 0.
     """
-    from xqe.retrieval.lexical import build, open_index
+    from xqe.retrieval.lexical import open_index
 
-    missing = check_indexes(plan, folder, rebuild)
-    needed = places(plan)
-    for number, (collection, lang) in enumerate(missing, 1):
-        asked = plan.asked[collection]
-        started = time.monotonic()
-        manifest = build(
-            folder.index(collection, lang),
-            lang,
-            _with_questions(asked, lang) if needed[collection, lang].questions else _documents(asked, lang),
-            replace=True,
-            keep_texts=needed[collection, lang].texts,
-        )
-        seconds = time.monotonic() - started
-        said = {"documents": asked.documents_sha256(lang), "count": manifest.documents, "seconds": round(seconds, 3)}
-        texts: dict[str, Any] = {"texts": True} if needed[collection, lang].texts else {}
-        if needed[collection, lang].questions:
-            texts["questions"] = asked.questions_sha256(lang)
-        folder.put_indexed(collection, lang, {**said, **texts})
-        where = f"grid: index {number}/{len(missing)} {collection} {lang}"
-        tell(f"{where}: {manifest.documents} documents, {duration(seconds)}")
-    for collection, lang in needed:
-        asked = plan.asked[collection]
+    needed = {place: needs for place, needs in places(plan).items() if needs.stock is None}
+    _build([place for place in check_indexes(plan, folder, rebuild) if place in needed], plan, folder, tell)
+    for place, needs in needed.items():
         try:
-            index = open_index(folder.index(collection, lang))
+            index = open_index(folder.index(*place))
         except InputError as error:
             raise InputError(error.message, "build the indexes of the grid again with --reindex") from None
+        asked = plan.asked[place[0]]
         for pair in asked.pairs:
-            if pair[1] == lang:
+            if pair[1] == needs.lang:
                 _check_judged(asked, pair, index.documents, plan.grid.rel)
+
+
+def build_translated(
+    plan: Plan, folder: Folder, unable: Container[str], rebuild: bool, tell: Callable[[str], None] = say
+) -> None:
+    """Build what is missing of translated documents. unable: stages that could not be run."""
+    needed = {
+        place: needs
+        for place, needs in places(plan).items()
+        if needs.stock is not None and needs.stock.place not in unable
+    }
+    _build([place for place in check_indexes(plan, folder, rebuild) if place in needed], plan, folder, tell)
+
+
+def _build(missing: Sequence[Place], plan: Plan, folder: Folder, tell: Callable[[str], None]) -> None:
+    from xqe.retrieval.lexical import build
+
+    needed = places(plan)
+    for number, place in enumerate(missing, 1):
+        needs, asked = needed[place], plan.asked[place[0]]
+        started = time.monotonic()
+        manifest = build(
+            folder.index(*place), needs.lang, _arriving(needs, asked, folder), replace=True, keep_texts=needs.texts
+        )
+        seconds = time.monotonic() - started
+        said: dict[str, Any] = {
+            "documents": _made_of(asked, needs, folder),
+            "count": manifest.documents,
+            "seconds": round(seconds, 3),
+            **({"texts": True} if needs.texts else {}),
+            **({"questions": asked.questions_sha256(needs.lang)} if needs.questions else {}),
+        }
+        folder.put_indexed(*place, said)
+        where = f"grid: index {number}/{len(missing)} {' '.join(place)}"
+        tell(f"{where}: {manifest.documents} documents, {duration(seconds)}")
+
+
+def _arriving(needs: Needs, asked: Asked, folder: Folder) -> Iterator[Placed]:
+    """The documents of an index. Of translated ones, those that could not be translated are left out."""
+    if needs.stock is not None:
+        return documents([str(folder.texts(needs.stock))], on_failed=lambda _: None)
+    return _with_questions(asked, needs.lang) if needs.questions else _documents(asked, needs.lang)
 
 
 def _documents(asked: Asked, lang: str) -> Iterator[Placed]:
@@ -176,7 +228,7 @@ def _check_judged(asked: Asked, pair: tuple[str, str], documents: Documents, rel
 
 def embed_indexes(plan: Plan, folder: Folder, open_encoder: EncoderOpener, tell: Callable[[str], None] = say) -> None:
     """Make the vectors that are missing; a run that was killed is gone on with. Raises XqeError where that fails."""
-    missing = unembedded(plan, folder, ())
+    missing = [place for place in unembedded(plan, folder, ()) if folder.indexed(*place)]
     if plan.grid.encoder is None or not missing:
         return
     from xqe.retrieval.lexical import open_index

@@ -5,7 +5,7 @@
         ├───── expand ──── E ───┬── translate ─ E+T
         │                       └── (searched alone: a baseline)
         ├───── expand into the documents' language (a baseline)
-        └───── (searched untranslated: a baseline)
+        └───── (searched untranslated: a baseline, as against documents that are translated)
 
 A translation serves all strategies, and an expansion in the source language all languages of documents. Where hits are
 re-ranked, a model reads the best of a cell once, and every depth and weight has a cell of its own. What decides a text
@@ -32,7 +32,7 @@ class Texts:
     """Texts to generate: a stage over the queries of a language or a pair.
 
     name: of its file. adapted: made with the row's adapters. after: the texts it works on, None for the queries.
-    count: how many texts a record needs, without those that an earlier one has made already.
+    documents: how many it works on in place of queries, 0 for none.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Texts:
     ids: tuple[str, ...]
     key: str
     after: Texts | None = None
+    documents: int = 0
 
     @property
     def place(self) -> str:
@@ -60,15 +61,22 @@ class Texts:
         return replace(self.model, name=self.model.model, lora=self.model.lora if self.adapted else ())
 
     @property
+    def records(self) -> int:
+        return self.documents or len(self.ids)
+
+    @property
     def count(self) -> int:
-        return len(self.ids) * self.samples
+        """How many texts it makes, without those that an earlier stage has made already; of documents, how many of
+        these."""
+        return self.records * self.samples
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One system on one language pair. texts: what is searched with, None for queries as they are. query_weight: among
     words, None for the automatic one and where it has no effect. again: how the hits of another cell are re-ranked,
-    None where an index is searched. questions: what the questions of documents count, None for nothing."""
+    None where an index is searched. questions: what the questions of documents count, None for nothing.
+    stock: translated documents that are searched, None for those of the collection."""
 
     collection: str
     source: str
@@ -83,10 +91,17 @@ class Cell:
     retriever: By = By.BM25
     again: Again | None = None
     questions: Questions | None = None
+    stock: Texts | None = None
 
     @property
     def by_vectors(self) -> bool:
         return self.retriever is not By.BM25
+
+    @property
+    def index(self) -> str:
+        """The name of the index that is searched, in the collection's folder: its language, unless documents are
+        translated."""
+        return self.target if self.stock is None else f"{self.stock.model.name}+{self.target}-{self.source}"
 
     @property
     def pair(self) -> Pair:
@@ -188,7 +203,8 @@ class Plan:
 
 
 def _unit(cell: Cell, first: str) -> tuple[str, str, str]:
-    return cell.collection, cell.source, cell.texts.model.model if cell.texts else first
+    made = cell.texts or cell.stock
+    return cell.collection, cell.source, made.model.model if made else first
 
 
 def needed(texts: Iterable[Texts], cells: Iterable[Cell]) -> tuple[Texts, ...]:
@@ -196,6 +212,8 @@ def needed(texts: Iterable[Texts], cells: Iterable[Cell]) -> tuple[Texts, ...]:
     wanted: set[str] = set()
     for cell in cells:
         one = cell.texts
+        if cell.stock is not None:
+            wanted.add(cell.stock.place)
         while one is not None:
             wanted.add(one.place)
             one = one.after

@@ -24,7 +24,7 @@ from xqe.experiments.grid.plan import (
     Texts,
     needed,
 )
-from xqe.experiments.grid.settings import BUILTIN, Grid, ModelRow, Pair, QuestionsRow, RerankRow
+from xqe.experiments.grid.settings import BUILTIN, DOCUMENTS, Grid, ModelRow, Pair, QuestionsRow, RerankRow
 from xqe.experiments.grid.tables import told_at
 from xqe.files.hashes import cached_sha256
 from xqe.models import examples, prompts
@@ -155,6 +155,8 @@ class _Planner:
         if "human" in grid.baselines and _has_human(one, pair):
             yield self._cell(one, pair, retriever, "human", None, Use.QUERY)
         for model in grid.models:
+            if DOCUMENTS in grid.baselines and not model.lora:
+                yield self._of_documents(one, pair, retriever, model)
             if "translation" in grid.baselines and not model.lora:
                 yield self._cell(one, pair, retriever, "translation", self.translated(one, pair, model), Use.QUERY)
             for strategy in grid.strategies:
@@ -171,7 +173,11 @@ class _Planner:
         found = []
         for cell in cells:
             asked = self.asked[cell.collection]
-            if cell.target in asked.row.questions and _is_named(cell, row.systems, not _expands(cell)):
+            if (
+                cell.stock is None
+                and cell.target in asked.row.questions
+                and _is_named(cell, row.systems, not _expands(cell))
+            ):
                 found += list(self._with_questions(row, cell, asked))
         if not found:
             raise InputError(f"{row.where}: no system has documents with questions", "see systems, and their languages")
@@ -211,6 +217,27 @@ class _Planner:
             yield "source-expansion", source
         if "direct" in self.grid.baselines:
             yield "direct", self._texts(one, DIRECT, pair, model, strategy, None, samples)
+
+    def _of_documents(self, one: Asked, pair: Pair, retriever: By, model: ModelRow) -> Cell:
+        """The query as it is, in documents that are translated into its language."""
+        source, target = pair
+        count = one.collection.document_count(target)
+        made_by = {**self.identities[model.name], "lora": []}
+        key = digest(
+            __version__,
+            DOCUMENTS,
+            one.documents_sha256(target),
+            source,
+            made_by,
+            [self._shown(one, TRANSLATE, target, source, None), repr(prompts.builtin("translate-title"))],
+            asdict(self.grid.sampling),
+        )
+        name = f"docs.{target}-{source}"
+        stock = Texts(name, DOCUMENTS, one.name, model, target, source, None, None, 1, False, (), key, None, count)
+        stock = self.texts.setdefault(stock.place, stock)
+        cell = self._cell(one, pair, retriever, DOCUMENTS, None, Use.QUERY)
+        system = ".".join([model.name, DOCUMENTS, *([str(retriever)] if retriever is not By.BM25 else [])])
+        return replace(cell, system=system, key=digest(cell.key, stock.key), stock=stock)
 
     def translated(self, one: Asked, pair: Pair, model: ModelRow) -> Texts:
         return self._texts(one, TRANSLATE, pair, model)

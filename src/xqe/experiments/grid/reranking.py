@@ -98,7 +98,7 @@ def _ranked(ranked: Ranked, plan: Plan, folder: Folder, engine: Engine) -> tuple
     hits = folder.read_run(cell)
     queries = records_of(cell, plan.asked[cell.collection], folder)
     records = [{**record, "hits": hits.get(record["id"], [])[: ranked.n]} for record in queries]
-    numbered = open_index(folder.index(cell.collection, cell.target)).documents
+    numbered = open_index(folder.index(cell.collection, cell.index)).documents
     started = time.monotonic()
     tally = Tally()
     done, fell_back = _run(ranked.row, ranked.n, numbered, engine, records, tally)

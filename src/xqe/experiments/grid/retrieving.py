@@ -44,8 +44,8 @@ def evaluate_cells(
     encoding: of queries, for all cells that need it. A cell that fails says why, and the others go on.
     """
 
-    def searching(collection: str, lang: str) -> Callable[[Cell], Found]:
-        index = Opened(folder.index(collection, lang), plan.grid, encoding, threads)
+    def searching(collection: str, name: str) -> Callable[[Cell], Found]:
+        index = Opened(folder.index(collection, name), plan.grid, encoding, threads)
         return lambda cell: _searched(cell, plan, folder, index, unable, threads)
 
     return _evaluate(plan.searched, plan, folder, searching, tell, again)
@@ -74,18 +74,18 @@ def _evaluate(
     tell: Callable[[str], None],
     again: bool,
 ) -> Counter[str]:
-    """finding: of a collection and a language of documents, what finds the hits of a cell."""
+    """finding: of a collection and the name of an index, what finds the hits of a cell."""
     counts: Counter[str] = Counter(done=0, reused=0, failed=0)
     pending: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
         if not again and folder.has_cell(cell):
             counts["reused"] += 1
         else:
-            pending.setdefault((cell.collection, cell.target), []).append(cell)
+            pending.setdefault((cell.collection, cell.index), []).append(cell)
     started = time.monotonic()
     total = sum(map(len, pending.values()))
-    for (collection, lang), some in pending.items():
-        found = finding(collection, lang)
+    for place, some in pending.items():
+        found = finding(*place)
         for cell in some:
             began = time.monotonic()
             try:
@@ -100,7 +100,8 @@ def _evaluate(
         over = counts["done"] + counts["failed"]
         spent = time.monotonic() - started
         left = f"; {duration(spent / over * (total - over))} left" if over < total else ""
-        tell(f"grid: {_DONE[some[0].again is None]} {collection} {lang}: {over}/{total} cells, {duration(spent)}{left}")
+        what = f"{_DONE[some[0].again is None]} {' '.join(place)}"
+        tell(f"grid: {what}: {over}/{total} cells, {duration(spent)}{left}")
     return counts
 
 
@@ -124,7 +125,7 @@ _EMPTY: Json = {
 def _described(cell: Cell, plan: Plan) -> Json:
     """The fields of a cell that say what it is."""
     asked = plan.asked[cell.collection]
-    texts = cell.texts
+    texts, made = cell.texts, cell.texts or cell.stock
     with_passages = texts is not None and texts.strategy is not None
     weight: str | float | None = None
     if with_passages and cell.use == "query+doc" and cell.retriever is not By.DENSE:
@@ -136,7 +137,7 @@ def _described(cell: Cell, plan: Plan) -> Json:
         "target": cell.target,
         "system": cell.system,
         "kind": cell.kind,
-        "model": texts.model.name if texts else None,
+        "model": made.model.name if made else None,
         "strategy": texts.strategy if texts else None,
         "order": texts.order if texts else None,
         "use": str(cell.use),
@@ -167,8 +168,9 @@ def _reranker(again: Again) -> Json:
 
 def _searched(cell: Cell, plan: Plan, folder: Folder, index: Opened, unable: dict[str, str], threads: int) -> Found:
     grid, asked = plan.grid, plan.asked[cell.collection]
-    if cell.texts is not None and cell.texts.place in unable:
-        raise XqeError(f"{cell.texts.name}: {unable[cell.texts.place]}")
+    for made in (cell.texts, cell.stock):
+        if made is not None and made.place in unable:
+            raise XqeError(f"{made.name}: {unable[made.place]}")
     records, retriever = records_of(cell, asked, folder), index.retriever(cell)
     started = time.monotonic()
     found = list(search(records, retriever, threads, lambda: cell.place, grid.depth, drop_own=asked.drop_self))
@@ -188,7 +190,7 @@ def _evaluated(cell: Cell, plan: Plan, folder: Folder, found: Sequence[Record], 
         "values": {name: [round(values[one][name], 6) for one in queries] for name in names},
         "measures": average(values[one] for one in queries),
         "missing": sum(one not in run for one in queries),
-        "failed": sum(map(has_failed, found)),
+        "failed": sum(map(has_failed, found)) + _failed_documents(cell, folder),
         "failures": {r["id"]: f"{r['error']['step']}: {r['error']['message']}" for r in found if has_failed(r)},
         "first": [ranked[one][0] if ranked[one] else None for one in queries],
         "relevant": [_first_relevant(ranked[one], qrels[one], grid.rel) for one in queries],
@@ -196,6 +198,11 @@ def _evaluated(cell: Cell, plan: Plan, folder: Folder, found: Sequence[Record], 
         "run": folder.put_run(cell, (line for record in found for line in run_lines(record, cell.system))),
         "error": None,
     }
+
+
+def _failed_documents(cell: Cell, folder: Folder) -> int:
+    """How many documents could not be translated: a cell that lacks some is not done."""
+    return 0 if cell.stock is None else int(folder.said_of(cell.stock).get("failed") or 0)
 
 
 def _first_relevant(documents: Sequence[str], grades: dict[str, int], rel: int) -> int | None:

@@ -33,6 +33,9 @@ from xqe.text.languages import LANGUAGES, code_of, language
 BASELINES = ("original", "translation", "human", "source-expansion", "direct")
 """The untranslated query; the translated query alone; the query as people wrote it in the documents' language;
 passages in the query's language; passages in the documents' language without a translation step."""
+DOCUMENTS = "documents"
+"""A baseline that is made only where it is named, since it costs the most: documents that are translated into the
+language of the queries, searched with these as they are."""
 ORDERS = {"te": "T+E", "et": "E+T"}
 BUILTIN, TRAIN = "builtin", "train"
 DEFAULT_DEPTH = 1000
@@ -193,7 +196,7 @@ def _grid(path: Path, raw: Json, default_model: str, default_encoder: str) -> Gr
         strategies=tuple(Strategy(s) for s in top.choices("strategies", [str(s) for s in Strategy])),
         orders=tuple(top.choices("orders", list(ORDERS))),
         uses=tuple(Use(u) for u in top.choices("uses", [str(Use.DOC), str(Use.QUERY_DOC)])),
-        baselines=tuple(top.choices("baselines", list(BASELINES), may_be_empty=True)),
+        baselines=tuple(top.choices("baselines", [*BASELINES, DOCUMENTS], may_be_empty=True, default=BASELINES)),
         retrievers=retrievers,
         encoder=_encoder(path, top, default_encoder) if _EFFECTIVE["encoder"].intersection(retrievers) else None,
         encode=Encode(top.choice("encode", Encode.BOTH, list(Encode))),
