@@ -101,6 +101,22 @@ class Trend:
 
 
 @dataclass(frozen=True, slots=True)
+class Curve:
+    """Lines over a number, whose numbers stand in a table beside it. axis: what the number is. places: its values.
+    lines: name -> a number or None for each; the last one is the mean of the others. level: a name and a number to
+    compare with, None for none."""
+
+    key: str
+    title: str
+    axis: str
+    places: tuple[float, ...]
+    lines: tuple[tuple[str, tuple[float | None, ...]], ...]
+    level: tuple[str, float] | None
+    unit: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """One query before and after. texts: (label, text, language) from the query to the passages."""
 
@@ -126,7 +142,7 @@ class Paragraph:
     text: str
 
 
-Block = Paragraph | Table | HeatMap | Bars | Trend | Cases
+Block = Paragraph | Table | HeatMap | Bars | Trend | Curve | Cases
 
 
 @dataclass(frozen=True, slots=True)

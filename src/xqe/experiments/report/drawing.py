@@ -16,7 +16,7 @@ from typing import Any
 import numpy
 
 from xqe.errors import MissingExtraError
-from xqe.experiments.report.blocks import Bars, HeatMap, Panel, Trend, anchor, signed
+from xqe.experiments.report.blocks import Bars, Curve, HeatMap, Panel, Trend, anchor, signed
 
 try:
     # it tells of its caches, of fonts and where they lie, which is nothing to a reader of reports
@@ -47,7 +47,7 @@ _LINES = 8  # of a trend, that stand out
 _INK, _QUIET = "#1a1a1a", "#b8b8b8"
 
 
-def svg(block: HeatMap | Bars | Trend) -> str:
+def svg(block: HeatMap | Bars | Trend | Curve) -> str:
     """Return a picture as an <svg> element without a reference to anything outside it."""
     with plot.rc_context(_SETTINGS):
         figure = _DRAWERS[type(block)](block)
@@ -176,6 +176,27 @@ def _trend(block: Trend) -> Figure:
     return figure
 
 
+def _curve(block: Curve) -> Figure:
+    figure, axes = plot.subplots(figsize=(6.2, 3.4))
+    *others, mean = block.lines
+    colours = matplotlib.colormaps["cividis"](numpy.linspace(0.1, 0.9, max(len(others), 1)))
+    for number, (name, numbers) in enumerate(others):
+        axes.plot(
+            block.places, _gaps(numbers), color=colours[number], linewidth=1.0, marker=_MARKERS[number % len(_MARKERS)],
+            markersize=4, label=name,
+        )  # fmt: skip
+    axes.plot(block.places, _gaps(mean[1]), color=_INK, linewidth=2.2, marker="o", markersize=4.5, label=mean[0])
+    if block.level is not None:
+        name, height = block.level
+        axes.axhline(height, color=_INK, linewidth=1.0, linestyle=(0, (4, 3)), label=name)
+    axes.set_xticks(block.places, [f"{place:g}" for place in block.places])
+    axes.set_xlabel(block.axis)
+    axes.set_ylabel(block.unit)
+    axes.grid(axis="y", color="#e4e4e4", linewidth=0.6)
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
+    return figure
+
+
 def _gaps(numbers: Sequence[float | None]) -> list[float]:
     return [float("nan") if number is None else number for number in numbers]
 
@@ -216,6 +237,14 @@ def _told_trend(block: Trend) -> str:
     return f"{len(block.lines)} systems over {len(block.times)} nights; the table below has the numbers."
 
 
+def _told_curve(block: Curve) -> str:
+    name, numbers = block.lines[-1]
+    there = ((place, number) for place, number in zip(block.places, numbers, strict=True) if number is not None)
+    said = "; ".join(f"{number:.2f} at {place:g}" for place, number in there)
+    level = f" {block.level[0]}: {block.level[1]:.2f}." if block.level is not None else ""
+    return f"{name} by {block.axis}: {said}.{level} The table beside it has all numbers."
+
+
 def _inline(text: str, key: str, title: str, told: str) -> str:
     """The <svg> element of a file: ids are made the page's own, and name spaces, which HTML knows, are left out."""
     text = text[text.index("<svg") :]
@@ -233,5 +262,10 @@ def _inline(text: str, key: str, title: str, told: str) -> str:
     return re.sub(r"\n\s*", "\n", re.sub(r"<svg[^>]*>", lambda _: head, text, count=1))
 
 
-_DRAWERS: dict[type, Callable[[Any], Figure]] = {HeatMap: _heat_map, Bars: _bars, Trend: _trend}
-_TELLERS: dict[type, Callable[[Any], str]] = {HeatMap: _told_map, Bars: _told_bars, Trend: _told_trend}
+_DRAWERS: dict[type, Callable[[Any], Figure]] = {HeatMap: _heat_map, Bars: _bars, Trend: _trend, Curve: _curve}
+_TELLERS: dict[type, Callable[[Any], str]] = {
+    HeatMap: _told_map,
+    Bars: _told_bars,
+    Trend: _told_trend,
+    Curve: _told_curve,
+}

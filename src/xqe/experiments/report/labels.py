@@ -6,12 +6,14 @@ from collections.abc import Iterable
 
 from xqe.experiments.report.results import (
     DIRECT,
+    DOCUMENTS,
     EXPANSION,
     HUMAN,
     ORIGINAL,
     SOURCE_EXPANSION,
     TRANSLATION,
     WORDS,
+    Questions,
     Reranker,
     System,
 )
@@ -24,6 +26,7 @@ RETRIEVERS = {WORDS: "BM25", "dense": "dense", "hybrid": "hybrid"}
 KINDS = {
     ORIGINAL: "Original query",
     TRANSLATION: "Translated query alone",
+    DOCUMENTS: "Translated documents",
     HUMAN: "Query as people wrote it",
     SOURCE_EXPANSION: "Expanded, not translated",
     DIRECT: "Generated directly",
@@ -57,7 +60,7 @@ def use(system: System) -> str:
 
 def setting(system: System) -> tuple[str, str, str]:
     """(method, order, used), the first columns of tables 5, 9 and 12."""
-    if system.kind in (ORIGINAL, HUMAN, TRANSLATION):
+    if system.kind in (ORIGINAL, HUMAN, TRANSLATION, DOCUMENTS):
         return KINDS[system.kind], "", ""
     if system.kind == EXPANSION:
         return strategy(system), order(system), use(system)
@@ -68,7 +71,14 @@ def full(system: System) -> str:
     """A system in words: "tiny, Few-shot, E + T, Q + doc"."""
     by = "" if system.retriever == WORDS else retriever(system.retriever)
     again = "" if system.reranker is None else f" + {reranker(system.reranker)}"
-    return ", ".join(part for part in (system.model, *setting(system), by) if part) + again
+    asked = "" if system.questions is None else f"questions {questions(system.questions)}"
+    return ", ".join(part for part in (system.model, *setting(system), by, asked) if part) + again
+
+
+def questions(one: Questions) -> str:
+    """What the questions of documents count, in words: "weight 0.5, share 0.25"."""
+    parts = [f"weight {one.weight:g}"] * bool(one.weight) + [f"share {one.share:g}"] * bool(one.share)
+    return ", ".join(parts)
 
 
 def reranker(one: Reranker) -> str:

@@ -8,7 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from xqe.experiments.report.blocks import BEST, WORST, Bars, Cases, HeatMap, Paragraph, Report, Table, Trend, Value
+from xqe.experiments.report.blocks import (
+    BEST,
+    WORST,
+    Bars,
+    Cases,
+    Curve,
+    HeatMap,
+    Paragraph,
+    Report,
+    Table,
+    Trend,
+    Value,
+)
 from xqe.experiments.report.markdown import as_table, quadrant_note, shown
 
 _SPECIAL = {
@@ -144,6 +156,11 @@ def _trend(trend: Trend) -> Iterator[str]:
     yield from _float(trend.title, "lrrr", body, trend.notes)
 
 
+def _curve(_: Curve) -> Iterator[str]:
+    """Nothing: its numbers stand in the table beside it."""
+    yield from ()
+
+
 def _cases(_: Cases) -> Iterator[str]:
     """Nothing: they are texts of queries."""
     yield from ()
@@ -154,6 +171,7 @@ _WRITERS: dict[type, Callable[[Any], Iterator[str]]] = {
     HeatMap: _heat_map,
     Bars: _bars,
     Trend: _trend,
+    Curve: _curve,
     Cases: _cases,
     Paragraph: _paragraph,
 }

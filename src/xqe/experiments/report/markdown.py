@@ -13,6 +13,7 @@ from xqe.experiments.report.blocks import (
     Bars,
     Case,
     Cases,
+    Curve,
     HeatMap,
     Paragraph,
     Report,
@@ -141,6 +142,11 @@ def as_table(trend: Trend) -> Table:
     return Table(f"{trend.key}-numbers", trend.title, ("system", "trend"), columns, tuple(rows), notes=trend.notes)
 
 
+def _curve(_: Curve) -> Iterator[str]:
+    """Nothing: its numbers stand in the table beside it."""
+    yield from ()
+
+
 def _cases(cases: Cases) -> Iterator[str]:
     """Those of the best system; the page has all."""
     if not cases.best:
@@ -171,6 +177,7 @@ WRITERS: dict[type, Callable[[Any], Iterator[str]]] = {
     HeatMap: _heat_map,
     Bars: _bars,
     Trend: _trend,
+    Curve: _curve,
     Cases: _cases,
     Paragraph: _paragraph,
 }

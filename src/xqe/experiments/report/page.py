@@ -9,7 +9,7 @@ import jinja2
 from markupsafe import Markup
 
 from xqe.experiments.report import drawing
-from xqe.experiments.report.blocks import Bars, Block, Cases, HeatMap, Paragraph, Report, Table, Trend, anchor
+from xqe.experiments.report.blocks import Bars, Block, Cases, Curve, HeatMap, Paragraph, Report, Table, Trend, anchor
 from xqe.experiments.report.markdown import as_table, quadrant_note
 from xqe.experiments.report.published import PAPER
 
@@ -18,7 +18,15 @@ LARGEST = 5_000_000
 
 _LONG = 18  # characters of a text that is set as one
 
-_KINDS = {Table: "table", HeatMap: "map", Bars: "bars", Trend: "trend", Cases: "cases", Paragraph: "paragraph"}
+_KINDS = {
+    Table: "table",
+    HeatMap: "map",
+    Bars: "bars",
+    Trend: "trend",
+    Curve: "curve",
+    Cases: "cases",
+    Paragraph: "paragraph",
+}
 
 
 def page(report: Report, made: str) -> str:
@@ -37,7 +45,9 @@ def page(report: Report, made: str) -> str:
     template = environment.from_string((folder / "page.html").read_text("utf-8"))
     style = Markup((folder / "page.css").read_text("utf-8"))
     pictures = {
-        block.key: Markup(drawing.svg(block)) for block in _blocks(report) if isinstance(block, HeatMap | Bars | Trend)
+        block.key: Markup(drawing.svg(block))
+        for block in _blocks(report)
+        if isinstance(block, HeatMap | Bars | Trend | Curve)
     }
     while True:
         text = template.render(report=report, style=style, made=made, paper=PAPER, pictures=pictures)

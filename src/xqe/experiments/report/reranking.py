@@ -147,7 +147,8 @@ def _row(
     reranked: Reranked, system: System, measures: Sequence[str], change: Difference | None, ruled: bool = False
 ) -> Row:
     found, again, tokens = reranked.took(system)
-    said = [part for part in (system.model, *labels.setting(system)) if part]
+    asked = "" if system.questions is None else f"questions {labels.questions(system.questions)}"
+    said = [part for part in (system.model, *labels.setting(system), asked) if part]
     heads = (
         f"{labels.retriever(system.retriever)}: {', '.join(said)}",
         NOTHING if system.reranker is None else labels.reranker(system.reranker),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,9 @@ from xqe.files.records import Record, check_query
 FORMAT = 1
 MANIFEST, HISTORY, CELLS, QUERIES = "manifest.json", "history.jsonl", "cells", "queries"
 
-ORIGINAL, TRANSLATION, HUMAN = "original", "translation", "human"
+ORIGINAL, TRANSLATION, HUMAN, DOCUMENTS = "original", "translation", "human", "documents"
 SOURCE_EXPANSION, DIRECT, EXPANSION = "source-expansion", "direct", "expansion"
-KINDS = (ORIGINAL, TRANSLATION, HUMAN, SOURCE_EXPANSION, DIRECT, EXPANSION)
+KINDS = (ORIGINAL, TRANSLATION, HUMAN, DOCUMENTS, SOURCE_EXPANSION, DIRECT, EXPANSION)
 GENERATED = (SOURCE_EXPANSION, DIRECT, EXPANSION)  # those that have passages
 # as they stand in the paper's tables
 _STRATEGIES = ("zeroshot", "cot", "rar", "fewshot")
@@ -43,7 +43,7 @@ RETRIEVERS = (WORDS, "dense", "hybrid")
 """What systems search by: words, as in the paper, vectors, or both. The name of a system ends in a dot and its
 retriever, where that is not words."""
 
-STAGES = ("index", "embed", "translate", "expand", "search", "rerank")
+STAGES = ("translate documents", "index", "embed", "translate", "expand", "search", "rerank")
 """What a grid does, in the order in which a query meets it."""
 
 Json = dict[str, Any]
@@ -64,6 +64,16 @@ class Reranker:
     n: int
     first_weight: float | None
     varies: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """What the questions of documents count in a system. plain: the name of the one in which they count nothing.
+    weight: among words. share: among vectors."""
+
+    plain: str
+    weight: float
+    share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +102,8 @@ class System:
     """What was searched with. name: unique in a language pair; model to samples: None where they do not apply.
 
     varies: whether the grid has several query weights, so that this one's is worth telling. retriever: what it searches
-    by. reranker: what re-ranks its hits, None for nothing; such a system stands in tables of its own.
+    by. reranker: what re-ranks its hits, None for nothing. questions: what those of the documents count, None for
+    nothing. Systems with either stand in tables of their own.
     """
 
     name: str
@@ -106,6 +117,7 @@ class System:
     varies: bool = False
     retriever: str = WORDS
     reranker: Reranker | None = None
+    questions: Questions | None = None
 
     @property
     def variant(self) -> tuple[str | None, str, str | None, int | None]:
@@ -209,8 +221,20 @@ class Results:
         return sorted(sums.values(), key=lambda one: _place(STAGES, one.stage))
 
     def systems(self, collection: str, retriever: str = WORDS) -> list[System]:
-        """The systems of the first stage."""
-        found = [one for one in self._systems(collection) if one.reranker is None]
+        """The systems of the first stage in which questions of documents count nothing."""
+        return [one for one in self._searched(collection, retriever) if one.questions is None]
+
+    def with_questions(self, collection: str, retriever: str) -> dict[System, list[System]]:
+        """The systems that are searched with questions of documents, too, each with those that are."""
+        found = self._searched(collection, retriever)
+        return {
+            plain: sorted(some, key=lambda one: astuple(one.questions) if one.questions else ())
+            for plain in self.systems(collection, retriever)
+            if (some := [one for one in found if one.questions is not None and one.questions.plain == plain.name])
+        }
+
+    def _searched(self, collection: str, retriever: str) -> list[System]:
+        found = (one for one in self._systems(collection) if one.reranker is None)
         return sorted((one for one in found if one.retriever == retriever), key=self._order)
 
     def reranked(self, collection: str) -> dict[System, list[System]]:
@@ -220,7 +244,7 @@ class Results:
         return {
             first: sorted(again, key=lambda one: _order_of_reranker(one, ways))
             for retriever in self.retrievers(collection)
-            for first in self.systems(collection, retriever)
+            for first in self._searched(collection, retriever)
             if (again := [one for one in found if one.reranker is not None and one.reranker.first == first.name])
         }
 
@@ -359,6 +383,7 @@ _RERANKED: Shape = {
     "n": rank,
     "first_weight": share,
 }
+_QUESTIONS: Shape = {"plain": text, "weight": amount, "share": share}
 _MANIFEST: Shape = {
     **dict.fromkeys(("name", "xqe", "python", "platform", "started", "finished"), text),
     "part": part,
@@ -385,6 +410,7 @@ _CELL: Shape = {
     "relevant": several(or_none(rank)),
     "failures": by_name(text),
     "seconds": amount,
+    "questions": whole(_QUESTIONS, _QUESTIONS),
     "reranked": whole(_RERANKED, _RERANKED.keys() - {"first_weight"}),
     "costs": several(whole(_COST, _COST.keys() - {"of", "part"})),
 }
@@ -458,6 +484,7 @@ def _cell(folder: Path, path: Path, measures: Sequence[str]) -> Result:
         said.get("samples"),
         retriever=said.get("retriever") or WORDS,
         reranker=_reranker(said["reranked"]) if said.get("reranked") else None,
+        questions=_questions(said["questions"]) if said.get("questions") else None,
     )
     queries = tuple(said["queries"])
     if queries and (lacking := [name for name in measures if said["values"].get(name) is None]):
@@ -494,6 +521,10 @@ def _cell(folder: Path, path: Path, measures: Sequence[str]) -> Result:
 def _reranker(said: Json) -> Reranker:
     weight = said.get("first_weight")
     return Reranker(said["system"], said["name"], said["kind"], said["model"], said["n"], weight)
+
+
+def _questions(said: Json) -> Questions:
+    return Questions(said["plain"], float(said["weight"]), float(said["share"]))
 
 
 def _cost(said: Json) -> Cost:

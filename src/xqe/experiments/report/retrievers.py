@@ -8,7 +8,7 @@ from xqe.experiments.report import labels, ranks
 from xqe.experiments.report.averages import Difference, Frame, corrected
 from xqe.experiments.report.beside import Beside, name
 from xqe.experiments.report.blocks import Block, Paragraph, Row, Table, Value, marked, percent, points
-from xqe.experiments.report.results import GENERATED, HUMAN, ORIGINAL, TRANSLATION, System
+from xqe.experiments.report.results import DOCUMENTS, GENERATED, HUMAN, ORIGINAL, TRANSLATION, System
 from xqe.experiments.report.study import Study
 from xqe.experiments.report.tables import STARS_NOTE, STRONG_NOTE, delta, told
 from xqe.messages import plural
@@ -36,7 +36,7 @@ def _means(beside: Beside) -> Table:
     rows: list[Row] = []
     changes: list[tuple[Difference | None, Difference | None]] = []
     for study, best in zip(beside.studies, beside.best, strict=True):
-        baselines = [study.original(), study.human(), *study.of(TRANSLATION)]
+        baselines = [study.original(), study.human(), *study.of(TRANSLATION), *study.of(DOCUMENTS)]
         for place, system in enumerate(one for one in (*baselines, best) if one is not None):
             values = tuple(percent(beside.average(system, measure)) for measure in measures)
             kind = "" if system.kind in GENERATED else "baseline"

@@ -10,6 +10,7 @@ from xqe.experiments.report.averages import Difference, Frame, corrected
 from xqe.experiments.report.blocks import NOTHING, Row, Table, Value, count, marked, percent, points, words
 from xqe.experiments.report.results import (
     DIRECT,
+    DOCUMENTS,
     EXPANSION,
     GENERATED,
     HUMAN,
@@ -215,6 +216,7 @@ def settings(study: Study, model: str) -> Table | None:
     """Tables 5, 9 and 12: strategy by order by use for one model, with all baselines."""
     systems = [
         *filter(None, (study.original(), study.human(), study.translation(model))),
+        *study.of(DOCUMENTS, model),
         *study.of(SOURCE_EXPANSION, model),
         *study.of(DIRECT, model),
         *study.expansions(model),
@@ -228,7 +230,7 @@ def settings(study: Study, model: str) -> Table | None:
     before = ""
     for system in systems:
         group = f"{system.kind} {system.strategy}" if system.kind == EXPANSION else system.kind
-        ruled = bool(before) and group != before and system.kind not in (TRANSLATION, HUMAN)
+        ruled = bool(before) and group != before and system.kind not in (TRANSLATION, HUMAN, DOCUMENTS)
         before = group
         rows.append(replace(_setting_row(study, system, measures, paper), ruled=ruled))
     number = _PAPER_TABLES.get(known or "", 5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,9 @@ _AS_ASKED = {
 
 
 def _is_as_asked(system: str) -> bool:
-    """Whether no model had a part in the query, whatever re-ranks its hits (`SYSTEM+RERANKER@N`)."""
-    return system.partition("+")[0] in _AS_ASKED
+    """Whether no model had a part in the query, whatever re-ranks its hits (`SYSTEM+RERANKER@N`), and whether questions
+    of documents count (`SYSTEM.qw0_5.qs0_25`)."""
+    return re.split(r"\+|\.q[ws]\d", system, maxsplit=1)[0] in _AS_ASKED
 
 
 def read_history(folder: Path) -> tuple[list[Night], list[str]]:
