@@ -223,7 +223,7 @@ def consistency(folder: Path, failing: Sequence[str] = ()) -> Consistency:
     encoder = Written(VECTORS, failing)
     texts = {text.replace("about ", "").replace(" ", "-"): text for side, text in VECTORS if side is Side.PASSAGE}
     index = indexed(folder, texts, encoder)
-    return Consistency(Dense("i", "en", index.documents, open_vectors(folder, index.documents), encoder))
+    return Consistency(Dense("i", "en", index.documents, open_vectors(folder, index.documents), encoder), "teas")
 
 
 def asked(identifier: str) -> tuple[dict[str, Any], Scripted]:
@@ -240,6 +240,7 @@ def test_questions_that_find_another_document_first_are_dropped(tmp_path: Path) 
         record, engine = asked(name)
         made = augmented(engine, record, consistency=finds)
         kept[name] = made["questions"]["de"], made["steps"][0]["dropped"]
+        assert made["steps"][0]["index"] == "teas"
     assert kept == {
         "tea": (["Was ist Tee?", "Was trinkt man?"], {"elsewhere": 1}),
         "coffee": (["Was ist Kaffee?"], {"elsewhere": 2}),

@@ -185,6 +185,7 @@ class Augment:
             "samples": settings.samples,
             "document_tokens": settings.document_tokens,
             **({"shots": self._choose.shots} if self._choose is not None else {}),
+            **({"index": self._consistency.index} if self._consistency is not None else {}),
             "dropped": {reason.field: dropped[reason] for reason in self._reasons if dropped[reason]},
             **provenance(self._engine, self._sampling, settings.max_tokens, plain),
         }
