@@ -144,10 +144,11 @@ def answers_of(
 
 
 def prompts_of(stage: Stage, engine: Engine, records: Iterable[Record]) -> Iterator[tuple[str, str]]:
-    """Yield (record id, prompt) for every text that the stage would have generated, as the model would see it."""
+    """Yield (record id, prompt) for the texts that the stage would have generated, as the model would see it; once for
+    several of one prompt."""
     for record in records:
-        for request in stage.requests(record):
-            yield record["id"], engine.show(request.prompt)
+        for prompt in dict.fromkeys(request.prompt for request in stage.requests(record)):
+            yield record["id"], engine.show(prompt)
 
 
 def request(prompt: Prompt, subject: str, max_tokens: int, sampling: Sampling, record: Record, number: int) -> Request:
