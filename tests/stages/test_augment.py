@@ -81,7 +81,7 @@ def test_a_chat_model_is_asked_with_the_papers_prompt() -> None:
 
 def test_a_pretrained_model_is_shown_passages_of_the_document_s_language_with_questions_of_the_other() -> None:
     engine = FakeEngine(is_chat=False)
-    stage = Augment(engine, TEMPLATE, settings("ja", 1, 1), Sampling())
+    stage = Augment(engine, TEMPLATE, settings("ja"), Sampling(1.0))
     [(_, text)] = prompts_of(stage, engine, [TEA])
     folder = Path(prompts.__file__).parent.parent / "examples"
     english, japanese = (
@@ -203,7 +203,7 @@ def test_the_summary_gives_the_share_of_each_reason() -> None:
     stage = Augment(engine, TEMPLATE, settings("de", 4, 4), Sampling(1.0))
     list(run(stage, engine, [TEA, {**TEA, "id": "t2", "title": "", "text": " … "}]))
     assert stage.summary() == (
-        "1 document, 1 of 4 texts kept, 0% empty, 0% cut off, 25% copies, 25% repeated, 25% wrong language"
+        "1 document, 1 question of 4 texts: 0% empty, 0% cut off, 25% copies, 25% repeated, 25% wrong language"
     )
 
 
@@ -223,7 +223,7 @@ def consistency(folder: Path, failing: Sequence[str] = ()) -> Consistency:
     encoder = Written(VECTORS, failing)
     texts = {text.replace("about ", "").replace(" ", "-"): text for side, text in VECTORS if side is Side.PASSAGE}
     index = indexed(folder, texts, encoder)
-    return Consistency(Dense("i", "en", index.documents, open_vectors(folder, index.documents), encoder))
+    return Consistency(Dense("i", "en", index.documents, open_vectors(folder, index.documents), encoder), "teas")
 
 
 def asked(identifier: str) -> tuple[dict[str, Any], Scripted]:
@@ -240,6 +240,7 @@ def test_questions_that_find_another_document_first_are_dropped(tmp_path: Path) 
         record, engine = asked(name)
         made = augmented(engine, record, consistency=finds)
         kept[name] = made["questions"]["de"], made["steps"][0]["dropped"]
+        assert made["steps"][0]["index"] == "teas"
     assert kept == {
         "tea": (["Was ist Tee?", "Was trinkt man?"], {"elsewhere": 1}),
         "coffee": (["Was ist Kaffee?"], {"elsewhere": 2}),
@@ -279,7 +280,7 @@ def test_documents_leave_in_their_order_with_all_that_they_had(xqe: Run, tmp_pat
     assert [one.id for _, one in documents([str(augmentations)])] == ["b", "a", "c", "7"], "all are documents still"
     lines = done.stderr.splitlines()
     assert lines[0].startswith("xqe: augment: 4 records, 4 generated, 0 reused, 1 failed, ")
-    assert lines[1].startswith("xqe: augment: 2 documents, 4 of 4 texts kept, ")
+    assert lines[1].startswith("xqe: augment: 2 documents, 4 questions of 4 texts: ")
 
     more = xqe(*command, "--to", "fr", stdin="id\ttitle\ttext\nb\tOn tea\tTea is a drink.\n")
     assert "1 records, 2 generated, 2 reused" in more.stderr, "a document's texts do not depend on what is beside it"

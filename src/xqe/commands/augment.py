@@ -111,4 +111,4 @@ def _consistency(index: Path | None, generation: Generation, encoding: Encoding)
 
     encoding = replace(encoding, **{name: getattr(generation, name) for name in ENCODERS if name in _GENERATION})
     with open_retriever(Searching(by=By.DENSE), encoding, [index], generation.threads) as retriever:
-        yield Consistency(retriever)
+        yield Consistency(retriever, index.resolve().name)

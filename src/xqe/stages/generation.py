@@ -148,11 +148,12 @@ def answers_of(
 
 
 def prompts_of(stage: Stage, engine: Engine, records: Iterable[Record]) -> Iterator[tuple[str, str]]:
-    """Yield (record id, prompt) for every text that the stage would have generated, as the model would see it; and
-    behind the prompt what is measured after it."""
+    """Yield (record id, prompt) for the texts that the stage would have generated, as the model would see it, and behind
+    the prompt what is measured after it; once for several of one prompt."""
     for record in records:
-        for request in stage.requests(record) if not has_failed(record) else ():
-            yield record["id"], engine.show(request.prompt) + request.continuation
+        requests = stage.requests(record) if not has_failed(record) else ()
+        for prompt, continuation in dict.fromkeys((request.prompt, request.continuation) for request in requests):
+            yield record["id"], engine.show(prompt) + continuation
 
 
 def request(prompt: Prompt, subject: str, max_tokens: int, sampling: Sampling, record: Record, number: int) -> Request:

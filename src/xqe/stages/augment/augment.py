@@ -43,17 +43,19 @@ class Settings:
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the texts so far: how many there were, how many were kept, and why the others were dropped."""
+    """What became of the texts so far: how many there were, how many are questions of documents now, and why others
+    were dropped; the rest were more than were asked for."""
 
     documents: int = 0
     texts: int = 0
-    kept: int = 0
+    questions: int = 0
     dropped: Counter[Reason] = field(default_factory=Counter)
 
     def line(self, reasons: Sequence[Reason]) -> str:
         """The summary, for a person and for grep. reasons: those that were looked for."""
         shares = ", ".join(f"{self.dropped[reason] / max(self.texts, 1):.0%} {reason.value}" for reason in reasons)
-        return f"{plural(self.documents, 'document')}, {self.kept:,} of {plural(self.texts, 'text')} kept, {shares}"
+        questions = plural(self.questions, "question")
+        return f"{plural(self.documents, 'document')}, {questions} of {plural(self.texts, 'text')}: {shares}"
 
 
 class Augment:
@@ -138,8 +140,8 @@ class Augment:
                 self._drop_astray(self._consistency, record["id"], kept, dropped)
             except QueryError as error:
                 return failed(record, self.name, str(error))
-        self._count(len(answers), kept, dropped)
         questions = {code: its[: settings.questions] for code, its in kept.items() if its}
+        self._count(len(answers), questions, dropped)
         others = {code: its for code, its in record.get("questions", {}).items() if code not in kept}
         step = self._step(spoken, answers, dropped)
         return {**record, "questions": {**others, **questions}, "steps": [*record.get("steps", ()), step]}
@@ -164,11 +166,11 @@ class Augment:
                 kept[code].remove(question)
                 dropped[Reason.ELSEWHERE] += 1
 
-    def _count(self, texts: int, kept: Mapping[str, Sequence[str]], dropped: Counter[Reason]) -> None:
+    def _count(self, texts: int, questions: Mapping[str, Sequence[str]], dropped: Counter[Reason]) -> None:
         counts = self.counts
         counts.documents += 1
         counts.texts += texts
-        counts.kept += sum(map(len, kept.values()))
+        counts.questions += sum(map(len, questions.values()))
         counts.dropped += dropped
 
     def _step(self, spoken: Language, answers: Sequence[Answer], dropped: Counter[Reason]) -> dict[str, Any]:
@@ -185,6 +187,7 @@ class Augment:
             "samples": settings.samples,
             "document_tokens": settings.document_tokens,
             **({"shots": self._choose.shots} if self._choose is not None else {}),
+            **({"index": self._consistency.index} if self._consistency is not None else {}),
             "dropped": {reason.field: dropped[reason] for reason in self._reasons if dropped[reason]},
             **provenance(self._engine, self._sampling, settings.max_tokens, plain),
         }

@@ -15,10 +15,11 @@ from xqe.retrieval.retriever import QueryError, Retriever
 
 
 class Consistency:
-    """Asks a retriever of all documents. Several that are the same to it are all first."""
+    """Asks a retriever of all documents. Several that are the same to it are all first. index: its name, for steps."""
 
-    def __init__(self, retriever: Retriever[Any]) -> None:
+    def __init__(self, retriever: Retriever[Any], index: str) -> None:
         self._retriever = retriever
+        self.index = index
 
     def check(self, identifier: str) -> None:
         """Raise XqeError for a document that the retriever does not have."""
