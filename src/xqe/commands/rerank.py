@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xqe.commands.generating import run_stage
+from xqe.commands.generating import open_engine, run_stage
 from xqe.commands.options.common import Input
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import takes
 from xqe.commands.options.reranking import FIRST_WEIGHT, Reranking
+from xqe.commands.ranking import open_ranker, ranks
 from xqe.commands.searching import open_documents
 from xqe.commands.streams import FAILED_STATUS, Queries
 from xqe.errors import XqeError
@@ -48,9 +50,11 @@ def rerank(
     from xqe.models import prompts
     from xqe.stages.rerank.reading import Reader
 
-    _check(reranking)
-    kind = reranking.kind
-    template = prompts.load(reranking.prompt, kind.prompt) if reranking.prompt else prompts.builtin(kind.prompt)
+    kind = reranking.kind or (Kind.CROSS if ranks(generation) else Kind.LIKELIHOOD)
+    _check(reranking, kind)
+    template: Template = prompts.PAIR
+    if kind is not Kind.CROSS:
+        template = prompts.load(reranking.prompt, kind.prompt) if reranking.prompt else prompts.builtin(kind.prompt)
     queries = Queries(None, files)
     reader = Reader(open_documents(directories), reranking.n, reranking.document_tokens, reranking.query)
     if kind is Kind.LISTWISE:
@@ -63,11 +67,14 @@ def rerank(
         queries,
         generation,
         lambda engine: Pointwise(engine, kind.value, QUESTIONS[kind], template, reader, weight),
+        opening=open_ranker if kind is Kind.CROSS else partial(open_engine, measures=True),
     )
 
 
-def _check(options: Reranking) -> None:
-    if options.kind is Kind.LISTWISE and options.first_weight is not None:
+def _check(options: Reranking, kind: Kind) -> None:
+    if kind is Kind.CROSS and options.prompt is not None:
+        raise XqeError("--prompt has no effect on --kind cross, which has none", "leave it out, or give another --kind")
+    if kind is Kind.LISTWISE and options.first_weight is not None:
         raise XqeError(
             "--first-weight has no effect on --kind listwise, which gives no scores", "leave it out, or fuse the runs"
         )

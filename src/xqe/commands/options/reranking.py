@@ -19,12 +19,14 @@ class Reranking:
     """The options of what re-ranks."""
 
     kind: Annotated[
-        Kind,
+        Kind | None,
         typer.Option(
             "--kind",
-            help="By the likelihood of the query after each document, by a yes or no to each, or by an order of all.",
+            show_default=False,
+            help="By the likelihood of the query after each document, by a yes or no to each, by an order of all, or "
+            "by a cross-encoder. [default: cross for the file of a re-ranker, else likelihood]",
         ),
-    ] = Kind.LIKELIHOOD
+    ] = None
     n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="Re-rank the best N hits of each record.")] = DEPTH
     first_weight: Annotated[
         float | None,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from xqe.models.prompts import Prompt
+from xqe.models.prompts import Pair, Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,8 @@ class Request:
     subject: the query or passage that the prompt is about (the fake engine answers with it). max_tokens: the most
     tokens to generate. seed: of this text, unused when greedy. continuation: nothing is generated; measured is the
     log-probability of this text after the prompt, of all its tokens together. choices: nothing is generated; measured
-    is the log-probability of the first token of each of these texts after the prompt. `Completion.measured` has it.
+    is the log-probability of the first token of each of these texts after the prompt. `Completion.measured` has it. Of
+    a pair, measured is the score that a cross-encoder gives it.
     """
 
     prompt: Prompt
@@ -45,7 +46,7 @@ class Request:
 
     @property
     def is_measured(self) -> bool:
-        return bool(self.continuation or self.choices)
+        return bool(self.continuation or self.choices) or isinstance(self.prompt, Pair)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +72,11 @@ class Completion:
 
     @property
     def measured(self) -> list[float]:
-        """The natural logarithms of the probabilities that were measured: one, or one for each choice."""
+        """What was measured: natural logarithms of probabilities, one or one a choice, or the score of a pair."""
         return [float(number) for number in json.loads(self.text)]
 
 
 def measurement(numbers: Sequence[float], tokens: int) -> Completion:
-    """The completion of a request that measures. numbers: log-probabilities. tokens: that were looked at."""
-    return Completion(json.dumps([round(number, 6) for number in numbers]), "stop", tokens)
+    """The completion of a request that measures. numbers: as many digits of them are kept as a 32-bit float has.
+    tokens: that were looked at."""
+    return Completion(json.dumps([float(f"{number:.9g}") for number in numbers]), "stop", tokens)
