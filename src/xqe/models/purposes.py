@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
-from xqe.errors import ModelError
+from xqe.errors import ModelError, XqeError
 from xqe.models.families import family_of
 from xqe.models.folder import file_errors
 from xqe.models.gguf import Metadata, read_description, read_header, whole_number
@@ -76,6 +76,14 @@ _DOES = {
 def purpose_of(path: Path) -> Purpose:
     """What the file of a model is for. Raises ModelError for one of something else."""
     return _seen(path).purpose
+
+
+def kind_of(path: Path) -> str | None:
+    """The same in a word or two; None for what is no model, or cannot be read."""
+    try:
+        return purpose_of(path).value
+    except (XqeError, OSError):
+        return None
 
 
 def check_generates(name: str, path: Path, measures: bool = False) -> None:

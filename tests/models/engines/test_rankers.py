@@ -15,7 +15,9 @@ from conftest import Run, jsonl, records
 from random_rankers import POSITIONS, TEMPLATE, Ranker
 
 from xqe.errors import ModelError
+from xqe.files.records import Document
 from xqe.models.encoders.local import open_encoder
+from xqe.models.engines.fake import FakeEngine
 from xqe.models.engines.jobs import Job
 from xqe.models.engines.llama.ranker import LlamaRanker
 from xqe.models.engines.llama.settings import Hardware
@@ -25,6 +27,7 @@ from xqe.models.gguf import read_header
 from xqe.models.prompts import Pair
 from xqe.models.purposes import Purpose, check_generates, check_ranks, purpose_of
 from xqe.models.store.run import Store
+from xqe.retrieval.lexical import build
 
 pytestmark = pytest.mark.xdist_group("model")
 
@@ -106,7 +109,8 @@ def test_a_score_does_not_depend_on_its_neighbours(rankers: dict[str, Ranker], n
     ],
 )
 def test_a_pair_has_the_separators_of_its_model(rankers: dict[str, Ranker], name: str, shown: str) -> None:
-    with opened(rankers[name].file) as engine:
+    path = rankers[name].file
+    with LlamaRanker("some", str(path), "abc", check_ranks("some", path), CPU, vocabulary_only=True) as engine:
         assert engine.show(Pair("the tree", "a.")) == shown
 
 
@@ -155,6 +159,14 @@ def test_what_was_scored_is_kept(rankers: dict[str, Ranker], tmp_path: Path) -> 
     assert second[0].made_by["score"] == "logit"
 
 
+def test_the_fake_engine_scores_pairs() -> None:
+    assert scores(FakeEngine(), [("zinc price", "the Price of zinc"), ("zinc price", "a price"), ("x", "")]) == [
+        1,
+        0.5,
+        0,
+    ]
+
+
 def test_ctrl_c_hands_over_what_is_done(rankers: dict[str, Ranker]) -> None:
     import signal
 
@@ -168,35 +180,22 @@ def test_ctrl_c_hands_over_what_is_done(rankers: dict[str, Ranker]) -> None:
 
 
 def test_a_file_that_ranks_is_a_cross_encoder_for_rerank(xqe: Run, rankers: dict[str, Ranker], tmp_path: Path) -> None:
-    documents = [{"id": "d1", "title": "the", "text": "matter"}, {"id": "d2", "text": "here and there"}]
-    (tmp_path / "docs.jsonl").write_text(jsonl(*documents))
-    index = str(tmp_path / "index")
-    assert xqe("index", index, "--lang", "en", "-i", str(tmp_path / "docs.jsonl")).returncode == 0
+    documents = {"d1": "the matter", "d2": "here and there"}
+    build(tmp_path / "i", "en", [(f"t:{name[1]}", Document(name, text)) for name, text in documents.items()])
     hits = [{"id": "d1", "score": 2.0}, {"id": "d2", "score": 1.0}]
-    found = [
-        {"id": "1", "query": "what is it?", "lang": "en", "hits": hits},
-        {"id": "2", "query": "x" * 500, "lang": "en", "hits": hits},
-    ]
+    found = [{"id": query[:2], "query": query, "lang": "en", "hits": hits} for query in ("what is it?", "x" * 500)]
     ranker = rankers["xlm_roberta"]
-    runs = [
-        xqe("rerank", index, "--model", str(ranker.file), "--first-weight", "0", "--threads", "1", stdin=jsonl(*found))
-        for _ in range(2)
-    ]
-    expected = dict(
-        zip(
-            ("d1", "d2"), ranker.scores([("what is it?", "the matter"), ("what is it?", "here and there")]), strict=True
-        )
-    )
-    for done in runs:
-        assert done.returncode == 1
-        good, bad = records(done)
-        assert [hit["id"] for hit in good["hits"]] == sorted(expected, key=lambda name: -expected[name])
-        for hit in good["hits"]:
-            assert hit["reranked"]["score"] == pytest.approx(expected[hit["id"]], abs=0.01)
-        step = good["steps"][-1]
-        assert (step["kind"], step["score"], step["engine"][:5]) == ("cross", "logit", "llama")
-        assert "there is no room for a document" in bad["error"]["message"]
-    assert "2 reused" in runs[1].stderr and "0 reused" in runs[0].stderr
+    options = ("--model", str(ranker.file), "--first-weight", "0", "--threads", "1")
+    done = xqe("rerank", str(tmp_path / "i"), *options, stdin=jsonl(*found))
+    assert done.returncode == 1
+    good, bad = records(done)
+    scored = {hit["id"]: hit["reranked"]["score"] for hit in good["hits"]}
+    expected = ranker.scores([("what is it?", text) for text in documents.values()])
+    assert [scored[name] for name in documents] == pytest.approx(expected, abs=0.01)
+    assert list(scored) == sorted(scored, key=lambda name: -scored[name])
+    step = good["steps"][-1]
+    assert (step["kind"], step["score"], step["engine"][:5]) == ("cross", "logit", "llama")
+    assert "there is no room for a document" in bad["error"]["message"]
 
 
 # What a file is for, and what is refused
@@ -250,5 +249,5 @@ def test_a_head_of_zeros_is_found_out(tmp_path: Path) -> None:
 
 def test_a_template_without_a_document_is_refused(tmp_path: Path) -> None:
     path = random_rankers.qwen3(tmp_path / "x.gguf", template="{query}").file
-    with pytest.raises(ModelError, match="does not say {query} and {document} once each"):
+    with pytest.raises(ModelError, match=r"does not say \{query\} and \{document\} once each"):
         opened(path)

@@ -26,7 +26,8 @@ Pairing = Callable[[str, str], Tokens]
 
 def pairing(name: str, model: Model) -> Pairing:
     """How a model wants its pairs. Raises ModelError for one that does not say it."""
-    limit = min(MOST_TOKENS, model.context_size)
+    said = model.metadata(f"{model.metadata(ARCHITECTURE)}.context_length")  # also where no weights are loaded
+    limit = min(MOST_TOKENS, int(said) if said and said.isdecimal() else model.context_size)
     template = model.named_template(_TEMPLATE)
     if template is not None:
         if template.count(_QUERY) != 1 or template.count(_DOCUMENT) != 1:
