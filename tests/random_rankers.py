@@ -117,7 +117,8 @@ def qwen3(path: Path, labels: Sequence[str] = ("yes", "no"), template: str = TEM
     if head:
         writer.add_pooling_type(gguf.PoolingType.RANK)
         writer.add_classifier_output_labels(list(labels))
-        writer.add_chat_template([{"name": "rerank", "template": template}])
+        if template:
+            writer.add_chat_template([{"name": "rerank", "template": template}])
         writer.add_tensor("cls.output.weight", _numbers(model.lm_head.weight[[rows[label] for label in labels]]))
     small_models.write_tokenizer(writer, size, _CONTROL)
     writer.add_add_bos_token(False)

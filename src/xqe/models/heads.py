@@ -22,18 +22,19 @@ _DENSE, _OUTPUT = "cls.weight", "cls.output.weight"
 class Head:
     """The head of an architecture. tensors: that it consists of, the last of which has the outputs for its rows. score:
     what comes of it. outputs: of these the least that there are; where llama.cpp makes probabilities of them, a single
-    one would always be 1."""
+    one would always be 1. has_template: of a pair, in the file; without, it has separators."""
 
     tensors: tuple[str, ...]
     score: str
     outputs: int = 1
+    has_template: bool = False
 
 
 HEADS = {
     "bert": Head((_DENSE, _OUTPUT), LOGIT),
     "modern-bert": Head((_DENSE, _OUTPUT), LOGIT),
     "jina-bert-v2": Head((_DENSE,), TANH),
-    "qwen3": Head((_OUTPUT,), PROBABILITY, outputs=2),
+    "qwen3": Head((_OUTPUT,), PROBABILITY, outputs=2, has_template=True),
 }
 """By the architecture. XLM-R is a bert, bge-reranker and jina-reranker-v2 with it; Qwen3-Reranker is a qwen3."""
 

@@ -247,7 +247,11 @@ def test_a_head_of_zeros_is_found_out(tmp_path: Path) -> None:
         opened(path)
 
 
-def test_a_template_without_a_document_is_refused(tmp_path: Path) -> None:
-    path = random_rankers.qwen3(tmp_path / "x.gguf", template="{query}").file
-    with pytest.raises(ModelError, match=r"does not say \{query\} and \{document\} once each"):
-        opened(path)
+def test_a_file_that_does_not_say_what_a_pair_is_like_is_refused(tmp_path: Path) -> None:
+    for template, message in (
+        ("{query}", r"does not say \{query\} and \{document\} once each"),
+        ("", r"does not say how .* \(tokenizer.chat_template.rerank\)"),
+    ):
+        path = random_rankers.qwen3(tmp_path / f"{len(template)}.gguf", template=template).file
+        with pytest.raises(ModelError, match=message):
+            opened(path)

@@ -15,16 +15,18 @@ import numpy
 from xqe.errors import ModelError
 from xqe.models.engines.llama.model import Model
 from xqe.models.engines.llama.vocabulary import Tokens
+from xqe.models.heads import Head
 from xqe.models.purposes import ARCHITECTURE
 
 MOST_TOKENS = 8192  # of a pair, where the model would read more
 _TEMPLATE = "rerank"
 _QUERY, _DOCUMENT = "{query}", "{document}"
+
 Pairing = Callable[[str, str], Tokens]
 """From (query, document) to tokens. Raises ModelError for a query that leaves no room for a document."""
 
 
-def pairing(name: str, model: Model) -> Pairing:
+def pairing(name: str, model: Model, head: Head) -> Pairing:
     """How a model wants its pairs. Raises ModelError for one that does not say it."""
     said = model.metadata(f"{model.metadata(ARCHITECTURE)}.context_length")  # also where no weights are loaded
     limit = min(MOST_TOKENS, int(said) if said and said.isdecimal() else model.context_size)
@@ -36,7 +38,7 @@ def pairing(name: str, model: Model) -> Pairing:
             )
         return _Filled(model, template, limit)
     vocabulary = model.vocabulary
-    if vocabulary.bos < 0 or vocabulary.separator < 0:
+    if head.has_template or vocabulary.bos < 0 or vocabulary.separator < 0:
         raise ModelError(
             f"{name}: does not say how a query and a document are put together (tokenizer.chat_template.{_TEMPLATE})",
             "take another file of it",
@@ -49,10 +51,9 @@ class _Separated:
 
     def __init__(self, model: Model, limit: int) -> None:
         self._vocabulary, self._limit = model.vocabulary, limit
+        # the architecture of XLM-R is BERT's, and the tokenizer is not; that of ModernBERT is one of many
         is_bert = model.metadata("tokenizer.ggml.model") == "bert" or model.metadata(ARCHITECTURE) == "modern-bert"
-        self._between = (
-            1 if is_bert else 2
-        )  # of RoBERTa and XLM-R, whose architecture is BERT's and whose tokenizer is not
+        self._between = 1 if is_bert else 2
 
     def __call__(self, query: str, document: str) -> Tokens:
         asked, read = (self._vocabulary.tokenize(text, False, False) for text in (query, document))

@@ -61,7 +61,7 @@ class LlamaRanker(Engine):
         self._loaded = loaded = LoadedModel(name, path, sha256, hardware, vocabulary_only=vocabulary_only)
         self._pooled = Pooled(loaded, "rank", head.outputs, hardware, pairs)
         try:
-            self._pairing: Pairing = pairing(name, loaded.model)
+            self._pairing: Pairing = pairing(name, loaded.model, head)
             self._output = 0 if vocabulary_only else self._relevant()
             if not vocabulary_only:
                 self._try_out()
