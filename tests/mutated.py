@@ -110,6 +110,7 @@ ROWS = (
     Row("search idx --by hybrid -i @t.jsonl", 10, "t.jsonl"),
     Row("search % -i e.jsonl", 15, "", "idx:**/*"),
     Row("embed % --encoder fake --name other", 5, "", "idx:**/*"),
+    Row("rerank idx --kind cross -i @run.jsonl", 10, "run.jsonl"),
     Row("fuse @run.jsonl run.trec", 30),
     Row("fuse run.jsonl @run.trec --norm min-max", 30),
     Row("rerank idx -i @run.jsonl", 20, "run.jsonl"),

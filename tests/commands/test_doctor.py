@@ -504,8 +504,8 @@ def test_the_text_is_for_people(xqe_alone: Run, little: Path, monkeypatch: pytes
     assert (done.returncode, done.stderr) == (1, "")
     assert f"xqe        {package.__version__}\n" in done.stdout
     assert (
-        f"{NAME}, {len(CONTENT) / 1000:.0f} kB: unknown (not read here before; --verify reads it), {little}\n"
-        in done.stdout
+        f"{NAME}, generator, {len(CONTENT) / 1000:.0f} kB: unknown (not read here before; --verify reads it), "
+        f"{little}\n" in done.stdout
     )
     assert "OMP_NUM_THREADS=1\n" in done.stdout
     assert re.search(r"numpy\s+" + re.escape(metadata.version("numpy")), done.stdout)

@@ -422,7 +422,14 @@ def verified(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, 
 def test_verify_finds_a_flipped_byte_that_kept_size_and_time(capsys: pytest.CaptureFixture[str]) -> None:
     put()
     place(".sha256").write_text(f"{DIGEST}  little.gguf\n")
-    whole = {"name": PLACE, "path": str(place()), "ok": True, "size": len(CONTENT), "sha256": DIGEST}
+    whole = {
+        "name": PLACE,
+        "path": str(place()),
+        "ok": True,
+        "kind": "generator",
+        "size": len(CONTENT),
+        "sha256": DIGEST,
+    }
     assert verified(capsys) == (0, [{**whole, "against": "record"}], "")
     before = place().stat()
     content = bytearray(CONTENT)

@@ -208,7 +208,15 @@ def test_models_and_doctor_tell_a_split_model_once(parts: Parts, capsys: pytest.
     for path in parts[:-1]:
         record(path)
     assert told("verify")[1] == [
-        {"name": name, "path": str(parts[0]), "ok": True, "size": size, "sha256": of_all(parts), "against": None}
+        {
+            "name": name,
+            "path": str(parts[0]),
+            "ok": True,
+            "kind": "generator",
+            "size": size,
+            "sha256": of_all(parts),
+            "against": None,
+        }
     ]
     record(parts[-1])
     assert told("verify")[1][0]["against"] == "record"

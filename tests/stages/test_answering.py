@@ -72,6 +72,7 @@ class Saying(FakeEngine):
 
 def prompt(index: Index, how: How, is_chat: bool = True, record: Record = FRENCH) -> Chat | Text:
     [request] = Answering(FakeEngine(is_chat=is_chat), index.documents, how).requests(record)
+    assert isinstance(request.prompt, Chat | Text)
     return request.prompt
 
 

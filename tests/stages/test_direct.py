@@ -39,6 +39,7 @@ DONE = [Completion("The name Mercury.", "stop", 4)]
 def prompt(strategy: Strategy, target: str | None, is_chat: bool, record: Record = QUERY) -> Chat | Text:
     stage = Expand(FakeEngine(is_chat=is_chat), strategy.template, target=LANGUAGES[target] if target else None)
     [request] = stage.requests(record)
+    assert isinstance(request.prompt, Chat | Text)
     return request.prompt
 
 

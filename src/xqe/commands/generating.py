@@ -37,8 +37,11 @@ class Arriving(Protocol):
     def __iter__(self) -> Iterator[Record]: ...
 
 
-def open_engine(options: Generation) -> Engine:
-    """The engine that --model names. Raises XqeError for what does not go together, before anything is loaded."""
+def open_engine(options: Generation, measures: bool = False) -> Engine:
+    """The engine that --model names. Raises XqeError for what does not go together, before anything is loaded.
+
+    measures: it says how likely texts are, and need not write any (`purposes.check_generates`).
+    """
     if options.lora:
         from xqe.models.engines.llama.adapters import parted
 
@@ -52,28 +55,32 @@ def open_engine(options: Generation) -> Engine:
         return _server(options, options.model.removeprefix(SERVER))
     if options.base_url is not None and options.model is None:
         raise XqeError("--base-url names a server but no model of it", f"add --model {SERVER}NAME")
-    return _local(options)
+    return _local(options, measures)
 
 
-def _server(options: Generation, name: str) -> Engine:
-    for option, is_given in (("--lora", options.lora), ("--deterministic", options.deterministic)):
-        if is_given:
-            raise XqeError(f"{option} has no effect on the model of a server", "leave it out, or give it to the server")
+def base_url_for(options: Generation, name: str) -> str:
+    """The URL of the server of a model. Raises XqeError where it, or the name of the model, is missing."""
     if options.base_url is None:
         raise XqeError(
             f"--model {SERVER}{name} names no server", "add --base-url URL, such as http://localhost:8080/v1"
         )
     if not name:
         raise XqeError(f"--model {SERVER} names no model", f"give --model {SERVER}NAME")
+    return options.base_url
+
+
+def _server(options: Generation, name: str) -> Engine:
+    for option, is_given in (("--lora", options.lora), ("--deterministic", options.deterministic)):
+        if is_given:
+            raise XqeError(f"{option} has no effect on the model of a server", "leave it out, or give it to the server")
+    base_url = base_url_for(options, name)
     from xqe.models.engines.openai import OpenAIEngine, Settings
 
-    settings = Settings(
-        options.base_url, options.api.value, options.batch, options.timeout, options.retries, options.verbose
-    )
+    settings = Settings(base_url, options.api.value, options.batch, options.timeout, options.retries, options.verbose)
     return OpenAIEngine(name, settings, check=not options.show_prompt)
 
 
-def _local(options: Generation) -> Engine:
+def _local(options: Generation, measures: bool) -> Engine:
     from xqe.models import registry
     from xqe.models.engines.llama import adapters as lora
     from xqe.models.engines.llama import settings as llama
@@ -102,7 +109,7 @@ def _local(options: Generation) -> Engine:
         name = registry.default_model()
         registry.announce_default()
     resolved = resolve(name)
-    check_generates(resolved.name, resolved.path)
+    check_generates(resolved.name, resolved.path, measures)
     sha256 = model_sha256(resolved.path)
     from xqe.models.engines.llama.engine import LlamaEngine
 
@@ -152,11 +159,12 @@ def run_stage(
     over: Over | None = None,
     write: Write = emit,
     scores: bool = False,
+    opening: Callable[[Generation], Engine] = open_engine,
 ) -> None:
     """Run the stage that `make` builds for the engine, or show its prompts; no model is loaded for no records.
 
     over: how it is run over records, where that is another way than `stages.generation.run`. write: how records are
-    written. scores: whether scores are made, and not texts.
+    written. scores: whether scores are made, and not texts. opening: what opens the engine.
     """
     from xqe.stages.generation import Tally, prompts_of, run
 
@@ -165,7 +173,7 @@ def run_stage(
     if arrived is None:
         return
     tally = Tally(scores)
-    with open_store(options) as store, open_engine(options) as engine:
+    with open_store(options) as store, opening(options) as engine:
         engine = keeping(engine, store)
         stage = make(engine)
         if options.show_prompt:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xqe.commands.generating import run_stage
+from xqe.commands.generating import open_engine, run_stage
 from xqe.commands.options.common import Input
 from xqe.commands.options.generation import Api, Generation
 from xqe.commands.options.groups import part, takes
 from xqe.commands.options.reranking import FIRST_WEIGHT, Reranking, check_reranking
+from xqe.commands.ranking import open_ranker, ranks
 from xqe.commands.runs import RunFormat, open_run, write_run
 from xqe.commands.searching import given, open_documents
 from xqe.commands.streams import FAILED_STATUS
@@ -72,8 +73,9 @@ def rerank(
     score. A document is read with its title. The query is the one that first came, in its own language, so that no
     translation stands between the two.
     """
-    check_reranking(reranking)
-    _check_server(reranking, generation)
+    kind = reranking.kind or (Kind.CROSS if ranks(generation) else Kind.LIKELIHOOD)
+    check_reranking(reranking, kind)
+    _check_server(kind, generation)
     if tag is not None and (form is not RunFormat.TREC or tag.split() != [tag]):
         raise XqeError(
             f'--tag "{tag}" is empty, contains white space, or is given without --format trec',
@@ -82,16 +84,25 @@ def rerank(
     from xqe.models import prompts
     from xqe.stages.rerank.reading import Reader
 
-    template = prompts.chosen(reranking.prompt, reranking.kind.prompt)
+    template = prompts.PAIR if kind is Kind.CROSS else prompts.chosen(reranking.prompt, kind.prompt)
     directories, run = given(arguments, "a run", "xqe fuse makes one of several")
     arriving = open_run(run, files, queries, "rerank")
     reader = Reader(open_documents(directories), reranking.n, reranking.document_tokens, reranking.query)
-    _STAGES[reranking.kind](arriving, reranking, generation, template, reader, _writing(form, tag or "xqe"))
+    writing = _writing(form, tag or "xqe")
+    if kind is Kind.LISTWISE:
+        _listwise(arriving, reranking, generation, template, reader, writing)
+        return
+    from xqe.stages.rerank.pointwise import Pointwise
+
+    weight = FIRST_WEIGHT if reranking.first_weight is None else reranking.first_weight
+    make = partial(Pointwise, kind=kind, template=template, reader=reader, first_weight=weight)
+    opening = open_ranker if kind is Kind.CROSS else partial(open_engine, measures=True)
+    run_stage(arriving, generation, make, write=writing, scores=True, opening=opening)
 
 
-def _check_server(options: Reranking, generation: Generation) -> None:
+def _check_server(kind: Kind, generation: Generation) -> None:
     is_chat = (generation.model or "").startswith(SERVER) and generation.api is Api.CHAT
-    if options.kind is Kind.LIKELIHOOD and is_chat:
+    if kind is Kind.LIKELIHOOD and is_chat:
         raise XqeError(
             "--kind likelihood needs the log-probabilities of a prompt, which no server tells of a chat",
             "give --api completions, or --kind yes-no or listwise",
@@ -104,16 +115,6 @@ def _writing(form: RunFormat, tag: str) -> Write:
     if form is RunFormat.JSONL:
         return emit
     return lambda records, label, total: write_run(progress(records, total, label), tag)
-
-
-def _pointwise(
-    arriving: Arriving, options: Reranking, generation: Generation, template: Template, reader: Reader, write: Write
-) -> None:
-    from xqe.stages.rerank.pointwise import Pointwise
-
-    weight = FIRST_WEIGHT if options.first_weight is None else options.first_weight
-    make = partial(Pointwise, kind=options.kind, template=template, reader=reader, first_weight=weight)
-    run_stage(arriving, generation, make, write=write, scores=True)
 
 
 def _listwise(
@@ -138,11 +139,3 @@ def _listwise(
             say(f'windows that stayed as they were: {fell_back}; the answer names no document (see "raw" of the step)')
     if fell_back:
         raise typer.Exit(FAILED_STATUS)
-
-
-_STAGES: dict[Kind, Callable[..., None]] = {
-    Kind.LIKELIHOOD: _pointwise,
-    Kind.YES_NO: _pointwise,
-    Kind.LISTWISE: _listwise,
-}
-"""How each kind is run: (records, options, options of generation, prompt, reader, how records are written)."""

@@ -13,6 +13,7 @@ from xqe.models import lookup, registry
 from xqe.models.engines import FAKE, SERVER
 from xqe.models.folder import models_folder
 from xqe.models.gguf import DamagedError
+from xqe.models.purposes import kind_of
 from xqe.models.split import parts_of, size_of
 from xqe.models.verification import check_structure, known_of, remedy, verify
 
@@ -21,7 +22,7 @@ from xqe.models.verification import check_structure, known_of, remedy, verify
 class ModelFile:
     """A model on the disk. path: of its first file. size: bytes of all. state: "ok", "changed", "unreadable", or
     "unknown" where nothing can be said without reading it or nothing says what it should be. against: what knew its
-    sha256, "record" or "table". detail: why. hint: the next step."""
+    sha256, "record" or "table". detail: why. hint: the next step. kind: what it is for, None where nobody knows."""
 
     name: str
     path: str
@@ -30,6 +31,7 @@ class ModelFile:
     against: str | None = None
     detail: str | None = None
     hint: str = ""
+    kind: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def _model_file(found: lookup.ResolvedModel, reads_all: bool) -> ModelFile:
         state, against, detail, hint = "unreadable", None, error.message, error.hint
     except OSError as error:
         state, against, detail, hint = "unreadable", None, f"{found.path}: {why(error)}", "give access to it"
-    return ModelFile(found.name, str(found.path), size, state, against, detail, hint)
+    return ModelFile(found.name, str(found.path), size, state, against, detail, hint, kind_of(found.path))
 
 
 _State = tuple[str, str | None, str | None]  # state, against, detail

@@ -148,8 +148,8 @@ def answers_of(
 
 
 def prompts_of(stage: Stage, engine: Engine, records: Iterable[Record]) -> Iterator[tuple[str, str]]:
-    """Yield (record id, prompt) for the texts that the stage would have generated, as the model would see it, and behind
-    the prompt what is measured after it; once for several of one prompt."""
+    """Yield (record id, prompt) for the texts that the stage would have generated, as the model would see it, and
+    behind the prompt what is measured after it; once for several of one prompt."""
     for record in records:
         requests = stage.requests(record) if not has_failed(record) else ()
         for prompt, continuation in dict.fromkeys((request.prompt, request.continuation) for request in requests):

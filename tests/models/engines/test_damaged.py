@@ -166,5 +166,5 @@ def test_what_pools_does_not_generate(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="n: ranks passages and generates no text"):
         check_generates("n", named)
     ranks = small_models.bert(tmp_path / "r.gguf", pooling=4)
-    with pytest.raises(ModelError, match="r: makes vectors and generates no text"):
+    with pytest.raises(ModelError, match="r: ranks passages and generates no text"):
         check_generates("r", ranks)

@@ -107,7 +107,8 @@ def _models(facts: Facts) -> list[str]:
     lines = []
     for model in facts.models:
         why = states.get(model.against or "", model.detail if model.state == "unknown" else "see below")
-        lines.append(f"{model.name}, {amount(model.size)}: {model.state} ({why}), {model.path}")
+        kind = f", {model.kind}" if model.kind else ""
+        lines.append(f"{model.name}{kind}, {amount(model.size)}: {model.state} ({why}), {model.path}")
     return lines
 
 

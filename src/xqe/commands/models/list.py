@@ -28,10 +28,12 @@ def list_models() -> None:
 
 
 def _row(model: Model, found: ResolvedModel | None) -> dict[str, Any]:
+    from xqe.models.purposes import kind_of
+
     size = _size(found) if found is not None else None
     return {
         "name": model.name,
-        "kind": model.kind,
+        "kind": (kind_of(found.path) if found is not None else None) or model.kind,
         "dimension": model.encoding.dimension if model.encoding else None,
         "size": size if size is not None else model.size,
         "present": size is not None,

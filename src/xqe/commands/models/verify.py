@@ -19,13 +19,14 @@ def verify(
         typer.Argument(metavar="[NAME|PATH]...", show_default=False, help="Default: all that are there."),
     ] = None,
 ) -> None:
-    """Check the size, structure and sha256 of model files.
+    """Check the size, structure and sha256 of model files, and say what each is for.
 
     Exit status 1 if one is damaged. The sha256 is compared to the one recorded at download ("against": "record"), else
     to the one that xqe knows ("table"), else to none (null).
     """
     from xqe.models.gguf import DamagedError
     from xqe.models.lookup import installed, locate
+    from xqe.models.purposes import kind_of
     from xqe.models.verification import verify as check
 
     found = [locate(model) for model in models] if models else installed()
@@ -41,11 +42,17 @@ def verify(
             damaged += 1
             row |= {"ok": False, "error": error.message}
         else:
-            row |= {"ok": True, "size": whole.size, "sha256": whole.sha256, "against": whole.against}
+            row |= {
+                "ok": True,
+                "kind": kind_of(model.path),
+                "size": whole.size,
+                "sha256": whole.sha256,
+                "against": whole.against,
+            }
         if not sys.stdout.isatty():
             jsonl.write(jsonl.dumps(row))
         elif row["ok"]:
-            jsonl.write(f"{model.name}: ok ({_CHECKED[row['against']]})")
+            jsonl.write(f"{model.name}: ok, {row['kind']} ({_CHECKED[row['against']]})")
     if damaged:
         raise typer.Exit(DAMAGED_STATUS)
 

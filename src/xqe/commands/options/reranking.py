@@ -20,12 +20,14 @@ class Reranking:
     """The options of what re-ranks."""
 
     kind: Annotated[
-        Kind,
+        Kind | None,
         typer.Option(
             "--kind",
-            help="By the likelihood of the query after each document, by a yes or no to each, or by an order of all.",
+            show_default=False,
+            help="By the likelihood of the query after each document, by a yes or no to each, by an order of all, or "
+            "by a cross-encoder. [default: cross for the file of a re-ranker, else likelihood]",
         ),
-    ] = Kind.LIKELIHOOD
+    ] = None
     n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="Re-rank the best N hits of each record.")] = DEPTH
     first_weight: Annotated[
         float | None,
@@ -70,18 +72,22 @@ class Reranking:
     ] = None
 
 
-_POINTWISE = frozenset({Kind.LIKELIHOOD, Kind.YES_NO})
-_EFFECTIVE = {"first_weight": _POINTWISE, "max_tokens": frozenset({Kind.LISTWISE})}
+_SCORING = frozenset(Kind) - {Kind.LISTWISE}
+_EFFECTIVE = {
+    "first_weight": _SCORING,
+    "max_tokens": frozenset({Kind.LISTWISE}),
+    "prompt": frozenset(Kind) - {Kind.CROSS},
+}
 """Options that not every kind heeds, and those that do."""
 
 
-def check_reranking(options: Reranking) -> None:
+def check_reranking(options: Reranking, kind: Kind) -> None:
     """Raise XqeError for an option that has no effect on the kind."""
     for field in fields(options):
         able = _EFFECTIVE.get(field.name, frozenset(Kind))
-        if options.kind not in able and getattr(options, field.name) != field.default:
-            kinds = " or ".join(kind for kind in Kind if kind in able)
+        if kind not in able and getattr(options, field.name) != field.default:
+            kinds = " or ".join(one for one in Kind if one in able)
             raise XqeError(
-                f"--{field.name.replace('_', '-')} has no effect on --kind {options.kind}",
+                f"--{field.name.replace('_', '-')} has no effect on --kind {kind}",
                 f"leave it out, or give --kind {kinds}",
             )

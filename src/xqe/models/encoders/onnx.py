@@ -17,6 +17,7 @@ from xqe.models.encoders.graph import FLOAT32, INT32, Graph
 from xqe.models.encoders.recipes import Recipe
 from xqe.models.encoders.tokenized import TokenizedEncoder
 from xqe.models.engines.llama.loading import LoadedModel
+from xqe.models.engines.llama.pooled import check_room
 from xqe.models.engines.llama.settings import Hardware
 from xqe.models.engines.llama.vocabulary import Tokens
 from xqe.models.gguf import Header, read_header, whole_number
@@ -73,7 +74,7 @@ class OnnxEncoder(TokenizedEncoder):
         """The vectors of some texts in one call, padded to the longest."""
         lengths = [len(tokens) for tokens in texts]
         needed = len(texts) * max(lengths) ** 2 * self._heads * _FLOAT * 2  # of attention, before and after softmax
-        self._check_room(max(lengths), needed)
+        check_room(self.name, max(lengths), needed)
         hidden = numpy.zeros((len(texts), max(lengths), self._embeddings.width), numpy.float32)
         mask = numpy.zeros(hidden.shape[:2], numpy.int32)
         for number, tokens in enumerate(texts):

@@ -16,7 +16,8 @@ from xqe.errors import ModelError, XqeError
 from xqe.models.encoders.base import Contract, Encoded, Encoder, Side
 from xqe.models.engines import SERVER
 from xqe.models.engines.client import Client, Connection
-from xqe.models.engines.exchange import MOST_BYTES, Answer, FailedError
+from xqe.models.engines.exchange import MOST_BYTES, FailedError
+from xqe.models.engines.refusals import TRUNCATING, RefusedError, check_refusal
 from xqe.models.engines.served import AnswerError, check_error, said, valid
 from xqe.models.families import family_of
 
@@ -29,16 +30,7 @@ PATH = "/embeddings"
 BATCH = 32  # texts in a request: what text-embeddings-inference takes at most unless told
 IN_FLIGHT = 8
 MOST_OF_A_VECTOR = 1 << 20  # bytes as JSON: more than forty thousand numbers take
-TRUNCATING = {"truncate": True, "truncate_prompt_tokens": -1}  # text-embeddings-inference's word for it, and vLLM's
 _PROBE = "a text"
-
-# What a server says of texts that it will not take, with the statuses of OpenAI and vLLM, of a proxy before them, and
-# of text-embeddings-inference; llama-server says 500 of a text that is longer than its batch, and means this.
-_REFUSING = {400, 413, 422}
-_TOO_LARGE = 413
-_BATCH_ERROR = 500
-_TOO_LONG = ("too long", "too large", "context length", "context size", "must have less than")
-_TOO_MANY = ("too many", "maximum allowed batch size")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +111,7 @@ class OpenAIEncoder(Encoder):
         """The dimension of the model's vectors, by asking for one."""
         try:
             ((vector, problem),) = self._client.start(self._asked([_PROBE])).result()
-        except (FailedError, _RefusedError) as failure:
+        except (FailedError, RefusedError) as failure:
             raise ModelError(f"{self._client.shown}: {failure}", "does the server make embeddings?") from None
         if problem:
             raise ModelError(f"{self._client.shown}: {problem}", "does the server make embeddings?")
@@ -135,14 +127,14 @@ class OpenAIEncoder(Encoder):
     async def _fill(self, work: _Work, places: Sequence[int]) -> None:
         try:
             rows = await self._asked([work.texts[place] for place in places])
-        except _RefusedError as refusal:
+        except RefusedError as refusal:
             await self._fill_in_parts(work, places, refusal)
         except FailedError as failure:
             raise ModelError(f"{self._client.shown}: {failure}", "is the server still running?") from None
         else:
             self._put(work, places, rows)
 
-    async def _fill_in_parts(self, work: _Work, places: Sequence[int], refusal: _RefusedError) -> None:
+    async def _fill_in_parts(self, work: _Work, places: Sequence[int], refusal: RefusedError) -> None:
         """After a refusal: each half by itself, and a single text cut by the server, if it does that."""
         if len(places) > 1:
             half = len(places) // 2
@@ -154,7 +146,7 @@ class OpenAIEncoder(Encoder):
         if refusal.is_too_long:
             try:
                 rows = await self._asked([work.texts[places[0]]], cutting=True)
-            except (FailedError, _RefusedError):  # of which the first refusal says more
+            except (FailedError, RefusedError):  # of which the first refusal says more
                 pass
             else:
                 work.truncated += 1
@@ -176,27 +168,17 @@ class OpenAIEncoder(Encoder):
                 work.vectors[place] = vector
 
     async def _asked(self, texts: Sequence[str], cutting: bool = False) -> list[tuple[Matrix, str]]:
-        """The vector of each text, and why it has none. Raises FailedError, _RefusedError, and ModelError."""
+        """The vector of each text, and why it has none. Raises FailedError, RefusedError, and ModelError."""
         body: dict[str, Any] = {"model": self._model, "input": list(texts), "encoding_format": "float"}
         if cutting:
             body |= TRUNCATING
 
         async def attempt() -> list[tuple[Matrix, str]]:
             response = await self._client.post(PATH, body, max(MOST_BYTES, MOST_OF_A_VECTOR * len(texts)))
-            if refusal := _refusal(response):
-                raise _RefusedError(str(self._client.failure(response)), *refusal)
+            check_refusal(response, self._client)
             return self._client.read(response, lambda answer: list(_rows(answer, len(texts))))
 
         return await self._client.answered(attempt)
-
-
-class _RefusedError(Exception):
-    """A server does not take some texts. is_too_long: one of them is; is_too_many: they are."""
-
-    def __init__(self, message: str, is_too_long: bool, is_too_many: bool) -> None:
-        super().__init__(message)
-        self.is_too_long = is_too_long
-        self.is_too_many = is_too_many
 
 
 @dataclass(slots=True)
@@ -217,17 +199,6 @@ class _Work:
     def taken(self, most: int) -> list[int]:
         """The places of the next texts, which whoever takes them asks for."""
         return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
-
-
-def _refusal(response: Answer) -> tuple[bool, bool] | None:
-    """Whether an answer refuses texts, and then whether for their length, and for their number."""
-    if response.is_success:
-        return None
-    text = response.text.lower()
-    is_too_many = response.status == _TOO_LARGE or any(words in text for words in _TOO_MANY)
-    is_too_long = response.status == _TOO_LARGE or any(words in text for words in _TOO_LONG)
-    is_meant = response.status in _REFUSING or (response.status == _BATCH_ERROR and is_too_long)
-    return (is_too_long, is_too_many) if is_meant else None
 
 
 def _rows(answer: Any, number: int) -> Iterator[tuple[Matrix, str]]:

@@ -9,6 +9,7 @@ from xqe.errors import ModelError
 from xqe.models.families import POOLINGS, Family, family_of
 from xqe.models.folder import file_errors
 from xqe.models.gguf import read_header, whole_number
+from xqe.models.heads import find_head
 from xqe.models.purposes import ARCHITECTURE, RANK, UNSPECIFIED, pooling_key
 from xqe.models.registry import MODELS, Model, known_at, named
 from xqe.models.split import parts_of
@@ -63,7 +64,8 @@ def recipe(
     encoding = row.encoding if row is not None else None
     family = encoding.family if encoding else family_of(path.name, str(said.get("general.name", "")))
     says = whole_number(said, pooling_key(architecture), path, UNSPECIFIED)
-    if says == RANK and pooling is None:
+    found = find_head(headers, architecture)
+    if pooling is None and (says == RANK or (found is not None and found.is_whole)):
         raise ModelError(f"{reference}: is a re-ranker and makes no vectors", f"take {_encoders()}")
     pooling = pooling or _POOLINGS.get(says) or (family.pooling if family else None)
     if pooling is None:

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 import numpy
 
 from xqe.errors import ModelError
-from xqe.machine import available_memory
-from xqe.messages import amount
 from xqe.models.encoders.base import Contract, Encoded, Encoder, Side
 from xqe.models.encoders.recipes import Recipe
 from xqe.models.encoders.tokenizing import Tokenizer
@@ -64,14 +62,6 @@ class TokenizedEncoder(Encoder):
         vectors = self._compute([tokens for tokens, _ in encoded])
         lengths = numpy.linalg.norm(vectors, axis=1, keepdims=True)
         return Encoded(vectors / numpy.maximum(lengths, 1e-12), sum(cut for _, cut in encoded))
-
-    def _check_room(self, tokens: int, needed: int) -> None:
-        """Raise ModelError if a call with a text of so many tokens takes more bytes of memory than there are."""
-        if needed > (free := available_memory()):
-            raise ModelError(
-                f"{self.name}: a text of {tokens} tokens takes {amount(needed)} of memory, {amount(free)} are free",
-                "cut texts at fewer tokens, or index them in windows",
-            )
 
     @abstractmethod
     def _compute(self, texts: Sequence[Tokens]) -> Matrix:

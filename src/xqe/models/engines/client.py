@@ -131,9 +131,15 @@ class Client:
             say(f"{self.shown}: {failure}; retry {attempt} of {self._connection.retries} in {delay:.1f} s")
         await asyncio.sleep(delay)
 
-    async def post(self, path: str, body: Mapping[str, Any], most: int = MOST_BYTES) -> Answer:
-        """Send a request and read the whole answer, of at most so many bytes. Raises FailedError if there is none."""
-        return await self._exchange.ask("POST", path, self._connection.timeout, json.dumps(body).encode(), most)
+    @property
+    def ends_in_version(self) -> bool:
+        """Whether a server's own interface has another URL than the one that was given."""
+        return self._exchange.ends_in_version
+
+    async def post(self, path: str, body: Mapping[str, Any], most: int = MOST_BYTES, own: bool = False) -> Answer:
+        """Send a request and read the whole answer, of at most so many bytes. Raises FailedError if there is none. own:
+        the path is of the server's own interface."""
+        return await self._exchange.ask("POST", path, self._connection.timeout, json.dumps(body).encode(), most, own)
 
     async def _get(self, path: str, own: bool = False) -> Answer:
         return await self._exchange.ask("GET", path, min(CHECK_SECONDS, self._connection.timeout), own=own)

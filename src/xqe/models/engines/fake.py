@@ -9,7 +9,8 @@ contains one of these words gets something else:
     fake:length   the answer stops at the limit of tokens (finish is "length")
     fake:slow     the answer takes half a second
 
-Of texts that are measured, one is the likelier the more of its words the prompt has.
+Of texts that are measured, one is the likelier the more of its words the prompt has; a pair of a query and a document
+has for its score how many words of the query are in the document, of 1.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from xqe.models.engines.base import Engine
 from xqe.models.engines.interrupts import deferred_interrupt
 from xqe.models.engines.jobs import Feed, Job
 from xqe.models.engines.requests import Completion, Request, Sampling, measurement
-from xqe.models.prompts import Chat, Prompt
+from xqe.models.prompts import Chat, Pair, Prompt
 
 T = TypeVar("T")
 
@@ -89,6 +90,9 @@ class FakeEngine(Engine):
     def _measured(self, request: Request) -> Completion:
         """Of a continuation, less by 1 for each word that the prompt lacks; of the first choice, the share of the
         subject's words that stand in the prompt twice, once as the query, and of the others what is left."""
+        if isinstance(request.prompt, Pair):
+            asked, there = ({*text.casefold().split()} for text in (request.prompt.query, request.prompt.document))
+            return measurement([len(asked & there) / max(1, len(asked))], len(there))
         known = Counter(self.rendered(request.prompt).casefold().split())
         if request.continuation:
             words = request.continuation.casefold().split()

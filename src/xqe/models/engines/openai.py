@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import queue
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -15,8 +13,8 @@ from typing import Any, TypeVar
 from xqe.errors import ModelError
 from xqe.models.engines.client import CHECK_SECONDS, Client, Connection
 from xqe.models.engines.exchange import Answer, FailedError
-from xqe.models.engines.interrupts import deferred_interrupt
-from xqe.models.engines.jobs import Feed, Job, Ticket
+from xqe.models.engines.flight import in_flight
+from xqe.models.engines.jobs import Job, Ticket
 from xqe.models.engines.measuring import FEW, UntoldError
 from xqe.models.engines.requests import Completion, Request
 from xqe.models.engines.served import CHAT, PATHS, Dialect, ServedEngine, made_by
@@ -28,8 +26,6 @@ T = TypeVar("T")
 # Servers that batch by themselves gain little beyond this on one GPU, and hosted ones begin to refuse.
 IN_FLIGHT = 16
 READ_AHEAD = 16  # jobs read for each request in flight, so that one that is retried does not hold up the others
-POLL_SECONDS = 0.02
-IDLE_SECONDS = 0.1
 _REFUSES = re.compile(r"\becho\b|logprobs", re.IGNORECASE)
 PROBE = "."  # what a server is asked for the sake of what it tells of its model
 
@@ -89,28 +85,11 @@ class OpenAIEngine(ServedEngine):
         return self._witness.vouches(made_by, identity)
 
     def generate(self, jobs: Iterable[Job[T]]) -> Iterator[Job[T]]:
-        feed = Feed(jobs, READ_AHEAD * self._batch)
-        under_way: set[Future[None]] = set()
-        ended: queue.SimpleQueue[Future[None]] = queue.SimpleQueue()
-        try:
-            with deferred_interrupt() as interrupt:
-                while not feed.is_empty:
-                    for ticket in feed.arrivals(0 if under_way else IDLE_SECONDS):
-                        future = self._client.start(self._answer(ticket))
-                        under_way.add(future)
-                        future.add_done_callback(ended.put)
-                    for future in _drained(ended, POLL_SECONDS if under_way else 0):
-                        under_way.remove(future)
-                        future.result()
-                    if interrupt.requested:
-                        yield from feed.finished_out_of_order()
-                        raise KeyboardInterrupt
-                    yield from feed.finished()
-            feed.check()
-        finally:
-            feed.close()
-            for future in under_way:
-                future.cancel()
+        return in_flight(
+            jobs,
+            READ_AHEAD * self._batch,
+            lambda tickets: [self._client.start(self._answer(ticket)) for ticket in tickets],
+        )
 
     def making(self) -> dict[str, Any]:
         """What the server told of the text that came last."""
@@ -171,14 +150,6 @@ class OpenAIEngine(ServedEngine):
                 response = await self._sent(Request(prompt, "", 1))
             return made_by(response.value(), self.name) if response.is_success else None
         return None
-
-
-def _drained(source: queue.SimpleQueue[T], wait: float) -> Iterator[T]:
-    """All that is in a queue, after waiting at most `wait` seconds for a first one."""
-    with suppress(queue.Empty):
-        yield source.get(timeout=wait) if wait > 0 else source.get_nowait()
-        while True:
-            yield source.get_nowait()
 
 
 def _wanted(dialect: Dialect, response: Answer) -> dict[str, Any]:

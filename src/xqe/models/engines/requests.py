@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from xqe.models.prompts import Prompt
+from xqe.models.prompts import Pair, Prompt
 
 LEAST = -1e6
 """The log-probability of what cannot be: less than that of any text that a model can read."""
@@ -36,7 +36,8 @@ class Request:
     tokens to generate. seed: of this text, unused when greedy. continuation: nothing is generated; measured is the
     log-probability of this text after the prompt, of all its tokens together. choices: nothing is generated; measured
     is, for each of these, the log-probability that the answer begins with one of its spellings, each of which counts
-    where it is a single token of the model's. `Completion.measured` has it.
+    where it is a single token of the model's. Of a pair, measured is the score that a
+    cross-encoder gives it. `Completion.measured` has it.
     """
 
     prompt: Prompt
@@ -49,7 +50,7 @@ class Request:
 
     @property
     def is_measured(self) -> bool:
-        return bool(self.continuation or self.choices)
+        return bool(self.continuation or self.choices) or isinstance(self.prompt, Pair)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +76,12 @@ class Completion:
 
     @property
     def measured(self) -> list[float]:
-        """The natural logarithms of the probabilities that were measured: one, or one for each choice."""
+        """What was measured: natural logarithms of probabilities, one or one a choice, or the score of a pair."""
         return [float(number) for number in json.loads(self.text)]
 
 
 def measurement(numbers: Sequence[float], tokens: int) -> Completion:
-    """The completion of a request that measures. numbers: log-probabilities; one below LEAST, such as minus infinity,
-    is kept as LEAST, since JSON has no infinity. tokens: that were looked at."""
-    return Completion(json.dumps([round(max(number, LEAST), 6) for number in numbers]), "stop", tokens)
+    """The completion of a request that measures. numbers: log-probabilities, or scores; as many digits of them are kept
+    as a 32-bit float has, and one below LEAST, such as minus infinity, as LEAST, since JSON has no infinity. tokens:
+    that were looked at."""
+    return Completion(json.dumps([float(f"{max(number, LEAST):.9g}") for number in numbers]), "stop", tokens)

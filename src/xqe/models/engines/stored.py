@@ -13,7 +13,7 @@ from xqe.models.engines.base import Engine
 from xqe.models.engines.jobs import Job
 from xqe.models.engines.requests import Completion, Request
 from xqe.models.engines.wrapper import Wrapper
-from xqe.models.prompts import Text
+from xqe.models.prompts import Pair, Text
 from xqe.models.store.generation import Asked, Generation
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class _Desk:
         if request.is_measured:
             return Asked(
                 identity=self._engine.identity(),
-                parameters={"measured": list(map(list, request.choices)) or "continuation"},
+                parameters={"measured": _measured(request)},
                 max_tokens=0,
                 prompt=f"{rendered}\0{request.continuation}" if request.continuation else rendered,
             )
@@ -128,3 +128,10 @@ class _Desk:
             waiting = self._under_way.pop(asked.key)
         for job, place in waiting:
             job.fill(place, passed_on)
+
+
+def _measured(request: Request) -> list[list[str]] | str:
+    """What a request measures, as a key has it."""
+    if isinstance(request.prompt, Pair):
+        return "pair"
+    return list(map(list, request.choices)) or "continuation"

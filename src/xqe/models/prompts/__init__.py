@@ -13,6 +13,7 @@ the query's; what these do not say is as in `[chat]` and `[completion]`. Whichev
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -77,7 +78,24 @@ class Text:
     stop: tuple[str, ...]
 
 
-Prompt = Chat | Text
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A query and a document, which a cross-encoder reads together, without words around them."""
+
+    query: str
+    document: str
+
+    @property
+    def text(self) -> str:
+        """Both in one, which no other pair has."""
+        return json.dumps([self.query, self.document], ensure_ascii=False)
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        return ()
+
+
+Prompt = Chat | Text | Pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +149,16 @@ class Template:
         if chat:
             return Chat(self.chat["system"].format_map(values), self.chat["user"].format_map(values))
         return Text(self.completion["text"].format_map(values), tuple(self.completion["stop"]))
+
+
+class _Pairing(Template):
+    """The prompt of cross-encoders, which has a form for both."""
+
+    def render(self, chat: bool, variables: Mapping[str, str], examples: Sequence[Mapping[str, str]] = ()) -> Prompt:
+        return Pair(variables["query"], variables["document"])
+
+
+PAIR = _Pairing("pair", "A query and a document as they are, for a cross-encoder.", {}, {})
 
 
 def builtin(name: str) -> Template:

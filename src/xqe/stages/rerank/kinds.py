@@ -13,11 +13,12 @@ class Asked(StrEnum):
 
 
 class Kind(StrEnum):
-    """How a model re-ranks. What each is asked is in `pointwise` and `listwise`."""
+    """How a model re-ranks. What each is asked is in `pointwise` and `listwise`; a cross-encoder has no prompt."""
 
     LIKELIHOOD = "likelihood"
     YES_NO = "yes-no"
     LISTWISE = "listwise"
+    CROSS = "cross"
 
     @property
     def prompt(self) -> str:

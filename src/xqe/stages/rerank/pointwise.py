@@ -1,4 +1,5 @@
-"""Re-ranking by a score for each document by itself: the likelihood of the query, or a yes against a no."""
+"""Re-ranking by a score for each document by itself: the likelihood of the query, a yes against a no, or the score that
+a cross-encoder gives."""
 
 from __future__ import annotations
 
@@ -46,7 +47,10 @@ LIKELIHOOD = Question(lambda measured: measured[0], continuation=True)
 YES_NO = Question(share_of_first, choices=(spellings("yes"), spellings("no")))
 """Pointwise relevance, as of RankLLM and Qwen3-Reranker: p(yes) / (p(yes) + p(no)) at the answer's first token."""
 
-QUESTIONS = {Kind.LIKELIHOOD: LIKELIHOOD, Kind.YES_NO: YES_NO}
+CROSS = Question(lambda measured: measured[0])
+"""A cross-encoder reads the query and the document (`prompts.PAIR`); its score is taken as it gives it."""
+
+QUESTIONS = {Kind.LIKELIHOOD: LIKELIHOOD, Kind.YES_NO: YES_NO, Kind.CROSS: CROSS}
 
 
 class Pointwise:

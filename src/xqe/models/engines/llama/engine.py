@@ -144,7 +144,9 @@ class LlamaEngine(Engine):
             return prompt.text
         if self._template is None:
             raise ModelError(f"{self.name} has no chat template", "give it a completion prompt")
-        return self._template.render(Chat(self._defused(prompt.system), self._defused(prompt.user)))
+        return self._template.render(
+            Chat(self._vocabulary.defused(prompt.system), self._vocabulary.defused(prompt.user))
+        )
 
     def count(self, text: str) -> int:
         return len(self._vocabulary.tokenize(text, add_special=False, parse_special=False))
@@ -294,20 +296,12 @@ class LlamaEngine(Engine):
 
     def _tokens(self, prompt: Prompt, then: str = "") -> Tokens:
         """The tokens of a prompt, and of what the model is to have said after it; BOS exactly once."""
-        text = self.rendered(prompt) + (self._defused(then) if isinstance(prompt, Chat) else then)
+        text = self.rendered(prompt) + (self._vocabulary.defused(then) if isinstance(prompt, Chat) else then)
         if not isinstance(prompt, Chat):
             return self._vocabulary.begun(text, add_special=True, parse_special=False)
         bos = self._vocabulary.bos_text()
         has_bos = bool(bos) and text.startswith(bos)
         return self._vocabulary.begun(text, add_special=not has_bos, parse_special=True)
-
-    def _defused(self, text: str) -> str:
-        """Break up what would read as a special token: a query that says "<end_of_turn>" must not end the turn."""
-        for token in self._vocabulary.tokenize(text, add_special=False, parse_special=True):
-            if self._vocabulary.is_control(int(token)):
-                literal = self._vocabulary.piece(int(token), special=True).decode("utf-8", "replace")
-                text = text.replace(literal, f"{literal[0]} {literal[1:]}")
-        return text
 
     def close(self) -> None:
         if self._template is not None:

@@ -129,6 +129,11 @@ class Model:
         pieces = {name: self.vocabulary.piece(token, special=True) for name, token in named.items()}
         return {name: piece.decode("utf-8", "replace") for name, piece in pieces.items()}
 
+    def named_template(self, name: str) -> str | None:
+        """The template that the file has under a name of its own, beside that of chats."""
+        template = llama_cpp.llama_model_chat_template(self._pointer, name.encode())
+        return template.decode("utf-8", "replace") if template else None
+
     @property
     def pooling(self) -> int:
         """How it makes one vector of a text, if it says so: a number of llama_pooling_type."""

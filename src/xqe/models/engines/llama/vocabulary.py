@@ -85,8 +85,28 @@ class Vocabulary:
     def is_control(self, token: int) -> bool:
         return bool(llama_cpp.llama_vocab_is_control(self._pointer, token))
 
+    def defused(self, text: str) -> str:
+        """Break up what would read as a special token: a query that says "<end_of_turn>" must not end the turn."""
+        for token in self.tokenize(text, add_special=False, parse_special=True):
+            if self.is_control(int(token)):
+                literal = self.piece(int(token), special=True).decode("utf-8", "replace")
+                text = text.replace(literal, f"{literal[0]} {literal[1:]}")
+        return text
+
+    @property
+    def bos(self) -> int:
+        """The token that begins a text; -1 where there is none."""
+        return int(llama_cpp.llama_vocab_bos(self._pointer))
+
+    @property
+    def separator(self) -> int:
+        """The token that stands between two texts and behind them, which some files know as the end of a text only; -1
+        where there is none."""
+        separator = int(llama_cpp.llama_vocab_sep(self._pointer))
+        return separator if separator >= 0 else int(llama_cpp.llama_vocab_eos(self._pointer))
+
     def bos_text(self) -> str:
-        token = llama_cpp.llama_vocab_bos(self._pointer)
+        token = self.bos
         return self.piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
 
 

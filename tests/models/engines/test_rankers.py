@@ -1,0 +1,257 @@
+"""Cross-encoders in this process, held to transformers on the same weights and with its own tokenizers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import random_rankers
+import small_models
+from conftest import Run, jsonl, records
+from random_rankers import POSITIONS, TEMPLATE, Ranker
+
+from xqe.errors import ModelError
+from xqe.files.records import Document
+from xqe.models.encoders.local import open_encoder
+from xqe.models.engines.fake import FakeEngine
+from xqe.models.engines.jobs import Job
+from xqe.models.engines.llama.ranker import LlamaRanker
+from xqe.models.engines.llama.settings import Hardware
+from xqe.models.engines.requests import Completion, Request
+from xqe.models.engines.stored import StoredEngine
+from xqe.models.gguf import read_header
+from xqe.models.prompts import Pair
+from xqe.models.purposes import Purpose, check_generates, check_ranks, purpose_of
+from xqe.models.store.run import Store
+from xqe.retrieval.lexical import build
+
+pytestmark = pytest.mark.xdist_group("model")
+
+CPU = Hardware(threads=1, gpu_layers=0)
+EXACT = Hardware(threads=1, gpu_layers=0, flash_attention="off")
+PAIRS = [
+    ("what is the matter?", "the other matter."),
+    ("where", "here and there. and everywhere"),
+    ("the", ""),
+    ("a", "b " * 2 * POSITIONS),
+    ("a longer query. with the words in it?", "an answer. " * 5),
+]
+MAKERS = {"xlm_roberta": "logit", "bert": "logit", "qwen3": "probability"}
+
+
+@pytest.fixture(scope="module")
+def rankers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ranker]:
+    folder = tmp_path_factory.mktemp("rankers")
+    return {name: getattr(random_rankers, name)(folder / f"{name}.gguf") for name in MAKERS}
+
+
+def opened(path: Path, pairs: int | None = None, hardware: Hardware = CPU) -> LlamaRanker:
+    return LlamaRanker("some", str(path), "abc", check_ranks("some", path), hardware, pairs)
+
+
+def completions(engine: Any, pairs: Sequence[tuple[str, str]], together: int = 3) -> list[Completion]:
+    """What an engine makes of pairs, so many of which are a job."""
+    asked = [Request(Pair(*pair), pair[0], 0) for pair in pairs]
+    jobs = [Job(at, asked[at : at + together]) for at in range(0, len(asked), together)]
+    done = list(engine.generate(jobs))
+    assert [job.item for job in done] == [job.item for job in jobs]
+    return [completion for job in done for completion in job.results()]
+
+
+def scores(engine: Any, pairs: Sequence[tuple[str, str]]) -> list[float]:
+    return [completion.measured[0] for completion in completions(engine, pairs)]
+
+
+def many(number: int = 40) -> list[tuple[str, str]]:
+    chance = np.random.default_rng(1)
+    words = ["the", "other", "matter", "here", "and", "there", "everywhere", "answer", "is"]
+    return [
+        (" ".join(chance.choice(words, chance.integers(1, 5))), " ".join(chance.choice(words, chance.integers(0, 12))))
+        for _ in range(number)
+    ]
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_scores_are_those_of_transformers(rankers: dict[str, Ranker], name: str) -> None:
+    ranker = rankers[name]
+    with opened(ranker.file) as engine:
+        found = scores(engine, PAIRS)
+        assert engine.making()["score"] == MAKERS[name]
+    expected = ranker.scores(PAIRS)
+    assert np.ptp(expected) > 0.3
+    assert np.abs(np.subtract(found, expected)).max() < 0.01  # of gelu as llama.cpp has it
+
+
+@pytest.mark.parametrize("name", ["xlm_roberta", "qwen3"])
+def test_a_score_does_not_depend_on_its_neighbours(rankers: dict[str, Ranker], name: str) -> None:
+    pairs = many()
+    with opened(rankers[name].file) as engine:
+        alone, among = [scores(engine, [pair])[0] for pair in pairs[::8]], scores(engine, pairs)
+    assert len(set(among)) > 30
+    assert np.abs(np.subtract(alone, among[::8])).max() < 1e-5
+    with opened(rankers[name].file, 64, EXACT) as engine:
+        together = scores(engine, pairs)
+    with opened(rankers[name].file, 1, EXACT) as engine:
+        one_by_one = scores(engine, pairs)
+    assert np.abs(np.subtract(one_by_one, together)).max() < 1e-3  # BERT's gelu is rounded to 16 bits
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("xlm_roberta", "<s> the tree</s></s> a.</s>"),
+        ("bert", "[CLS] the tree[SEP] a .[SEP]"),
+        ("qwen3", TEMPLATE.replace("{query}", "the tree").replace("{document}", "a.")),
+    ],
+)
+def test_a_pair_has_the_separators_of_its_model(rankers: dict[str, Ranker], name: str, shown: str) -> None:
+    path = rankers[name].file
+    with LlamaRanker("some", str(path), "abc", check_ranks("some", path), CPU, vocabulary_only=True) as engine:
+        assert engine.show(Pair("the tree", "a.")) == shown
+
+
+def test_a_document_is_cut_and_a_query_is_not(rankers: dict[str, Ranker]) -> None:
+    query = "a b c d e f g h i j"
+    for name, end, limit in (("xlm_roberta", "</s>", POSITIONS), ("qwen3", TEMPLATE.partition("{document}")[2], 2048)):
+        with opened(rankers[name].file) as engine:
+            (long,) = completions(engine, [(query, "x" * 5000)])
+            shown = engine.show(Pair(query, "x" * 5000))
+            assert long.tokens == limit and query in shown and shown.endswith(f"x{end}")
+            good, bad = completions(engine, [("a", "b"), ("x" * 5000, "b")])
+            assert not good.has_failed
+            assert bad.error.startswith("the query has 500") and f"the model reads {limit}" in bad.error
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_any_text_has_a_score(rankers: dict[str, Ranker], name: str) -> None:
+    odd = ["", " \n", "\0", "\ud800", "ﷺ" * 600, "</s><s>", "<|im_end|>\n<|im_start|>"]
+    with opened(rankers[name].file) as engine:
+        assert all(map(math.isfinite, scores(engine, [("the", text) for text in odd])))
+
+
+def test_names_of_special_tokens_are_plain_text(rankers: dict[str, Ranker]) -> None:
+    with opened(rankers["qwen3"].file) as engine:
+        shown = engine.show(Pair("<|im_end|>", "no<|im_start|>"))
+    assert shown.count("<|im_end|>") == 1 and shown.count("<|im_start|>") == 2
+    with opened(rankers["xlm_roberta"].file) as engine:
+        assert len(set(scores(engine, [("</s>", "a"), ("", "</s> a"), ("", "a")]))) == 3
+
+
+def test_the_output_that_is_called_yes_counts(rankers: dict[str, Ranker], tmp_path: Path) -> None:
+    turned = random_rankers.qwen3(tmp_path / "turned.gguf", labels=("no", "yes"))
+    with opened(turned.file) as one, opened(rankers["qwen3"].file) as other:
+        assert np.allclose(scores(one, PAIRS), scores(other, PAIRS), atol=1e-6)
+
+
+def test_what_was_scored_is_kept(rankers: dict[str, Ranker], tmp_path: Path) -> None:
+    pairs = [*many(6), *many(6)]
+    runs = []
+    for _ in range(2):
+        with Store(tmp_path / "store.sqlite") as store, opened(rankers["xlm_roberta"].file) as engine:
+            runs.append(completions(StoredEngine(engine, store), pairs))
+    first, second = runs
+    assert [done.reused for done in first] == [False] * 6 + [True] * 6
+    assert all(done.reused for done in second) and [d.text for d in first] == [d.text for d in second]
+    assert second[0].made_by["score"] == "logit"
+
+
+def test_the_fake_engine_scores_pairs() -> None:
+    assert scores(FakeEngine(), [("zinc price", "the Price of zinc"), ("zinc price", "a price"), ("x", "")]) == [
+        1,
+        0.5,
+        0,
+    ]
+
+
+def test_ctrl_c_hands_over_what_is_done(rankers: dict[str, Ranker]) -> None:
+    import signal
+
+    done = []
+    with opened(rankers["bert"].file) as engine, pytest.raises(KeyboardInterrupt):
+        for job in engine.generate(Job(at, [Request(Pair("a", f"b {at}"), "a", 0)]) for at in range(1000)):
+            done.append(job)
+            if len(done) == 3:
+                signal.raise_signal(signal.SIGINT)
+    assert 3 <= len(done) < 100 and all(job.is_done for job in done)
+
+
+def test_a_file_that_ranks_is_a_cross_encoder_for_rerank(xqe: Run, rankers: dict[str, Ranker], tmp_path: Path) -> None:
+    documents = {"d1": "the matter", "d2": "here and there"}
+    build(tmp_path / "i", "en", [(f"t:{name[1]}", Document(name, text)) for name, text in documents.items()])
+    hits = [{"id": "d1", "score": 2.0}, {"id": "d2", "score": 1.0}]
+    found = [{"id": query[:2], "query": query, "lang": "en", "hits": hits} for query in ("what is it?", "x" * 500)]
+    ranker = rankers["xlm_roberta"]
+    options = ("--model", str(ranker.file), "--first-weight", "0", "--threads", "1")
+    done = xqe("rerank", str(tmp_path / "i"), *options, stdin=jsonl(*found))
+    assert done.returncode == 1
+    good, bad = records(done)
+    scored = {hit["id"]: hit["reranked"]["score"] for hit in good["hits"]}
+    expected = ranker.scores([("what is it?", text) for text in documents.values()])
+    assert [scored[name] for name in documents] == pytest.approx(expected, abs=0.01)
+    assert list(scored) == sorted(scored, key=lambda name: -scored[name])
+    step = good["steps"][-1]
+    assert (step["kind"], step["score"], step["engine"][:5]) == ("cross", "logit", "llama")
+    assert "there is no room for a document" in bad["error"]["message"]
+
+
+# What a file is for, and what is refused
+
+
+def test_a_head_says_that_a_file_ranks(rankers: dict[str, Ranker], tmp_path: Path) -> None:
+    assert {purpose_of(ranker.file) for ranker in rankers.values()} == {Purpose.RANKS}
+    assert purpose_of(small_models.bert(tmp_path / "e.gguf")) is Purpose.ENCODES
+    assert purpose_of(small_models.gemma(tmp_path / "g.gguf", layers=1)) is Purpose.GENERATES
+    bare = random_rankers.qwen3(tmp_path / "Qwen3-Reranker.gguf", head=False).file
+    assert purpose_of(bare) is Purpose.HEADLESS
+    check_generates("x", bare, measures=True)
+    for path in (bare, rankers["qwen3"].file, rankers["bert"].file):
+        with pytest.raises(ModelError, match="ranks passages and generates no text"):
+            check_generates("x", path)
+    with pytest.raises(ModelError, match="generates no text"):
+        check_generates("x", rankers["qwen3"].file, measures=True)
+    with pytest.raises(ModelError, match="is a re-ranker and makes no vectors"):
+        open_encoder(str(rankers["xlm_roberta"].file), CPU)
+
+
+def test_what_cannot_rank_is_refused(tmp_path: Path) -> None:
+    head = ("cls.weight", "cls.bias", "cls.output.weight", "cls.output.bias")
+    bge = "take a GGUF file of bge-reranker-v2-m3"
+    xlm, bert, qwen3 = random_rankers.xlm_roberta, random_rankers.bert, random_rankers.qwen3
+    refused = [
+        (xlm(tmp_path / "1.gguf", head, pooling=True).file, rf"\(cls.weight and cls.output.weight\); {bge}"),
+        (xlm(tmp_path / "2.gguf", head[2:]).file, rf"lacks the head .*\(cls.output.weight\); {bge}"),
+        (bert(tmp_path / "3.gguf", head[:2]).file, rf"lacks the head .*\(cls.weight\); {bge}"),
+        (qwen3(tmp_path / "Qwen3-Reranker.gguf", head=False).file, "rank with it by --kind yes-no, or take"),
+        (qwen3(tmp_path / "4.gguf", labels=["yes"]).file, "its head has 1 outputs"),
+        (small_models.gemma(tmp_path / "5.gguf", layers=1), "generates text and is no re-ranker; .* another --kind"),
+        (small_models.gemma(tmp_path / "reranker-gemma.gguf", layers=1), "knows no head .* gemma3; .* --kind yes-no"),
+        (small_models.bert(tmp_path / "6.gguf"), "makes vectors and is no re-ranker"),
+    ]
+    for path, message in refused:
+        with pytest.raises(ModelError, match=message) as caught:
+            check_ranks("x", path)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_head_of_zeros_is_found_out(tmp_path: Path) -> None:
+    path = random_rankers.xlm_roberta(tmp_path / "x.gguf").file
+    place = read_header(path).places["cls.output.weight"]
+    with path.open("r+b") as file:
+        file.seek(place.start)
+        file.write(bytes(place.length))
+    with pytest.raises(ModelError, match="does not tell two documents apart"):
+        opened(path)
+
+
+def test_a_file_that_does_not_say_what_a_pair_is_like_is_refused(tmp_path: Path) -> None:
+    for template, message in (
+        ("{query}", r"does not say \{query\} and \{document\} once each"),
+        ("", r"does not say how .* \(tokenizer.chat_template.rerank\)"),
+    ):
+        path = random_rankers.qwen3(tmp_path / f"{len(template)}.gguf", template=template).file
+        with pytest.raises(ModelError, match=message):
+            opened(path)
