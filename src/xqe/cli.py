@@ -22,7 +22,7 @@ _OF_PATHS = {errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.ENOTDIR}
 
 COMMANDS: Table = {
     "Translate and expand": (
-        Verb("translate", "Translate queries, and the passages that they have (E+T).", "translate:translate"),
+        Verb("translate", "Translate queries, their passages (E+T), or documents.", "translate:translate"),
         Verb("expand", "Write passages that could answer each query.", "expand:expand"),
         Verb("augment", "Add questions that each document answers.", "augment:augment"),
         Group(
@@ -55,7 +55,7 @@ COMMANDS: Table = {
         Verb("inspect", "Measure generated texts, or an encoder, without judgements.", "inspect:inspect"),
     ),
     "Evaluate": (
-        Verb("eval", "Evaluate runs against qrels; fail where they are too low.", "eval.evaluate:evaluate"),
+        Verb("eval", "Evaluate runs, or answers; fail where they are too low.", "eval.evaluate:evaluate"),
         Verb("grid", "Run the experiment that a file describes.", "grid:grid"),
         Verb("report", "Report a grid: the paper's tables and figures.", "report:report"),
     ),

@@ -40,7 +40,7 @@ def translate(
     *,
     generation: Generation,
 ) -> None:
-    """Translate queries, and the passages that they have (E+T), or documents.
+    """Translate queries, their passages (E+T), or documents.
 
     Reads query records, writes them with "query", "lang" and "passages" in the new language. A record that is in
     that language already passes unchanged.

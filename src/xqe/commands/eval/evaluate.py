@@ -171,7 +171,7 @@ def evaluate(
     ] = None,
     gates: Gates,
 ) -> None:
-    """Evaluate runs against qrels, or answers; fail where they are too low.
+    """Evaluate runs, or answers; fail where they are too low.
 
     Values and averages are trec_eval's. A query of the qrels that a run lacks counts as 0, as with trec_eval's -c, or
     with --no-complete is left out, as without it; a query without a relevant document counts as 0, and one that is not
