@@ -19,7 +19,7 @@ def verify(
         typer.Argument(metavar="[NAME|PATH]...", show_default=False, help="Default: all that are there."),
     ] = None,
 ) -> None:
-    """Check the size, structure and sha256 of model files, and say what each is for.
+    """Check the size, structure and sha256 of model files.
 
     Exit status 1 if one is damaged. The sha256 is compared to the one recorded at download ("against": "record"), else
     to the one that xqe knows ("table"), else to none (null).
