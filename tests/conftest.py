@@ -18,6 +18,7 @@ import pytest
 import small_models
 from forks import Forks
 from gguf_files import with_few_tokens
+from serving import Server
 
 # A shell that starts the tests in the background lets them ignore interrupts, and so would the commands under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -79,6 +80,15 @@ def no_keys_or_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name in ("OPENAI_API_KEY", "XQE_API_KEY") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server that answers as a test says (`serving`)."""
+    server = Server()
+    yield server
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture

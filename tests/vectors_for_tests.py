@@ -6,12 +6,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy
+from numpy.typing import NDArray
 
 from xqe.files.records import Document
 from xqe.models.encoders.base import Contract, Encoded, Encoder, Side
 from xqe.retrieval.dense.building import embed
 from xqe.retrieval.dense.description import Storing
 from xqe.retrieval.lexical import Index, build, open_index
+
+Floats = NDArray[numpy.float64]
+
+
+def unit(vectors: Floats) -> Floats:
+    """Vectors at length 1."""
+    units: Floats = vectors / numpy.linalg.norm(vectors, axis=-1, keepdims=True)
+    return units
 
 
 class Written(Encoder):

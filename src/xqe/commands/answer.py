@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +12,7 @@ from xqe.commands.answering import answer_section, answerer, check_encoding, say
 from xqe.commands.generating import run_stage
 from xqe.commands.options.answering import Answering
 from xqe.commands.options.common import Input, ScreenFormat
-from xqe.commands.options.encoding import SHARED, Encoding
+from xqe.commands.options.encoding import Encoding, beside
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
 from xqe.commands.screens import on_screen
@@ -48,7 +47,7 @@ def answer(
     "refused". Numbers of documents that were not offered are dropped, and counted in the step.
     """
     check_encoding(answering, encoding)
-    encoding = replace(encoding, **{name: getattr(generation, name) for name in SHARED})
+    encoding = beside(encoding, generation)
     queries = Queries(None, files)
     sources, make = answerer(answering, generation, encoding, directories)
     made: list[Stage] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import cached_property
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from xqe.commands.options.encoding import Encoding, Runtime
 from xqe.commands.options.searching import Searching
-from xqe.commands.searching import open_documents, open_retriever
+from xqe.commands.searching import names_encoder, open_documents, open_retriever
 from xqe.errors import XqeError
 from xqe.messages import plural, say
 from xqe.stages.answering.cite import DOCUMENT_TOKENS, DOCUMENT_TOKENS_PRETRAINED, Cite
@@ -78,8 +77,10 @@ def answerer(
 
 def check_encoding(options: Answering, encoding: Encoding) -> None:
     """Raise XqeError for an encoder that nothing is looked for with."""
-    is_named = encoding.encoder is not None and encoding.encoder != os.environ.get("XQE_ENCODER")
-    for spelling, given in (("--encoder", is_named), ("--runtime", encoding.runtime is not Runtime.AUTO)):
+    for spelling, given in (
+        ("--encoder", names_encoder(encoding)),
+        ("--runtime", encoding.runtime is not Runtime.AUTO),
+    ):
         if given and options.cite is Cite.MODEL:
             raise XqeError(f"{spelling} has no effect on --cite model", "leave it out, or give --cite after or both")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import fields, replace
+from dataclasses import fields
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +16,7 @@ from xqe.commands.answering import answer_section, answerer, footnotes, say_rema
 from xqe.commands.generating import keeping, open_engine, open_store
 from xqe.commands.options.answering import Answering
 from xqe.commands.options.common import Input, ScreenFormat, spoken
-from xqe.commands.options.encoding import SHARED, Encoding
+from xqe.commands.options.encoding import Encoding, beside
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
 from xqe.commands.options.searching import Searching
@@ -87,7 +87,7 @@ def ask(
     """
     check_searching(searching)
     directories, question = given(arguments)
-    encoding = replace(encoding, **{name: getattr(generation, name) for name in SHARED})
+    encoding = beside(encoding, generation)
     sources, make_answer = answerer(answering, generation, encoding, directories)
     expand = steps.expansion(strategy, Expansion(), generation, PASSAGE_TOKENS) if strategy is not None else None
     queries = Queries(question, files)

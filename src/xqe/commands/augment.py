@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,11 +13,11 @@ from xqe.commands import steps
 from xqe.commands.generating import run_stage
 from xqe.commands.options.augmenting import TEMPERATURE, Augmenting
 from xqe.commands.options.common import DocumentsFormat, Input
-from xqe.commands.options.encoding import Encoding
+from xqe.commands.options.encoding import Encoding, beside
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes, with_defaults
 from xqe.commands.options.searching import Searching
-from xqe.commands.searching import ENCODERS, names_encoder, open_retriever
+from xqe.commands.searching import names_encoder, open_retriever
 from xqe.commands.streams import DocumentRecords
 from xqe.errors import XqeError
 from xqe.files.documents import Format
@@ -30,14 +29,11 @@ if TYPE_CHECKING:
     from xqe.stages.augment.augment import Augment
     from xqe.stages.augment.consistency import Consistency
 
-_GENERATION = {field.name for field in fields(Generation)}
-_ENCODING = tuple(name for name in ENCODERS if name not in _GENERATION)
-
 
 @takes(
     augmenting=Augmenting,
     generation=with_defaults(Generation, temperature=TEMPERATURE),
-    encoding=part(Encoding, *_ENCODING),
+    encoding=part(Encoding, "encoder", "runtime"),
 )
 def augment(
     *,
@@ -109,6 +105,5 @@ def _consistency(index: Path | None, generation: Generation, encoding: Encoding)
         return
     from xqe.stages.augment.consistency import Consistency
 
-    encoding = replace(encoding, **{name: getattr(generation, name) for name in ENCODERS if name in _GENERATION})
-    with open_retriever(Searching(by=By.DENSE), encoding, [index], generation.threads) as retriever:
+    with open_retriever(Searching(by=By.DENSE), beside(encoding, generation), [index], generation.threads) as retriever:
         yield Consistency(retriever, index.resolve().name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xqe.commands.runs import RunFormat, write_run
+from xqe.commands.runs import RunForm, RunFormat, write_run
 from xqe.commands.streams import emit, report_failures
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl, packing
@@ -102,9 +102,7 @@ def fuse(
             help='What a run is called in "from", one for each run. [default: its file name]',
         ),
     ] = None,
-    form: Annotated[
-        RunFormat, typer.Option("--format", help="Records with hits, or the lines of a TREC run.")
-    ] = RunFormat.JSONL,
+    form: RunForm = RunFormat.JSONL,
     tag: Annotated[
         str | None,
         typer.Option("--tag", metavar="NAME", show_default=False, help=f"Name of a TREC run. [default: {_TAG}]"),

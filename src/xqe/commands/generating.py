@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
@@ -80,6 +81,14 @@ def _server(options: Generation, name: str) -> Engine:
     return OpenAIEngine(name, settings, check=not options.show_prompt)
 
 
+def hardware_of(options: Generation) -> dict[str, Any]:
+    """What a model in this process is run on: the fields of `llama.settings.Hardware`."""
+    from xqe.models.engines.llama.settings import Hardware
+
+    said = {field.name: getattr(options, field.name) for field in fields(Hardware)}
+    return {**said, "tensor_split": options.tensor_split or ()}
+
+
 def _local(options: Generation, measures: bool) -> Engine:
     from xqe.models import registry
     from xqe.models.engines.llama import adapters as lora
@@ -90,18 +99,12 @@ def _local(options: Generation, measures: bool) -> Engine:
 
     adapters = tuple(lora.adapter(text) for text in options.lora or [])
     settings = llama.Settings(
+        **hardware_of(options),
         batch=options.batch,
         context=options.ctx,
-        threads=options.threads,
-        gpu_layers=options.gpu_layers,
-        split_mode=options.split_mode,
-        tensor_split=options.tensor_split or (),
-        main_gpu=options.main_gpu,
-        flash_attention=options.flash_attention,
         gpu_sampling=options.gpu_sampling,
         cache_type=options.cache_type,
         deterministic=options.deterministic,
-        verbose=options.verbose,
     )
     settings.check()
     name = options.model

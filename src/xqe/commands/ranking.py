@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from xqe.commands.generating import base_url_for
+from xqe.commands.generating import base_url_for, hardware_of
 from xqe.errors import XqeError
 from xqe.models.engines import FAKE, SERVER
 
@@ -69,15 +69,7 @@ def _local(options: Generation, name: str) -> Engine:
     from xqe.models.purposes import check_ranks
     from xqe.models.verification import model_sha256
 
-    hardware = Hardware(
-        threads=options.threads,
-        gpu_layers=options.gpu_layers,
-        split_mode=options.split_mode,
-        tensor_split=options.tensor_split or (),
-        main_gpu=options.main_gpu,
-        flash_attention=options.flash_attention,
-        verbose=options.verbose,
-    )
+    hardware = Hardware(**hardware_of(options))
     resolved = resolve(name)
     head = check_ranks(resolved.name, resolved.path)
     sha256 = model_sha256(resolved.path)

@@ -14,7 +14,7 @@ from xqe.commands.options.generation import Api, Generation
 from xqe.commands.options.groups import part, takes
 from xqe.commands.options.reranking import FIRST_WEIGHT, Reranking, check_reranking
 from xqe.commands.ranking import open_ranker, ranks
-from xqe.commands.runs import RunFormat, open_run, write_run
+from xqe.commands.runs import RunForm, RunFormat, open_run, write_run
 from xqe.commands.searching import given, open_documents
 from xqe.commands.streams import FAILED_STATUS
 from xqe.errors import XqeError
@@ -56,9 +56,7 @@ def rerank(
             help="The queries of a run that has none, such as one of TREC or MS MARCO, as records with the same ids.",
         ),
     ] = None,
-    form: Annotated[
-        RunFormat, typer.Option("--format", help="Records with hits, or the lines of a TREC run.")
-    ] = RunFormat.JSONL,
+    form: RunForm = RunFormat.JSONL,
     tag: Annotated[
         str | None, typer.Option("--tag", metavar="NAME", show_default=False, help="Name of a TREC run. [default: xqe]")
     ] = None,

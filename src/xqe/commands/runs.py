@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from xqe.commands.streams import Queries, input_paths
 from xqe.errors import InputError, XqeError
@@ -24,6 +26,9 @@ class RunFormat(StrEnum):
 
     JSONL = "jsonl"
     TREC = "trec"
+
+
+RunForm = Annotated[RunFormat, typer.Option("--format", help="Records with hits, or the lines of a TREC run.")]
 
 
 def write_run(records: Iterable[Record], tag: str) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from xqe.commands.options.common import Input, Threads
 from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.groups import part, takes
 from xqe.commands.options.searching import Searching
-from xqe.commands.runs import RunFormat, write_run
+from xqe.commands.runs import RunForm, RunFormat, write_run
 from xqe.commands.searching import ENCODERS, check_searching, given, open_retriever, pools_of
 from xqe.commands.streams import Queries, emit, report_failures
 from xqe.errors import XqeError
@@ -30,9 +30,7 @@ def search(
         ),
     ],
     searching: Searching,
-    form: Annotated[
-        RunFormat, typer.Option("--format", help="Records with hits, or the lines of a TREC run.")
-    ] = RunFormat.JSONL,
+    form: RunForm = RunFormat.JSONL,
     tag: Annotated[str, typer.Option("--tag", metavar="NAME", help="Name of the run, in a TREC run.")] = "xqe",
     threads: Threads = None,
     files: Input = None,

@@ -21,6 +21,8 @@ _FINAL = re.compile(rf"[{_OWN}{_SHARED}][{_CLOSERS}\s]*\Z")
 _QUOTE_GOES_ON = re.compile(r"[」』）][ \t]*(?:と|って|という|など|の|が|を|は|に|も|で|、)")
 _WORD_BEFORE = re.compile(r"[\w.’'&]+\Z")
 _DAY = re.compile(r"\d{1,2}\Z")
+_BETWEEN = re.compile("[ \t\u00a0\u202f\"'“‘«(\\[]*")
+_NEAR = 64  # characters before a mark that are looked at: more than any abbreviation has
 _DAYS_HAVE_A_STOP = frozenset({"de"})
 _ABBREVIATION = re.compile(
     "mr|mrs|ms|dr|prof|vs|figs?|vols?|pp|approx|ca|inc|ltd|jr|sr|eds|cf"  # that stand before a name or a number
@@ -63,13 +65,15 @@ def _is_end(text: str, mark: re.Match[str], code: str) -> bool:
         return True
     if mark["own"]:
         return not (mark[0][-1] in "」』）" and _QUOTE_GOES_ON.match(text, mark.end() - 1))
-    rest = text[mark.end() :]
-    following = rest.lstrip(" \t\u00a0\u202f\"'“‘«([")[:1]
-    if rest and not rest[0].isspace() and rest[0].isascii():
+    after = text[mark.end() : mark.end() + 1]
+    between = _BETWEEN.match(text, mark.end())
+    start = between.end() if between else mark.end()
+    if after and not after.isspace() and after.isascii():
         return False
-    if following.islower() or (rest and not rest[0].isspace() and mark[0][0] == "."):
+    if text[start : start + 1].islower() or (after and not after.isspace() and mark[0][0] == "."):
         return False
-    return mark[0][0] not in ".．" or len(mark[0].rstrip(_CLOSERS)) > 1 or not _goes_on(text[: mark.start()], code)
+    before = text[max(0, mark.start() - _NEAR) : mark.start()]
+    return mark[0][0] not in ".．" or len(mark[0].rstrip(_CLOSERS)) > 1 or not _goes_on(before, code)
 
 
 def _goes_on(before: str, code: str) -> bool:

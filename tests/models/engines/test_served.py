@@ -7,7 +7,6 @@ import json
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -37,14 +36,6 @@ CHARSETS = ["idna", "undefined", "punycode", "hex", "base64", "zlib_codec", "rot
 @pytest.fixture(autouse=True)
 def own_environment(no_keys_or_proxies: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "FIRST_DELAY", 0.001)
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.shutdown()
-    server.server_close()
 
 
 def complete(engine: Any, *subjects: str) -> list[Completion]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +27,6 @@ CHOICES = (("yes", "Yes", " yes"), ("no", "No", " no"))
 @pytest.fixture(autouse=True)
 def own_environment(no_keys_or_proxies: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "FIRST_DELAY", 0.001)
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.shutdown()
-    server.server_close()
 
 
 def asked(subject: str, is_chat: bool = True, **what: Any) -> Request:

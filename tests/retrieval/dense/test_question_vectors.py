@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy
 import pytest
-from numpy.typing import NDArray
+from vectors_for_tests import unit
 
 from xqe.errors import XqeError
 from xqe.files.records import Document
@@ -18,7 +18,6 @@ from xqe.retrieval.dense.building import embed
 from xqe.retrieval.dense.description import Storing
 from xqe.retrieval.lexical import Index, build, open_index
 
-Floats = NDArray[numpy.float64]
 DIMENSION, COUNT, SHARE = 48, 400, 0.3
 
 
@@ -43,11 +42,6 @@ class Numbered(Encoder):
 
     def close(self) -> None:
         pass
-
-
-def unit(vectors: Floats) -> Floats:
-    units: Floats = vectors / numpy.linalg.norm(vectors, axis=-1, keepdims=True)
-    return units
 
 
 Questions = Mapping[str, Sequence[int]]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy
 import pytest
 from numpy.typing import NDArray
+from vectors_for_tests import Floats, unit
 
 from xqe.errors import XqeError
 from xqe.files.records import Document
@@ -20,7 +21,6 @@ from xqe.retrieval.dense.building import embed
 from xqe.retrieval.dense.description import Storing
 from xqe.retrieval.lexical import Index, build, open_index
 
-Floats = NDArray[numpy.float64]
 K = 7
 WORDS = ["harbour", "gate", "lighthouse", "pier", "anchor", "sail", "mast", "hull", "rope", "deck"]
 
@@ -48,11 +48,6 @@ class Given(Encoder):
 
     def close(self) -> None:
         pass
-
-
-def unit(vectors: Floats) -> Floats:
-    units: Floats = vectors / numpy.linalg.norm(vectors, axis=-1, keepdims=True)
-    return units
 
 
 def drawn(count: int, dimension: int, seed: int = 0) -> Floats:

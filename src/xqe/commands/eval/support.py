@@ -38,18 +38,12 @@ def ranking_first(directories: Sequence[Path]) -> Iterator[First]:
 
 
 def _first(retriever: Retriever[Any], texts: Sequence[str], offered: Sequence[str]) -> list[str | None]:
-    from xqe.retrieval.retriever import QueryError
+    """The first of the documents offered for each text. Raises InputError for one that the index does not hold."""
+    from xqe.stages.answering.after import After
 
-    pool, unknown = retriever.documents.pool(offered)
-    if unknown:
-        [missing, *_] = [one for one in offered if retriever.documents.numbers([one])[0] < 0]
-        raise InputError(
-            f'--index: holds no document "{missing}", which was offered', "give the index that was searched"
-        )
-    made = retriever.queries([({"id": "", "query": text}, "") for text in texts])
-    asked = [query for query in made if not isinstance(query, QueryError)]
-    best = iter(retriever.found(asked, 1, [pool] * len(asked)))
-    found = [None if isinstance(query, QueryError) else next(best).numbers for query in made]
-    return [
-        None if numbers is None or not len(numbers) else retriever.documents.id(int(numbers[0])) for numbers in found
-    ]
+    for name, number in zip(offered, retriever.documents.numbers(offered).tolist(), strict=True):
+        if number < 0:
+            raise InputError(
+                f'--index: holds no document "{name}", which was offered', "give the index that was searched"
+            )
+    return After(retriever).first(texts, offered)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from xqe.commands.options.common import BaseUrl, GpuLayers, Retries, Threads, Timeout, Verbose
+
+if TYPE_CHECKING:
+    from xqe.commands.options.generation import Generation
 
 
 class Pooling(StrEnum):
@@ -97,3 +100,8 @@ class Encoding:
 
 SHARED = ("gpu_layers", "base_url", "timeout", "retries", "verbose")
 """The options that `Generation` has, too: a command that takes both offers them once."""
+
+
+def beside(encoding: Encoding, generation: Generation) -> Encoding:
+    """The options of the encoder of a command that generates, too, with what both share."""
+    return replace(encoding, **{name: getattr(generation, name) for name in SHARED})

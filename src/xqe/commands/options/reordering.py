@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xqe.commands.options.reranking import DEPTH, DOCUMENT_TOKENS, FIRST_WEIGHT
+from xqe.commands.options.reranking import DEPTH, DOCUMENT_TOKENS, DocumentTokens, FirstWeight
 from xqe.errors import XqeError
 from xqe.stages.rerank.kinds import Asked, Kind
 
@@ -21,24 +21,12 @@ class Reordering:
         typer.Option("--rerank", show_default=False, help="Re-rank what is found, as xqe rerank --kind does."),
     ] = None
     rerank_n: Annotated[int, typer.Option("--rerank-n", metavar="N", min=1, help="Re-rank the best N hits.")] = DEPTH
-    first_weight: Annotated[
-        float | None,
-        typer.Option(
-            "--first-weight",
-            metavar="W",
-            min=0.0,
-            max=1.0,
-            show_default=False,
-            help=f"What the score of the search counts in the new one. [default: {FIRST_WEIGHT:g}]",
-        ),
-    ] = None
+    first_weight: FirstWeight = None
     rerank_query: Annotated[
         Asked,
         typer.Option("--rerank-query", help="Hold documents against the query as asked, or as it is searched with."),
     ] = Asked.SOURCE
-    document_tokens: Annotated[
-        int, typer.Option("--document-tokens", metavar="N", min=1, help="Read about so many tokens of a document.")
-    ] = DOCUMENT_TOKENS
+    document_tokens: DocumentTokens = DOCUMENT_TOKENS
 
     def check(self) -> None:
         """Raise XqeError for an option that has no effect on the kind."""

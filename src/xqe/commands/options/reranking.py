@@ -14,6 +14,22 @@ DEPTH = 20
 FIRST_WEIGHT = 0.5
 DOCUMENT_TOKENS = 192
 
+FirstWeight = Annotated[
+    float | None,
+    typer.Option(
+        "--first-weight",
+        metavar="W",
+        min=0.0,
+        max=1.0,
+        show_default=False,
+        help="The score is W x the first stage's + (1 - W) x the model's, each brought to 0 to 1. "
+        f"[default: {FIRST_WEIGHT}]",
+    ),
+]
+DocumentTokens = Annotated[
+    int, typer.Option("--document-tokens", metavar="N", min=1, help="Read a document up to so many tokens.")
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Reranking:
@@ -29,28 +45,14 @@ class Reranking:
         ),
     ] = None
     n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="Re-rank the best N hits of each record.")] = DEPTH
-    first_weight: Annotated[
-        float | None,
-        typer.Option(
-            "--first-weight",
-            metavar="W",
-            min=0.0,
-            max=1.0,
-            show_default=False,
-            help="The score is W x the first stage's + (1 - W) x the model's, each brought to 0 to 1. "
-            f"[default: {FIRST_WEIGHT}]",
-        ),
-    ] = None
+    first_weight: FirstWeight = None
     query: Annotated[
         Asked,
         typer.Option(
             "--query", help="Hold documents against the query as it first came (source), or as it was searched with."
         ),
     ] = Asked.SOURCE
-    document_tokens: Annotated[
-        int,
-        typer.Option("--document-tokens", metavar="N", min=1, help="Read a document up to so many tokens."),
-    ] = DOCUMENT_TOKENS
+    document_tokens: DocumentTokens = DOCUMENT_TOKENS
     max_tokens: Annotated[
         int | None,
         typer.Option(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +14,7 @@ import typer
 from xqe.commands import steps
 from xqe.commands.generating import keeping, open_engine, open_store
 from xqe.commands.options.common import Input, Query, ScreenFormat, spoken
-from xqe.commands.options.encoding import Encoding
+from xqe.commands.options.encoding import Encoding, beside
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
 from xqe.commands.options.reordering import Reordering
@@ -22,7 +22,7 @@ from xqe.commands.options.reranking import FIRST_WEIGHT
 from xqe.commands.options.searching import SCORING, Searching
 from xqe.commands.options.steps import OF_THE_STEP, STRATEGY, TO, Expansion, most_tokens
 from xqe.commands.screens import on_screen
-from xqe.commands.searching import ENCODERS, check_searching, numbers_of, open_documents, open_retriever, pools_of
+from xqe.commands.searching import check_searching, numbers_of, open_documents, open_retriever, pools_of
 from xqe.commands.streams import Queries, first_of, report_failures
 from xqe.errors import XqeError
 from xqe.files import jsonl
@@ -41,7 +41,6 @@ Make = Callable[["Engine"], "Stage"]
 
 _OF_RUNS = ("show_prompt", "quiet")  # prompts are shown anyway, and there is no summary
 _GENERATION = tuple(field.name for field in fields(Generation) if field.name not in _OF_RUNS)
-_ENCODING = tuple(name for name in ENCODERS if name not in _GENERATION)
 _EXPANSION = tuple(field.name for field in fields(Expansion))
 _REORDERING = tuple(field.name for field in fields(Reordering) if field.name != "rerank")
 
@@ -59,7 +58,7 @@ class Order(StrEnum):
     reordering=Reordering,
     searching=part(Searching, *SCORING, "pool", "drop_self"),
     generation=part(Generation, *_GENERATION),
-    encoding=part(Encoding, *_ENCODING),
+    encoding=part(Encoding, "encoder", "runtime"),
 )
 def trace(
     context: typer.Context,
@@ -136,7 +135,7 @@ def trace(
     shown = on_screen(form)
     count = failures = 0
     documents = open_documents(directories) if reranks else None
-    encoding = replace(encoding, **{name: getattr(generation, name) for name in ENCODERS if name in _GENERATION})
+    encoding = beside(encoding, generation)
     with (
         open_retriever(searching, encoding, directories, generation.threads) as retriever,
         _recorder(generation if makes or reranks or gloss else None) as engine,

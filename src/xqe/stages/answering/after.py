@@ -6,8 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy
-
 from xqe.files.records import Record
 from xqe.retrieval.retriever import QueryError, Retriever
 
@@ -20,15 +18,17 @@ class After:
         self._retriever = retriever
         self.by = ""  # what it finds by, once it has: see `By`
 
-    def first(self, sentences: Sequence[str], lang: str, ids: Sequence[str]) -> list[str | None]:
-        """The id of the document that ranks first for each sentence; None where nothing finds any."""
+    def first(self, sentences: Sequence[str], ids: Sequence[str], lang: str | None = None) -> list[str | None]:
+        """The id of the document, of these, that ranks first for each sentence; None where nothing finds any. lang: of
+        the sentences, None where that is not known."""
         retriever = self._retriever
+        spoken = {"lang": lang} if lang is not None else {}
         records: list[tuple[Record, str]] = [
-            ({"id": f"s{number}", "query": text, "lang": lang}, "answer") for number, text in enumerate(sentences, 1)
+            ({"id": f"s{number}", "query": text, **spoken}, "answer") for number, text in enumerate(sentences, 1)
         ]
         queries = retriever.queries(records)
         able = [query for query in queries if not isinstance(query, QueryError)]
-        pool = numpy.unique(retriever.documents.numbers(ids))
+        pool, _ = retriever.documents.pool(ids)
         best = iter(retriever.found(able, 1, [pool] * len(able)) if able else [])
         found: list[str | None] = []
         for query in queries:

@@ -17,10 +17,10 @@ from xqe.models.prompts import Prompt, Template, Text
 from xqe.models.prompts.answering import OPENING, is_refusal, letters, wording
 from xqe.stages import generation
 from xqe.stages.answering.cite import ANSWER_TOKENS, DOCUMENT_TOKENS, DOCUMENTS, Cite
-from xqe.stages.answering.offered import Offered, listed, offered, read_as
+from xqe.stages.answering.offered import Offered, offered, read_as
 from xqe.stages.answering.worked import worked
 from xqe.stages.generation import one_line, provenance
-from xqe.stages.rerank.reading import fitted, room_for_texts
+from xqe.stages.rerank.reading import fitted, numbered, room_for_texts
 from xqe.text.answers.citations import Cited, read
 from xqe.text.answers.parting import Wanted
 from xqe.text.languages import LANGUAGES, Language, code_of, language
@@ -129,7 +129,7 @@ class Answering:
         if self._after is None or not lacking:
             return 0
         texts = [cited.sentences[at].text for at in lacking]
-        for at, name in zip(lacking, self._after.first(texts, answered.code, ids), strict=True):
+        for at, name in zip(lacking, self._after.first(texts, ids, answered.code), strict=True):
             sources[at] += [name] if name is not None else []
         return sum(bool(sources[at]) for at in lacking)
 
@@ -160,7 +160,7 @@ class Answering:
         how = self._how
 
         def prompt(texts: Sequence[str]) -> Prompt:
-            variables = {**said.variables(cites), "query": question, "documents": listed(texts)}
+            variables = {**said.variables(cites), "query": question, "documents": numbered(texts)}
             return self._template.render(is_chat, variables, shown)
 
         room = room_for_texts(self._engine, prompt([""] * len(documents)), how.max_tokens)

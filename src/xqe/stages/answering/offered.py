@@ -67,8 +67,3 @@ def title_of(name: str, documents: Numbered) -> str:
 def read_as(documents: Sequence[Offered]) -> list[str]:
     """What is read of each document: its title, where it has one, and its text."""
     return [f"{one.title}: {one.text}" if one.title else one.text for one in documents]
-
-
-def listed(texts: Sequence[str]) -> str:
-    """Texts as a model reads them, a line each, with a number from 1."""
-    return "\n".join(f"[{number}] {text}" for number, text in enumerate(texts, 1))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from xqe.models import examples
 from xqe.models.prompts.answering import Wording
+from xqe.stages.rerank.reading import numbered
 from xqe.text.languages import Language
 from xqe.text.sentences import sentences
 
@@ -28,7 +29,7 @@ def worked(
         said = _beginning(answers[at]["passage"], answered, 1)
         made.append(
             {
-                "documents": "\n".join(f"[{place}] {text}" for place, text in enumerate(shown, 1)),
+                "documents": numbered(shown),
                 "query": queries[at]["query"],
                 "text": f"[{number}] {said}",
                 "question": wording.question,

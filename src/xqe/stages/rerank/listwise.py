@@ -19,7 +19,7 @@ from xqe.retrieval.fusion import falling
 from xqe.stages.generation import Answer, Tally, provenance, request, run_all
 from xqe.stages.rerank.answers import Form, order_of
 from xqe.stages.rerank.kinds import Kind
-from xqe.stages.rerank.reading import Candidate, Reader, fitted, ordered, room_for_texts
+from xqe.stages.rerank.reading import Candidate, Reader, fitted, numbered, ordered, room_for_texts
 from xqe.text.answers.parting import Wanted
 
 WINDOW, STRIDE = 20, 10
@@ -80,11 +80,10 @@ class _Ranking:
         return [request(prompt, self._reader.query(record), most, self._sampling, record, self._window[0])]
 
     def _prompt(self, record: Record, texts: Sequence[str]) -> Prompt:
-        documents = "\n".join(f"[{number}] {text}" for number, text in enumerate(texts, 1))
         variables = {
             "query": _defused(self._reader.query(record)),
             "language": self._reader.language(record),
-            "documents": documents,
+            "documents": numbered(texts),
             "count": str(len(texts)),
         }
         return self._template.render(self._engine.is_chat, variables)

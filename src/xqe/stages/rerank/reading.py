@@ -99,6 +99,11 @@ def fitted(texts: Sequence[str], tokens: int, engine: Engine, room: int | None) 
     return [beginning(text, most, engine) for text in read], most
 
 
+def numbered(texts: Sequence[str]) -> str:
+    """Texts as a model reads several, a line each, with a number from 1."""
+    return "\n".join(f"[{number}] {text}" for number, text in enumerate(texts, 1))
+
+
 def _level(lengths: Sequence[int], room: int) -> int:
     """The greatest length that all can be cut to so that they have room together."""
     left = room
