@@ -194,6 +194,14 @@ def test_each_language_of_documents_has_its_own_questions(tmp_path: Path) -> Non
     assert open_index(tmp_path / "ix" / "de").manifest.questions == {}
 
 
+def test_questions_under_two_spellings_of_a_language_are_those_of_one(tmp_path: Path) -> None:
+    one = Document("a", "zinc", questions={"DE": ["Wo gibt es Zink?"], "de-AT": ["Wer kauft Zink?"]})
+    build(tmp_path / "ix", "en", placed([one]))
+    index = open_index(tmp_path / "ix")
+    assert index.manifest.questions["de"]["questions"] == 2
+    assert index.questions_of("de", 0) == "Wo gibt es Zink?\nWer kauft Zink?"
+
+
 @pytest.mark.parametrize(
     ("questions", "said"),
     [

@@ -9,6 +9,7 @@ from enum import StrEnum
 from xqe.stages.inspection.texts import letters
 from xqe.text.detection import language_of, script_share
 from xqe.text.languages import Language
+from xqe.text.sentences import is_whole, sentences
 
 LEAST_SCRIPT = 0.25
 """Of the letters that must be of the language's script."""
@@ -61,7 +62,9 @@ class Filter:
             return Reason.COPY
         if said in self._seen:
             return Reason.REPEATED
-        if self._is_foreign(text):
+        each = (text[start:end] for start, end in sentences(text, self._target.code))
+        whole = {one for one in each if is_whole(one)}  # a question may be followed by its translation
+        if any(map(self._is_foreign, {text, *whole})):
             return Reason.LANGUAGE
         self._seen.add(said)
         return None
