@@ -150,6 +150,8 @@ EXAMPLE = "Wie viele Tage kann ein Kamel überleben, ohne zu trinken, und was in
         ("en", "Finds and installs extensions!", Reason.COPY),
         ("de", "GNOME Shell Extension-Manager", Reason.COPY),
         ("de", EXAMPLE.upper(), Reason.COPY),
+        ("en", f"Which question does this passage answer? {PASSAGE}", Reason.COPY),
+        ("de", "Was ist eine Erweiterung? Was ist eine Erweiterung?", Reason.REPEATED),
         ("de", "Wie viele Tage kann ein GNOME überleben, ohne zu trinken?", Reason.COPY),
         ("de", "Wie viele Tage hat der Mai?", None),
     ],

@@ -16,6 +16,7 @@ LEAST_SCRIPT = 0.25
 MOST_OF_EXAMPLE = 0.5
 """Of the sequences of characters of a text, those that one example has, too."""
 _PIECE = 6  # characters
+_LONG = 40  # letters; no question says so many of a document again
 _NO_LANGUAGE = "zxx"  # ISO 639: no linguistic content; what is told of names and numbers
 _LATIN = "0-9A-Za-z\u00aa-\u024f\u1e00-\u1eff"
 _RUNS = re.compile(f"[{_LATIN}]+|[^\\W_{_LATIN}]+")
@@ -58,13 +59,12 @@ class Filter:
             return Reason.EMPTY
         if is_cut:
             return Reason.CUT
-        if said in self._letters or self._is_example(said):
+        if said in self._letters or (len(self._letters) > _LONG and self._letters in said) or self._is_example(said):
             return Reason.COPY
-        if said in self._seen:
+        each = [one for start, end in sentences(text, self._target.code) if is_whole(one := text[start:end])]
+        if said in self._seen or len(set(map(letters, each))) < len(each):
             return Reason.REPEATED
-        each = (text[start:end] for start, end in sentences(text, self._target.code))
-        whole = {one for one in each if is_whole(one)}  # a question may be followed by its translation
-        if any(map(self._is_foreign, {text, *whole})):
+        if any(map(self._is_foreign, [text, *each])):  # a question may be followed by its translation
             return Reason.LANGUAGE
         self._seen.add(said)
         return None
