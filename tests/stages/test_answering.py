@@ -269,9 +269,9 @@ def test_what_cannot_be_answered_says_so(index: Index, change: Mapping[str, Any]
 
 
 def test_a_prompt_that_is_said_again_is_no_answer(index: Index) -> None:
-    shown = prompt(index, How())
-    assert isinstance(shown, Chat)
-    done = answered(index, Saying(shown.user))
+    [asked] = Answering(Saying(""), index.documents, How()).requests(FRENCH)
+    assert isinstance(asked.prompt, Chat)
+    done = answered(index, Saying(asked.prompt.user))
     assert done["error"]["message"] == "the model says the prompt again"
 
 
