@@ -124,6 +124,9 @@ BAD = {
     ("weights = 0.5", "weights = [0]"): "questions: weights = 0",
     ("shares = [0.1, 0.25]", "shares = 2"): "questions: shares = 2",
     ('"bm25", "hybrid"]\nencoder = "fake"', '"bm25"]'): "questions: shares has no effect on searches by bm25",
+    ("weights = 0.5", "systems = []"): "questions: systems is empty",
+    ("weights = 0.5", "languages = []"): "questions: languages is empty",
+    ('{en = "augmented.jsonl"}', '{en = "augmented.jsonl", EN = "augmented.jsonl"}'): "names one language twice",
     ("weights = 0.5", 'systems = "best"'): 'questions.systems: no system "best"',
     ('questions = {en = "augmented.jsonl"}', ""): "questions: no collection has questions",
     ('{en = "augmented.jsonl"}', '{en = "none.jsonl"}'): "none.jsonl: no such file",
@@ -139,6 +142,16 @@ def test_a_mistake_is_named(made: Path, change: tuple[str, str]) -> None:
     with pytest.raises(InputError) as caught:
         make_plan(read_grid(path))
     assert BAD[change] in str(caught.value)
+
+
+def test_questions_of_no_language_that_counts_are_said_before_anything_is_generated(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (made / "french.toml").write_text(GRID.replace("weights = 0.5", 'weights = 0.5\nlanguages = "fr"'))
+    assert cli.run(["grid", str(made / "french.toml"), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert "questions.languages: " in said and "has no questions in fr; there are de" in said
+    assert not (tmp_path / "out/texts").exists()
 
 
 def test_documents_are_translated_only_where_that_is_asked_for(made: Path) -> None:

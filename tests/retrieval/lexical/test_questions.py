@@ -157,6 +157,7 @@ def test_a_document_that_only_a_question_finds_shows_that_question(tmp_path: Pat
     [
         (Weighting(question_weight=1.0), {}, {"en": "w3 w9 w9", "de": "w3 w12"}),
         (Weighting(question_weight=1.0, questions_of=("de",)), {}, {"de": "w3 w12"}),
+        (Weighting(question_weight=1.0, questions_of=()), {}, {}),
         (Weighting(question_weight=1.0), {"source": {}}, {"en": "w3 w9 w9"}),
         (Weighting(question_weight=1.0), {"lang": "de"}, {"de": "w3 w9 w9"}),
         (Weighting(question_weight=1.0), {"lang": "fr"}, {"de": "w3 w12"}),
