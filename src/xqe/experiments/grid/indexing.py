@@ -131,8 +131,8 @@ def count_of(plan: Plan, place: Place, needs: Needs) -> int:
 def build_indexes(plan: Plan, folder: Folder, rebuild: bool, tell: Callable[[str], None] = say) -> None:
     """Build what is missing of the collections' own documents, and check that what is judged is in the indexes.
 
-    Raises InputError for qrels that name no document of an index: all values would be 0; and for questions none of which
-    is in a language that counts.
+    Raises InputError for qrels that name no document of an index: all values would be 0; and where no question is in a
+    language that counts.
     """
     from xqe.retrieval.lexical import open_index
 
