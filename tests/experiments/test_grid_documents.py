@@ -13,6 +13,8 @@ from conftest import FIXTURES
 
 from xqe import cli
 from xqe.errors import InputError
+from xqe.experiments.grid.folder import Folder
+from xqe.experiments.grid.indexing import build_translated
 from xqe.experiments.grid.planner import make_plan
 from xqe.experiments.grid.settings import read_grid
 from xqe.experiments.report import questions, results
@@ -152,6 +154,17 @@ def test_questions_of_no_language_that_counts_are_said_before_anything_is_genera
     said = capsys.readouterr().err
     assert "questions.languages: " in said and "has no questions in fr; there are de" in said
     assert not (tmp_path / "out/texts").exists()
+
+
+def test_cells_of_documents_none_of_which_could_be_translated_fail_and_no_others(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Folder(made / "out", resume=True)
+    told = folder.said_of
+    monkeypatch.setattr(Folder, "said_of", lambda _, texts: (said := told(texts)) | {"failed": said["records"]})
+    unable: dict[str, str] = {}
+    build_translated(make_plan(read_grid(made / "grid.toml")), folder, unable, rebuild=True)
+    assert list(unable.values()) == ["none of 40 documents could be translated"]
 
 
 def test_documents_are_translated_only_where_that_is_asked_for(made: Path) -> None:

@@ -7,7 +7,7 @@ An index that words alone are searched in, and whose documents no model reads to
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -152,9 +152,14 @@ def build_indexes(plan: Plan, folder: Folder, rebuild: bool, tell: Callable[[str
 
 
 def build_translated(
-    plan: Plan, folder: Folder, unable: Container[str], rebuild: bool, tell: Callable[[str], None] = say
+    plan: Plan, folder: Folder, unable: dict[str, str], rebuild: bool, tell: Callable[[str], None] = say
 ) -> None:
-    """Build what is missing of translated documents. unable: stages that could not be run."""
+    """Build what is missing of translated documents. unable: place -> why a stage could not be run; those of which no
+    document came out are added."""
+    for stock in {needs.stock for needs in places(plan).values() if needs.stock is not None}:
+        said = folder.said_of(stock)
+        if said and said["failed"] == said["records"]:
+            unable[stock.place] = f"none of {said['records']} documents could be translated"
     needed = {
         place: needs
         for place, needs in places(plan).items()
