@@ -26,7 +26,7 @@ NOTE = "<!-- Written by docs/generate.py from docs/cli.in.md: change that file, 
 
 
 def environment(scratch: Path) -> dict[str, str]:
-    """Nothing of the user's own settings may show in the examples, and nothing of these be left in the user's caches."""
+    """Nothing of the user's own settings may show in the examples, and nothing of these stay in the user's caches."""
     from xqe.models.folder import models_folder
 
     kept = {name: value for name, value in os.environ.items() if not name.startswith("XQE_")}
