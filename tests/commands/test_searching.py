@@ -196,6 +196,11 @@ def test_questions_count_where_that_is_asked_for(xqe: Run, asked: Path) -> None:
     assert "in German add" in done.stdout and "passage and questions, with a share of 0.4" in done.stdout
 
 
+def test_a_command_without_options_of_questions_speaks_of_none(asked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with open_retriever(Searching(By.BM25), Encoding(), [asked]):
+        assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     ("index", "options", "said"),
     [
