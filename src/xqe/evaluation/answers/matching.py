@@ -61,8 +61,8 @@ def _is_left_out(character: str) -> bool:
 def _ngrams(text: str) -> list[str]:
     """All runs of three characters within the words of a text, and the words that are shorter."""
     bare = "".join(character for character in text.lower() if character not in _ASCII_MARKS)
-    words = _ARTICLES.sub(" ", bare).split() or text.lower().split()
-    return [word[start : start + _NGRAM] for word in words for start in range(max(1, len(word) - _NGRAM + 1))]
+    parts = _ARTICLES.sub(" ", bare).split() or text.lower().split()
+    return [part[start : start + _NGRAM] for part in parts for start in range(max(1, len(part) - _NGRAM + 1))]
 
 
 def _shared(mine: Sequence[str], theirs: Sequence[str]) -> int:
