@@ -26,7 +26,9 @@ NOTE = "<!-- Written by docs/generate.py from docs/cli.in.md: change that file, 
 
 
 def environment(scratch: Path) -> dict[str, str]:
-    """Nothing of the user's own settings may show in the examples."""
+    """Nothing of the user's own settings may show in the examples, and nothing of these stay in the user's caches."""
+    from xqe.models.folder import models_folder
+
     kept = {name: value for name, value in os.environ.items() if not name.startswith("XQE_")}
     return {
         **kept,
@@ -35,6 +37,8 @@ def environment(scratch: Path) -> dict[str, str]:
         "NO_COLOR": "1",
         "LC_ALL": "C.UTF-8",
         "XQE_MODEL": "fake",
+        "XQE_MODELS": str(models_folder()),
+        "XDG_CACHE_HOME": str(scratch / "cache"),
     }
 
 

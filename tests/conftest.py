@@ -58,6 +58,22 @@ def store(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFact
     return path
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The cache folder of the tests: what they note is none of the user's. Models are looked for where they were, and
+    so is matplotlib's list of fonts, which takes seconds to make."""
+    from xqe.files.cache import cache_folder
+    from xqe.models import folder
+
+    own = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XQE_MODELS", str(folder.models_folder()))
+        if "MPLCONFIGDIR" not in os.environ:
+            patch.setenv("MPLCONFIGDIR", str(cache_folder().with_name("matplotlib")))
+        patch.setenv("XDG_CACHE_HOME", str(own))
+        yield own / "xqe"
+
+
 @pytest.fixture(scope="session")
 def forks() -> Iterator[Forks]:
     """The process whose children run commands."""

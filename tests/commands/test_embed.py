@@ -42,6 +42,16 @@ def test_it_sums_up_what_it_made(xqe: Run, xqe_alone: Run, index: str) -> None:
     assert (verified["verified"], verified["rows"]) == (2, 40)
 
 
+def test_vectors_of_questions_that_are_not_made_are_said(xqe: Run, tmp_path: Path) -> None:
+    index = str(tmp_path / "ix")
+    document = {"id": "d", "text": "zinc", "questions": {"de": ["Zink?"], "fr": ["Du zinc ?"]}}
+    xqe("index", index, "--lang", "en", "--encoder", "fake", stdin=jsonl(document))
+    [made] = tmp_path.glob("ix/data-1/dense-*/questions-fr/dense.json")
+    made.unlink()  # as by a run that was stopped
+    done = xqe("embed", index, "--verify")
+    assert done.returncode == 2 and "has no vectors of fake of its questions in fr; make them: xqe embed" in done.stderr
+
+
 def test_windows_and_what_is_cut(xqe: Run, tmp_path: Path) -> None:
     texts = jsonl({"id": "long", "text": "word " * 1200}, {"id": "short", "text": "word"}, {"id": "blank", "text": " "})
     index = str(tmp_path / "ix")

@@ -196,12 +196,18 @@ def test_questions_count_where_that_is_asked_for(xqe: Run, asked: Path) -> None:
     assert "in German add" in done.stdout and "passage and questions, with a share of 0.4" in done.stdout
 
 
+def test_a_command_without_options_of_questions_speaks_of_none(asked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with open_retriever(Searching(By.BM25), Encoding(), [asked]):
+        assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     ("index", "options", "said"),
     [
         ("asked", Searching(questions_of=["de"]), "--questions-of has no effect while questions count nothing"),
         ("asked", Searching(questions_of=["ru"], question_weight=1.0), "has no questions in ru, only in de, fr"),
         ("asked", Searching(questions_of=["xx"], question_weight=1.0), '--questions-of: unknown language "xx"'),
+        ("asked", Searching(questions_of=[""], question_weight=1.0), "--questions-of names no language"),
         ("asked", Searching(By.BM25, question_share=0.1), "--question-share has no effect on a search by bm25"),
         ("asked", Searching(By.DENSE, question_weight=1.0), "--question-weight has no effect on a search by dense"),
         ("asked", Searching(use=Use.DOC, question_weight=1.0), "--use doc searches with none"),

@@ -13,6 +13,8 @@ from conftest import FIXTURES
 
 from xqe import cli
 from xqe.errors import InputError
+from xqe.experiments.grid.folder import Folder
+from xqe.experiments.grid.indexing import build_translated
 from xqe.experiments.grid.planner import make_plan
 from xqe.experiments.grid.settings import read_grid
 from xqe.experiments.report import questions, results
@@ -124,6 +126,9 @@ BAD = {
     ("weights = 0.5", "weights = [0]"): "questions: weights = 0",
     ("shares = [0.1, 0.25]", "shares = 2"): "questions: shares = 2",
     ('"bm25", "hybrid"]\nencoder = "fake"', '"bm25"]'): "questions: shares has no effect on searches by bm25",
+    ("weights = 0.5", "systems = []"): "questions: systems is empty",
+    ("weights = 0.5", "languages = []"): "questions: languages is empty",
+    ('{en = "augmented.jsonl"}', '{en = "augmented.jsonl", EN = "augmented.jsonl"}'): "names one language twice",
     ("weights = 0.5", 'systems = "best"'): 'questions.systems: no system "best"',
     ('questions = {en = "augmented.jsonl"}', ""): "questions: no collection has questions",
     ('{en = "augmented.jsonl"}', '{en = "none.jsonl"}'): "none.jsonl: no such file",
@@ -139,6 +144,27 @@ def test_a_mistake_is_named(made: Path, change: tuple[str, str]) -> None:
     with pytest.raises(InputError) as caught:
         make_plan(read_grid(path))
     assert BAD[change] in str(caught.value)
+
+
+def test_questions_of_no_language_that_counts_are_said_before_anything_is_generated(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (made / "french.toml").write_text(GRID.replace("weights = 0.5", 'weights = 0.5\nlanguages = "fr"'))
+    assert cli.run(["grid", str(made / "french.toml"), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert "questions.languages: " in said and "has no questions in fr; there are de" in said
+    assert not (tmp_path / "out/texts").exists()
+
+
+def test_cells_of_documents_none_of_which_could_be_translated_fail_and_no_others(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Folder(made / "out", resume=True)
+    told = folder.said_of
+    monkeypatch.setattr(Folder, "said_of", lambda _, texts: (said := told(texts)) | {"failed": said["records"]})
+    unable: dict[str, str] = {}
+    build_translated(make_plan(read_grid(made / "grid.toml")), folder, unable, rebuild=True)
+    assert list(unable.values()) == ["none of 40 documents could be translated"]
 
 
 def test_documents_are_translated_only_where_that_is_asked_for(made: Path) -> None:

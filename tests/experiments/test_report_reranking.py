@@ -106,7 +106,10 @@ def test_tidy_files_tell_of_the_first_stage(again: Path) -> None:
     assert told == {"0.3", "0.5"}
     changes = [row for row in files["differences.csv"] if row["baseline"] == FIRST]
     assert [row["system"] for row in changes] == [f"{SYSTEM}.w0_3", f"{SYSTEM}.w0_5"]
-    assert {row["part"] for row in files["costs.csv"] if row["stage"] == "rerank"} == {"0.5"}
+    costs = [row for row in files["costs.csv"] if row["stage"] == "rerank"]
+    assert {row["part"] for row in costs if row["system"]} == {"0.5"}
+    [whole] = [row for row in costs if not row["system"]]
+    assert (whole["collection"], whole["records"], whole["seconds"], whole["part"]) == ("", "96", "72.0", "1.0")
 
 
 @pytest.mark.parametrize("field", [{"n": 0}, {"system": None}, {"first_weight": 2}, "likelihood"])

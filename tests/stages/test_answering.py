@@ -48,7 +48,7 @@ FRENCH: Record = {
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
     path = tmp_path_factory.mktemp("answering") / "index"
-    rows = enumerate(DOCUMENTS.items(), 1)
+    rows = enumerate([*DOCUMENTS.items(), ("empty", ("", " "))], 1)
     build(path, "en", [(f"t:{number}", Document(name, text, title)) for number, (name, (title, text)) in rows])
     return open_index(path)
 
@@ -255,7 +255,9 @@ def test_thoughts_are_taken_off(index: Index) -> None:
         ({}, "[1] [2]", "the answer is nothing but citations"),
         ({}, "[1] [2] a", ""),
         ({}, "Prix du zinc [1].", "the model says the question again"),
+        ({"hits": [{"id": "empty", "score": 1}]}, "Oui.", "the documents that were found have no text to answer from"),
         ({}, "Quel zinc ? [1]", "the model answers with a question: Quel zinc ?"),
+        ({}, "1. Quel zinc ?\n2. Quel cuivre ?", "the model answers with a question: Quel zinc ?"),
         ({}, "Quel zinc ? Le prix monte [1].", ""),
     ],
 )
@@ -264,6 +266,13 @@ def test_what_cannot_be_answered_says_so(index: Index, change: Mapping[str, Any]
     assert message in done.get("error", {}).get("message", "")
     assert ("answer" in done) is (not message)
     assert done.get("error", {}).get("step", "answer") == "answer"
+
+
+def test_a_prompt_that_is_said_again_is_no_answer(index: Index) -> None:
+    [asked] = Answering(Saying(""), index.documents, How()).requests(FRENCH)
+    assert isinstance(asked.prompt, Chat)
+    done = answered(index, Saying(asked.prompt.user))
+    assert done["error"]["message"] == "the model says the prompt again"
 
 
 def test_a_query_without_a_language_is_answered_in_the_one_that_is_asked_for(index: Index) -> None:

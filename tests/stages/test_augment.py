@@ -142,9 +142,16 @@ EXAMPLE = "Wie viele Tage kann ein Kamel überleben, ohne zu trinken, und was in
         ("ja", "How are extensions installed?", Reason.LANGUAGE),
         ("ja", "Extension Packages", Reason.LANGUAGE),
         ("ru", "如何安装扩展程序？", Reason.LANGUAGE),
+        ("de", "Was benötigt man für GNOME? What do you need for GNOME?", Reason.LANGUAGE),
+        ("ja", "GNOMEとは何ですか？（What is GNOME?）", Reason.LANGUAGE),
+        ("zh", "扩展程序是什么？ 拡張機能とは何ですか？", Reason.LANGUAGE),
+        ("fr", "Qui a dit « Yes we can! » en 2008 ?", None),
+        ("ja", "拡張機能（extension）はどこ？ GNOME 40", None),
         ("en", "Finds and installs extensions!", Reason.COPY),
         ("de", "GNOME Shell Extension-Manager", Reason.COPY),
         ("de", EXAMPLE.upper(), Reason.COPY),
+        ("en", f"Which question does this passage answer? {PASSAGE}", Reason.COPY),
+        ("de", "Was ist eine Erweiterung? Was ist eine Erweiterung?", Reason.REPEATED),
         ("de", "Wie viele Tage kann ein GNOME überleben, ohne zu trinken?", Reason.COPY),
         ("de", "Wie viele Tage hat der Mai?", None),
     ],
@@ -184,6 +191,12 @@ def test_a_document_has_the_first_questions_that_are_left_and_says_what_was_drop
     assert step["dropped"] == {"empty": 1, "repeated": 1, "language": 1}
     assert "raw" not in step
     assert step["tokens"] == 49
+
+
+@pytest.mark.parametrize("there", [None, {"DE": ["alt"], "de-AT": ["uralt"]}])
+def test_questions_that_a_document_has_in_the_language_are_replaced_however_it_is_spelt(there: Any) -> None:
+    made = augmented(Scripted("Was ist Tee?"), {**TEA, "questions": there}, settings=settings("de", 1, 1))
+    assert made["questions"] == {"de": ["Was ist Tee?"]}
 
 
 def test_texts_that_were_cut_off_or_say_nothing_are_dropped_and_no_error() -> None:

@@ -17,19 +17,25 @@ CASES = {
         ['"Is it?" he asked.', "Nobody knew..."],
         ["See fig. 3 and pp. 4 to 6.", "The answer is no.", "J. S. Bach wrote it (in 1720).", "It lasts."],
         ["Version 2.0.1 is at example.org/a.html, v. 3 is not.", "Run it"],
+        ["1. Melt it in St. Louis.", "It is 5 p.m. now.", "It was 12.", "Then it was 1990.", "Done"],
     ],
     "de": [
         ["Am 5. Mai 1990 war z. B. Zink teuer.", "Es waren 5.000 Mark.", "Prof. Dr. Meier ging bzw. lief."],
         ["Es begann 1990.", "Danach nichts."],
+        ["Am 3. Mai rief Hr. Maier: »Halt!«", "Fr. Krause rief: »Nein!« und ging."],
     ],
-    "fr": [["M. Dupont est là.", "Vraiment ?", "« Oui. »"], ["Le zinc coûte 3,5 euros.", "C’est cher !"]],
+    "fr": [
+        ["M. Dupont est là.", "Vraiment ?", "« Oui. »"],
+        ["Le zinc coûte 3,5 euros.", "C’est cher !"],
+        ["Il a dit : « Bonjour ! » et il est parti.", "Elle : « Adieu. »", "« Quoi ? »", "Rien."],
+    ],
     "ru": [["Цинк стоит 3,5 тыс. руб. за тонну.", "А. С. Пушкин родился в 1799 г. в Москве.", "Почему?"]],
     "ja": [
         ["亜鉛は高い。", "銅は「安い。」と言った。", "本当？", "「はい。」", "終わり"],
         ["値段は3.5倍だ。", "高い！"],
     ],
     "zh": [["锌很贵。", "铜便宜吗？", "“不。”", "版本2.0发布了！"]],
-    "ar": [["الزنك غالي.", "هل النحاس رخيص؟", "نعم، سعره 3.5 يورو."]],
+    "ar": [["الزنك غالي.", "هل النحاس رخيص؟", "نعم، سعره 3.5 يورو.", "قال د. أحمد ذلك…", "نعم."]],
     "hi": [["जस्ता महँगा है।", "क्या ताँबा सस्ता है?", "हाँ॥", "मूल्य 3.5 है।"]],
     "vi": [["Kẽm rất đắt.", "Giá là 3,5 euro."]],
 }

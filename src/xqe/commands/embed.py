@@ -65,6 +65,7 @@ def _verify(directory: Path, encoder: str | None) -> None:
 def _verify_index(directory: Path, encoder: str | None) -> None:
     from xqe.retrieval.dense import embedded
     from xqe.retrieval.dense.description import check_description, chosen, questions_folder, read_questions
+    from xqe.retrieval.dense.questions import lacking
     from xqe.retrieval.lexical import open_index
 
     index = open_index(directory)
@@ -76,7 +77,9 @@ def _verify_index(directory: Path, encoder: str | None) -> None:
             folder, verified = data / description.folder_name, len(description.files)
             check_description(folder, description, verify=True)
             for code in index.manifest.questions:
-                if (of_questions := read_questions(folder, code)) is not None:
-                    check_description(questions_folder(folder, code), of_questions, verify=True)
-                    verified += len(of_questions.files)
+                of_questions = read_questions(folder, code)
+                if of_questions is None:
+                    raise lacking(directory, description.encoder, code)
+                check_description(questions_folder(folder, code), of_questions, verify=True)
+                verified += len(of_questions.files)
             jsonl.write(jsonl.dumps({**summary(directory, index, description), "verified": verified}))

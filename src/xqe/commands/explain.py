@@ -57,7 +57,7 @@ def explain(
     queries = Queries(query, files)
     shown = on_screen(form)
     directories = [directory, *(also or ())]
-    with open_retriever(searching, encoding, directories) as retriever:
+    with open_retriever(searching, encoding, directories, offers_questions=True) as retriever:
         numbers = numbers_of(documents, retriever.documents, directories)
         for record in queries:
             searched = retriever.fed(retriever.query(record, queries.place), pool=None)

@@ -51,7 +51,7 @@ def search(
     from xqe.stages.search import search as search_records
 
     threads = threads or available_cores()
-    with open_retriever(searching, encoding, directories, threads) as retriever:
+    with open_retriever(searching, encoding, directories, threads, offers_questions=True) as retriever:
         pools = pools_of(searching, retriever.documents)
         found = search_records(
             queries, retriever, threads, lambda: queries.place, searching.k, pools, searching.drop_self

@@ -107,9 +107,11 @@ def _check_effect(options: Searching, by: By, is_several: bool) -> None:
         raise XqeError(f"--feedback {options.feedback} has no effect on a search by {by}", f"give --feedback {able}")
 
 
-def _check_questions(options: Searching, directories: Sequence[Path], opened: Sequence[Opened], by: By) -> None:
-    """Raise XqeError for options about questions that the indexes do not have. Say so where there are some that count
-    nothing, and nobody said that they should not."""
+def _check_questions(
+    options: Searching, directories: Sequence[Path], opened: Sequence[Opened], by: By, tells: bool
+) -> None:
+    """Raise XqeError for options about questions that the indexes do not have. tells: say so where there are some that
+    count nothing, and nobody said that they should not."""
     there = tuple(dict.fromkeys(code for one in opened for code in one.index.manifest.questions))
     asked = ("question_weight", "question_share", "questions_of")
     given = [f"--{name.replace('_', '-')}" for name in asked if getattr(options, name) is not None]
@@ -126,7 +128,7 @@ def _check_questions(options: Searching, directories: Sequence[Path], opened: Se
         raise XqeError(
             "--questions-of has no effect while questions count nothing", "add --question-weight or --question-share"
         )
-    if there and not given and not counts:
+    if tells and there and not given and not counts:
         options_of = [f"--{name}" for name, where in _COUNTING.items() if by in where]
         say(f"{named}: the questions in {', '.join(there)} count nothing without {' or '.join(options_of)}")
 
@@ -170,10 +172,15 @@ def given(
 
 @contextmanager
 def open_retriever(
-    options: Searching, encoding: Encoding, directories: Sequence[Path], threads: int | None = None
+    options: Searching,
+    encoding: Encoding,
+    directories: Sequence[Path],
+    threads: int | None = None,
+    offers_questions: bool = False,
 ) -> Iterator[Retriever[Any]]:
     """Open the indexes in folders, to be searched as the options say, and the encoder of their vectors where these are
-    searched. threads: that search vectors, by default one for each core."""
+    searched. threads: that search vectors, by default one for each core. offers_questions: the command has the options
+    by which questions count, so that it says where there are some that count nothing."""
     from xqe.retrieval.documents import is_several
     from xqe.retrieval.hybrid import Hybrid
     from xqe.retrieval.several import BESIDE_VECTORS, Several
@@ -187,7 +194,7 @@ def open_retriever(
     if by is By.BM25 and names_encoder(encoding):
         raise XqeError("--encoder has no effect on a search by bm25", "leave it out, or give --by dense or hybrid")
     _check_effect(options, by, several)
-    _check_questions(options, directories, opened, by)
+    _check_questions(options, directories, opened, by, offers_questions)
     if not several:
         with _sides(options, encoding, opened, by, threads) as [sides]:
             yield Hybrid(sides, _mixture(options)) if by is By.HYBRID else sides[by]
@@ -245,7 +252,8 @@ def _opened(directories: Sequence[Path]) -> list[Opened]:
     for directory in directories:
         if is_several(directory):
             within = f"{directory.resolve().name}/" if len(directories) > 1 else ""
-            opened += [Opened(at, f"{within}{index.name}", index) for at, index in open_languages(directory).items()]
+            each = {at.name: index for at, index in open_languages(directory).items()}
+            opened += [Opened(directory / code, f"{within}{code}", index) for code, index in each.items()]
         else:
             index = open_index(directory)
             opened.append(Opened(directory, index.name, index))

@@ -71,9 +71,7 @@ def augmentation(options: Augmenting, generation: Generation) -> Callable[[Engin
     from xqe.models.examples import Chooser
     from xqe.stages.augment.augment import WHOLE_QUESTIONS, Augment, Settings
 
-    codes = language_codes(options.to, "--to")
-    if codes is None:
-        raise XqeError("--to names no language", "for example --to de,fr,ja")
+    codes = language_codes(options.to, "--to") or ()
     samples = options.questions if options.samples is None else options.samples
     if samples < options.questions:
         raise XqeError(

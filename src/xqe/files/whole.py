@@ -1,13 +1,15 @@
 """The check that files are those that a manifest was written for.
 
 Every file is hashed the first time (some 1.5 GB a second). That they were whole is then noted under xqe's cache folder
-with their sizes and times, and as long as these stay the same it is taken for true.
+with their sizes and times, and as long as these stay the same it is taken for true. Who notes something looks at a few
+other notes, too, and removes those of what is gone.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from bisect import bisect
 from collections.abc import Mapping
 from contextlib import suppress
 from hashlib import blake2b
@@ -17,6 +19,8 @@ from typing import Any
 from xqe.errors import InputError, XqeError, why
 from xqe.files.cache import cache_folder
 from xqe.files.hashes import sha256
+
+_LOOKED_AT = 32  # other notes, which takes some milliseconds
 
 
 def check_whole(
@@ -37,7 +41,7 @@ def check_whole(
             raise damaged(folder / name, remedy)
         states[name] = [state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino]
     note = _note(place)
-    found = {"files": dict(files), "states": states}
+    found = {"place": str(place.resolve()), "files": dict(files), "states": states}
     if not verify and _read(note) == found:
         return
     for name, expected in files.items():
@@ -79,6 +83,18 @@ def _write(note: Path, found: dict[str, Any]) -> None:
         note.parent.mkdir(parents=True, exist_ok=True)
         replacement.write_text(json.dumps(found))
         replacement.replace(note)
+        _tidy(note)
     except OSError:
         with suppress(OSError):
             replacement.unlink()
+
+
+def _tidy(note: Path) -> None:
+    """Remove those of the next notes, in the order of their names, whose place is gone."""
+    notes = sorted(note.parent.glob(f"*{note.suffix}"))
+    after = bisect(notes, note)
+    for other in (notes[after:] + notes[:after])[:_LOOKED_AT]:
+        said = _read(other)
+        place = said.get("place") if isinstance(said, dict) else None
+        if not isinstance(place, str) or not Path(place).exists():
+            other.unlink(missing_ok=True)

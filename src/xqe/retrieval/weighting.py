@@ -125,7 +125,7 @@ def _asked_of_questions(
     return {
         code: {term: weight * count for term, count in Counter(index.terms_of(code)(text)).items()}
         for code, text in asked.items()
-        if code in index.manifest.questions and code in (weighting.questions_of or [code])
+        if code in index.manifest.questions and (weighting.questions_of is None or code in weighting.questions_of)
     }
 
 

@@ -87,22 +87,23 @@ def _words() -> Segment:
     return unicode_words
 
 
-def _mixed(dictionary_words: Callable[[str], Iterable[str]]) -> Segment:
-    """A segmenter that gives runs of Han and kana to a dictionary, and all else to `unicode_words`.
+def _mixed(dictionary_words: Callable[[str], Iterable[str]], run: str = _DICTIONARY_RUN) -> Segment:
+    """A segmenter that gives runs of Han and kana, or what `run` says, to a dictionary, and all else to
+    `unicode_words`.
 
     So Latin words and identifiers (ffmpeg, x86_64) are cut in Chinese and Japanese text as everywhere else.
     """
     unicode_words = _words()
-    wrapped, dictionary_run = re.compile(_WRAPPED), re.compile(_DICTIONARY_RUN)  # which takes 10 ms
+    wrapped, dictionary_run = re.compile(_WRAPPED), re.compile(run)  # which takes 10 ms
 
     def segment(text: str) -> list[str]:
         text = wrapped.sub("", text)
         words: list[str] = []
         end = 0
-        for run in dictionary_run.finditer(text):
-            words += unicode_words(text[end : run.start()])
-            words += dictionary_words(run[0])
-            end = run.end()
+        for found in dictionary_run.finditer(text):
+            words += unicode_words(text[end : found.start()])
+            words += dictionary_words(found[0])
+            end = found.end()
         words += unicode_words(text[end:])
         return words
 
@@ -134,8 +135,8 @@ def _sudachi() -> Segment:
 def written_words(code: str) -> Segment:
     """What cuts a text of a language into its words as they are written, for comparing texts and not for an index.
 
-    White space does; but in Japanese the dictionary (short units), and in Chinese each character is one, as evaluations
-    of answers have it there (MLQA, MKQA).
+    White space does; but in Japanese the dictionary (short units), and in Chinese, Thai and Khmer each character is
+    one, as evaluations of answers have it there (MLQA, MKQA).
     """
     make = _WRITTEN.get(code)
     return make() if make is not None else str.split
@@ -148,7 +149,12 @@ def _sudachi_as_written() -> Segment:
     return _mixed(lambda run: (word.surface() for word in tokenizer.tokenize(run)))
 
 
-_WRITTEN: dict[str, Callable[[], Segment]] = {"ja": _sudachi_as_written, "zh": lambda: _mixed(list)}
+_WRITTEN: dict[str, Callable[[], Segment]] = {
+    "ja": _sudachi_as_written,
+    "km": lambda: _mixed(list, "[\u1780-\u17d3]+"),
+    "th": lambda: _mixed(list, "[\u0e01-\u0e4e]+"),
+    "zh": lambda: _mixed(list),
+}
 
 SUDACHI_DICTIONARY = "core"
 SEGMENTERS: dict[str, tuple[Callable[[], Segment], tuple[str, ...]]] = {

@@ -2,9 +2,10 @@
 
 A mark of Chinese and Japanese (。！？), of Hindi (।), Arabic (؟) and so on ends a sentence wherever it stands. Those of
 Latin script stand in numbers and abbreviations, too: they end one where white space or the end of the text follows, and
-then no lower-case letter; a full stop not after an abbreviation, an initial ("J.", "z. B.") or, in languages that write
-"5. Mai", the number of a day. Marks that follow one another are one end, and closing quotation marks and brackets
-belong to it. Quoted Japanese that the sentence goes on behind (「…。」と) is a part of it.
+then no lower-case letter; a full stop not after an abbreviation, an initial ("J.", "z. B.", "د."), the number that a
+line begins with or, in languages that write "5. Mai", that of a day. Marks that follow one another are one end, and
+closing quotation marks and brackets belong to it, French » with the space before it. Quoted Japanese that the sentence
+goes on behind (「…。」と) is a part of it.
 """
 
 from __future__ import annotations
@@ -13,21 +14,24 @@ import re
 
 Span = tuple[int, int]
 
-_CLOSERS = "\"'”’»›)\\]）］】〉》」』*_"
+_CLOSERS = "\"'”’»›«‹)\\]）］】〉》」』*_"
 _OWN = "。！？｡।॥؟۔؞።။។"
 _SHARED = ".!?．…‼⁇⁈⁉"
-_MARKS = re.compile(rf"(?P<own>[{_SHARED}]*[{_OWN}][{_OWN}{_SHARED}]*)[{_CLOSERS}]*|[{_SHARED}]+[{_CLOSERS}]*|\n+")
+_SPACES = " \u00a0\u202f"
+_CLOSED = rf"[{_CLOSERS}]*(?:[{_SPACES}][»›](?![^\s,;:.)]))?"
+_MARKS = re.compile(rf"(?P<own>[{_SHARED}]*[{_OWN}][{_OWN}{_SHARED}]*)[{_CLOSERS}]*|[{_SHARED}]+{_CLOSED}|\n+")
 _FINAL = re.compile(rf"[{_OWN}{_SHARED}][{_CLOSERS}\s]*\Z")
 _QUOTE_GOES_ON = re.compile(r"[」』）][ \t]*(?:と|って|という|など|の|が|を|は|に|も|で|、)")
 _WORD_BEFORE = re.compile(r"[\w.’'&]+\Z")
 _DAY = re.compile(r"\d{1,2}\Z")
+_LISTED = re.compile(r"[ \t]*\d{1,3}")
 _BETWEEN = re.compile("[ \t\u00a0\u202f\"'“‘«(\\[]*")
 _NEAR = 64  # characters before a mark that are looked at: more than any abbreviation has
 _DAYS_HAVE_A_STOP = frozenset({"de"})
 _ABBREVIATION = re.compile(
     "mr|mrs|ms|dr|prof|vs|figs?|vols?|pp|approx|ca|inc|ltd|jr|sr|eds|cf"  # that stand before a name or a number
-    "|bzw|vgl|nr|abs|bd|mio|mrd|evtl|ggf|sog|inkl|mme|mlle|env|sra|srta|dra|uds?|núm|pág|pag|sig|dott|exmo|blz|bijv|dhr"
-    "|mevr|drs|гг?|ул|им|тыс|млн|млрд|руб|рис|стр|напр|проф|акад|yth|ths"
+    "|st|hrn?|fr|bzw|vgl|nr|abs|bd|mio|mrd|evtl|ggf|sog|inkl|mme|mlle|env|sra|srta|dra|uds?|núm|pág|pag|sig|dott|exmo"
+    "|blz|bijv|dhr|mevr|drs|гг?|ул|им|тыс|млн|млрд|руб|рис|стр|напр|проф|акад|yth|ths"
 )
 
 
@@ -73,11 +77,13 @@ def _is_end(text: str, mark: re.Match[str], code: str) -> bool:
     if text[start : start + 1].islower() or (after and not after.isspace() and mark[0][0] == "."):
         return False
     before = text[max(0, mark.start() - _NEAR) : mark.start()]
-    return mark[0][0] not in ".．" or len(mark[0].rstrip(_CLOSERS)) > 1 or not _goes_on(before, code)
+    return mark[0][0] not in ".．" or len(mark[0].rstrip(_CLOSERS + _SPACES)) > 1 or not _goes_on(before, code)
 
 
 def _goes_on(before: str, code: str) -> bool:
-    """Whether a full stop after this is one of an abbreviation, of an initial or of a day."""
+    """Whether a full stop after this is one of an abbreviation, of an initial, of a list's number or of a day."""
+    if _LISTED.fullmatch(before, before.rfind("\n") + 1):
+        return True
     if code in _DAYS_HAVE_A_STOP and _DAY.search(before) and not re.search(r"\d{3}\Z|[.,]\d+\Z", before):
         return True
     found = _WORD_BEFORE.search(before)
@@ -85,6 +91,5 @@ def _goes_on(before: str, code: str) -> bool:
         return False
     word = found[0].casefold().lstrip("'’")
     last = word.rpartition(".")[2]
-    return _ABBREVIATION.fullmatch(word) is not None or (
-        len(last) == 1 and last.isalpha() and last.upper() != last.lower()
-    )
+    is_initial = len(last) == 1 and last.isalpha() and (last.upper() != last.lower() or "\u0620" <= last <= "\u06d3")
+    return is_initial or _ABBREVIATION.fullmatch(word) is not None

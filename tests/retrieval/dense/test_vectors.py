@@ -25,11 +25,6 @@ K = 7
 WORDS = ["harbour", "gate", "lighthouse", "pier", "anchor", "sail", "mast", "hull", "rope", "deck"]
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-
-
 class Given(Encoder):
     """Vectors that a test gives: a text is the numbers of its windows, between spaces."""
 

@@ -18,11 +18,6 @@ from xqe.retrieval.lexical import build, build_languages, open_index, open_langu
 LANGUAGES = ("en", "de", "ja")
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-
-
 def mixed() -> list[dict[str, Any]]:
     """The fixtures of three languages, one document of each after the other."""
     by_language = [

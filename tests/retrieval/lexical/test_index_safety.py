@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -551,6 +552,20 @@ def test_verify_believes_no_note(forked: Forks, tmp_path: Path, cache: Path) -> 
     one_line(forked("index", directory, "--verify"), str(path), "damaged")
     assert not note.exists()
     refused(forked, directory, path)
+
+
+def test_notes_of_what_is_gone_do_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    notes = tmp_path / "cache" / "xqe" / "verified"
+    for name in ("here", "gone"):
+        put(tmp_path / name, "a")
+        open_index(tmp_path / name)
+    (notes / "of-earlier.json").write_text('{"files": {}, "states": {}}')
+    shutil.rmtree(tmp_path / "gone")
+    put(tmp_path / "new", "a")
+    open_index(tmp_path / "new")
+    noted = {json.loads(note.read_text())["place"] for note in notes.iterdir()}
+    assert noted == {str(tmp_path / "here"), str(tmp_path / "new")}
 
 
 @pytest.mark.parametrize("kind", ["a file", "in a file", "unwritable", "no home", "a damaged note"])

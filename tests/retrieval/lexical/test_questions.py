@@ -157,6 +157,7 @@ def test_a_document_that_only_a_question_finds_shows_that_question(tmp_path: Pat
     [
         (Weighting(question_weight=1.0), {}, {"en": "w3 w9 w9", "de": "w3 w12"}),
         (Weighting(question_weight=1.0, questions_of=("de",)), {}, {"de": "w3 w12"}),
+        (Weighting(question_weight=1.0, questions_of=()), {}, {}),
         (Weighting(question_weight=1.0), {"source": {}}, {"en": "w3 w9 w9"}),
         (Weighting(question_weight=1.0), {"lang": "de"}, {"de": "w3 w9 w9"}),
         (Weighting(question_weight=1.0), {"lang": "fr"}, {"de": "w3 w12"}),
@@ -192,6 +193,14 @@ def test_each_language_of_documents_has_its_own_questions(tmp_path: Path) -> Non
     build_languages(tmp_path / "ix", placed([one, Document("b", "Zink", lang="de")]))
     assert open_index(tmp_path / "ix" / "en").manifest.questions["fr"]["questions"] == 1
     assert open_index(tmp_path / "ix" / "de").manifest.questions == {}
+
+
+def test_questions_under_two_spellings_of_a_language_are_those_of_one(tmp_path: Path) -> None:
+    one = Document("a", "zinc", questions={"DE": ["Wo gibt es Zink?"], "de-AT": ["Wer kauft Zink?"]})
+    build(tmp_path / "ix", "en", placed([one]))
+    index = open_index(tmp_path / "ix")
+    assert index.manifest.questions["de"]["questions"] == 2
+    assert index.questions_of("de", 0) == "Wo gibt es Zink?\nWer kauft Zink?"
 
 
 @pytest.mark.parametrize(

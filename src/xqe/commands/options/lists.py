@@ -15,9 +15,14 @@ def several(values: Sequence[str] | None) -> tuple[str, ...] | None:
 
 
 def language_codes(values: Sequence[str] | None, option: str = "--lang") -> tuple[str, ...] | None:
-    """The languages of an option, of which there may be several; None for none. Raises XqeError for an unknown one."""
-    named = several(values)
-    return tuple(dict.fromkeys(language(code, option).code for code in named)) if named else None
+    """The languages of an option, of which there may be several; None where it is not given. Raises XqeError for an
+    unknown one, and for an option that names none."""
+    if not values:
+        return None
+    codes = tuple(dict.fromkeys(language(code, option).code for code in several(values) or ()))
+    if not codes:
+        raise XqeError(f"{option} names no language", f"for example {option} de,fr,ja")
+    return codes
 
 
 def fields_of(by: str | None, example: str) -> tuple[str, ...]:

@@ -137,7 +137,7 @@ def trace(
     documents = open_documents(directories) if reranks else None
     encoding = beside(encoding, generation)
     with (
-        open_retriever(searching, encoding, directories, generation.threads) as retriever,
+        open_retriever(searching, encoding, directories, generation.threads, offers_questions=True) as retriever,
         _recorder(generation if makes or reranks or gloss else None) as engine,
     ):
         known = numbers_of(relevant or [], retriever.documents, directories)

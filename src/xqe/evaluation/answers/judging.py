@@ -58,7 +58,6 @@ def _case(answered: Answered, golds: Golds | None, first: First | None) -> Case:
     own = golds[answered.id]
     of = lang if lang in own else next(iter(own)) if len(own) == 1 else None
     if of is None:
-        raise InputError(
-            f'{answered.where}: question "{answered.id}" has no gold answer in "{lang}"', f"there are {' '.join(own)}"
-        )
+        lacks = f'has no gold answer in "{lang}"' if lang else 'has gold answers in several languages, and no "lang"'
+        raise InputError(f'{answered.where}: question "{answered.id}" {lacks}', f"there are {' '.join(own)}")
     return Case(given, lang, own[of], of or lang, offered, first)

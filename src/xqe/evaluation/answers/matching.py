@@ -3,8 +3,10 @@
 Exact match and F1 are XOR-Full's (Asai et al., 2021; evals/eval_xor_fullpy.py of AkariAsai/XORQA): lower case, without
 punctuation and the counters that it leaves out, word by word, Japanese cut by a dictionary. That knows the punctuation
 of ASCII alone; here all of Unicode's is left out, as by MLQA's script, or nothing that ends in 。 would agree. Texts
-are brought to NFKC first, and Chinese counts by characters, as in MLQA and MKQA. Recall of character 3-grams is
-BERGEN's (Chirkova et al., 2024; modules/metrics.py of naver/bergen), with its normalisation of English.
+are brought to NFKC first, and Chinese, Thai and Khmer count by characters, as in MLQA and MKQA. Recall of character
+3-grams is BERGEN's (Chirkova et al., 2024; modules/metrics.py of naver/bergen), with its normalisation of English. A
+text of which nothing would be left, such as "+", "年" or the blood group "A", is compared as it is: these scripts take
+"-" for "+", or never find it.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ def words(text: str, lang: str) -> list[str]:
     """
     written = written_words(lang)(unicodedata.normalize("NFKC", text).lower())
     bare = ("".join(character for character in word if not _is_left_out(character)) for word in written)
-    return [word for word in bare if word]
+    return [word for word in bare if word] or unicodedata.normalize("NFKC", text).lower().split()
 
 
 def _is_left_out(character: str) -> bool:
@@ -59,11 +61,8 @@ def _is_left_out(character: str) -> bool:
 def _ngrams(text: str) -> list[str]:
     """All runs of three characters within the words of a text, and the words that are shorter."""
     bare = "".join(character for character in text.lower() if character not in _ASCII_MARKS)
-    return [
-        word[start : start + _NGRAM]
-        for word in _ARTICLES.sub(" ", bare).split()
-        for start in range(max(1, len(word) - _NGRAM + 1))
-    ]
+    parts = _ARTICLES.sub(" ", bare).split() or text.lower().split()
+    return [part[start : start + _NGRAM] for part in parts for start in range(max(1, len(part) - _NGRAM + 1))]
 
 
 def _shared(mine: Sequence[str], theirs: Sequence[str]) -> int:

@@ -176,6 +176,8 @@ def _by_language(raw: Mapping[str, Any], where: str) -> Iterator[tuple[str, tupl
     if not isinstance(answers, dict) or "text" in answers:
         yield code_of(lang) if lang else "", _texts(answers, where)
         return
+    if not answers:
+        raise InputError(f'{where}: "answers" names no language', _GOLD_SHAPE)
     found: dict[str, list[str]] = {}
     for its, some in answers.items():
         found.setdefault(code_of(its), []).extend(_texts(some, where))

@@ -7,7 +7,7 @@ An index that words alone are searched in, and whose documents no model reads to
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -20,7 +20,7 @@ from xqe.experiments.grid.folder import Folder
 from xqe.experiments.grid.generating import duration
 from xqe.experiments.grid.keys import agree
 from xqe.experiments.grid.plan import Cell, Plan, Texts
-from xqe.experiments.grid.settings import EncoderRow, Pair
+from xqe.experiments.grid.settings import EncoderRow, Pair, QuestionsRow
 from xqe.files.documents import Placed, documents
 from xqe.files.records import Document
 from xqe.messages import say
@@ -131,7 +131,8 @@ def count_of(plan: Plan, place: Place, needs: Needs) -> int:
 def build_indexes(plan: Plan, folder: Folder, rebuild: bool, tell: Callable[[str], None] = say) -> None:
     """Build what is missing of the collections' own documents, and check that what is judged is in the indexes.
 
-    Raises InputError for qrels that name no document of an index: all values would be 0.
+    Raises InputError for qrels that name no document of an index: all values would be 0; and where no question is in a
+    language that counts.
     """
     from xqe.retrieval.lexical import open_index
 
@@ -143,15 +144,22 @@ def build_indexes(plan: Plan, folder: Folder, rebuild: bool, tell: Callable[[str
         except InputError as error:
             raise InputError(error.message, "build the indexes of the grid again with --reindex") from None
         asked = plan.asked[place[0]]
+        if needs.questions and plan.grid.questions is not None:
+            _check_questions(plan.grid.questions, asked.row.questions[needs.lang], index.manifest.questions)
         for pair in asked.pairs:
             if pair[1] == needs.lang:
                 _check_judged(asked, pair, index.documents, plan.grid.rel)
 
 
 def build_translated(
-    plan: Plan, folder: Folder, unable: Container[str], rebuild: bool, tell: Callable[[str], None] = say
+    plan: Plan, folder: Folder, unable: dict[str, str], rebuild: bool, tell: Callable[[str], None] = say
 ) -> None:
-    """Build what is missing of translated documents. unable: stages that could not be run."""
+    """Build what is missing of translated documents. unable: place -> why a stage could not be run; those of which no
+    document came out are added."""
+    for stock in {needs.stock for needs in places(plan).values() if needs.stock is not None}:
+        said = folder.said_of(stock)
+        if said and said["failed"] == said["records"]:
+            unable[stock.place] = f"none of {said['records']} documents could be translated"
     needed = {
         place: needs
         for place, needs in places(plan).items()
@@ -211,6 +219,14 @@ def _with_questions(asked: Asked, lang: str) -> Iterator[Placed]:
 
 def _without(document: Document) -> tuple[str, str, str]:
     return document.id, document.title, document.text
+
+
+def _check_questions(row: QuestionsRow, file: Path, there: Collection[str]) -> None:
+    if not there:
+        raise InputError(f"{file}: no document has questions", "xqe augment writes them")
+    if row.languages is not None and not set(row.languages).intersection(there):
+        lacks = f"{row.where}.languages: {file} has no questions in {', '.join(row.languages)}"
+        raise InputError(lacks, f"there are {', '.join(there)}")
 
 
 def _check_judged(asked: Asked, pair: tuple[str, str], documents: Documents, rel: int) -> None:

@@ -282,7 +282,7 @@ def _rerankers(path: Path, rows: Sequence[Json], models: Sequence[ModelRow]) -> 
             weights,
             Asked(table.choice("query", Asked.SOURCE, list(Asked))),
             table.whole("document_tokens", DOCUMENT_TOKENS, 1),
-            tuple(table.texts("systems", [])) or None,
+            tuple(table.some("systems")) or None,
             _beside(path, prompt) if prompt else None,
         )
         table.done()
@@ -382,8 +382,8 @@ def _collections(path: Path, rows: Sequence[Json]) -> tuple[CollectionRow, ...]:
     for number, row in enumerate(rows, 1):
         where = f"{path}: collections[{number}]"
         table = Table(where, row)
-        pairs = table.texts("pairs", [])
-        languages = table.texts("languages", [])
+        pairs = table.some("pairs")
+        languages = table.some("languages")
         if pairs and languages:
             raise InputError(f"{where}: both pairs and languages", "languages means all their pairs; give one of them")
         one = CollectionRow(
@@ -409,9 +409,12 @@ def _files_of_questions(path: Path, where: str, raw: Any) -> dict[str, Path]:
         )
     table = Table(f"{where}.questions", raw)
     files = {language(code, table.where).code: path.parent / Path(table.text(code)).expanduser() for code in raw}
+    if len(files) < len(raw):
+        raise InputError(f"{table.where} names one language twice", "name each once")
     for file in files.values():
         if not file.is_file():
-            raise InputError(f"{table.where}: {file}: no such file", "xqe augment writes documents with questions")
+            what = "is no file" if file.exists() else "no such file"
+            raise InputError(f"{table.where}: {file}: {what}", "xqe augment writes documents with questions")
     return files
 
 
@@ -427,8 +430,8 @@ def _questions(path: Path, top: Table, retrievers: Sequence[By]) -> QuestionsRow
         where,
         table.numbers("weights", [], 0.0, GREATEST_WEIGHT),
         table.numbers("shares", [], 0.0, 1.0),
-        tuple(language(code, f"{where}.languages").code for code in table.texts("languages", [])) or None,
-        tuple(table.texts("systems", [])) or None,
+        tuple(language(code, f"{where}.languages").code for code in table.some("languages")) or None,
+        tuple(table.some("systems")) or None,
     )
     table.done()
     for key, values, able in (
@@ -488,7 +491,7 @@ def _gate(path: Path, top: Table) -> Gate:
     gate = Gate(
         tuple(table.texts("fail_under", [])),
         tuple(table.texts("max_drop", [])),
-        tuple(table.texts("systems", [])) or None,
+        tuple(table.some("systems")) or None,
         table.flag("strict"),
     )
     table.done()

@@ -52,6 +52,12 @@ class Table:
         values = self.list_of(key, default)
         return [str(self._typed(key, value, str, "a list of strings")) for value in values]
 
+    def some(self, key: str) -> list[str]:
+        """Those of all that are named, none where the key is not there; a list of none is refused."""
+        if self._rest.get(key) == []:
+            raise InputError(f"{self.where}: {key} is empty", "leave it out for all, or name at least one")
+        return self.texts(key, [])
+
     def list_of(self, key: str, default: list[Any], may_be_empty: bool = False) -> list[Any]:
         value = self.take(key, default)
         values = value if isinstance(value, list) else [value]

@@ -114,8 +114,8 @@ def _said(reranked: Reranked) -> str:
             f"hits as they were found ({sure})."
         )
         below = [one for one in there if one.change is not None and one.change.difference < 0]
-        of = plural(len(there), "re-ranked system")
-        said.append(f"Of {of}, {len(below)} fell below the first stage." if below else f"None of {of} fell below it.")
+        if len(there) > 1:
+            said.append(f"Of {len(there)} re-ranked systems, {len(below) or 'none'} fell below the first stage.")
     return " ".join(said)
 
 

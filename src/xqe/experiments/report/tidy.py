@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from xqe.experiments.report.reranking import Reranked
-from xqe.experiments.report.results import Result, Results
+from xqe.experiments.report.results import Cost, Result, Results
 from xqe.experiments.report.study import BASELINES, Study
 
 LARGE = 1 << 22  # bytes from which on a file is packed
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+_OF_THE_GRID = ("",) * 4  # in place of a collection, a pair and a system
 
 Line = Sequence[Any]
 
@@ -86,9 +88,8 @@ def _tables(results: Results, studies: Sequence[Study]) -> dict[str, tuple[Line,
         "costs": (
             (*identity, "stage", "by", "records", "made", "reused", "tokens", "seconds", "part"),
             lambda: (
-                (*_identity(one), c.stage, c.by, c.count, c.made, c.reused, c.tokens, c.seconds, c.part)
-                for one in results.results
-                for c in one.costs
+                *((*_identity(one), *_cost(its)) for one in results.results for its in one.costs),
+                *((*_OF_THE_GRID, *_cost(its)) for its in results.costs()),
             ),
         ),
         "failures": (
@@ -102,6 +103,10 @@ def _tables(results: Results, studies: Sequence[Study]) -> dict[str, tuple[Line,
 
 def _identity(one: Result) -> tuple[str, ...]:
     return one.collection, *one.pair, one.system.name
+
+
+def _cost(one: Cost) -> Line:
+    return one.stage, one.by, one.count, one.made, one.reused, one.tokens, one.seconds, one.part
 
 
 def _cell(one: Result, measures: Sequence[str]) -> Line:

@@ -57,14 +57,18 @@ def opened_questions(folder: Path, description: Description, owners: Mapping[str
     for code, its in owners.items():
         found = read_questions(folder, code)
         if found is None:
-            directory = folder.parent.parent
-            raise XqeError(
-                f"{directory}: has no vectors of {description.encoder} of its questions in {code}",
-                f"make them: xqe embed {directory} --encoder {description.encoder}",
-            )
+            raise lacking(folder.parent.parent, description.encoder, code)
         check_description(questions_folder(folder, code), found)
         asked[code] = Asked(questions_folder(folder, code), found, its)
     return asked
+
+
+def lacking(directory: Path, encoder: str, code: str) -> XqeError:
+    """An index has vectors of an encoder, and none of its questions in a language."""
+    return XqeError(
+        f"{directory}: has no vectors of {encoder} of its questions in {code}",
+        f"make them: xqe embed {directory} --encoder {encoder}",
+    )
 
 
 class Mixture:

@@ -46,9 +46,12 @@ class QuestionsWriter:
     def append(self, documents: Sequence[Placed], first: int) -> None:
         """Add the questions of documents, of which the first has this number."""
         for number, (where, document) in enumerate(documents, first):
+            each: dict[str, list[str]] = {}
             for lang, questions in (document.questions or {}).items():
-                if questions:
-                    self._add(language(lang, f'{where}: "questions"').code, where, document.id, questions, number)
+                if questions:  # perhaps those of "pt" and of "pt-BR"
+                    each.setdefault(language(lang, f'{where}: "questions"').code, []).extend(questions)
+            for code, its in each.items():
+                self._add(code, where, document.id, its, number)
 
     def _add(self, code: str, where: str, name: str, questions: Sequence[str], number: int) -> None:
         if code not in self._open:

@@ -13,7 +13,7 @@ from xqe.lines import cut
 from xqe.models import prompts
 from xqe.models.engines.base import Engine
 from xqe.models.engines.requests import Request, Sampling
-from xqe.models.prompts import Prompt, Template, Text
+from xqe.models.prompts import Chat, Prompt, Template, Text
 from xqe.models.prompts.answering import OPENING, is_refusal, letters, wording
 from xqe.stages import generation
 from xqe.stages.answering.cite import ANSWER_TOKENS, DOCUMENT_TOKENS, DOCUMENTS, Cite
@@ -92,6 +92,8 @@ class Answering:
         request, tokens = self._request(record, documents)
         text = f"[{made.text}" if _is_opened(request) and _NUMBERS.match(made.text) else made.text
         cited = read(text, len(documents), wording(answered).sources, answered.code, is_cut)
+        if _is_said_again(request, made.completion.text):
+            return failed(record, self.name, "the model says the prompt again")
         if problem := _problem(cited, _question(record)):
             return failed(record, self.name, problem)
         refused = is_refusal(cited.text)
@@ -175,9 +177,14 @@ def _problem(cited: Cited, question: str) -> str:
         return "the answer is nothing but citations"
     if letters(cited.text) == letters(question):
         return "the model says the question again, and nothing else"
-    if len(cited.sentences) == 1 and cited.text.endswith(QUESTION_MARKS):
+    if all(sentence.text.endswith(QUESTION_MARKS) for sentence in cited.sentences):
         return f"the model answers with a question: {cut(cited.text)}"
     return ""
+
+
+def _is_said_again(request: Request, answer: str) -> bool:
+    """Whether an answer holds all of the prompt, with its documents and its question."""
+    return isinstance(request.prompt, Chat) and letters(request.prompt.user) in letters(answer)
 
 
 def _is_opened(request: Request) -> bool:

@@ -28,7 +28,7 @@ class Offered(NamedTuple):
 
 def offered(record: Record, documents: Numbered, n: int) -> list[Offered]:
     """The documents of the best `n` hits, in their order. Raises XqeError where there is none, where they are no hits,
-    and for one that is not in the index."""
+    for one that is not in the index, and where none has a text."""
     given = record.get("hits") or []
     if not isinstance(given, list) or not all(isinstance(hit, dict) and _is_hit(hit) for hit in given):
         raise XqeError('"hits" is not a list of {"id", "score"}')
@@ -41,6 +41,8 @@ def offered(record: Record, documents: Numbered, n: int) -> list[Offered]:
             raise XqeError(f'document "{hit["id"]}" is not in the index')
         title, text = titled(documents.text(number) or "")
         found.append(Offered(hit["id"], title, one_line(text), str(hit.get("lang", ""))))
+    if not any(read_as(found)):
+        raise XqeError("the documents that were found have no text to answer from")
     return found
 
 

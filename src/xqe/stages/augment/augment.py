@@ -21,7 +21,7 @@ from xqe.stages.generation import Answer, one_line, provenance, request
 from xqe.stages.inspection.texts import letters
 from xqe.stages.rerank.reading import beginning
 from xqe.text.answers.parting import Parted, Wanted
-from xqe.text.languages import Language, language
+from xqe.text.languages import Language, code_of, language
 
 WHOLE_QUESTIONS = "rephrasing"
 """What built-in examples ask. After short phrases a small model wrote names and phrases, a third of them twice or
@@ -142,7 +142,7 @@ class Augment:
                 return failed(record, self.name, str(error))
         questions = {code: its[: settings.questions] for code, its in kept.items() if its}
         self._count(len(answers), questions, dropped)
-        others = {code: its for code, its in record.get("questions", {}).items() if code not in kept}
+        others = {lang: its for lang, its in (record.get("questions") or {}).items() if code_of(lang) not in kept}
         step = self._step(spoken, answers, dropped)
         return {**record, "questions": {**others, **questions}, "steps": [*record.get("steps", ()), step]}
 

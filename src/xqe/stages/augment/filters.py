@@ -9,12 +9,14 @@ from enum import StrEnum
 from xqe.stages.inspection.texts import letters
 from xqe.text.detection import language_of, script_share
 from xqe.text.languages import Language
+from xqe.text.sentences import is_whole, sentences
 
 LEAST_SCRIPT = 0.25
 """Of the letters that must be of the language's script."""
 MOST_OF_EXAMPLE = 0.5
 """Of the sequences of characters of a text, those that one example has, too."""
 _PIECE = 6  # characters
+_LONG = 40  # letters; no question says so many of a document again
 _NO_LANGUAGE = "zxx"  # ISO 639: no linguistic content; what is told of names and numbers
 _LATIN = "0-9A-Za-z\u00aa-\u024f\u1e00-\u1eff"
 _RUNS = re.compile(f"[{_LATIN}]+|[^\\W_{_LATIN}]+")
@@ -57,11 +59,12 @@ class Filter:
             return Reason.EMPTY
         if is_cut:
             return Reason.CUT
-        if said in self._letters or self._is_example(said):
+        if said in self._letters or (len(self._letters) > _LONG and self._letters in said) or self._is_example(said):
             return Reason.COPY
-        if said in self._seen:
+        each = [one for start, end in sentences(text, self._target.code) if is_whole(one := text[start:end])]
+        if said in self._seen or len(set(map(letters, each))) < len(each):
             return Reason.REPEATED
-        if self._is_foreign(text):
+        if any(map(self._is_foreign, [text, *each])):  # a question may be followed by its translation
             return Reason.LANGUAGE
         self._seen.add(said)
         return None
