@@ -241,8 +241,7 @@ def test_thoughts_are_taken_off(index: Index) -> None:
         ({"hits": []}, "Oui.", "no hits to answer from"),
         ({"hits": None}, "Oui.", "no hits to answer from"),
         ({"hits": [{"id": "dx", "score": 1}]}, "Oui.", 'document "dx" is not in the index'),
-        ({"hits": [{"id": "d1"}]}, "Oui.", '"hits" is not a list of {"id", "score"}'),
-        ({"hits": "d1"}, "Oui.", '"hits" is not a list of {"id", "score"}'),
+        ({"hits": [{"id": "d1"}]}, "Oui.", 'query "q1": the score of hit 1 ("d1") is not a number'),
         (
             {"source": {"query": "prix"}, "lang": ""},
             "Oui.",

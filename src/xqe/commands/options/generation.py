@@ -24,6 +24,10 @@ from xqe.models.engines.llama.settings import tensor_split
 MOST_SEQUENCES = 256  # llama.cpp's limit
 
 
+DRAWN = ("temperature", "top_p", "top_k", "repeat_penalty", "seed")
+"""The options that only matter where texts are generated."""
+
+
 class Api(StrEnum):
     """What a server is asked: to answer a chat turn, or to continue a text."""
 
