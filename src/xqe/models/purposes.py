@@ -163,5 +163,5 @@ def _seen(path: Path) -> _Seen:
 
 def _no_generator(name: str, purpose: Purpose) -> ModelError:
     generators = ", ".join(model.name for model in MODELS if not model.encoding)
-    other = "" if purpose is Purpose.ENCODES else ", or rank with it: xqe rerank --kind cross"
+    other = "" if purpose is Purpose.ENCODES else ", or re-rank with it: xqe rerank, or --rerank-model"
     return ModelError(f"{name}: {_DOES[purpose]} and generates no text", f"take one of {generators}{other}")

@@ -34,6 +34,7 @@ from xqe.models.purposes import Purpose, check_generates, check_ranks, purpose_o
 from xqe.models.store.run import Store
 from xqe.retrieval.lexical import build
 from xqe.stages.fitting import beginning
+from xqe.stages.rerank.kinds import usual_kind
 
 pytestmark = pytest.mark.xdist_group("model")
 
@@ -327,9 +328,13 @@ def document_of(row: dict[str, str], engine: LlamaRanker, tokens: int) -> str:
 def test_a_head_says_that_a_file_ranks(rankers: dict[str, Ranker], tmp_path: Path) -> None:
     assert {purpose_of(ranker.file) for ranker in rankers.values()} == {Purpose.RANKS}
     assert purpose_of(small_models.bert(tmp_path / "e.gguf")) is Purpose.ENCODES
-    assert purpose_of(small_models.gemma(tmp_path / "g.gguf", layers=1)) is Purpose.GENERATES
+    generator = small_models.gemma(tmp_path / "g.gguf", layers=1)
+    assert purpose_of(generator) is Purpose.GENERATES
     bare = random_rankers.qwen3(tmp_path / "Qwen3-Reranker.gguf", head=False).file
     assert purpose_of(bare) is Purpose.HEADLESS
+    kinds = dict.fromkeys((None, "fake", "nowhere.gguf", str(generator)), "likelihood")
+    for model, kind in {**kinds, "openai:m": "yes-no", str(rankers["bert"].file): "cross", str(bare): "cross"}.items():
+        assert usual_kind(model) == kind
     check_generates("x", bare, measures=True)
     for path in (bare, rankers["qwen3"].file, rankers["bert"].file):
         with pytest.raises(ModelError, match="ranks passages and generates no text"):
