@@ -71,7 +71,11 @@ def ask(
     rerank: Annotated[
         int | None,
         typer.Option(
-            "--rerank", metavar="N", min=1, show_default=False, help="Re-rank the best N hits, as xqe rerank."
+            "--rerank",
+            metavar="N",
+            min=1,
+            show_default=False,
+            help=f"Re-rank the best N hits, as xqe rerank. [default: none; {HITS} with --rerank-model]",
         ),
     ] = None,
     rerank_model: RerankModel = None,
