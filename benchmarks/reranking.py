@@ -29,18 +29,16 @@ from tables import processor, spread, table
 
 from xqe.errors import XqeError
 from xqe.machine import available_cores
-from xqe.models import prompts
 from xqe.models.engines.jobs import Job, Ticket
 from xqe.models.engines.llama.drawing import Following
 from xqe.models.engines.llama.engine import LlamaEngine
 from xqe.models.lookup import resolve
 from xqe.retrieval.lexical import open_index
-from xqe.stages.rerank.kinds import Kind
-from xqe.stages.rerank.pointwise import Pointwise, share_of_first
-from xqe.stages.rerank.reading import Reader
+from xqe.stages.rerank.kinds import DOCUMENT_TOKENS, Kind
+from xqe.stages.rerank.pointwise import share_of_first
+from xqe.stages.rerank.reranker import How
 
 KINDS = (Kind.LIKELIHOOD, Kind.YES_NO)
-DOCUMENT_TOKENS = 192
 SHORT = 8  # tokens of a document, where memory is looked at
 HITS = 20  # of a record there
 CONTEXT = 512  # of the loops: `logits_all` keeps as many rows
@@ -106,8 +104,7 @@ def pairs_of(kind: Kind, records: list[dict[str, Any]], index: Path, options: ar
     resolved = resolve(options.model)
     found = []
     with LlamaEngine(resolved.name, str(resolved.path), vocabulary_only=True) as engine:
-        reader = Reader(open_index(index).documents, options.hits, DOCUMENT_TOKENS)
-        stage = Pointwise(engine, kind, prompts.builtin(kind.prompt), reader, 0.5)
+        stage = How(kind, kind.template(), options.hits).reranker(engine, open_index(index).documents)
         for request in (request for record in records for request in stage.requests(record)):
             measured = engine._measured(Ticket(Job("", [request]), 0))
             picker = measured.picker

@@ -125,9 +125,13 @@ def test_a_run_is_named_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--kind", "listwise", "--first-weight", "0.5"], "--first-weight has no effect on --kind listwise"),
-        (["--max-tokens", "5"], "--max-tokens has no effect on --kind likelihood; leave it out, or give --kind listw"),
-        (["--model", "openai:m", "--base-url", "http://localhost:1/v1"], "no server tells of a chat; give --api compl"),
+        (["--kind", "listwise", "--first-weight", "0.5"], "--first-weight has no effect on listwise"),
+        (["--max-tokens", "5"], "--max-tokens has no effect on likelihood; leave it out, or re-rank by listwise"),
+        (
+            ["--kind", "likelihood", "--model", "openai:m", "--base-url", "http://localhost:1/v1"],
+            "no server tells of a chat; give --api compl",
+        ),
+        (["--kind", "cross", "--prompt", "p.toml", "--model", "fake"], "--prompt has no effect on cross"),
         (["--tag", "x"], "without --format trec"),
         (["--prompt", "nowhere.toml"], "nowhere.toml: no such file"),
         (["other"], '"run.jsonl" is not an index, and a run is one argument'),

@@ -11,9 +11,7 @@ import pytest
 from collections_for_tests import fixture_collection
 
 from xqe import cli
-from xqe.commands.options import reranking as options
 from xqe.errors import InputError
-from xqe.experiments.grid import settings
 from xqe.experiments.grid.plan import Plan
 from xqe.experiments.grid.planner import make_plan
 from xqe.experiments.grid.settings import read_grid
@@ -210,11 +208,3 @@ def test_a_mistake_names_the_row(made: Made, line: str) -> None:
     with pytest.raises(InputError) as caught:
         planned(made(f"[[rerank]]\n{line}\n"))
     assert BAD[line] in str(caught.value)
-
-
-def test_what_is_not_said_is_as_in_the_command() -> None:
-    assert (settings.RERANKED, settings.FIRST_WEIGHT, settings.DOCUMENT_TOKENS) == (
-        options.DEPTH,
-        options.FIRST_WEIGHT,
-        options.DOCUMENT_TOKENS,
-    )

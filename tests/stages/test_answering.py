@@ -21,6 +21,7 @@ from xqe.models.prompts.answering import is_refusal, wording
 from xqe.retrieval.bm25 import BM25
 from xqe.retrieval.lexical import Index, build, open_index
 from xqe.retrieval.weighting import Weighting
+from xqe.stages import hits
 from xqe.stages.answering.after import After
 from xqe.stages.answering.answer import Answering, How
 from xqe.stages.answering.cite import Cite
@@ -229,6 +230,20 @@ def test_an_answer_that_was_cut_ends_with_a_whole_sentence(index: Index) -> None
     assert done["steps"][-1]["finish"] == "length"
 
 
+def test_documents_are_read_once(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 0
+
+    def read(*given: Any) -> Any:
+        nonlocal count
+        count += 1
+        return original(*given)
+
+    original = hits.read
+    monkeypatch.setattr(hits, "read", read)
+    assert sentences(answered(index, Saying("Le zinc monte [1]."))) == [("Le zinc monte.", ["d1"])]
+    assert count == 1
+
+
 def test_thoughts_are_taken_off(index: Index) -> None:
     done = answered(index, Saying("<think>The user asks [2].</think>Le zinc monte [1]."))
     assert sentences(done) == [("Le zinc monte.", ["d1"])]
@@ -241,8 +256,7 @@ def test_thoughts_are_taken_off(index: Index) -> None:
         ({"hits": []}, "Oui.", "no hits to answer from"),
         ({"hits": None}, "Oui.", "no hits to answer from"),
         ({"hits": [{"id": "dx", "score": 1}]}, "Oui.", 'document "dx" is not in the index'),
-        ({"hits": [{"id": "d1"}]}, "Oui.", '"hits" is not a list of {"id", "score"}'),
-        ({"hits": "d1"}, "Oui.", '"hits" is not a list of {"id", "score"}'),
+        ({"hits": [{"id": "d1"}]}, "Oui.", 'query "q1": the score of hit 1 ("d1") is not a number'),
         (
             {"source": {"query": "prix"}, "lang": ""},
             "Oui.",

@@ -109,7 +109,9 @@ def test_a_query_in_the_language_already_has_the_prompt_that_it_has_without(
     record = {"id": "1", "query": "original name of mercury", "lang": spelling}
     assert prompt(strategy, "en", is_chat, record) == prompt(strategy, None, is_chat, record)
     stage = Expand(FakeEngine(is_chat=is_chat), strategy.template, target=ENGLISH)
-    assert "passages_lang" not in stage.result(record, [Answer(done, Parted(done.text)) for done in DONE])
+    asked = stage.requests(record)
+    answers = [Answer(one, done, Parted(done.text)) for one, done in zip(asked, DONE, strict=True)]
+    assert "passages_lang" not in stage.result(record, answers)
 
 
 def test_finished_generations_are_found_again_where_the_query_is_in_the_language_already(xqe: Run, store: Path) -> None:

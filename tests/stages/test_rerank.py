@@ -25,13 +25,15 @@ from xqe.models.engines.stored import StoredEngine
 from xqe.models.store.run import Store
 from xqe.retrieval.documents import Numbered
 from xqe.retrieval.fusion import GREATEST_SCORE, falling, in_32_bits, ranking
+from xqe.stages.fitting import beginning, fitted
 from xqe.stages.generation import Tally, run
 from xqe.stages.rerank.answers import order_of
 from xqe.stages.rerank.kinds import Asked, Kind
 from xqe.stages.rerank.listwise import Listwise, windows
 from xqe.stages.rerank.mixing import mixed
 from xqe.stages.rerank.pointwise import Pointwise, share_of_first, spellings
-from xqe.stages.rerank.reading import Reader, beginning, fitted
+from xqe.stages.rerank.reading import Reader
+from xqe.stages.rerank.reranker import How
 
 # ---- the order that an answer gives ----
 
@@ -270,7 +272,7 @@ def record(query: str, *names: str, **more: Any) -> Record:
 
 
 def pointwise(engine: Any, weight: float = 0.0, kind: Kind = Kind.LIKELIHOOD, **how: Any) -> Pointwise:
-    return Pointwise(engine, kind, prompts.builtin(kind.prompt), reader(**how), weight)
+    return Pointwise(engine, kind, kind.template(), reader(**how), weight)
 
 
 def one(stage: Any, engine: Any, given: Record) -> Record:
@@ -285,7 +287,7 @@ def test_the_document_that_fits_the_query_comes_first(kind: Kind) -> None:
     assert [hit["id"] for hit in found["hits"][:2]] == ["zinc", "tin"]
     assert found["hits"][0]["reranked"]["rank"] == 3
     [step] = found["steps"]
-    said = {"step": "rerank", "kind": kind.value, "prompt": kind.prompt, "query": "source", "n": 5}
+    said = {"step": "rerank", "kind": kind.value, "prompt": kind.template().name, "query": "source", "n": 5}
     assert step.items() >= {**said, "document_tokens": 50, "first_weight": 0.0, "model": "fake"}.items()
 
 
@@ -320,6 +322,36 @@ def test_what_has_no_hits_or_has_failed_passes_as_it_is(given: Record) -> None:
 def test_a_record_that_cannot_be_done_keeps_its_hits(given: Record, message: str) -> None:
     engine = Scripted()
     assert one(pointwise(engine), engine, given) == {**given, "error": {"step": "rerank", "message": message}}
+
+
+NO_HITS = {
+    "the score of hit 1": [{"id": "tin", "score": "1.5"}],
+    'the score of hit 2 ("zinc") is not a number': [{"id": "tin", "score": 1}, {"id": "zinc"}],
+    'the score of hit 1 ("tin") is not a number': [{"id": "tin", "score": math.nan}],
+    'hit 1 has no "id"': ["tin"],
+    'hit 2 has no "id"': [{"id": "tin", "score": 1}, {"id": None, "score": 1}],
+    '"hits" is not a list': {"tin": 1},
+    'document "tin" twice': [{"id": "tin", "score": 1}, {"id": "tin", "score": 2}],
+}
+
+
+@pytest.mark.parametrize("message", NO_HITS)
+@pytest.mark.parametrize("kind", [Kind.YES_NO, Kind.LISTWISE])
+def test_what_are_no_hits_is_the_error_of_their_record(kind: Kind, message: str) -> None:
+    engine = Scripted(lambda prompt: "[1]")
+    stage = How(kind, kind.template()).reranker(engine, SHELF)
+    given = {**record("zinc"), "hits": NO_HITS[message]}
+    bad, good = stage.run([given, record("zinc", "tin", "zinc")], tally := Tally())
+    assert message in bad.pop("error")["message"]
+    assert bad == given and "error" not in good and tally.failed == 1
+
+
+def test_hits_may_have_numbers_for_ids_and_nulls_for_the_rest() -> None:
+    shelf, engine = Shelf({"7": "tin", "8": "zinc"}), Scripted()
+    given = {**record("zinc"), "hits": [{"id": 7, "score": 2, "title": None, "text": None}, {"id": 8, "score": 1}]}
+    found = one(pointwise(engine, shelf=shelf), engine, given)
+    assert [(hit["id"], hit["reranked"]["rank"]) for hit in found["hits"]] == [(8, 2), (7, 1)]
+    assert found["hits"][1]["title"] is None
 
 
 def test_a_query_of_odd_characters_is_measured() -> None:

@@ -185,7 +185,7 @@ def test_what_cannot_be_re_ranked_is_said(english: str, tmp_path: Path, capsys: 
     asked = ("trace", "mercury fake:error", "--lang", "en", "--index", english)
     for options, said in {
         ("--rerank-n", "5"): "--rerank-n has no effect, since nothing is re-ranked; add --rerank KIND",
-        ("--rerank", "listwise", "--first-weight", "0.1", *FAKE): "--first-weight has no effect on --rerank listwise",
+        ("--rerank", "listwise", "--first-weight", "0.1", *FAKE): "--first-weight has no effect on listwise",
         (
             "--rerank",
             "likelihood",

@@ -19,8 +19,10 @@ from xqe.commands.options.common import Input, ScreenFormat, spoken
 from xqe.commands.options.encoding import Encoding, beside
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
+from xqe.commands.options.reranking import Reranking, RerankModel
 from xqe.commands.options.searching import Searching
 from xqe.commands.options.steps import STRATEGY, Expansion
+from xqe.commands.ranking import how_of, of_model, open_reranker
 from xqe.commands.screens import on_screen
 from xqe.commands.searching import by_language, check_searching, given, open_retriever
 from xqe.commands.streams import FAILED_STATUS, Queries, first_of
@@ -29,6 +31,7 @@ from xqe.files import jsonl
 from xqe.files.records import failed
 from xqe.machine import available_cores
 from xqe.messages import say
+from xqe.stages.rerank.kinds import HITS
 from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
 from xqe.text.languages import LANGUAGES, language
 
@@ -37,12 +40,11 @@ if TYPE_CHECKING:
 
     from xqe.files.records import Record
     from xqe.models.engines.base import Engine
-    from xqe.retrieval.documents import Numbered
     from xqe.stages.asking import Asking
     from xqe.stages.generation import Stage
 
 AT_A_TIME = 64  # questions that go from step to step together
-LIKELIHOOD_TOKENS = 128  # of a document that is re-ranked
+RERANKED_TOKENS = 128  # of a document
 
 _GENERATION = tuple(field.name for field in fields(Generation) if field.name != "show_prompt")
 
@@ -67,9 +69,16 @@ def ask(
     answering: Answering,
     strategy: Annotated[Strategy | None, STRATEGY] = None,
     rerank: Annotated[
-        int,
-        typer.Option("--rerank", metavar="N", min=0, help="Re-rank the best N hits by likelihood, as xqe rerank does."),
-    ] = 0,
+        int | None,
+        typer.Option(
+            "--rerank",
+            metavar="N",
+            min=1,
+            show_default=False,
+            help=f"Re-rank the best N hits, as xqe rerank. [default: none; {HITS} with --rerank-model]",
+        ),
+    ] = None,
+    rerank_model: RerankModel = None,
     gloss: Annotated[
         bool, typer.Option("--gloss/--no-gloss", help="Translate snippets into the language of the question.")
     ] = True,
@@ -90,6 +99,10 @@ def ask(
     encoding = beside(encoding, generation)
     sources, make_answer = answerer(answering, generation, encoding, directories)
     expand = steps.expansion(strategy, Expansion(), generation, PASSAGE_TOKENS) if strategy is not None else None
+    ranking = of_model(generation, rerank_model)
+    how = None
+    if rerank is not None or rerank_model is not None:
+        how = how_of(Reranking(n=rerank or HITS, document_tokens=RERANKED_TOKENS), ranking, writes=True)
     queries = Queries(question, files)
     spoken_language = language(lang, "--lang").code if lang is not None else None
     arrived = first_of(_in_a_language(queries, spoken_language, is_one=question is not None, quiet=generation.quiet))
@@ -112,6 +125,11 @@ def ask(
             [sources.after] = map(After, retrievers.values())
         store = stack.enter_context(open_store(generation))
         engine = keeping(stack.enter_context(open_engine(generation)), store)
+        reranker = None
+        if how is not None:
+            is_other = rerank_model is not None
+            ranker = keeping(stack.enter_context(open_reranker(how.kind, ranking)), store) if is_other else engine
+            reranker = how.reranker(ranker, sources.documents)
         answer = make_answer(engine)
         asking = Asking(
             engine,
@@ -119,10 +137,10 @@ def ask(
                 Collection(LANGUAGES[code], retriever, _before(code, engine, generation, expand))
                 for code, retriever in retrievers.items()
             ],
-            _reranker(engine, sources.documents, rerank) if rerank else None,
+            reranker,
             answer,
             answering.n,
-            max(answering.n, rerank),
+            max(answering.n, how.n if how is not None else 0),
             gloss,
             threads,
             _say_nothing if generation.quiet else _tell,
@@ -168,18 +186,6 @@ def _before(
     code: str, engine: Engine, generation: Generation, expand: Callable[[Engine], Stage] | None
 ) -> Sequence[Stage]:
     return [steps.translation(code, generation, None)(engine), *([expand(engine)] if expand else [])]
-
-
-def _reranker(engine: Engine, documents: Numbered, n: int) -> Stage:
-    from xqe.commands.options.reranking import FIRST_WEIGHT
-    from xqe.models import prompts
-    from xqe.stages.rerank.kinds import Kind
-    from xqe.stages.rerank.pointwise import Pointwise
-    from xqe.stages.rerank.reading import Reader
-
-    kind = Kind.LIKELIHOOD
-    reader = Reader(documents, n, LIKELIHOOD_TOKENS)
-    return Pointwise(engine, kind, prompts.builtin(kind.prompt), reader, FIRST_WEIGHT)
 
 
 def _tell(what: str) -> None:

@@ -62,9 +62,7 @@ def open_engine(options: Generation, measures: bool = False) -> Engine:
 def base_url_for(options: Generation, name: str) -> str:
     """The URL of the server of a model. Raises XqeError where it, or the name of the model, is missing."""
     if options.base_url is None:
-        raise XqeError(
-            f"--model {SERVER}{name} names no server", "add --base-url URL, such as http://localhost:8080/v1"
-        )
+        raise XqeError(f"{SERVER}{name} names no server", "add --base-url URL, such as http://localhost:8080/v1")
     if not name:
         raise XqeError(f"--model {SERVER} names no model", f"give --model {SERVER}NAME")
     return options.base_url

@@ -18,6 +18,7 @@ from xqe.commands.options.embedding import Embedding
 from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
+from xqe.commands.ranking import check_model, open_reranker
 from xqe.commands.streams import FAILED_STATUS
 from xqe.errors import XqeError
 from xqe.files import jsonl
@@ -29,7 +30,7 @@ from xqe.stages.rerank.kinds import Kind
 if TYPE_CHECKING:
     from xqe.experiments.grid.folder import Folder
     from xqe.experiments.grid.plan import Plan
-    from xqe.experiments.grid.settings import EncoderRow, ModelRow
+    from xqe.experiments.grid.settings import EncoderRow, ModelRow, RerankRow
     from xqe.models.encoders.base import Encoder
     from xqe.models.engines.base import Engine
     from xqe.models.store.run import Store
@@ -100,11 +101,15 @@ def grid(
     from xqe.experiments.grid.folder import Folder
     from xqe.experiments.grid.planner import make_plan
     from xqe.experiments.grid.settings import read_grid
+    from xqe.experiments.grid.tables import told_at
     from xqe.models.registry import DEFAULT_ENCODER, default_model
 
     usual = os.environ.get("XQE_MODEL") or default_model(), os.environ.get("XQE_ENCODER") or DEFAULT_ENCODER
     grid = read_grid(file, *usual)
     folder = Folder(out, resume or dry_run)
+    for row in grid.rerankers:
+        with told_at(row.where):
+            check_model(row.kind, _options_for(generation, row.model))
     plan = make_plan(grid, folder.manifest())
     if shard is not None:
         plan = plan.shard(*shard)
@@ -117,17 +122,25 @@ def grid(
         return
     with folder.locked(), _store(generation, out) as store:
 
+        def kept(engine: Engine, model: ModelRow) -> Engine:
+            # texts of the fake engine are kept only where a store is named, as in a pipe
+            return keeping(engine, store if model.model != FAKE or generation.store is not None else None)
+
         @contextmanager
         def opened(model: ModelRow) -> Iterator[Engine]:
             with open_engine(_options_for(generation, model)) as engine:
-                # texts of the fake engine are kept only where a store is named, as in a pipe
-                yield keeping(engine, store if model.model != FAKE or generation.store is not None else None)
+                yield kept(engine, model)
+
+        @contextmanager
+        def reranker(row: RerankRow) -> Iterator[Engine]:
+            with open_reranker(row.kind, _options_for(generation, row.model)) as engine:
+                yield kept(engine, row.model)
 
         def encoder(row: EncoderRow) -> Encoder:
             return open_embedder(_encoding_for(generation, row), Embedding())
 
         threads = generation.threads or available_cores()
-        outcome = conduct(plan, folder, opened, encoder, threads, _ignore if quiet else say, reindex, again)
+        outcome = conduct(plan, folder, opened, reranker, encoder, threads, _ignore if quiet else say, reindex, again)
     if not quiet or not outcome.is_good:
         say(outcome.summary)
     if not outcome.is_good:
@@ -176,8 +189,11 @@ def _show(plan: Plan, folder: Folder, generation: Generation, reindex: bool) -> 
     def opened(model: ModelRow) -> Engine:
         return open_engine(_options_for(generation, model))
 
+    def reranker(row: RerankRow) -> Engine:
+        return open_reranker(row.kind, _options_for(generation, row.model))
+
     rates = measured(plan, folder, opened)
-    of_ranking = measured_ranking(plan, folder, opened)
+    of_ranking = measured_ranking(plan, folder, reranker)
     for line in _plan_lines(plan, folder):
         jsonl.write(line)
     for (model, what), rate in rates.items():
@@ -189,7 +205,8 @@ def _show(plan: Plan, folder: Folder, generation: Generation, reindex: bool) -> 
         jsonl.write("generating: nothing left to do")
     if plan.grid.rerankers:
         for name, rate in of_ranking.items():
-            jsonl.write(f"{name}: {rate:.3g} s a {_RANKED[plan.rerankers[name]['kind']]}, measured now")
+            what = "pair" if Kind(plan.rerankers[name]["kind"]).gives_scores else "window"
+            jsonl.write(f"{name}: {rate:.3g} s a {what}, measured now")
         left_over = undone(plan, folder)
         time = duration(estimate_ranking(plan, folder, of_ranking))
         what = f"{sum(map(asked_of, left_over))} of {plural(len(left_over), 'ranking')}, about {time}"
@@ -198,10 +215,6 @@ def _show(plan: Plan, folder: Folder, generation: Generation, reindex: bool) -> 
         left = unembedded(plan, folder, check_indexes(plan, folder, reindex))
         what = f"{plural(sum(left.values()), 'document')} of {len(left)} indexes" if left else "nothing left to do"
         jsonl.write(f"embedding: {what}")
-
-
-_RANKED = {Kind.LIKELIHOOD: "pair", Kind.YES_NO: "pair", Kind.LISTWISE: "window"}
-"""What a model is asked for a ranking."""
 
 
 def _plan_lines(plan: Plan, folder: Folder) -> Iterator[str]:

@@ -1,56 +1,95 @@
-"""Opening a cross-encoder, and whether the model that is named is one."""
+"""From options to what re-ranks, the same for every command that does."""
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
-from xqe.commands.generating import base_url_for, hardware_of
+from xqe.commands.generating import base_url_for, hardware_of, open_engine
+from xqe.commands.options.generation import Api
 from xqe.errors import XqeError
 from xqe.models.engines import FAKE, SERVER
+from xqe.stages.rerank.kinds import FIRST_WEIGHT, Kind, usual_kind
 
 if TYPE_CHECKING:
     from xqe.commands.options.generation import Generation
+    from xqe.commands.options.reranking import Reranking
     from xqe.models.engines.base import Engine
-
-# What only texts that are generated depend on. Options that a variable of the environment gives are not here: it is set
-# once, for models of all kinds.
-_OF_TEXTS = ("lora", "temperature", "top_p", "top_k", "repeat_penalty", "seed", "deterministic")
+    from xqe.stages.rerank.reranker import How
 
 
-def ranks(options: Generation) -> bool:
-    """Whether the model that --model names is the file of a re-ranker, if only of one that lacks its head."""
-    name = options.model
-    if name is None or name == FAKE or name.startswith(SERVER):
-        return False
-    from xqe.models.lookup import locate
-    from xqe.models.purposes import Purpose, purpose_of
-
-    try:
-        return purpose_of(locate(name).path) in (Purpose.RANKS, Purpose.HEADLESS)
-    except (XqeError, OSError):  # which whoever opens it says
-        return False
+_OF_TEXTS = ("lora", "deterministic")
+"""What has no effect on a cross-encoder, beside what is drawn. Options that a variable of the environment gives are not
+here: it is set once, for models of all kinds."""
 
 
-def open_ranker(options: Generation) -> Engine:
-    """The cross-encoder that --model names. Raises XqeError for what does not go together, and for what is none, before
-    anything is loaded."""
-    for field in fields(options):
-        if field.name in _OF_TEXTS and getattr(options, field.name) != field.default:
-            spelling = f"--{field.name.replace('_', '-')}"
-            raise XqeError(f"{spelling} has no effect on a cross-encoder, which writes nothing", "leave it out")
-    name = options.model
+def of_model(generation: Generation, model: str | None) -> Generation:
+    """The options of what re-ranks where another model than that of --model does it; None for that one."""
+    return generation if model is None else replace(generation, model=model, lora=None)
+
+
+def how_of(options: Reranking, generation: Generation, writes: bool = False) -> How:
+    """How hits are re-ranked. generation: of the model that does it. writes: whether the command has a model that
+    writes, too. Raises XqeError for what does not go together, before anything is opened."""
+    kind = options.kind or usual_kind(generation.model)
+    given = [field.name for field in fields(options) if getattr(options, field.name) != field.default]
+    kind.check_effect({name: f"--{name.replace('_', '-')}" for name in given})
+    for name in () if writes or kind is not Kind.CROSS else _OF_TEXTS:
+        if getattr(generation, name):
+            raise XqeError(f"--{name} has no effect on a cross-encoder, which writes nothing", "leave it out")
+    check_model(kind, generation)
+    from xqe.stages.rerank.reranker import How
+
+    return How(
+        kind,
+        kind.template(options.prompt),
+        options.n,
+        FIRST_WEIGHT if options.first_weight is None else options.first_weight,
+        options.document_tokens,
+        options.query,
+        options.max_tokens,
+    )
+
+
+def check_model(kind: Kind, generation: Generation) -> None:
+    """Raise XqeError for a model that cannot re-rank in this way, as far as it is known before it is opened."""
+    from xqe.models.purposes import RERANKER, check_generates, check_ranks
+
+    name = generation.model
+    if name == FAKE or (name is None and kind is not Kind.CROSS):
+        return
     if name is None:
-        raise XqeError(
-            "--kind cross needs a re-ranker, and --model names none", "give --model FILE.gguf, or another --kind"
-        )
+        raise XqeError(f"{kind} needs a re-ranker, and no model is named", f"name {RERANKER}")
+    if name.startswith(SERVER):
+        if kind is Kind.LIKELIHOOD and generation.api is Api.CHAT:
+            raise XqeError(
+                f"{kind} needs the log-probabilities of a prompt, which no server tells of a chat",
+                f"give --api completions, or re-rank by {Kind.YES_NO} or {Kind.LISTWISE}",
+            )
+        return
+    from xqe.models.lookup import resolve
+
+    found = resolve(name)
+    if kind is Kind.CROSS:
+        check_ranks(found.name, found.path)
+    else:
+        check_generates(found.name, found.path, measures=kind.gives_scores)
+
+
+def open_reranker(kind: Kind, generation: Generation) -> Engine:
+    """The model that re-ranks in this way, which `check_model` has been asked about. Raises XqeError for what does not
+    go together, before anything is loaded."""
+    if kind is not Kind.CROSS:
+        return open_engine(generation, measures=kind.gives_scores)
+    name = generation.model
+    assert name is not None  # or it was refused
     if name == FAKE:
         from xqe.models.engines.fake import FakeEngine
 
         return FakeEngine()
     if name.startswith(SERVER):
-        return _server(options, name.removeprefix(SERVER))
-    return _local(options, name)
+        return _server(generation, name.removeprefix(SERVER))
+    return _local(generation, name)
 
 
 def _server(options: Generation, name: str) -> Engine:

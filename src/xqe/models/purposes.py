@@ -99,8 +99,10 @@ def check_ranks(name: str, path: Path) -> Head:
     seen = _seen(path)
     found = seen.found
     if seen.purpose not in (Purpose.RANKS, Purpose.HEADLESS):
-        raise ModelError(f"{name}: {_DOES[seen.purpose]} and is no re-ranker", f"take {_RERANKER}, or another --kind")
-    otherwise = f"{'rank with it by --kind yes-no, or ' if seen.can_measure else ''}take {_RERANKER}"
+        raise ModelError(
+            f"{name}: {_DOES[seen.purpose]} and is no re-ranker", f"take {RERANKER}, or re-rank by another kind"
+        )
+    otherwise = f"{'re-rank with it by yes-no, or ' if seen.can_measure else ''}take {RERANKER}"
     if found is None:
         raise ModelError(f"{name}: llama.cpp knows no head of the architecture {seen.architecture}", otherwise)
     if not found.is_whole:
@@ -109,7 +111,7 @@ def check_ranks(name: str, path: Path) -> Head:
     if found.outputs != found.head.outputs:
         raise ModelError(
             f"{name}: its head has {found.outputs} outputs, and a score is made of {found.head.outputs}",
-            f"take {_RERANKER}",
+            f"take {RERANKER}",
         )
     return found.head
 
@@ -120,7 +122,7 @@ def check_pools_nothing(name: str, pooling: int) -> None:
         raise _no_generator(name, Purpose.RANKS if pooling == RANK else Purpose.ENCODES)
 
 
-_RERANKER = "a GGUF file of bge-reranker-v2-m3, or of Qwen3-Reranker with its head"
+RERANKER = "a GGUF file of bge-reranker-v2-m3, or of Qwen3-Reranker with its head"
 
 
 class _Seen(NamedTuple):
@@ -161,5 +163,5 @@ def _seen(path: Path) -> _Seen:
 
 def _no_generator(name: str, purpose: Purpose) -> ModelError:
     generators = ", ".join(model.name for model in MODELS if not model.encoding)
-    other = "" if purpose is Purpose.ENCODES else ", or rank with it: xqe rerank --kind cross"
+    other = "" if purpose is Purpose.ENCODES else ", or re-rank with it: xqe rerank, or --rerank-model"
     return ModelError(f"{name}: {_DOES[purpose]} and generates no text", f"take one of {generators}{other}")

@@ -20,6 +20,7 @@ from xqe.stages.answering.offered import title_of
 from xqe.stages.fuse import Run, Settings, fuse
 from xqe.stages.generation import Stage, Tally, run
 from xqe.stages.gloss import asker_of, glosses
+from xqe.stages.rerank.reranker import Reranker
 from xqe.stages.search import search
 from xqe.text.languages import LANGUAGES, Language, code_of
 
@@ -42,7 +43,7 @@ class Asking:
 
     engine: Engine
     collections: Sequence[Collection]
-    rerank: Stage | None
+    rerank: Reranker | None
     answer: Stage
     n: int
     depth: int
@@ -60,7 +61,9 @@ class Asking:
         found = [_together(codes, each, self.depth) for each in zip(*by_collection, strict=True)]
         if self.rerank is not None:
             self.tell("re-ranking")
-            found = self._run(self.rerank, found)
+            tally = Tally()
+            found = list(self.rerank.run(found, tally))
+            self._count(tally)
         found = [{**record, "hits": record["hits"][: self.n]} for record in found]
         self.tell("answering")
         found = self._run(self.answer, found)

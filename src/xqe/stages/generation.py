@@ -23,6 +23,7 @@ _SEED_BITS = 31
 class Answer:
     """What came of a request, and what of it is the text that was asked for. is_optional: its record can do without."""
 
+    request: Request
     completion: Completion
     parted: Parted
     is_optional: bool = False
@@ -140,9 +141,9 @@ def answers_of(
 
     def answer(wanted: Wanted | None, request: Request, done: Completion) -> Answer:
         if done.has_failed or wanted is None:
-            return Answer(done, Parted(done.text))
+            return Answer(request, done, Parted(done.text))
         found = parted(done.text, wanted, engine.prompt_end(request.prompt), done.finish == "length")
-        return Answer(done, found, wanted.is_optional)
+        return Answer(request, done, found, wanted.is_optional)
 
     return list(map(answer, stage.wanted(record), requests, completions))
 
@@ -156,12 +157,20 @@ def prompts_of(stage: Stage, engine: Engine, records: Iterable[Record]) -> Itera
             yield record["id"], engine.show(prompt) + continuation
 
 
-def request(prompt: Prompt, subject: str, max_tokens: int, sampling: Sampling, record: Record, number: int) -> Request:
+def request(
+    prompt: Prompt,
+    subject: str,
+    max_tokens: int,
+    sampling: Sampling,
+    record: Record,
+    number: int,
+    noted: Any = None,
+) -> Request:
     """The request for the `number`th text of a record. Its seed depends on the run's seed, the record's id and the
     number, and on nothing else: not on the records beside it or their order."""
     key = f"{sampling.seed}\0{record['id']}\0{number}".encode("utf-8", "replace")
     seed = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") % (1 << _SEED_BITS)
-    return Request(prompt, subject, max_tokens, sampling, seed)
+    return Request(prompt, subject, max_tokens, sampling, seed, noted=noted)
 
 
 def one_line(text: str) -> str:

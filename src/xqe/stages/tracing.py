@@ -8,16 +8,15 @@ have written, with more in it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from xqe.errors import XqeError
 from xqe.files.records import Record, has_failed
 from xqe.models.engines.recorded import RecordingEngine
-from xqe.models.engines.requests import Request
 from xqe.retrieval.retriever import Retriever, Scored, Term
-from xqe.stages.generation import Answer, Stage, answers_of, run
+from xqe.stages.generation import Answer, Stage, Tally, answers_of, run
 from xqe.stages.gloss import asker_of, glosses
 from xqe.stages.search import DEPTH, answered, but_own
 from xqe.text.answers.parting import Parted
@@ -26,6 +25,7 @@ from xqe.text.languages import language
 if TYPE_CHECKING:
     from xqe.files.names import Numbers
     from xqe.retrieval.pools import Pools
+    from xqe.stages.rerank.reranker import How, Reranker
     from xqe.text.snippets import Snippet
 
 Q = TypeVar("Q")
@@ -136,12 +136,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Reranking:
-    """How hits are put in a new order. n: how many of the best. windows: whether a model orders windows of them, or
-    scores them one by one. run: makes the record after it, with the engine that is traced."""
+    """How hits are put in a new order. engine: what the reranker asks, which may be what the stages before generate
+    with."""
 
-    n: int
-    windows: bool
-    run: Callable[[Record], Record]
+    how: How
+    reranker: Reranker
+    engine: RecordingEngine
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +212,11 @@ def traced(
         record = step.record
     if has_failed(record):
         reranking = None
-    depth = max(k, reranking.n) if reranking is not None else k
+    depth = max(k, reranking.how.n) if reranking is not None else k
     found = _found(record, retriever, relevant, where, depth, pools, drop_own, reranking is not None)
     yield found
-    if reranking is not None and engine is not None:
-        yield _reranked(found, reranking, k, engine)
+    if reranking is not None:
+        yield _reranked(found, reranking, k)
 
 
 def costs(pieces: Sequence[Piece]) -> list[Cost]:
@@ -303,13 +303,13 @@ def _step(stage: Stage, record: Record, engine: RecordingEngine) -> Step:
         requests, completions = zip(*asked, strict=True)
         answers = answers_of(stage, record, requests, completions, engine)
         fields = [wanted.field if wanted else "answer" for wanted in stage.wanted(record)]
-        texts = [_text(*text, engine) for text in zip(fields, requests, answers, strict=True)]
+        texts = [_text(*text, engine) for text in zip(fields, answers, strict=True)]
     return Step(stage.name, seconds, texts, after)
 
 
-def _text(field: str, request: Request, answer: Answer, engine: RecordingEngine) -> Text:
+def _text(field: str, answer: Answer, engine: RecordingEngine) -> Text:
     try:
-        prompt = engine.show(request.prompt) + request.continuation
+        prompt = engine.show(answer.request.prompt) + answer.request.continuation
     except XqeError:  # the completion says why
         prompt = None
     done = answer.completion
@@ -375,16 +375,17 @@ def _hit(retriever: Retriever[Q], query: Q, number: int, score: float) -> Traced
 # ---------------------------------------------------------------- re-ranking
 
 
-def _reranked(found: Found, reranking: Reranking, k: int, engine: RecordingEngine) -> Reranked:
+def _reranked(found: Found, reranking: Reranking, k: int) -> Reranked:
     """Re-rank what was found, of which `k` hits are shown."""
-    read = [str(hit["id"]) for hit in found.record["hits"][: reranking.n]]
+    how, engine = reranking.how, reranking.engine
+    read = [str(hit["id"]) for hit in found.record["hits"][: how.n]]
     started = time.monotonic()
-    record = reranking.run(found.record)
+    [record] = reranking.reranker.run([found.record], Tally())
     seconds = time.monotonic() - started
     asked = engine.taken()
-    names = [WINDOW] * len(asked) if reranking.windows else read
+    names = read if how.kind.gives_scores else [WINDOW] * len(asked)
     texts = [
-        _text(name, request, Answer(done, Parted(done.text)), engine)
+        _text(name, Answer(request, done, Parted(done.text)), engine)
         for name, (request, done) in zip(names, asked, strict=False)  # nothing is asked where a text is not there
     ]
     traced_hits = {hit.id: hit for hit in found.hits}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +12,14 @@ import numpy as np
 import pytest
 import random_rankers
 import small_models
-from conftest import Run, jsonl, records
+from collections_for_tests import fixture_collection, lines
+from conftest import FIXTURES, Run, jsonl, records
 from random_rankers import POSITIONS, TEMPLATE, Ranker
 
+from xqe import cli
 from xqe.errors import ModelError
+from xqe.experiments.report import reranking, results
+from xqe.experiments.report.blocks import Table
 from xqe.files.records import Document
 from xqe.models.encoders.local import open_encoder
 from xqe.models.engines.fake import FakeEngine
@@ -28,6 +33,8 @@ from xqe.models.prompts import Pair
 from xqe.models.purposes import Purpose, check_generates, check_ranks, purpose_of
 from xqe.models.store.run import Store
 from xqe.retrieval.lexical import build
+from xqe.stages.fitting import beginning
+from xqe.stages.rerank.kinds import usual_kind
 
 pytestmark = pytest.mark.xdist_group("model")
 
@@ -126,6 +133,16 @@ def test_a_document_is_cut_and_a_query_is_not(rankers: dict[str, Ranker]) -> Non
             assert bad.error.startswith("the query has 500") and f"the model reads {limit}" in bad.error
 
 
+@pytest.mark.parametrize(
+    ("name", "text"), [("xlm_roberta", "the other. the ée"), ("bert", "the other"), ("qwen3", "the <|")]
+)
+def test_tokens_of_a_document_are_counted(rankers: dict[str, Ranker], name: str, text: str) -> None:
+    """As many as a pair has more with it."""
+    with opened(rankers[name].file) as engine:
+        without, with_it = completions(engine, [("where", ""), ("where", text)])
+        assert engine.count(text) == with_it.tokens - without.tokens > 2
+
+
 @pytest.mark.parametrize("name", MAKERS)
 def test_any_text_has_a_score(rankers: dict[str, Ranker], name: str) -> None:
     odd = ["", " \n", "\0", "\ud800", "ﷺ" * 600, "</s><s>", "<|im_end|>\n<|im_start|>"]
@@ -198,15 +215,126 @@ def test_a_file_that_ranks_is_a_cross_encoder_for_rerank(xqe: Run, rankers: dict
     assert "there is no room for a document" in bad["error"]["message"]
 
 
+# Other commands that re-rank
+
+
+GRID = """
+name = "small"
+baselines = ["human"]
+strategies = ["zeroshot"]
+orders = ["te"]
+[[models]]
+model = "fake"
+[[collections]]
+path = "collection"
+pairs = ["de-en"]
+[[rerank]]
+model = "RANKER"
+n = [2, 3]
+systems = "human"
+document_tokens = 20
+"""
+
+
+def test_a_grid_re_ranks_with_a_cross_encoder_and_reports_it(
+    rankers: dict[str, Ranker], tmp_path: Path, capsys: pytest.CaptureFixture[str], no_settings: None
+) -> None:
+    ranker, out = rankers["xlm_roberta"], str(tmp_path / "out")
+    fixture_collection(tmp_path / "collection", ["de", "en"], topics=1)
+    file = tmp_path / "grid.toml"
+    file.write_text(GRID.replace("RANKER", str(ranker.file)))
+    assert cli.run(["grid", str(file), "--out", out, "--dry-run"]) == 0
+    assert " s a pair, measured now\n" in capsys.readouterr().out
+    assert cli.run(["grid", str(file), "--out", out, "--deterministic"]) == 0
+    system = "human+cross-xlm_roberta@3"
+    cell = json.loads((tmp_path / f"out/cells/fixtures/de-en/{system}.json").read_text())
+    assert (cell["reranked"]["kind"], cell["failed"]) == ("cross", 0)
+    [made] = (tmp_path / "out/ranked").rglob("*.jsonl")
+    asked = {one["id"]: one["query"] for one in lines(FIXTURES / "questions/en.jsonl")}
+    with opened(ranker.file) as engine:
+        for record in map(json.loads, made.read_text().splitlines()):
+            assert record["steps"][-1]["prompt"] == "pair" and len(record["hits"]) == 3
+            texts = {one["id"]: document_of(one, engine, 20) for one in lines(FIXTURES / "documents/en.jsonl")}
+            expected = ranker.scores([(asked[record["id"]], texts[hit["id"]]) for hit in record["hits"]])
+            found = [hit["reranked"]["score"] for hit in record["hits"]]
+            assert found == pytest.approx(expected, abs=0.02)
+    [_, table] = reranking.blocks(results.read([Path(out)]), "MRR")
+    assert isinstance(table, Table)
+    assert [row.heads[1] for row in table.rows] == ["–", "cross-xlm_roberta@2", "cross-xlm_roberta@3"]
+
+
+def test_what_cannot_re_rank_in_a_grid_is_said_before_anything_is_made(
+    rankers: dict[str, Ranker], tmp_path: Path, capsys: pytest.CaptureFixture[str], no_settings: None
+) -> None:
+    fixture_collection(tmp_path / "collection", ["de", "en"], topics=1)
+    generator = small_models.gemma(tmp_path / "gemma.gguf", layers=1)
+    for row, message in (
+        (f'kind = "cross"\nmodel = "{generator}"', "rerank[1]: gemma: generates text and is no re-ranker"),
+        (f'kind = "yes-no"\nmodel = "{rankers["bert"].file}"', "rerank[1]: bert: ranks passages and generates no text"),
+        (f'prompt = "p.toml"\nmodel = "{rankers["bert"].file}"', "rerank[1]: prompt has no effect on cross"),
+        ('model = "openai:m"\nbase_url = "http://localhost:1/v1"\nkind = "likelihood"', "no server tells of a chat"),
+    ):
+        file = tmp_path / "grid.toml"
+        file.write_text(f"{GRID.partition('[[rerank]]')[0]}[[rerank]]\n{row}\n")
+        assert cli.run(["grid", str(file), "--out", str(tmp_path / "out")]) == 2
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
+
+
+def test_another_model_re_ranks_than_the_one_that_writes(
+    rankers: dict[str, Ranker], tmp_path: Path, capsys: pytest.CaptureFixture[str], no_settings: None
+) -> None:
+    ranker, index = rankers["bert"], str(tmp_path / "i")
+    documents = {"d1": "the matter", "d2": "a matter here. and there", "d3": "the other"}
+    build(tmp_path / "i", "en", [(f"t:{name[1]}", Document(name, text)) for name, text in documents.items()])
+    scored = dict(zip(documents, ranker.scores([("the matter", text) for text in documents.values()]), strict=True))
+    both = ("--lang", "en", "--model", "fake", "--rerank-model", str(ranker.file))
+    for command in (
+        ("trace", "the matter", "--index", index, "--strategy", "zeroshot", "--rerank-n", "3", *both),
+        ("ask", index, "the matter", "--no-gloss", "--strategy", "zeroshot", *both),
+    ):
+        assert cli.run(list(command)) == 0
+        record = json.loads(capsys.readouterr().out)
+        steps = {step["step"]: step for step in record["steps"]}
+        assert (steps["expand"]["model"], steps["rerank"]["model"]) == ("fake", "bert")
+        assert steps["rerank"]["kind"] == "cross"
+        told = {hit["id"]: hit["reranked"]["score"] for hit in record["hits"]}
+        assert told == {name: pytest.approx(scored[name], abs=0.01) for name in told} and len(told) > 1
+        if command[0] == "trace":
+            assert record["trace"]["rerank"]["texts"][0]["prompt"].startswith("[CLS] the matter[SEP]")
+
+    trace = ("trace", "the matter", "--index", index)
+    assert cli.run([*trace, "--rerank-model", str(ranker.file), "--format", "text"]) == 0
+    assert "cross · bert · the query as asked" in capsys.readouterr().out
+    for options, message in (
+        (("--rerank-model", str(ranker.file), "--model", "fake"), "--model has no effect, since nothing is generated"),
+        (("--rerank", "likelihood", "--model", "fake", "--seed", "3"), "--seed has no effect, since nothing is gener"),
+        (("--rerank", "cross"), "cross needs a re-ranker, and no model is named"),
+        (("--rerank", "cross", "--model", "fake", "--deterministic"), "--deterministic has no effect on a cross-enc"),
+        (("--rerank", "yes-no", "--rerank-model", str(ranker.file)), "bert: ranks passages and generates no text"),
+    ):
+        assert cli.run([*trace, *options]) == 2
+        assert message in capsys.readouterr().err
+
+
+def document_of(row: dict[str, str], engine: LlamaRanker, tokens: int) -> str:
+    """The beginning of a document of the fixtures, title first, with so many tokens at most."""
+    return beginning(" ".join(f"{row.get('title', '')} {row['text']}".split()), tokens, engine)
+
+
 # What a file is for, and what is refused
 
 
 def test_a_head_says_that_a_file_ranks(rankers: dict[str, Ranker], tmp_path: Path) -> None:
     assert {purpose_of(ranker.file) for ranker in rankers.values()} == {Purpose.RANKS}
     assert purpose_of(small_models.bert(tmp_path / "e.gguf")) is Purpose.ENCODES
-    assert purpose_of(small_models.gemma(tmp_path / "g.gguf", layers=1)) is Purpose.GENERATES
+    generator = small_models.gemma(tmp_path / "g.gguf", layers=1)
+    assert purpose_of(generator) is Purpose.GENERATES
     bare = random_rankers.qwen3(tmp_path / "Qwen3-Reranker.gguf", head=False).file
     assert purpose_of(bare) is Purpose.HEADLESS
+    kinds = dict.fromkeys((None, "fake", "nowhere.gguf", str(generator)), "likelihood")
+    for model, kind in {**kinds, "openai:m": "yes-no", str(rankers["bert"].file): "cross", str(bare): "cross"}.items():
+        assert usual_kind(model) == kind
     check_generates("x", bare, measures=True)
     for path in (bare, rankers["qwen3"].file, rankers["bert"].file):
         with pytest.raises(ModelError, match="ranks passages and generates no text"):
@@ -225,10 +353,10 @@ def test_what_cannot_rank_is_refused(tmp_path: Path) -> None:
         (xlm(tmp_path / "1.gguf", head, pooling=True).file, rf"\(cls.weight and cls.output.weight\); {bge}"),
         (xlm(tmp_path / "2.gguf", head[2:]).file, rf"lacks the head .*\(cls.output.weight\); {bge}"),
         (bert(tmp_path / "3.gguf", head[:2]).file, rf"lacks the head .*\(cls.weight\); {bge}"),
-        (qwen3(tmp_path / "Qwen3-Reranker.gguf", head=False).file, "rank with it by --kind yes-no, or take"),
+        (qwen3(tmp_path / "Qwen3-Reranker.gguf", head=False).file, "re-rank with it by yes-no, or take"),
         (qwen3(tmp_path / "4.gguf", labels=["yes"]).file, "its head has 1 outputs"),
-        (small_models.gemma(tmp_path / "5.gguf", layers=1), "generates text and is no re-ranker; .* another --kind"),
-        (small_models.gemma(tmp_path / "reranker-gemma.gguf", layers=1), "knows no head .* gemma3; .* --kind yes-no"),
+        (small_models.gemma(tmp_path / "5.gguf", layers=1), "generates text and is no re-ranker; .* another kind"),
+        (small_models.gemma(tmp_path / "reranker-gemma.gguf", layers=1), "knows no head .* gemma3; .* by yes-no"),
         (small_models.bert(tmp_path / "6.gguf"), "makes vectors and is no re-ranker"),
     ]
     for path, message in refused:

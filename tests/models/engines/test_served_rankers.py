@@ -13,7 +13,8 @@ import pytest
 from conftest import Run, jsonl, records
 
 from xqe.commands.options.generation import Generation
-from xqe.commands.ranking import open_ranker
+from xqe.commands.options.reranking import Reranking
+from xqe.commands.ranking import how_of, open_reranker
 from xqe.errors import ModelError, XqeError
 from xqe.files.records import Document
 from xqe.models.engines import client
@@ -25,6 +26,7 @@ from xqe.models.engines.stored import StoredEngine
 from xqe.models.prompts import Pair
 from xqe.models.store.run import Store
 from xqe.retrieval.lexical import build
+from xqe.stages.rerank.kinds import Kind
 
 NAME = "some-model"
 Answer = tuple[int, Any]
@@ -138,7 +140,7 @@ PAIRS = [("a b c", text) for text in ("c x", "a b c", "", "x", "b a", "y")]
 
 
 def opened(server: Server, beneath: str = "/v1", **options: Any) -> Any:
-    return open_ranker(Generation(model=f"openai:{NAME}", base_url=server.root + beneath, **options))
+    return open_reranker(Kind.CROSS, Generation(model=f"openai:{NAME}", base_url=server.root + beneath, **options))
 
 
 def completions(engine: Any, pairs: list[tuple[str, str]]) -> list[Completion]:
@@ -235,15 +237,19 @@ def test_a_server_that_does_not_rank_ends_the_run(serve: Any, status: int, answe
 
 
 def test_options_that_do_not_go_together() -> None:
-    for options, message in (
-        ({"model": "openai:x"}, "names no server"),
-        ({"model": "openai:", "base_url": "http://localhost:1/v1"}, "names no model"),
-        ({"model": "fake", "temperature": 0.5}, "--temperature has no effect on a cross-encoder"),
-        ({"model": "fake", "lora": ["x.gguf"]}, "--lora has no effect"),
-        ({}, "--model names none"),
+    for given, message in (
+        (Generation(model="openai:x"), "names no server"),
+        (Generation(model="openai:", base_url="http://localhost:1/v1"), "names no model"),
     ):
         with pytest.raises(XqeError, match=message):
-            open_ranker(Generation(**options))
+            open_reranker(Kind.CROSS, given)
+    for given, message in (
+        (Generation(model="fake", deterministic=True), "--deterministic has no effect on a cross-encoder"),
+        (Generation(model="fake", lora=["x.gguf"]), "--lora has no effect"),
+        (Generation(), "cross needs a re-ranker, and no model is named"),
+    ):
+        with pytest.raises(XqeError, match=message):
+            how_of(Reranking(kind=Kind.CROSS), given)
 
 
 def test_a_server_reranks(xqe: Run, serve: Any, tmp_path: Path) -> None:

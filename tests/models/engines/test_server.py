@@ -625,7 +625,7 @@ def test_a_server_that_is_busy_at_first_is_not_taken_for_absent(
 
 
 BAD = [
-    (("--model", "openai:m"), "--model openai:m names no server; add --base-url URL"),
+    (("--model", "openai:m"), "openai:m names no server; add --base-url URL"),
     (("--base-url", "http://127.0.0.1:9/v1"), "--base-url names a server but no model of it; add --model openai:NAME"),
     (("--model", "openai:", "--base-url", "http://h/v1"), "--model openai: names no model"),
     (("--model", "openai:m", "--base-url", "localhost:8080/v1"), "--base-url is no URL of a server"),

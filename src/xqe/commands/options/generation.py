@@ -22,6 +22,8 @@ from xqe.commands.options.common import (
 from xqe.models.engines.llama.settings import tensor_split
 
 MOST_SEQUENCES = 256  # llama.cpp's limit
+DRAWN = ("temperature", "top_p", "top_k", "repeat_penalty", "seed")
+"""The options that only matter where texts are generated."""
 
 
 class Api(StrEnum):

@@ -1,20 +1,15 @@
-"""How hits are re-ranked."""
+"""How hits are re-ranked: by the command that does it, and by those that do more than that."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
-from xqe.errors import XqeError
-from xqe.stages.rerank.kinds import Asked, Kind
+from xqe.stages.rerank.kinds import DOCUMENT_TOKENS, FIRST_WEIGHT, HITS, Asked, Kind
 
-DEPTH = 20
-FIRST_WEIGHT = 0.5
-DOCUMENT_TOKENS = 192
-
-FirstWeight = Annotated[
+_FirstWeight = Annotated[
     float | None,
     typer.Option(
         "--first-weight",
@@ -26,8 +21,17 @@ FirstWeight = Annotated[
         f"[default: {FIRST_WEIGHT}]",
     ),
 ]
-DocumentTokens = Annotated[
+_DocumentTokens = Annotated[
     int, typer.Option("--document-tokens", metavar="N", min=1, help="Read a document up to so many tokens.")
+]
+RerankModel = Annotated[
+    str | None,
+    typer.Option(
+        "--rerank-model",
+        metavar="NAME|PATH",
+        show_default=False,
+        help="Re-rank by another model than --model, such as a cross-encoder.",
+    ),
 ]
 
 
@@ -41,18 +45,18 @@ class Reranking:
             "--kind",
             show_default=False,
             help="By the likelihood of the query after each document, by a yes or no to each, by an order of all, or "
-            "by a cross-encoder. [default: cross for the file of a re-ranker, else likelihood]",
+            "by a cross-encoder. [default: cross for the file of a re-ranker, yes-no for a server, else likelihood]",
         ),
     ] = None
-    n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="Re-rank the best N hits of each record.")] = DEPTH
-    first_weight: FirstWeight = None
+    n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="Re-rank the best N hits of each record.")] = HITS
+    first_weight: _FirstWeight = None
     query: Annotated[
         Asked,
         typer.Option(
             "--query", help="Hold documents against the query as it first came (source), or as it was searched with."
         ),
     ] = Asked.SOURCE
-    document_tokens: DocumentTokens = DOCUMENT_TOKENS
+    document_tokens: _DocumentTokens = DOCUMENT_TOKENS
     max_tokens: Annotated[
         int | None,
         typer.Option(
@@ -74,22 +78,27 @@ class Reranking:
     ] = None
 
 
-_SCORING = frozenset(Kind) - {Kind.LISTWISE}
-_EFFECTIVE = {
-    "first_weight": _SCORING,
-    "max_tokens": frozenset({Kind.LISTWISE}),
-    "prompt": frozenset(Kind) - {Kind.CROSS},
-}
-"""Options that not every kind heeds, and those that do."""
+@dataclass(frozen=True, slots=True)
+class Reordering:
+    """The same where a command has other options by these names."""
 
+    rerank: Annotated[
+        Kind | None,
+        typer.Option("--rerank", show_default=False, help="Re-rank what is found, as xqe rerank --kind does."),
+    ] = None
+    rerank_model: RerankModel = None
+    rerank_n: Annotated[int, typer.Option("--rerank-n", metavar="N", min=1, help="Re-rank the best N hits.")] = HITS
+    first_weight: _FirstWeight = None
+    rerank_query: Annotated[
+        Asked,
+        typer.Option("--rerank-query", help="Hold documents against the query as asked, or as it is searched with."),
+    ] = Asked.SOURCE
+    document_tokens: _DocumentTokens = DOCUMENT_TOKENS
 
-def check_reranking(options: Reranking, kind: Kind) -> None:
-    """Raise XqeError for an option that has no effect on the kind."""
-    for field in fields(options):
-        able = _EFFECTIVE.get(field.name, frozenset(Kind))
-        if kind not in able and getattr(options, field.name) != field.default:
-            kinds = " or ".join(one for one in Kind if one in able)
-            raise XqeError(
-                f"--{field.name.replace('_', '-')} has no effect on --kind {kind}",
-                f"leave it out, or give --kind {kinds}",
-            )
+    @property
+    def reranks(self) -> bool:
+        """Whether anything is re-ranked: the kind is named, or the model, whose kind it is then."""
+        return self.rerank is not None or self.rerank_model is not None
+
+    def reranking(self) -> Reranking:
+        return Reranking(self.rerank, self.rerank_n, self.first_weight, self.rerank_query, self.document_tokens)

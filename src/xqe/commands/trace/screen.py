@@ -302,9 +302,7 @@ def _reranked(piece: Reranked, full: bool) -> list[Any]:
         tokens = sum(text.tokens for text in piece.texts if not text.reused)
         asked = counted(len(piece.texts), "window" if piece.texts[0].field == WINDOW else "document")
         cost = f"{asked}, {counted(tokens, 'token')} in {piece.seconds:.1f} s" if tokens else f"{asked}, from the store"
-        query = {Asked.SOURCE: "the query as asked", Asked.QUERY: "the query as searched"}.get(
-            step.get("query", ""), ""
-        )
+        query = _HELD_AGAINST.get(step.get("query", ""), "")
         said = " · ".join(filter(None, (str(step.get("kind", "")), str(step.get("model", "")), query, cost)))
     else:
         said = "nothing to do: there are no hits"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
@@ -15,12 +15,12 @@ from xqe.commands import steps
 from xqe.commands.generating import keeping, open_engine, open_store
 from xqe.commands.options.common import Input, Query, ScreenFormat, spoken
 from xqe.commands.options.encoding import Encoding, beside
-from xqe.commands.options.generation import Generation
+from xqe.commands.options.generation import DRAWN, Generation
 from xqe.commands.options.groups import part, takes
-from xqe.commands.options.reordering import Reordering
-from xqe.commands.options.reranking import FIRST_WEIGHT
+from xqe.commands.options.reranking import Reordering
 from xqe.commands.options.searching import SCORING, Searching
 from xqe.commands.options.steps import OF_THE_STEP, STRATEGY, TO, Expansion, most_tokens
+from xqe.commands.ranking import how_of, of_model, open_reranker
 from xqe.commands.screens import on_screen
 from xqe.commands.searching import check_searching, numbers_of, open_documents, open_retriever, pools_of
 from xqe.commands.streams import Queries, first_of, report_failures
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from xqe.models.engines.recorded import RecordingEngine
     from xqe.retrieval.documents import Numbered
     from xqe.stages.generation import Stage
+    from xqe.stages.rerank.reranker import How
     from xqe.stages.tracing import Cost, Piece, Reranking
 
 Make = Callable[["Engine"], "Stage"]
@@ -114,10 +115,9 @@ def trace(
     has.
     """
     expands = strategy is not None or expansion.prompt is not None
-    reranks = reordering.rerank is not None
-    _check_effect(context, expands, to is not None, reranks, gloss)
+    writes = expands or to is not None or gloss
+    _check_effect(context, expands, to is not None, writes, reordering)
     check_searching(searching)
-    reordering.check()
     makes: list[Make] = []
     is_direct = order is Order.DIRECT
     if to is not None and not is_direct:
@@ -127,6 +127,8 @@ def trace(
         expansion_step = steps.expansion(chosen, expansion, generation, most, to if is_direct else None)
         makes.insert(len(makes) if order is Order.TE else 0, expansion_step)
     queries = Queries(query, files, "--lang" if makes or gloss or lang is not None else "", lang)
+    ranking = of_model(generation, reordering.rerank_model)
+    how = how_of(reordering.reranking(), ranking, writes) if reordering.reranks else None
     from xqe.stages.tracing import Found, Reranked, as_record, costs, glossed, traced
 
     arrived = first_of(queries)
@@ -134,18 +136,15 @@ def trace(
         return
     shown = on_screen(form)
     count = failures = 0
-    documents = open_documents(directories) if reranks else None
+    documents = open_documents(directories) if how is not None else None
     encoding = beside(encoding, generation)
     with (
         open_retriever(searching, encoding, directories, generation.threads, offers_questions=True) as retriever,
-        _recorder(generation if makes or reranks or gloss else None) as engine,
+        _models(generation if writes else None, ranking, how, documents) as (engine, reranking),
     ):
         known = numbers_of(relevant or [], retriever.documents, directories)
         pools = pools_of(searching, retriever.documents)
         stages = [make(engine) for make in makes if engine is not None]
-        reranking = None
-        if documents is not None and engine is not None:
-            reranking = _reranking(reordering, engine, documents)
         for record in arrived:
             pieces: list[Piece] = []
             own = searching.drop_self
@@ -158,7 +157,7 @@ def trace(
                     _show(piece, full, k)
             if not shown:
                 jsonl.write(jsonl.dumps(as_record(pieces)))
-            elif engine is not None:
+            elif engine is not None or reranking is not None:
                 _show_costs(costs(pieces))
             count += 1
             failures += has_failed(pieces[-1].record)
@@ -177,31 +176,12 @@ def _show_costs(costs: Sequence[Cost]) -> None:
     jsonl.write(f"{costs_shown(costs)}\n")
 
 
-def _reranking(options: Reordering, engine: Engine, documents: Numbered) -> Reranking:
-    """What re-ranks the hits of a record on an engine, as xqe rerank does."""
-    from xqe.models import prompts
-    from xqe.stages.generation import Tally, run
-    from xqe.stages.rerank.listwise import Listwise
-    from xqe.stages.rerank.pointwise import Pointwise
-    from xqe.stages.rerank.reading import Reader
-    from xqe.stages.tracing import Reranking
-
-    assert options.rerank is not None
-    kind = options.rerank
-    template = prompts.builtin(kind.prompt)
-    reader = Reader(documents, options.rerank_n, options.document_tokens, options.rerank_query)
-    if kind is Kind.LISTWISE:
-        listwise = Listwise(engine, template, reader)
-        return Reranking(options.rerank_n, True, lambda record: next(listwise.run([record], Tally())))
-    weight = FIRST_WEIGHT if options.first_weight is None else options.first_weight
-    pointwise = Pointwise(engine, kind, template, reader, weight)
-    return Reranking(options.rerank_n, False, lambda record: next(run(pointwise, engine, [record])))
-
-
-def _check_effect(context: typer.Context, expands: bool, translates: bool, reranks: bool, glosses: bool) -> None:
+def _check_effect(
+    context: typer.Context, expands: bool, translates: bool, writes: bool, reordering: Reordering
+) -> None:
     """Raise XqeError for an option of a step that is not made; environment variables are for all commands."""
     idle: dict[str, tuple[str, str]] = {}
-    if not reranks:
+    if not reordering.reranks:
         idle |= dict.fromkeys(_REORDERING, ("re-ranked", "--rerank KIND"))
     if not expands:
         idle |= dict.fromkeys(_EXPANSION, ("expanded", "--strategy NAME"))
@@ -210,8 +190,9 @@ def _check_effect(context: typer.Context, expands: bool, translates: bool, reran
     generated = ("generated", "--to LANG or --strategy NAME")
     if not (expands or translates):
         idle["max_tokens"] = generated
-    if not (expands or translates or reranks or glosses):
-        idle |= dict.fromkeys(_GENERATION, generated)
+    if not writes:
+        of_texts = DRAWN if reordering.rerank_model is None else (*DRAWN, "model", "lora")
+        idle |= dict.fromkeys(of_texts if reordering.reranks else _GENERATION, generated)
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")
         if parameter.name in idle and source is not None and source.name == "COMMANDLINE":
@@ -220,12 +201,29 @@ def _check_effect(context: typer.Context, expands: bool, translates: bool, reran
 
 
 @contextmanager
-def _recorder(generation: Generation | None) -> Iterator[RecordingEngine | None]:
-    """The engine, with its store, that keeps what is asked of it; None for no generation."""
-    if generation is None:
-        yield None
+def _models(
+    writing: Generation | None, ranking: Generation, how: How | None, documents: Numbered | None
+) -> Iterator[tuple[RecordingEngine | None, Reranking | None]]:
+    """What writes, by these options, and what re-ranks documents, by those; None for what is not done. Both keep what
+    is asked of them, and are one model where it does both."""
+    if writing is None and how is None:
+        yield None, None
         return
     from xqe.models.engines.recorded import RecordingEngine
+    from xqe.stages.tracing import Reranking
 
-    with open_store(generation) as store, open_engine(generation) as engine:
-        yield RecordingEngine(keeping(engine, store))
+    with ExitStack() as stack:
+        store = stack.enter_context(open_store(writing or ranking))
+
+        def recording(engine: Engine) -> RecordingEngine:
+            return RecordingEngine(keeping(stack.enter_context(engine), store))
+
+        writer = recording(open_engine(writing)) if writing is not None else None
+        if how is None or documents is None:
+            yield writer, None
+            return
+        if writer is not None and ranking is writing and how.kind is not Kind.CROSS:
+            ranker = writer
+        else:
+            ranker = recording(open_reranker(how.kind, ranking))
+        yield writer, Reranking(how, how.reranker(ranker, documents), ranker)

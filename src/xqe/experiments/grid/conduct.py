@@ -32,6 +32,7 @@ from xqe.experiments.grid.nights import (
     values_of,
 )
 from xqe.experiments.grid.plan import Plan, Ranked, Texts
+from xqe.experiments.grid.reranking import Opener as RerankerOpener
 from xqe.experiments.grid.reranking import Reranked, rerank
 from xqe.experiments.grid.retrieving import evaluate_cells, evaluate_reranked
 from xqe.experiments.grid.searching import Encoding
@@ -77,6 +78,7 @@ def conduct(
     plan: Plan,
     folder: Folder,
     open_engine: Opener,
+    open_reranker: RerankerOpener,
     open_encoder: EncoderOpener,
     threads: int,
     tell: Callable[[str], None] = say,
@@ -108,7 +110,7 @@ def conduct(
     embed_indexes(plan, folder, open_encoder, tell)
     with Encoding(lambda: open_encoder(_encoder(plan))) as encoding:
         counts = evaluate_cells(plan, folder, generated.unable, encoding, threads, tell, again)
-    ranked = rerank(plan, folder, open_engine, tell, again)
+    ranked = rerank(plan, folder, open_reranker, tell, again)
     counts += evaluate_reranked(plan, folder, ranked.unable, tell, again)
     if removed := folder.remove_others(plan.cells):
         say(f"grid: {removed} cells that are not in the grid any more are removed")

@@ -134,7 +134,7 @@ class Ranked:
     @property
     def name(self) -> str:
         """What it is called beside others of its cell: of a kind without scores, each depth is one of its own."""
-        return self.row.name if self.row.gives_scores else f"{self.row.name}@{self.n}"
+        return self.row.name if self.row.kind.gives_scores else f"{self.row.name}@{self.n}"
 
     @property
     def place(self) -> str:

@@ -99,7 +99,7 @@ def reranked(row: RerankRow, identity: Identity, cells: Sequence[Cell]) -> Itera
         raise InputError(f"{row.where}: no system is the translated query alone, which is re-ranked", "name systems")
     for first in chosen:
         for n in row.depths:
-            read = max(row.depths) if row.gives_scores else n
+            read = max(row.depths) if row.kind.gives_scores else n
             ranked = Ranked(first, row, read, digest(__version__, first.key, identity, read))
             for weight in row.first_weights or (None,):
                 parts = [f"{first.system}+{row.name}@{n}"]

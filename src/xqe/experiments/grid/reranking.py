@@ -7,7 +7,8 @@ Each ranking is written like the texts of a stage: records as `xqe rerank` leave
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -16,10 +17,10 @@ import numpy
 
 from xqe.errors import XqeError
 from xqe.experiments.grid.folder import Folder, FolderError
-from xqe.experiments.grid.generating import Clock, Opener, duration
+from xqe.experiments.grid.generating import Clock, duration
 from xqe.experiments.grid.plan import Again, Plan, Ranked
 from xqe.experiments.grid.searching import records_of
-from xqe.experiments.grid.settings import RerankRow
+from xqe.experiments.grid.settings import ModelRow, RerankRow
 from xqe.files.documents import documents
 from xqe.files.names import NONE, Numbers
 from xqe.files.records import Document, Record, has_failed
@@ -27,14 +28,14 @@ from xqe.messages import plural, say
 from xqe.models.engines.base import Engine
 from xqe.retrieval.documents import Numbered
 from xqe.retrieval.lexical import open_index
-from xqe.stages.generation import Tally, run
+from xqe.stages.generation import Tally
 from xqe.stages.rerank.kinds import Kind
-from xqe.stages.rerank.listwise import WINDOW, Listwise, windows
+from xqe.stages.rerank.listwise import WINDOW, windows
 from xqe.stages.rerank.mixing import mixed
-from xqe.stages.rerank.pointwise import Pointwise
-from xqe.stages.rerank.reading import Reader
+from xqe.stages.rerank.reranker import How
 
 Hits = list[dict[str, Any]]
+Opener = Callable[[RerankRow], AbstractContextManager[Engine]]
 
 
 @dataclass(slots=True)
@@ -46,11 +47,12 @@ class Reranked:
 
 
 def rerank(
-    plan: Plan, folder: Folder, open_engine: Opener, tell: Callable[[str], None] = say, again: bool = False
+    plan: Plan, folder: Folder, open_reranker: Opener, tell: Callable[[str], None] = say, again: bool = False
 ) -> Reranked:
     """Make the rankings that are not there, or with `again` all of them; `tell` gets a line for each.
 
-    Each model is loaded once. A ranking that cannot be made leaves the cells that need it, and no others, undone.
+    Each model is loaded once for each kind. A ranking that cannot be made leaves the cells that need it, and no others,
+    undone.
     """
     result = Reranked()
     pending = [ranked for ranked in plan.ranked if again or not folder.has_texts(ranked)]
@@ -60,10 +62,10 @@ def rerank(
     pending = [ranked for ranked in pending if ranked.place not in result.unable]
     clock = Clock(float(sum(map(asked_of, pending))))
     number = 0
-    for model in dict.fromkeys(ranked.row.model for ranked in pending):
-        mine = [ranked for ranked in pending if ranked.row.model == model]
+    for mine in _by_model(pending):
+        row = mine[0].row
         try:
-            with open_engine(model) as engine:
+            with open_reranker(row) as engine:
                 for ranked in mine:
                     number += 1
                     tally, seconds = _ranked(ranked, plan, folder, engine)
@@ -76,9 +78,17 @@ def rerank(
             raise
         except XqeError as error:
             left = [ranked for ranked in mine if ranked.place not in result.tallies]
-            say(f"grid: {model.name}: {error}; {plural(len(left), 'ranking')} are left out")
+            say(f"grid: {row.model.name}: {error}; {plural(len(left), 'ranking')} are left out")
             result.unable |= {ranked.place: str(error) for ranked in left}
     return result
+
+
+def _by_model(some: Iterable[Ranked]) -> Iterator[list[Ranked]]:
+    """Rankings that one model makes in one way, together."""
+    groups: dict[tuple[ModelRow, Kind], list[Ranked]] = {}
+    for ranked in some:
+        groups.setdefault((ranked.row.model, ranked.row.kind), []).append(ranked)
+    yield from groups.values()
 
 
 def _counted(tally: Tally) -> str:
@@ -88,7 +98,7 @@ def _counted(tally: Tally) -> str:
 
 def asked_of(ranked: Ranked) -> int:
     """The most that a model is asked for a ranking: a query and a document, or a window of documents, each."""
-    each = ranked.n if ranked.row.gives_scores else len(windows(ranked.n))
+    each = ranked.n if ranked.row.kind.gives_scores else len(windows(ranked.n))
     return each * len(ranked.first.ids)
 
 
@@ -128,13 +138,10 @@ def _run(
     row: RerankRow, n: int, numbered: Numbered, engine: Engine, records: Sequence[Record], tally: Tally
 ) -> tuple[list[Record], int]:
     """The records after a model has read their hits, and how many windows stayed as they were."""
-    reader = Reader(numbered, n, row.document_tokens, row.asked)
-    if row.kind is Kind.LISTWISE:
-        listwise = Listwise(engine, row.template, reader)
-        return list(listwise.run(records, tally)), listwise.fell_back
     # the weight is of no account: what the model says is taken from the hits, and mixed anew for each cell
-    stage = Pointwise(engine, row.kind, row.template, reader, 0.0)
-    return list(run(stage, engine, records, tally)), 0
+    how = How(row.kind, row.template, n, 0.0, row.document_tokens, row.asked)
+    reranker = how.reranker(engine, numbered)
+    return list(reranker.run(records, tally)), reranker.fell_back
 
 
 # ---------------------------------------------------------------- a cell
@@ -194,22 +201,20 @@ def undone(plan: Plan, folder: Folder) -> list[Ranked]:
     return [ranked for ranked in plan.ranked if not folder.has_texts(ranked)]
 
 
-def measured_ranking(plan: Plan, folder: Folder, open_engine: Opener) -> Rates:
+def measured_ranking(plan: Plan, folder: Folder, open_reranker: Opener) -> Rates:
     """Return how long rankings take, from a few queries and documents that are ranked now, and thrown away."""
     found: Rates = {}
     samples = {ranked.row.name: ranked for ranked in reversed(undone(plan, folder))}
-    for model in dict.fromkeys(ranked.row.model for ranked in samples.values()):
-        with open_engine(model) as engine:
-            for name, ranked in samples.items():
-                if ranked.row.model == model:
-                    found[name] = _rate(ranked, plan, engine)
+    for some in _by_model(samples.values()):
+        with open_reranker(some[0].row) as engine:
+            found |= {ranked.row.name: _rate(ranked, plan, engine) for ranked in some}
     return found
 
 
 def _rate(ranked: Ranked, plan: Plan, engine: Engine) -> float:
     cell, row = ranked.first, ranked.row
     asked = plan.asked[cell.collection]
-    most = min(ranked.n, _PAIRS if row.gives_scores else WINDOW)
+    most = min(ranked.n, _PAIRS if row.kind.gives_scores else WINDOW)
     source = documents([str(asked.collection.documents(cell.target))])
     some = [document for _, document in islice(source, most)]
     hits = [{"id": document.id, "score": float(-rank)} for rank, document in enumerate(some)]
@@ -220,7 +225,7 @@ def _rate(ranked: Ranked, plan: Plan, engine: Engine) -> float:
     _run(row, most, _Some(some), engine, records[:1], Tally())  # what is done once, it does now
     started = time.monotonic()
     _run(row, most, _Some(some), engine, records, Tally())
-    count = len(records) * (len(some) if row.gives_scores else 1)
+    count = len(records) * (len(some) if row.kind.gives_scores else 1)
     return (time.monotonic() - started) / count
 
 

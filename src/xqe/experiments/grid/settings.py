@@ -18,7 +18,6 @@ from xqe.evaluation.measures import Measure
 from xqe.experiments.grid.tables import Json, Table, shown, told_at
 from xqe.files import toml
 from xqe.files.numbers import GREATEST
-from xqe.models import prompts
 from xqe.models.encoders import SENTENCE_TRANSFORMERS
 from xqe.models.engines import FAKE, SERVER
 from xqe.models.engines.requests import Sampling
@@ -26,7 +25,7 @@ from xqe.models.examples import Chooser
 from xqe.models.prompts import Template
 from xqe.retrieval.choices import GREATEST_WEIGHT, By, Encode, Use
 from xqe.retrieval.hybrid import DENSE_WEIGHT
-from xqe.stages.rerank.kinds import Asked, Kind
+from xqe.stages.rerank.kinds import DOCUMENT_TOKENS, FIRST_WEIGHT, HITS, Asked, Kind, usual_kind
 from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
 from xqe.text.languages import LANGUAGES, code_of, language
 
@@ -39,8 +38,6 @@ language of the queries, searched with these as they are."""
 ORDERS = {"te": "T+E", "et": "E+T"}
 BUILTIN, TRAIN = "builtin", "train"
 DEFAULT_DEPTH = 1000
-RERANKED, FIRST_WEIGHT, DOCUMENT_TOKENS = 20, 0.5, 192
-"""What xqe rerank does where it is told nothing: hits, weight of the first stage's score, tokens of a document."""
 _NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_+-]*")
 
 Pair = tuple[str, str]
@@ -113,14 +110,9 @@ class RerankRow:
     prompt: str | None
 
     @property
-    def gives_scores(self) -> bool:
-        """Whether each hit has a score of the model, and not only its place."""
-        return self.kind is not Kind.LISTWISE
-
-    @property
     def template(self) -> Template:
         """Raises XqeError for a file that is no prompt of this kind."""
-        return prompts.chosen(self.prompt, self.kind.prompt)
+        return self.kind.template(self.prompt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,27 +250,27 @@ def _rerankers(path: Path, rows: Sequence[Json], models: Sequence[ModelRow]) -> 
     for number, raw in enumerate(rows, 1):
         where = f"{path}: rerank[{number}]"
         table = Table(where, raw)
-        kind = Kind(table.choice("kind", Kind.LIKELIHOOD, list(Kind)))
         own = table.text("model", models[0].name)
         url = table.text("base_url", "") or None
         model = named.get(own) if url is None else None
         if model is None:
             _check_server(where, own, url)
             model = ModelRow(_called(own), _beside(path, own), (), url)
+        kind = Kind(table.choice("kind", usual_kind(model.model), list(Kind)))
+        with told_at(where):
+            kind.check_effect({key: key for key in ("first_weight", "prompt") if key in raw})
         name = table.text("name", str(kind) if model == models[0] else f"{kind}-{model.name}")
         _check_name(where, name)
         if name in found:
             raise InputError(f'{where}: the name "{name}" again', "give each way to re-rank a name of its own")
-        weights = table.numbers("first_weight", [] if kind is Kind.LISTWISE else [FIRST_WEIGHT], 0.0, 1.0)
-        if weights and kind is Kind.LISTWISE:
-            raise InputError(f"{where}: first_weight has no effect on {kind}, which gives no scores", "leave it out")
+        weights = table.numbers("first_weight", [FIRST_WEIGHT] if kind.gives_scores else [], 0.0, 1.0)
         prompt = table.text("prompt", "")
         found[name] = RerankRow(
             name,
             where,
             kind,
             replace(model, lora=()),
-            table.wholes("n", [RERANKED], 1),
+            table.wholes("n", [HITS], 1),
             weights,
             Asked(table.choice("query", Asked.SOURCE, list(Asked))),
             table.whole("document_tokens", DOCUMENT_TOKENS, 1),

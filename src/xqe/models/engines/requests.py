@@ -37,7 +37,8 @@ class Request:
     log-probability of this text after the prompt, of all its tokens together. choices: nothing is generated; measured
     is, for each of these, the log-probability that the answer begins with one of its spellings, each of which counts
     where it is a single token of the model's. Of a pair, measured is the score that a
-    cross-encoder gives it. `Completion.measured` has it.
+    cross-encoder gives it. `Completion.measured` has it. noted: what whoever asks wants to know again when the answer
+    is there; of no account to the model.
     """
 
     prompt: Prompt
@@ -47,6 +48,7 @@ class Request:
     seed: int = 0
     continuation: str = ""
     choices: tuple[tuple[str, ...], ...] = ()
+    noted: Any = field(default=None, compare=False, repr=False)
 
     @property
     def is_measured(self) -> bool:

@@ -19,8 +19,8 @@ from xqe.stages import generation
 from xqe.stages.answering.cite import ANSWER_TOKENS, DOCUMENT_TOKENS, DOCUMENTS, Cite
 from xqe.stages.answering.offered import Offered, offered, read_as
 from xqe.stages.answering.worked import worked
+from xqe.stages.fitting import fitted, numbered, room_for_texts
 from xqe.stages.generation import one_line, provenance
-from xqe.stages.rerank.reading import fitted, numbered, room_for_texts
 from xqe.text.answers.citations import Cited, read
 from xqe.text.answers.parting import Wanted
 from xqe.text.languages import LANGUAGES, Language, code_of, language
@@ -77,8 +77,7 @@ class Answering:
         self.refused = self.invalid = self.shortened = 0
 
     def requests(self, record: Record) -> list[Request]:
-        request, _ = self._request(record, self._offered(record))
-        return [request]
+        return [self._request(record, offered(record, self._documents, self._how.n))]
 
     def wanted(self, record: Record) -> list[Wanted]:
         asked, answered = self._languages(record)
@@ -86,11 +85,11 @@ class Answering:
 
     def result(self, record: Record, answers: Sequence[generation.Answer]) -> Record:
         [made] = answers
-        how, documents = self._how, self._offered(record)
+        how = self._how
+        documents, tokens = made.request.noted
         _, answered = self._languages(record)
         is_cut = made.completion.finish == "length"
-        request, tokens = self._request(record, documents)
-        text = f"[{made.text}" if _is_opened(request) and _NUMBERS.match(made.text) else made.text
+        text = f"[{made.text}" if _is_opened(made.request) and _NUMBERS.match(made.text) else made.text
         cited = read(text, len(documents), wording(answered).sources, answered.code, is_cut)
         if _is_said_again(request, made.completion.text):
             return failed(record, self.name, "the model says the prompt again")
@@ -135,9 +134,6 @@ class Answering:
             sources[at] += [name] if name is not None else []
         return sum(bool(sources[at]) for at in lacking)
 
-    def _offered(self, record: Record) -> list[Offered]:
-        return offered(record, self._documents, self._how.n)
-
     def _languages(self, record: Record) -> tuple[Language, Language]:
         """That of the query as it first came, and that of the answer. Raises XqeError where neither is known."""
         source = record.get("source", {})
@@ -149,8 +145,9 @@ class Answering:
         asked = language(named)
         return asked, self._how.target or asked
 
-    def _request(self, record: Record, documents: Sequence[Offered]) -> tuple[Request, int]:
-        """The request, and the most tokens of each document that are in it: fewer where the prompt would not fit."""
+    def _request(self, record: Record, documents: Sequence[Offered]) -> Request:
+        """The request, which notes the documents, and the most tokens of each that are in it: fewer where the prompt
+        would not fit."""
         question, (asked, answered) = _question(record), self._languages(record)
         said = wording(answered)
         is_chat = self._engine.is_chat
@@ -168,7 +165,8 @@ class Answering:
         room = room_for_texts(self._engine, prompt([""] * len(documents)), how.max_tokens)
         texts, tokens = fitted(read_as(documents), how.tokens, self._engine, room)
         subject = f"{question} [1]" if cites else question
-        return generation.request(prompt(texts), subject, how.max_tokens, how.sampling, record, number=0), tokens
+        noted = documents, tokens
+        return generation.request(prompt(texts), subject, how.max_tokens, how.sampling, record, 0, noted)
 
 
 def _problem(cited: Cited, question: str) -> str:

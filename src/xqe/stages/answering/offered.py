@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from xqe.errors import XqeError
 from xqe.files.records import Record
+from xqe.stages import hits
 from xqe.stages.generation import one_line
-from xqe.stages.rerank.reading import ordered
 from xqe.text.sentences import is_whole
 
 if TYPE_CHECKING:
@@ -27,27 +27,17 @@ class Offered(NamedTuple):
 
 
 def offered(record: Record, documents: Numbered, n: int) -> list[Offered]:
-    """The documents of the best `n` hits, in their order. Raises XqeError where there is none, where they are no hits,
-    for one that is not in the index, and where none has a text."""
-    given = record.get("hits") or []
-    if not isinstance(given, list) or not all(isinstance(hit, dict) and _is_hit(hit) for hit in given):
-        raise XqeError('"hits" is not a list of {"id", "score"}')
-    hits = ordered(record)[:n]
-    if not hits:
-        raise XqeError("no hits to answer from")
+    """The documents of the best `n` hits, in their order. Raises XqeError where there is none, where none has a text, and
+    as `hits.read`."""
     found: list[Offered] = []
-    for hit, number in zip(hits, documents.numbers([hit["id"] for hit in hits]).tolist(), strict=True):
-        if number < 0:
-            raise XqeError(f'document "{hit["id"]}" is not in the index')
-        title, text = titled(documents.text(number) or "")
-        found.append(Offered(hit["id"], title, one_line(text), str(hit.get("lang", ""))))
+    for hit, whole in hits.read(record, documents, n):
+        title, text = titled(whole)
+        found.append(Offered(str(hit["id"]), title, one_line(text), str(hit.get("lang", ""))))
+    if not found:
+        raise XqeError("no hits to answer from")
     if not any(read_as(found)):
         raise XqeError("the documents that were found have no text to answer from")
     return found
-
-
-def _is_hit(hit: Mapping[str, Any]) -> bool:
-    return isinstance(hit.get("id"), str) and isinstance(hit.get("score"), int | float)
 
 
 def titled(text: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from xqe.models import examples
 from xqe.models.prompts.answering import Wording
-from xqe.stages.rerank.reading import numbered
+from xqe.stages.fitting import numbered
 from xqe.text.languages import Language
 from xqe.text.sentences import sentences
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from xqe.errors import XqeError
@@ -17,9 +17,9 @@ from xqe.models.prompts import TARGET, Template
 from xqe.retrieval.retriever import QueryError
 from xqe.stages.augment.consistency import Consistency
 from xqe.stages.augment.filters import Filter, Reason
+from xqe.stages.fitting import beginning
 from xqe.stages.generation import Answer, one_line, provenance, request
 from xqe.stages.inspection.texts import letters
-from xqe.stages.rerank.reading import beginning
 from xqe.text.answers.parting import Parted, Wanted
 from xqe.text.languages import Language, code_of, language
 
@@ -177,7 +177,7 @@ class Augment:
         """What a document says of how its questions came about. Answers as they came, whose places are no questions',
         are left out: the store has them."""
         settings = self._settings
-        plain = [Answer(answer.completion, Parted(answer.text)) for answer in answers]
+        plain = [replace(answer, parted=Parted(answer.text)) for answer in answers]
         return {
             "step": self.name,
             "prompt": self._template.name,

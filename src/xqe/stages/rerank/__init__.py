@@ -6,4 +6,5 @@ pointwise                    a score for each document by itself
 listwise                     documents put in order, a window after the other
 answers                      the order that an answer gives
 kinds                        the ways there are, a row each
+reranker                     how it is done, and the stage that does it
 """

@@ -16,10 +16,12 @@ from xqe.models.engines.base import Engine
 from xqe.models.engines.requests import Request, Sampling
 from xqe.models.prompts import Prompt, Template
 from xqe.retrieval.fusion import falling
+from xqe.stages import hits
+from xqe.stages.fitting import fitted, numbered, room_for_texts
 from xqe.stages.generation import Answer, Tally, provenance, request, run_all
 from xqe.stages.rerank.answers import Form, order_of
 from xqe.stages.rerank.kinds import Kind
-from xqe.stages.rerank.reading import Candidate, Reader, fitted, numbered, ordered, room_for_texts
+from xqe.stages.rerank.reading import Candidate, Reader
 from xqe.text.answers.parting import Wanted
 
 WINDOW, STRIDE = 20, 10
@@ -112,15 +114,15 @@ class _Ranking:
         was asked: of an only hit there is one order."""
         if not self._candidates or not self.answers or has_failed(record):
             return record
-        hits = ordered(record)
+        before = hits.ordered(record)
         count = len(self._candidates)
-        scores = falling([hit["score"] for hit in hits])
-        ranks = {str(hit["id"]): rank for rank, hit in enumerate(hits, 1)}
+        scores = falling([hit["score"] for hit in before])
+        ranks = {str(hit["id"]): rank for rank, hit in enumerate(before, 1)}
         again = [
             {**one.hit, "score": score, "reranked": {"rank": ranks[str(one.hit["id"])], "first": one.hit["score"]}}
             for one, score in zip(self._candidates, scores, strict=False)
         ]
-        rest = [{**hit, "score": score} for hit, score in zip(hits[count:], scores[count:], strict=True)]
+        rest = [{**hit, "score": score} for hit, score in zip(before[count:], scores[count:], strict=True)]
         return advanced(record, self._step(count), hits=[*again, *rest])
 
     def _step(self, count: int) -> dict[str, Any]:

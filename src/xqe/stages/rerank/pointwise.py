@@ -4,17 +4,19 @@ a cross-encoder gives."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from xqe.files.records import Record, advanced
 from xqe.models.engines.base import Engine
 from xqe.models.engines.requests import Request
 from xqe.models.prompts import Template
-from xqe.stages.generation import Answer, made_by
+from xqe.stages import hits
+from xqe.stages.fitting import beginning, room_for_texts
+from xqe.stages.generation import Answer, Tally, made_by, run
 from xqe.stages.rerank.kinds import Kind
 from xqe.stages.rerank.mixing import mixed
-from xqe.stages.rerank.reading import Reader, beginning, ordered, room_for_texts
+from xqe.stages.rerank.reading import Reader
 from xqe.text.answers.parting import Wanted
 
 
@@ -60,6 +62,7 @@ class Pointwise:
     """
 
     name = "rerank"
+    fell_back = 0
 
     def __init__(self, engine: Engine, kind: Kind, template: Template, reader: Reader, first_weight: float) -> None:
         self._engine = engine
@@ -72,7 +75,7 @@ class Pointwise:
     def requests(self, record: Record) -> list[Request]:
         candidates = self._reader.candidates(record)
         tokens = self._tokens(record) if candidates else 0
-        return [self._request(record, beginning(one.text, tokens, self._engine)) for one in candidates]
+        return [self._request(record, beginning(one.text, tokens, self._engine), tokens) for one in candidates]
 
     def wanted(self, record: Record) -> Sequence[Wanted | None]:
         return [None] * min(self._reader.n, len(record["hits"]))
@@ -86,23 +89,27 @@ class Pointwise:
             "prompt": self._template.name,
             "query": self._reader.asked.value,
             "n": len(scores),
-            "document_tokens": self._tokens(record),
+            "document_tokens": answers[0].request.noted,
             "first_weight": self._first_weight,
             **made_by(self._engine, completions[0]),
             "tokens": sum(completion.tokens for completion in completions),
         }
-        return advanced(record, step, hits=mixed(ordered(record), scores, self._first_weight))
+        return advanced(record, step, hits=mixed(hits.ordered(record), scores, self._first_weight))
+
+    def run(self, records: Iterable[Record], tally: Tally) -> Iterator[Record]:
+        return run(self, self._engine, records, tally)
 
     def _tokens(self, record: Record) -> int:
         """The most tokens that are read of a document: fewer than are asked for where the context has no room."""
-        empty = self._request(record, "")
+        empty = self._request(record, "", 0)
         answer = (self._engine.count(empty.continuation) or 0) + 1
         room = room_for_texts(self._engine, empty.prompt, answer)
         return self._reader.tokens if room is None else min(room, self._reader.tokens)
 
-    def _request(self, record: Record, document: str) -> Request:
+    def _request(self, record: Record, document: str, tokens: int) -> Request:
+        """tokens: the most of the document, which the request notes."""
         question, query = self._question, self._reader.query(record)
         variables = {"query": query, "document": document, "language": self._reader.language(record)}
         prompt = self._template.render(self._engine.is_chat, variables)
         continuation = (query if self._engine.is_chat else f" {query}") if question.continuation else ""
-        return Request(prompt, query, 0, continuation=continuation, choices=question.choices)
+        return Request(prompt, query, 0, continuation=continuation, choices=question.choices, noted=tokens)

@@ -75,6 +75,9 @@ class LlamaRanker(Engine):
     def show(self, prompt: Prompt) -> str:
         return self._loaded.model.vocabulary.text(self._tokens(prompt))
 
+    def count(self, text: str) -> int:
+        return len(self._loaded.model.vocabulary.tokenize(text, add_special=False, parse_special=False))
+
     def generate(self, jobs: Iterable[Job[T]]) -> Iterator[Job[T]]:
         feed = Feed(jobs, READ_AHEAD)
         waiting: list[Ticket] = []
