@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from xqe.commands.options.encoding import Encoding, Runtime
 from xqe.commands.options.searching import Searching
 from xqe.commands.searching import names_encoder, open_documents, open_retriever
 from xqe.errors import XqeError
+from xqe.files.records import has_failed
 from xqe.messages import plural, say
 from xqe.stages.answering.cite import DOCUMENT_TOKENS, DOCUMENT_TOKENS_PRETRAINED, Cite
 from xqe.text.languages import language
@@ -105,25 +106,22 @@ def footnotes(record: Record) -> dict[str, int]:
     return {name: number for number, name in enumerate(dict.fromkeys(cited), 1)}
 
 
-def answer_section(record: Record, title_of: Callable[[str], str]) -> Table:
-    """The answer of a record with the numbers of its notes, and these. title_of: the title of a document by its id."""
+def answer_section(record: Record, notes: Mapping[str, int], rows: Iterable[Row] = ()) -> Table:
+    """The answer of a record, behind each sentence the numbers of the documents that it cites, and rows below it."""
     from rich.text import Text
 
     from xqe.commands.sections import ERROR, NOTE, QUIET, plain, section
 
-    if record.get("error") is not None:
+    if has_failed(record):
         return section("answer", plain(f"none: {record['error']['message']}", ERROR))
-    answer, notes = record["answer"], footnotes(record)
+    answer = record["answer"]
     said = Text(" ").join(
         Text.assemble(plain(one["text"]), *((f" [{notes[name]}]", QUIET) for name in one["sources"]))
         for one in answer["sentences"]
     )
-    rows: list[Row] = [
-        (f"[{number}]", Text.assemble(plain(title_of(name)), "  " if title_of(name) else "", plain(name, QUIET)))
-        for name, number in notes.items()
-    ]
+    remark = ""
     if answer.get("refused"):
-        rows.append(("note", plain("the model says that the documents do not tell", NOTE)))
-    elif not notes:
-        rows.append(("note", plain("no sentence names a document that it rests on", NOTE)))
-    return section("answer", said, rows)
+        remark = "the model says that the documents do not tell"
+    elif not any(one["sources"] for one in answer["sentences"]):
+        remark = "no sentence names a document that it rests on"
+    return section("answer", said, [*rows, *([("note", plain(remark, NOTE))] if remark else [])])
