@@ -255,6 +255,8 @@ def test_thoughts_are_taken_off(index: Index) -> None:
         ({}, "[1] [2]", "the answer is nothing but citations"),
         ({}, "[1] [2] a", ""),
         ({}, "Prix du zinc [1].", "the model says the question again"),
+        ({}, "Prix du zi, [1]", "the model says the question again"),  # that ends a line there
+        ({}, "Prix [1].", ""),
         ({}, "Quel zinc ? [1]", "the model answers with a question: Quel zinc ?"),
         ({}, "Quel zinc ? Le prix monte [1].", ""),
     ],

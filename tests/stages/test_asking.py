@@ -115,7 +115,8 @@ def test_a_person_reads_the_answer_and_always_the_sources(capsys: pytest.Capture
     assert lines[0].split() == ["question", *question.split()]
     headings = [line.split()[0] for line in lines if not line.startswith((" ", "en "))]
     assert headings == ["question", "sources", "[1]", "[2]", "answer", "glosses", "[1]"]
-    assert "[1]        e1  On zinc" in lines
+    at = lines.index("[1]        e1  On zinc")
+    assert lines[at + 1].strip() == FRENCH_TEXT, "without the title, which stands above"
     assert " [1]" in next(line for line in lines if line.startswith("answer"))
     assert lines[-2].split(maxsplit=1) == ["[1]", FRENCH_TEXT]
     assert lines[-1].strip().startswith(f"→ {FRENCH_TEXT}")

@@ -9,6 +9,8 @@ from xqe.text.telling import MOST, telling
 
 WRAPPED = "Zinc is a metal. It is traded\nin London, every day.\n\nTin melts late; so does the price of zinc in London."
 
+LISTED = "Metals:\n * copper, lead\n   and what is made of them\n - zinc and tin\n"
+
 
 @pytest.mark.parametrize(
     ("text", "words", "code", "best"),
@@ -19,6 +21,8 @@ WRAPPED = "Zinc is a metal. It is traded\nin London, every day.\n\nTin melts lat
         (WRAPPED, ["on", "met"], "en", "Zinc is a metal."),  # no words of it: the first
         (WRAPPED, [], "en", "Zinc is a metal."),
         ("鉄は重い。\n亜鉛は\n安い。", ["亜鉛"], "ja", "亜鉛は安い。"),
+        (LISTED, ["zinc"], "en", "zinc and tin"),
+        (LISTED, ["copper", "lead"], "en", "copper, lead and what is made of them"),
         (" \n\n ", ["zinc"], "en", ""),
     ],
 )

@@ -239,10 +239,12 @@ def _sources(record: Record) -> str:
             plain(f"  {hit['lang']}" if "lang" in hit else "", QUIET),
         )
         if "snippet" in hit:
-            snippet = plain(hit["snippet"]["text"])
+            text, title = hit["snippet"]["text"], hit.get("title", "")
+            snippet = plain(text)
             for start, end in hit["snippet"]["matches"]:
                 snippet.stylize(MATCH, start, end)
-            said.append("\n").append_text(snippet)
+            rest = (text[len(title) :] if text.startswith(title) else text).lstrip(" ·")
+            said.append("\n").append_text(snippet[len(text) - len(rest) :])  # without the title, which stands above
         rows.append((f"[{rank}]", said))
     what = "what was found, best first" if rows else "nothing was found"
     question = section("question", plain(asked), _searched(record))

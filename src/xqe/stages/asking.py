@@ -162,7 +162,7 @@ def _readings(record: Record, collection: Collection) -> dict[str, _Read]:
             continue
         shown = {"snippet": {"text": snippet.text, "matches": snippet.matches}}
         matched = [snippet.text[start:end] for start, end in snippet.matches]
-        sentence = telling(text, matched, collection.language)
+        sentence = telling(f"{text}\n\n{title}", matched, collection.language)
         found[hit["id"]] = _Read({**({"title": title} if title else {}), **shown}, sentence, collection.language)
     return found
 

@@ -27,14 +27,16 @@ def glosses(
     texts: Sequence[tuple[str, Language]], target: Language, engine: Engine, tally: Tally | None = None
 ) -> list[str | None]:
     """What each text, in its language, says in `target`, all generated together; None for one that is in it already,
-    where the model does not tell, and where it tells in another language."""
+    where the model does not tell, where it tells in another language, and where it does not come to an end: a
+    translation is half as long as what it may have (`most_tokens`)."""
     lacking = [at for at, (text, written) in enumerate(texts) if written != target and text.strip()]
     records: list[Record] = [
         {"id": f"gloss{at}", "query": one_line(texts[at][0]), "lang": texts[at][1].code} for at in lacking
     ]
     found: list[str | None] = [None] * len(texts)
     for at, record in zip(lacking, run(_Gloss(engine, target), engine, records, tally), strict=True):
-        found[at] = None if has_failed(record) or not _is_in(record["gloss"], target) else record["gloss"]
+        if not has_failed(record) and _is_in(record["gloss"], target):
+            found[at] = record["gloss"] or None
     return found
 
 
@@ -58,4 +60,6 @@ class _Gloss:
         return [self._translator.wanted("sentence", record["query"], language(record["lang"]))]
 
     def result(self, record: Record, answers: Sequence[Answer]) -> Record:
-        return {**record, "gloss": one_line(answers[0].text)}
+        [answer] = answers
+        is_whole = answer.completion.finish != "length"
+        return {**record, "gloss": one_line(answer.text) if is_whole else ""}

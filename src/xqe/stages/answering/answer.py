@@ -173,7 +173,8 @@ def _problem(cited: Cited, question: str) -> str:
     """Why an answer is none, "" if it is one."""
     if not cited.sentences:
         return "the answer is nothing but citations"
-    if letters(cited.text) == letters(question):
+    said, asked = letters(cited.text), letters(question)
+    if asked.startswith(said) and len(said) > len(asked) / 2:
         return "the model says the question again, and nothing else"
     if len(cited.sentences) == 1 and cited.text.endswith(QUESTION_MARKS):
         return f"the model answers with a question: {cut(cited.text)}"
