@@ -122,7 +122,7 @@ def test_a_pretrained_model_is_shown_answers_across_languages_and_begins_with_a_
     shown = asked.text.split("\n\n")
     assert shown[0].splitlines()[1].startswith(f"[2] {english[0]['passage'][:60]}")
     question, answer = shown[1].splitlines()
-    assert question == f"Question: {french[0]['query']}"
+    assert question == f"Question: {french[0]['rephrasing']}"
     assert answer == f"Réponse en français: [2] {french[0]['passage'].split('. ')[0]}."
     assert shown[3].splitlines()[1].startswith(f"Réponse en français: [1] {french[1]['passage'][:40]}")
     assert asked.text.endswith("Question: prix du zinc\nRéponse en français: [")

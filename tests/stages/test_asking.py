@@ -163,6 +163,7 @@ def test_many_questions_come_out_in_their_order_and_a_bad_one_stops_none(
         (["ask", "en", "zinc", "--lang", "de", "--to", "xx"], '--to: unknown language "xx"'),
         (["ask", "nowhere", "zinc", "--lang", "de"], "nowhere"),
         (["answer", "en", "--cite", "model", "--encoder", "fake"], "--encoder has no effect on --cite model"),
+        (["answer", "en", "--encoder", "fake", "-i", "q.jsonl"], "--encoder has no effect on --cite model"),
         (["answer", "en", "--prompt", "en.jsonl"], "en.jsonl"),
         (["answer", "mixed", "--cite", "after", "--encoder", "fake", "-i", "q.jsonl"], "no vectors"),
     ],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xqe.commands.answering import answer_section, answerer, check_encoding, footnotes, say_remarks
+from xqe.commands.answering import answer_section, answerer, check_encoding, cites, footnotes, say_remarks
 from xqe.commands.generating import run_stage
 from xqe.commands.options.answering import Answering
 from xqe.commands.options.common import Input, ScreenFormat
@@ -49,13 +49,14 @@ def answer(
     first came, and so is what the model is told. Where the model says that the documents do not tell, the answer is
     "refused". Numbers of documents that were not offered are dropped, and counted in the step.
     """
-    check_encoding(answering, encoding)
+    check_encoding(answering.cite, encoding)
     encoding = beside(encoding, generation)
     queries = Queries(None, files)
     sources, make = answerer(answering, generation, encoding, directories)
     made: list[Stage] = []
 
     def stage(engine: Engine) -> Stage:
+        check_encoding(cites(answering, engine), encoding)
         made.append(make(engine))
         return made[0]
 

@@ -14,7 +14,7 @@ from xqe.commands.searching import names_encoder, open_documents, open_retriever
 from xqe.errors import XqeError
 from xqe.files.records import has_failed
 from xqe.messages import plural, say
-from xqe.stages.answering.cite import DOCUMENT_TOKENS, DOCUMENT_TOKENS_PRETRAINED, Cite
+from xqe.stages.answering.cite import DOCUMENT_TOKENS, DOCUMENT_TOKENS_PRETRAINED, DOCUMENTS, DOCUMENTS_PRETRAINED, Cite
 from xqe.text.languages import language
 
 if TYPE_CHECKING:
@@ -67,22 +67,28 @@ def answerer(
     sources = Sources(encoding, directories)
 
     def make(engine: Engine) -> Stage:
-        cite = options.cite or (Cite.MODEL if engine.is_chat else Cite.AFTER)
+        cite = cites(options, engine)
+        n = options.n or (DOCUMENTS if engine.is_chat else DOCUMENTS_PRETRAINED)
         tokens = options.document_tokens or (DOCUMENT_TOKENS if engine.is_chat else DOCUMENT_TOKENS_PRETRAINED)
-        how = How(cite, options.n, tokens, options.max_tokens, target, sampling_of(generation))
+        how = How(cite, n, tokens, options.max_tokens, target, sampling_of(generation))
         after = sources.after if cite is not Cite.MODEL else None
         return Stage(engine, sources.documents, how, template, after)
 
     return sources, make
 
 
-def check_encoding(options: Answering, encoding: Encoding) -> None:
-    """Raise XqeError for an encoder that nothing is looked for with."""
+def cites(options: Answering, engine: Engine) -> Cite:
+    """How answers of an engine come by their documents."""
+    return options.cite or (Cite.MODEL if engine.is_chat else Cite.AFTER)
+
+
+def check_encoding(cite: Cite | None, encoding: Encoding) -> None:
+    """Raise XqeError for an encoder that nothing is looked for with. cite: None where it is not known yet."""
     for spelling, given in (
         ("--encoder", names_encoder(encoding)),
         ("--runtime", encoding.runtime is not Runtime.AUTO),
     ):
-        if given and options.cite is Cite.MODEL:
+        if given and cite is Cite.MODEL:
             raise XqeError(f"{spelling} has no effect on --cite model", "leave it out, or give --cite after or both")
 
 

@@ -30,6 +30,7 @@ from xqe.files.records import failed
 from xqe.machine import available_cores
 from xqe.messages import say
 from xqe.models.engines import FAKE, SERVER
+from xqe.stages.answering.cite import DOCUMENTS
 from xqe.stages.glossed import Glossed
 from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
 from xqe.text.languages import LANGUAGES, language
@@ -111,7 +112,7 @@ def ask(
     from xqe.stages.asking import Asking, Collection
     from xqe.stages.generation import Tally
 
-    threads = generation.threads or available_cores()
+    threads, shown = generation.threads or available_cores(), answering.n or DOCUMENTS
     tally = Tally()
     with ExitStack() as stack:
         stack.enter_context(sources)
@@ -133,8 +134,8 @@ def ask(
             ],
             _reranker(engine, sources.documents, rerank) if rerank else None,
             answer,
-            answering.n,
-            max(answering.n, rerank),
+            shown,
+            max(shown, rerank),
             gloss,
             threads,
             _say_nothing if generation.quiet else _tell,

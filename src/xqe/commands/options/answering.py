@@ -12,6 +12,7 @@ from xqe.stages.answering.cite import (
     DOCUMENT_TOKENS,
     DOCUMENT_TOKENS_PRETRAINED,
     DOCUMENTS,
+    DOCUMENTS_PRETRAINED,
     Cite,
 )
 from xqe.text.languages import LANGUAGES
@@ -31,7 +32,16 @@ class Answering:
             "model, whose numbers are chance]",
         ),
     ] = None
-    n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="Answer from the best N hits.")] = DOCUMENTS
+    n: Annotated[
+        int | None,
+        typer.Option(
+            "-n",
+            metavar="N",
+            min=1,
+            show_default=False,
+            help=f"Answer from the best N hits. [default: {DOCUMENTS}; {DOCUMENTS_PRETRAINED} for a pretrained model]",
+        ),
+    ] = None
     document_tokens: Annotated[
         int | None,
         typer.Option(

@@ -14,8 +14,8 @@ class Cite(StrEnum):
     BOTH = "both"
 
 
-DOCUMENTS = 5
+DOCUMENTS, DOCUMENTS_PRETRAINED = 5, 3
 DOCUMENT_TOKENS, DOCUMENT_TOKENS_PRETRAINED = 200, 100
 ANSWER_TOKENS = 256
 """Of an answer, unless told: from how many documents, how many tokens of each (of a pretrained model, which is small
-and loses itself, fewer), and how many of its own."""
+and loses itself, fewer of both), and how many of its own."""
