@@ -229,6 +229,11 @@ def test_an_answer_that_was_cut_ends_with_a_whole_sentence(index: Index) -> None
     assert done["steps"][-1]["finish"] == "length"
 
 
+def test_an_answer_without_a_whole_sentence_is_none(index: Index) -> None:
+    done = answered(index, Saying("vlock-create-lockfile-remove-lock", finish="length"))
+    assert done["error"]["message"].startswith("not one sentence is finished within 256 tokens: vlock-create")
+
+
 def test_thoughts_are_taken_off(index: Index) -> None:
     done = answered(index, Saying("<think>The user asks [2].</think>Le zinc monte [1]."))
     assert sentences(done) == [("Le zinc monte.", ["d1"])]
@@ -252,7 +257,7 @@ def test_thoughts_are_taken_off(index: Index) -> None:
         ({"source": {"query": "prix", "lang": "xx"}}, "Oui.", 'unknown language "xx"'),
         ({"source": {"query": " ", "lang": "fr"}}, "Oui.", "the query is empty"),
         ({}, "", "the model answered nothing"),
-        ({}, "[1] [2]", "the answer is nothing but citations"),
+        ({}, "[1] [2]", "the answer is nothing but citations: [1] [2]"),
         ({}, "[1] [2] a", ""),
         ({}, "Prix du zinc [1].", "the model says the question again"),
         ({}, "Prix du zi, [1]", "the model says the question again"),  # that ends a line there

@@ -14,7 +14,7 @@ from xqe.commands.searching import names_encoder, open_documents, open_retriever
 from xqe.errors import XqeError
 from xqe.files.records import has_failed
 from xqe.messages import plural, say
-from xqe.stages.answering.cite import DOCUMENT_TOKENS, DOCUMENT_TOKENS_PRETRAINED, DOCUMENTS, DOCUMENTS_PRETRAINED, Cite
+from xqe.stages.answering.cite import CHAT, PRETRAINED, Cite
 from xqe.text.languages import language
 
 if TYPE_CHECKING:
@@ -68,9 +68,15 @@ def answerer(
 
     def make(engine: Engine) -> Stage:
         cite = cites(options, engine)
-        n = options.n or (DOCUMENTS if engine.is_chat else DOCUMENTS_PRETRAINED)
-        tokens = options.document_tokens or (DOCUMENT_TOKENS if engine.is_chat else DOCUMENT_TOKENS_PRETRAINED)
-        how = How(cite, n, tokens, options.max_tokens, target, sampling_of(generation))
+        amounts = CHAT if engine.is_chat else PRETRAINED
+        how = How(
+            cite,
+            options.n or amounts.documents,
+            options.document_tokens or amounts.document_tokens,
+            options.max_tokens or amounts.max_tokens,
+            target,
+            sampling_of(generation),
+        )
         after = sources.after if cite is not Cite.MODEL else None
         return Stage(engine, sources.documents, how, template, after)
 

@@ -30,7 +30,7 @@ from xqe.files.records import failed
 from xqe.machine import available_cores
 from xqe.messages import say
 from xqe.models.engines import FAKE, SERVER
-from xqe.stages.answering.cite import DOCUMENTS
+from xqe.stages.answering.cite import CHAT
 from xqe.stages.glossed import Glossed
 from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
 from xqe.text.languages import LANGUAGES, language
@@ -112,7 +112,7 @@ def ask(
     from xqe.stages.asking import Asking, Collection
     from xqe.stages.generation import Tally
 
-    threads, shown = generation.threads or available_cores(), answering.n or DOCUMENTS
+    threads, shown = generation.threads or available_cores(), answering.n or CHAT.documents
     tally = Tally()
     with ExitStack() as stack:
         stack.enter_context(sources)

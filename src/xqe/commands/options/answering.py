@@ -7,14 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xqe.stages.answering.cite import (
-    ANSWER_TOKENS,
-    DOCUMENT_TOKENS,
-    DOCUMENT_TOKENS_PRETRAINED,
-    DOCUMENTS,
-    DOCUMENTS_PRETRAINED,
-    Cite,
-)
+from xqe.stages.answering.cite import CHAT, PRETRAINED, Cite
 from xqe.text.languages import LANGUAGES
 
 
@@ -39,7 +32,8 @@ class Answering:
             metavar="N",
             min=1,
             show_default=False,
-            help=f"Answer from the best N hits. [default: {DOCUMENTS}; {DOCUMENTS_PRETRAINED} for a pretrained model]",
+            help="Answer from the best N hits. "
+            f"[default: {CHAT.documents}; {PRETRAINED.documents} for a pretrained model]",
         ),
     ] = None
     document_tokens: Annotated[
@@ -50,12 +44,20 @@ class Answering:
             min=1,
             show_default=False,
             help="Read about N tokens of each document. "
-            f"[default: {DOCUMENT_TOKENS}; {DOCUMENT_TOKENS_PRETRAINED} for a pretrained model]",
+            f"[default: {CHAT.document_tokens}; {PRETRAINED.document_tokens} for a pretrained model]",
         ),
     ] = None
-    max_tokens: Annotated[int, typer.Option("--max-tokens", metavar="N", min=1, help="Most tokens of an answer.")] = (
-        ANSWER_TOKENS
-    )
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--max-tokens",
+            metavar="N",
+            min=1,
+            show_default=False,
+            help="Most tokens of an answer. "
+            f"[default: {CHAT.max_tokens}; {PRETRAINED.max_tokens} for a pretrained model]",
+        ),
+    ] = None
     to: Annotated[
         str | None,
         typer.Option(
