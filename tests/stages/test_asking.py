@@ -4,6 +4,7 @@ a text is glossed rightly where it is in the asker's language and its collection
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import pytest
 from conftest import jsonl
 
 from xqe import cli
+from xqe.commands.ask import _alone
+from xqe.commands.options.common import Switch
+from xqe.commands.options.generation import Generation
 
 FRENCH_TEXT = "Le prix du zinc monte toujours dans tous les pays de l'est."
 ENGLISH = [
@@ -125,6 +129,22 @@ def test_a_person_reads_the_answer_and_always_the_sources(capsys: pytest.Capture
     out, _ = ran(capsys, "ask", folder / "en", "zinc fake:error", "--lang", "en", "--format", "text", status=1)
     assert "none: the fake engine was asked to fail" in out
     assert "On zinc" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "alone"),
+    [
+        ({}, True),
+        ({"model": "fakes.gguf"}, True),
+        ({"model": "fake"}, False),
+        ({"model": "openai:x"}, False),
+        ({"batch": 8}, False),
+        ({"gpu_sampling": Switch.ON}, False),
+    ],
+)
+def test_the_texts_of_one_question_are_generated_one_at_a_time(options: dict[str, Any], alone: bool) -> None:
+    generation = Generation(**options, gpu_layers=0)
+    assert _alone(generation) == replace(generation, deterministic=alone)
 
 
 def test_many_questions_come_out_in_their_order_and_a_bad_one_stops_none(

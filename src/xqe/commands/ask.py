@@ -152,7 +152,8 @@ def ask(
 def _alone(generation: Generation) -> Generation:
     """How the texts of one question are generated where nothing else is asked for: one at a time, which takes a model
     in this process on a CPU half as long, since a batch is filled up to eight texts."""
-    is_here = generation.model is None or not generation.model.startswith((SERVER, FAKE))
+    model = generation.model or ""
+    is_here = model != FAKE and not model.startswith(SERVER)
     if not is_here or generation.batch is not None or generation.gpu_sampling is not Switch.AUTO:
         return generation
     from xqe.models.engines.llama.library import gpus
