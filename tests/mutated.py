@@ -124,7 +124,7 @@ ROWS = (
     Row("answer idx -i @run.jsonl", 20, "run.jsonl"),
     Row("answer idx --cite after --prompt @answer.toml -i run.jsonl", 10),
     Row("ask idx -i @q.jsonl", 10, "q.jsonl"),
-    Row("ask many --rerank 2 -i @t.jsonl", 10, "t.jsonl"),
+    Row("ask many --rerank 2 --gloss snippets -i @t.jsonl", 10, "t.jsonl"),
     Row("eval --answers --gold gold.jsonl --index idx @answers.jsonl --by source.lang", 20),
     Row("eval --answers --gold @gold.jsonl answers.jsonl -m F1,char-3-recall", 10),
     Row("inspect -i @e.jsonl", 20, "e.jsonl"),

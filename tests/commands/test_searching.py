@@ -14,7 +14,8 @@ from forks import Forks
 
 from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.searching import Searching
-from xqe.commands.searching import check_searching, open_retriever
+from xqe.commands.searching import check_searching, given, open_retriever
+from xqe.commands.streams import Queries
 from xqe.errors import XqeError
 from xqe.retrieval.choices import By, Use
 
@@ -41,6 +42,12 @@ def searched(xqe: Run, directory: Path, *options: str, query: dict[str, Any] = Q
     assert (done.returncode, done.stderr) == (0, "")
     [record] = records(done)
     return record
+
+
+@pytest.mark.parametrize("query", ["Quecksilber " * 30, f"{'Quecksilber ' * 30}.json"])
+def test_a_query_may_be_longer_than_the_name_of_a_file(made: Path, query: str) -> None:
+    assert given([str(made / "words"), str(made / "both"), query]) == ([made / "words", made / "both"], query)
+    assert [record["query"] for record in Queries(query, None)] == [query]
 
 
 def test_an_index_with_vectors_is_searched_by_both_unless_told(xqe: Run, made: Path) -> None:

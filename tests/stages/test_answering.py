@@ -123,7 +123,7 @@ def test_a_pretrained_model_is_shown_answers_across_languages_and_begins_with_a_
     shown = asked.text.split("\n\n")
     assert shown[0].splitlines()[1].startswith(f"[2] {english[0]['passage'][:60]}")
     question, answer = shown[1].splitlines()
-    assert question == f"Question: {french[0]['query']}"
+    assert question == f"Question: {french[0]['rephrasing']}"
     assert answer == f"Réponse en français: [2] {french[0]['passage'].split('. ')[0]}."
     assert shown[3].splitlines()[1].startswith(f"Réponse en français: [1] {french[1]['passage'][:40]}")
     assert asked.text.endswith("Question: prix du zinc\nRéponse en français: [")
@@ -244,6 +244,11 @@ def test_documents_are_read_once(index: Index, monkeypatch: pytest.MonkeyPatch) 
     assert count == 1
 
 
+def test_an_answer_without_a_whole_sentence_is_none(index: Index) -> None:
+    done = answered(index, Saying("vlock-create-lockfile-remove-lock", finish="length"))
+    assert done["error"]["message"].startswith("not one sentence is finished within 256 tokens: vlock-create")
+
+
 def test_thoughts_are_taken_off(index: Index) -> None:
     done = answered(index, Saying("<think>The user asks [2].</think>Le zinc monte [1]."))
     assert sentences(done) == [("Le zinc monte.", ["d1"])]
@@ -266,10 +271,12 @@ def test_thoughts_are_taken_off(index: Index) -> None:
         ({"source": {"query": "prix", "lang": "xx"}}, "Oui.", 'unknown language "xx"'),
         ({"source": {"query": " ", "lang": "fr"}}, "Oui.", "the query is empty"),
         ({}, "", "the model answered nothing"),
-        ({}, "[1] [2]", "the answer is nothing but citations"),
+        ({}, "[1] [2]", "the answer is nothing but citations: [1] [2]"),
         ({}, "[1] [2] a", ""),
         ({}, "Prix du zinc [1].", "the model says the question again"),
         ({"hits": [{"id": "empty", "score": 1}]}, "Oui.", "the documents that were found have no text to answer from"),
+        ({}, "Prix du zi, [1]", "the model says the question again"),  # that ends a line there
+        ({}, "Prix [1].", ""),
         ({}, "Quel zinc ? [1]", "the model answers with a question: Quel zinc ?"),
         ({}, "1. Quel zinc ?\n2. Quel cuivre ?", "the model answers with a question: Quel zinc ?"),
         ({}, "Quel zinc ? Le prix monte [1].", ""),

@@ -4,6 +4,7 @@ a text is glossed rightly where it is in the asker's language and its collection
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import pytest
 from conftest import jsonl
 
 from xqe import cli
+from xqe.commands.ask import _alone
+from xqe.commands.options.common import Switch
+from xqe.commands.options.generation import Generation
 
 FRENCH_TEXT = "Le prix du zinc monte toujours dans tous les pays de l'est."
 ENGLISH = [
@@ -66,8 +70,9 @@ def test_a_question_is_translated_found_answered_and_glossed(capsys: pytest.Capt
     assert first["snippet"]["text"] == f"On zinc · {FRENCH_TEXT}"
     matches = [first["snippet"]["text"][start:end] for start, end in first["snippet"]["matches"]]
     assert matches == ["zinc", "prix", "du", "zinc"]
-    assert first["gloss"].startswith(first["snippet"]["text"])
-    assert "gloss" not in record["hits"][1], "it was not in the language that it was to be in"
+    assert first["gloss"]["of"] == FRENCH_TEXT
+    assert first["gloss"]["text"].startswith(FRENCH_TEXT)
+    assert "gloss" not in record["hits"][1], "the answer does not cite it"
     assert record["answer"]["lang"] == "fr"
     assert [one["sources"] for one in record["answer"]["sentences"]] == [["e1"]]
     assert len(record["hits"]) == 2
@@ -76,7 +81,9 @@ def test_a_question_is_translated_found_answered_and_glossed(capsys: pytest.Capt
 def test_each_index_is_searched_in_its_language_and_hits_are_fused(
     capsys: pytest.CaptureFixture[str], folder: Path
 ) -> None:
-    record = asked(capsys, folder / "mixed", "prix du zinc", "--lang", "fr", "--rerank", 3, "-n", 3)
+    record = asked(
+        capsys, folder / "mixed", "prix du zinc", "--lang", "fr", "--rerank", 3, "-n", 3, "--gloss", "snippets"
+    )
     assert [(step["step"], step.get("to")) for step in record["steps"]] == [
         ("translate", "de"),
         ("translate", "en"),
@@ -85,7 +92,8 @@ def test_each_index_is_searched_in_its_language_and_hits_are_fused(
     ]
     assert {hit["id"]: hit["lang"] for hit in record["hits"]} == {"e1": "en", "g1": "de"}
     assert all(hit["snippet"] and hit["reranked"] for hit in record["hits"])
-    assert [hit["id"] for hit in record["hits"] if "gloss" in hit] == ["e1"]
+    assert {hit["id"]: bool(hit["gloss"]["text"]) for hit in record["hits"]} == {"e1": True, "g1": False}
+    assert record["hits"][0]["gloss"]["of"] == record["hits"][0]["snippet"]["text"]
     assert sorted(record["searched"]) == ["de", "en"]
     assert (record["query"], record["lang"]) == ("prix du zinc", "fr")
     assert record["fusion"]["method"] == "rrf"
@@ -97,7 +105,7 @@ def test_a_question_in_the_language_of_the_index_needs_no_translation(
     record = asked(capsys, folder / "en", "price of zinc", "--lang", "en", "--cite", "both")
     assert [step["step"] for step in record["steps"]] == ["answer"]
     assert all("gloss" not in hit for hit in record["hits"])
-    record = asked(capsys, folder / "mixed", "zinc price", "--lang", "en", "--no-gloss")
+    record = asked(capsys, folder / "mixed", "zinc price", "--lang", "en", "--gloss", "none")
     assert [(step["step"], step.get("to")) for step in record["steps"]] == [("translate", "de"), ("answer", "en")]
     assert all("gloss" not in hit for hit in record["hits"])
     assert record["searched"]["en"] == "zinc price"
@@ -107,13 +115,36 @@ def test_a_person_reads_the_answer_and_always_the_sources(capsys: pytest.Capture
     question = "Quel est le prix du zinc à Vienna ?"
     out, err = ran(capsys, "ask", folder / "en", question, "--format", "text")
     assert "the question is taken for French; --lang LANG says otherwise" in err
-    lines = out.splitlines()
+    lines = [line for line in out.splitlines() if line]
     assert lines[0].split() == ["question", *question.split()]
-    assert any(line.startswith("[1]") and line.split() == ["[1]", "On", "zinc", "e1"] for line in lines)
-    assert any("→ On zinc · Le prix" in line for line in lines)
+    headings = [line.split()[0] for line in lines if not line.startswith((" ", "en "))]
+    assert headings == ["question", "sources", "[1]", "[2]", "answer", "glosses", "[1]"]
+    at = lines.index("[1]        e1  On zinc")
+    assert lines[at + 1].strip() == FRENCH_TEXT, "without the title, which stands above"
+    assert " [1]" in next(line for line in lines if line.startswith("answer"))
+    assert lines[-2].split(maxsplit=1) == ["[1]", FRENCH_TEXT]
+    assert lines[-1].strip().startswith(f"→ {FRENCH_TEXT}")
+    out, _ = ran(capsys, "ask", folder / "en", question, "--format", "text", "--gloss", "sentences")
+    assert "the model does not say it in French" in out
     out, _ = ran(capsys, "ask", folder / "en", "zinc fake:error", "--lang", "en", "--format", "text", status=1)
     assert "none: the fake engine was asked to fail" in out
     assert "On zinc" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "alone"),
+    [
+        ({}, True),
+        ({"model": "fakes.gguf"}, True),
+        ({"model": "fake"}, False),
+        ({"model": "openai:x"}, False),
+        ({"batch": 8}, False),
+        ({"gpu_sampling": Switch.ON}, False),
+    ],
+)
+def test_the_texts_of_one_question_are_generated_one_at_a_time(options: dict[str, Any], alone: bool) -> None:
+    generation = Generation(**options, gpu_layers=0)
+    assert _alone(generation) == replace(generation, deterministic=alone)
 
 
 def test_many_questions_come_out_in_their_order_and_a_bad_one_stops_none(
@@ -145,11 +176,14 @@ def test_many_questions_come_out_in_their_order_and_a_bad_one_stops_none(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["ask", "en", " ", "--lang", "fr"], "the question is empty"),
+        (["ask", "en", "prix", "zinc"], '"prix" is not an index, and a question is one argument, the last'),
         (["ask", "en", "xyz"], "the language of the question is not certain; name it with --lang"),
         (["ask", "en", "zinc", "--lang", "xx"], '--lang: unknown language "xx"'),
         (["ask", "en", "zinc", "--lang", "de", "--to", "xx"], '--to: unknown language "xx"'),
         (["ask", "nowhere", "zinc", "--lang", "de"], "nowhere"),
         (["answer", "en", "--cite", "model", "--encoder", "fake"], "--encoder has no effect on --cite model"),
+        (["answer", "en", "--encoder", "fake", "-i", "q.jsonl"], "--encoder has no effect on --cite model"),
         (["answer", "en", "--prompt", "en.jsonl"], "en.jsonl"),
         (["answer", "mixed", "--cite", "after", "--encoder", "fake", "-i", "q.jsonl"], "no vectors"),
     ],
@@ -190,6 +224,8 @@ def test_trace_glosses_its_snippets(capsys: pytest.CaptureFixture[str], folder: 
     out, _ = ran(capsys, *words)
     record = json.loads(out)
     glossed = {hit["id"]: "gloss" in hit for hit in record["hits"]}
+    first = next(hit for hit in record["hits"] if hit["id"] == "e1")
+    assert first["gloss"]["of"] == first["snippet"]["text"]
     assert glossed == {"e1": True, "e2": False, "g1": False}
     assert record["trace"]["steps"] == []
     out, _ = ran(capsys, *words, "--format", "text")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xqe.commands.answering import answer_section, answerer, check_encoding, say_remarks
+from xqe.commands.answering import answer_section, answerer, check_encoding, cites, footnotes, say_remarks
 from xqe.commands.generating import run_stage
 from xqe.commands.options.answering import Answering
 from xqe.commands.options.common import Input, ScreenFormat
@@ -18,9 +18,12 @@ from xqe.commands.options.groups import part, takes
 from xqe.commands.screens import on_screen
 from xqe.commands.streams import Queries, emit
 from xqe.files import jsonl
+from xqe.files.records import has_failed
 from xqe.stages.answering.cite import Cite
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from xqe.files.records import Record
     from xqe.models.engines.base import Engine
     from xqe.retrieval.documents import Numbered
@@ -46,13 +49,14 @@ def answer(
     first came, and so is what the model is told. Where the model says that the documents do not tell, the answer is
     "refused". Numbers of documents that were not offered are dropped, and counted in the step.
     """
-    check_encoding(answering, encoding)
+    check_encoding(answering.cite, encoding)
     encoding = beside(encoding, generation)
     queries = Queries(None, files)
     sources, make = answerer(answering, generation, encoding, directories)
     made: list[Stage] = []
 
     def stage(engine: Engine) -> Stage:
+        check_encoding(cites(answering, engine), encoding)
         made.append(make(engine))
         return made[0]
 
@@ -68,7 +72,7 @@ def answer(
 
 
 class _Screen:
-    """Writes a record for a person: its question and its answer."""
+    """Writes a record for a person: its question, its answer, and the documents that this cites."""
 
     def __init__(self, documents: Numbered) -> None:
         self._documents = documents
@@ -76,8 +80,17 @@ class _Screen:
     def __call__(self, record: Record) -> str:
         from xqe.commands.screens import rendered
         from xqe.commands.sections import plain, section
-        from xqe.stages.answering.offered import title_of
 
         asked = record.get("source", {}).get("query", record["query"])
-        question = section("question", plain(asked))
-        return f"{rendered(question, answer_section(record, lambda name: title_of(name, self._documents)))}\n"
+        notes = footnotes(record) if not has_failed(record) else {}
+        rows = ((f"[{number}]", self._named(name)) for name, number in notes.items())
+        return f"{rendered(section('question', plain(asked)), answer_section(record, notes, rows))}\n"
+
+    def _named(self, name: str) -> Text:
+        from rich.text import Text
+
+        from xqe.commands.sections import QUIET, plain
+        from xqe.stages.answering.offered import title_of
+
+        title = title_of(name, self._documents)
+        return Text.assemble(plain(title), "  " if title else "", plain(name, QUIET))

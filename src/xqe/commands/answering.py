@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +12,9 @@ from xqe.commands.options.encoding import Encoding, Runtime
 from xqe.commands.options.searching import Searching
 from xqe.commands.searching import names_encoder, open_documents, open_retriever
 from xqe.errors import XqeError
+from xqe.files.records import has_failed
 from xqe.messages import plural, say
-from xqe.stages.answering.cite import DOCUMENT_TOKENS, DOCUMENT_TOKENS_PRETRAINED, Cite
+from xqe.stages.answering.cite import CHAT, PRETRAINED, Cite
 from xqe.text.languages import language
 
 if TYPE_CHECKING:
@@ -66,22 +67,34 @@ def answerer(
     sources = Sources(encoding, directories)
 
     def make(engine: Engine) -> Stage:
-        cite = options.cite or (Cite.MODEL if engine.is_chat else Cite.AFTER)
-        tokens = options.document_tokens or (DOCUMENT_TOKENS if engine.is_chat else DOCUMENT_TOKENS_PRETRAINED)
-        how = How(cite, options.n, tokens, options.max_tokens, target, sampling_of(generation))
+        cite = cites(options, engine)
+        amounts = CHAT if engine.is_chat else PRETRAINED
+        how = How(
+            cite,
+            options.n or amounts.documents,
+            options.document_tokens or amounts.document_tokens,
+            options.max_tokens or amounts.max_tokens,
+            target,
+            sampling_of(generation),
+        )
         after = sources.after if cite is not Cite.MODEL else None
         return Stage(engine, sources.documents, how, template, after)
 
     return sources, make
 
 
-def check_encoding(options: Answering, encoding: Encoding) -> None:
-    """Raise XqeError for an encoder that nothing is looked for with."""
+def cites(options: Answering, engine: Engine) -> Cite:
+    """How answers of an engine come by their documents."""
+    return options.cite or (Cite.MODEL if engine.is_chat else Cite.AFTER)
+
+
+def check_encoding(cite: Cite | None, encoding: Encoding) -> None:
+    """Raise XqeError for an encoder that nothing is looked for with. cite: None where it is not known yet."""
     for spelling, given in (
         ("--encoder", names_encoder(encoding)),
         ("--runtime", encoding.runtime is not Runtime.AUTO),
     ):
-        if given and options.cite is Cite.MODEL:
+        if given and cite is Cite.MODEL:
             raise XqeError(f"{spelling} has no effect on --cite model", "leave it out, or give --cite after or both")
 
 
@@ -105,25 +118,22 @@ def footnotes(record: Record) -> dict[str, int]:
     return {name: number for number, name in enumerate(dict.fromkeys(cited), 1)}
 
 
-def answer_section(record: Record, title_of: Callable[[str], str]) -> Table:
-    """The answer of a record with the numbers of its notes, and these. title_of: the title of a document by its id."""
+def answer_section(record: Record, notes: Mapping[str, int], rows: Iterable[Row] = ()) -> Table:
+    """The answer of a record, behind each sentence the numbers of the documents that it cites, and rows below it."""
     from rich.text import Text
 
     from xqe.commands.sections import ERROR, NOTE, QUIET, plain, section
 
-    if record.get("error") is not None:
+    if has_failed(record):
         return section("answer", plain(f"none: {record['error']['message']}", ERROR))
-    answer, notes = record["answer"], footnotes(record)
+    answer = record["answer"]
     said = Text(" ").join(
         Text.assemble(plain(one["text"]), *((f" [{notes[name]}]", QUIET) for name in one["sources"]))
         for one in answer["sentences"]
     )
-    rows: list[Row] = [
-        (f"[{number}]", Text.assemble(plain(title_of(name)), "  " if title_of(name) else "", plain(name, QUIET)))
-        for name, number in notes.items()
-    ]
+    remark = ""
     if answer.get("refused"):
-        rows.append(("note", plain("the model says that the documents do not tell", NOTE)))
-    elif not notes:
-        rows.append(("note", plain("no sentence names a document that it rests on", NOTE)))
-    return section("answer", said, rows)
+        remark = "the model says that the documents do not tell"
+    elif not any(one["sources"] for one in answer["sentences"]):
+        remark = "no sentence names a document that it rests on"
+    return section("answer", said, [*rows, *([("note", plain(remark, NOTE))] if remark else [])])

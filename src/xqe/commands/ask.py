@@ -5,17 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from xqe.commands import steps
-from xqe.commands.answering import answer_section, answerer, footnotes, say_remarks
+from xqe.commands.answering import answer_section, answerer, say_remarks
 from xqe.commands.generating import keeping, open_engine, open_store
 from xqe.commands.options.answering import Answering
-from xqe.commands.options.common import Input, ScreenFormat, spoken
+from xqe.commands.options.common import Input, ScreenFormat, Switch, spoken
 from xqe.commands.options.encoding import Encoding, beside
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
@@ -31,6 +31,9 @@ from xqe.files import jsonl
 from xqe.files.records import failed
 from xqe.machine import available_cores
 from xqe.messages import say
+from xqe.models.engines import FAKE, SERVER
+from xqe.stages.answering.cite import CHAT
+from xqe.stages.glossed import Glossed
 from xqe.stages.rerank.kinds import HITS
 from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
 from xqe.text.languages import LANGUAGES, language
@@ -80,8 +83,13 @@ def ask(
     ] = None,
     rerank_model: RerankModel = None,
     gloss: Annotated[
-        bool, typer.Option("--gloss/--no-gloss", help="Translate snippets into the language of the question.")
-    ] = True,
+        Glossed,
+        typer.Option(
+            "--gloss",
+            help="Say in the language of the question what the sources say: of those that the answer cites, or of all, "
+            "the sentence that tells most; or all snippets.",
+        ),
+    ] = Glossed.CITED,
     form: ScreenFormat = None,
     files: Input = None,
     searching: Searching,
@@ -91,12 +99,17 @@ def ask(
     """Ask a question of documents in other languages.
 
     Does what "xqe translate" (into the language of each index), "xqe search", perhaps "xqe rerank", and "xqe answer"
-    do, one after the other, and shows the answer, and below it the documents that it was made from, each with a snippet
-    and what that says in your language. Without --lang the language of a question is guessed, and said.
+    do, one after the other. Shows the documents that were found, each with a snippet; the answer that was made from
+    them; and what those that it cites say, in your language. Without --lang the language of a question is guessed, and
+    said.
     """
     check_searching(searching)
-    directories, question = given(arguments)
+    directories, question = given(arguments, "a question")
+    if question is not None and not question.strip():
+        raise InputError("the question is empty", "ask something, or leave it out and give records")
     encoding = beside(encoding, generation)
+    if question is not None:
+        generation = _alone(generation)
     sources, make_answer = answerer(answering, generation, encoding, directories)
     expand = steps.expansion(strategy, Expansion(), generation, PASSAGE_TOKENS) if strategy is not None else None
     ranking = of_model(generation, rerank_model)
@@ -112,7 +125,7 @@ def ask(
     from xqe.stages.asking import Asking, Collection
     from xqe.stages.generation import Tally
 
-    threads = generation.threads or available_cores()
+    threads, shown = generation.threads or available_cores(), answering.n or CHAT.documents
     tally = Tally()
     with ExitStack() as stack:
         stack.enter_context(sources)
@@ -139,15 +152,14 @@ def ask(
             ],
             reranker,
             answer,
-            answering.n,
-            max(answering.n, how.n if how is not None else 0),
+            shown,
+            max(shown, how.n if how is not None else 0),
             gloss,
             threads,
             _say_nothing if generation.quiet else _tell,
             tally,
         )
-        shown = _text if on_screen(form) else jsonl.dumps
-        _run(asking, arrived, shown)
+        _run(asking, arrived, on_screen(form))
     if not generation.quiet:
         say(f"ask: {tally.line()}")
         say_remarks(answer)
@@ -155,11 +167,32 @@ def ask(
         raise typer.Exit(FAILED_STATUS)
 
 
-def _run(asking: Asking, records: Iterator[Record], shown: Callable[[Record], str]) -> None:
+def _alone(generation: Generation) -> Generation:
+    """How the texts of one question are generated where nothing else is asked for: one at a time, which takes a model
+    in this process on a CPU half as long, since a batch is filled up to eight texts."""
+    model = generation.model or ""
+    is_here = model != FAKE and not model.startswith(SERVER)
+    if not is_here or generation.batch is not None or generation.gpu_sampling is not Switch.AUTO:
+        return generation
+    from xqe.models.engines.llama.library import gpus
+
+    on_gpu = generation.gpu_layers != 0 and bool(gpus())
+    return generation if on_gpu else replace(generation, deterministic=True)
+
+
+def _run(asking: Asking, records: Iterator[Record], is_shown: bool) -> None:
+    """Write the records; for a person one after the other, and whatever is known of it as soon as it is."""
+    from xqe.stages.asking import Known
+
+    shown = {Known.SOURCES: _sources, Known.ANSWER: _answer, Known.GLOSSES: _glosses}
     asking.tally.begin()
-    while some := list(islice(records, AT_A_TIME)):
-        for record in asking.answered(some):
-            jsonl.write(shown(record))
+    while some := list(islice(records, 1 if is_shown else AT_A_TIME)):
+        done: list[Record] = []
+        for known, done in asking.known(some):
+            if is_shown and (text := shown[known](done[0])):
+                jsonl.write(text)
+        for record in done if not is_shown else ():
+            jsonl.write(jsonl.dumps(record))
 
 
 def _in_a_language(queries: Queries, spoken: str | None, is_one: bool, quiet: bool) -> Iterator[Record]:
@@ -198,36 +231,64 @@ def _say_nothing(what: str) -> None:
     """For somebody who does not want to hear it."""
 
 
-def _text(record: Record) -> str:
-    """A question, its answer and its sources, for a person."""
+def _sources(record: Record) -> str:
+    """A question and what was found, for a person."""
     from rich.text import Text
 
     from xqe.commands.screens import rendered
-    from xqe.commands.sections import GOOD, MATCH, QUIET, Row, plain, section
+    from xqe.commands.sections import MATCH, QUIET, Row, plain, section
 
     asked = record.get("source", {}).get("query", record["query"])
-    titles = {hit["id"]: hit.get("title", "") for hit in record.get("hits", ())}
-    parts = [section("question", plain(asked), _searched(record)), ""]
-    parts += [answer_section(record, lambda name: titles.get(name, "")), ""]
-    notes = footnotes(record) if "answer" in record else {}
     rows: list[Row] = []
-    for rank, hit in enumerate(record.get("hits", ()), 1):
+    for rank, hit in enumerate(record["hits"], 1):
         said = Text.assemble(
-            plain(hit["id"], f"bold {GOOD}" if hit["id"] in notes else "bold"),
+            plain(hit["id"], "bold"),
             plain(f"  {hit['title']}" if hit.get("title") else ""),
             plain(f"  {hit['lang']}" if "lang" in hit else "", QUIET),
-            (f"  [{notes[hit['id']]}]" if hit["id"] in notes else "", GOOD),
         )
         if "snippet" in hit:
-            snippet = plain(hit["snippet"]["text"])
+            text, title = hit["snippet"]["text"], hit.get("title", "")
+            snippet = plain(text)
             for start, end in hit["snippet"]["matches"]:
                 snippet.stylize(MATCH, start, end)
-            said.append("\n").append_text(snippet)
-        if "gloss" in hit:
-            said.append("\n").append_text(plain(f"→ {hit['gloss']}", "italic"))
-        rows.append((str(rank), said))
-    parts.append(section("sources", Text("what was found, best first" if rows else "nothing was found"), rows))
-    return f"{rendered(*parts)}\n"
+            rest = (text[len(title) :] if text.startswith(title) else text).lstrip(" ·")
+            said.append("\n").append_text(snippet[len(text) - len(rest) :])  # without the title, which stands above
+        rows.append((f"[{rank}]", said))
+    what = "what was found, best first" if rows else "nothing was found"
+    question = section("question", plain(asked), _searched(record))
+    return f"{rendered(question, '', section('sources', Text(what), rows))}\n"
+
+
+def _answer(record: Record) -> str:
+    """An answer with the numbers of its sources."""
+    from xqe.commands.screens import rendered
+
+    return f"{rendered(answer_section(record, _ranks(record)))}\n"
+
+
+def _glosses(record: Record) -> str:
+    """What sources say in the language of the question; nothing where no gloss was due."""
+    from rich.text import Text
+
+    from xqe.commands.screens import rendered
+    from xqe.commands.sections import NOTE, Row, plain, section
+    from xqe.stages.gloss import asker_of
+
+    asker, ranks = asker_of(record), _ranks(record)
+    rows: list[Row] = []
+    for hit in record["hits"]:
+        if "gloss" not in hit or asker is None:
+            continue
+        of, text = plain(hit["gloss"]["of"]), hit["gloss"]["text"]
+        said = plain(f"→ {text}", "italic") if text else plain(f"the model does not say it in {asker.name}", NOTE)
+        rows.append((f"[{ranks[hit['id']]}]", Text("\n").join([of, said])))
+    if not rows or asker is None:
+        return ""
+    return f"{rendered(section('glosses', Text(f'what sources say, in {asker.name}'), rows))}\n"
+
+
+def _ranks(record: Record) -> dict[str, int]:
+    return {hit["id"]: rank for rank, hit in enumerate(record["hits"], 1)}
 
 
 def _searched(record: Record) -> Iterator[tuple[str, Text]]:

@@ -7,24 +7,35 @@ by ranks, as their scores have nothing in common.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from enum import Enum
+from typing import Any, NamedTuple
 
 from xqe.files.records import Record, has_failed
 from xqe.files.trec import Answer
 from xqe.models.engines.base import Engine
 from xqe.retrieval.fusion import Fusion
 from xqe.retrieval.retriever import QueryError, Retriever
-from xqe.stages.answering.offered import title_of
+from xqe.stages.answering.offered import titled
 from xqe.stages.fuse import Run, Settings, fuse
 from xqe.stages.generation import Stage, Tally, run
 from xqe.stages.gloss import asker_of, glosses
+from xqe.stages.glossed import Glossed
 from xqe.stages.rerank.reranker import Reranker
 from xqe.stages.search import search
-from xqe.text.languages import LANGUAGES, Language, code_of
+from xqe.text.languages import Language
+from xqe.text.telling import telling
 
 Tell = Callable[[str], None]
+
+
+class Known(Enum):
+    """What of a question is known: its sources, then its answer, then what its sources say."""
+
+    SOURCES = "sources"
+    ANSWER = "answer"
+    GLOSSES = "glosses"
 
 
 @dataclass(frozen=True)
@@ -36,10 +47,23 @@ class Collection:
     before: Sequence[Stage]
 
 
+class _Read(NamedTuple):
+    """What a person reads of a hit. shown: its "title", where it has one, and its "snippet". sentence: of its text,
+    the one that tells most. written: its language."""
+
+    shown: dict[str, Any]
+    sentence: str
+    written: Language
+
+
+_Readings = Sequence[dict[str, _Read]]
+"""Of each record, by the ids of its hits."""
+
+
 @dataclass(frozen=True)
 class Asking:
-    """rerank: None for none. n: how many hits a question keeps. depth: how many are looked at before. glosses: whether
-    snippets are glossed in the asker's language. tell: what is being done now is said to it."""
+    """rerank: None for none. n: how many hits a question keeps. depth: how many are looked at before. glossed: what of
+    them is glossed in the asker's language. tell: what is being done now is said to it."""
 
     engine: Engine
     collections: Sequence[Collection]
@@ -47,16 +71,18 @@ class Asking:
     answer: Stage
     n: int
     depth: int
-    glosses: bool
+    glossed: Glossed
     threads: int
     tell: Tell
     tally: Tally
 
-    def answered(self, records: Sequence[Record]) -> list[Record]:
-        """The records with "hits", each with its "title" and "snippet", perhaps "gloss", and with "answer"; a record
-        that a step fails on has the hits that there are."""
-        snippets: list[dict[str, dict[str, Any]]] = [{} for _ in records]
-        by_collection = [self._found(collection, records, snippets) for collection in self.collections]
+    def known(self, records: Sequence[Record]) -> Iterator[tuple[Known, list[Record]]]:
+        """Yield the records whenever more of them is known: with "hits", each with its "title" and "snippet"; with
+        "answer"; with a "gloss" of hits, which is of each that has one due: "of", the text that it is of, and "text",
+        None where the model does not tell in the asker's language. A record that a step fails on has the hits that
+        there are."""
+        readings: _Readings = [{} for _ in records]
+        by_collection = [self._found(collection, records, readings) for collection in self.collections]
         codes = [collection.language.code for collection in self.collections]
         found = [_together(codes, each, self.depth) for each in zip(*by_collection, strict=True)]
         if self.rerank is not None:
@@ -64,16 +90,16 @@ class Asking:
             tally = Tally()
             found = list(self.rerank.run(found, tally))
             self._count(tally)
-        found = [{**record, "hits": record["hits"][: self.n]} for record in found]
+        found = [_read(record, its, self.n) for record, its in zip(found, readings, strict=True)]
+        yield Known.SOURCES, found
         self.tell("answering")
         found = self._run(self.answer, found)
-        found = [_with(record, its) for record, its in zip(found, snippets, strict=True)]
-        if self.glosses:
-            self.tell("translating the snippets")
-            found = self._glossed(found)
+        yield Known.ANSWER, found
+        if self.glossed is not Glossed.NONE:
+            found = self._glossed(found, readings)
+            yield Known.GLOSSES, found
         self.tally.records += len(found)
         self.tally.failed += sum(map(has_failed, found))
-        return found
 
     def _run(self, stage: Stage, records: Sequence[Record]) -> list[Record]:
         tally = Tally()
@@ -86,61 +112,75 @@ class Asking:
         self.tally.reused += tally.reused
         self.tally.tokens += tally.tokens
 
-    def _found(
-        self, collection: Collection, records: Sequence[Record], snippets: Sequence[dict[str, dict[str, Any]]]
-    ) -> list[Record]:
-        """The records with the hits of one collection; what a person reads of them goes into `snippets`."""
+    def _found(self, collection: Collection, records: Sequence[Record], readings: _Readings) -> list[Record]:
+        """The records with the hits of one collection; what a person reads of them goes into `readings`."""
         for stage in collection.before:
             self.tell(f"{stage.name}: {collection.language.name}")
             records = self._run(stage, records)
         self.tell(f"searching: {collection.language.name}")
-        retriever = collection.retriever
-        found = list(search(records, retriever, self.threads, lambda: "a question", self.depth))
+        found = list(search(records, collection.retriever, self.threads, lambda: "a question", self.depth))
         found = [record if "hits" in record else {**record, "hits": []} for record in found]
-        for record, its in zip(found, snippets, strict=True):
-            its.update(_read(record, retriever))
+        for record, its in zip(found, readings, strict=True):
+            its.update(_readings(record, collection))
         return found
 
-    def _glossed(self, records: list[Record]) -> list[Record]:
-        """The records with a gloss of each snippet that is not in the asker's language."""
-        by_asker: dict[Language, list[tuple[dict[str, Any], Language]]] = {}
-        for record in records:
-            asker, index = asker_of(record), record.get("index", {})
+    def _glossed(self, records: Sequence[Record], readings: _Readings) -> list[Record]:
+        """The records with the glosses that are due, of all of them together."""
+        due: dict[Language, list[tuple[dict[str, Any], str, Language]]] = {}
+        made = [{**record, "hits": [dict(hit) for hit in record["hits"]]} for record in records]
+        for record, its in zip(made, readings, strict=True):
+            asker, cited = asker_of(record), _cited(record)
             for hit in record["hits"]:
-                written = LANGUAGES.get(code_of(str(hit.get("lang") or index.get("lang"))))
-                if asker is not None and written is not None and "snippet" in hit:
-                    by_asker.setdefault(asker, []).append((hit, written))
-        for asker, hits in by_asker.items():
+                read = its.get(hit["id"])
+                if asker is None or read is None or read.written == asker:
+                    continue
+                if self.glossed is Glossed.CITED and hit["id"] not in cited:
+                    continue
+                of = read.shown["snippet"]["text"] if self.glossed is Glossed.SNIPPETS else read.sentence
+                due.setdefault(asker, []).append((hit, of, read.written))
+        for asker, hits in due.items():
+            self.tell(f"translating what the sources say: {asker.name}")
             tally = Tally()
-            made = glosses([(hit["snippet"]["text"], written) for hit, written in hits], asker, self.engine, tally)
-            for (hit, _), gloss in zip(hits, made, strict=True):
-                hit.update({"gloss": gloss} if gloss is not None else {})
+            texts = glosses([(of, written) for _, of, written in hits], asker, self.engine, tally)
+            for (hit, of, _), text in zip(hits, texts, strict=True):
+                hit["gloss"] = {"of": of, "text": text}
             self._count(tally)
-        return records
+        return made
 
 
-def _read(record: Record, retriever: Retriever[Any]) -> dict[str, dict[str, Any]]:
-    """By the id of each hit, what a person reads of it: its title, where it has one, and a snippet."""
-    hits = record.get("hits")
+def _readings(record: Record, collection: Collection) -> dict[str, _Read]:
+    """What a person reads of each hit, by its id."""
+    hits, retriever = record["hits"], collection.retriever
     if not hits:
         return {}
     query = retriever.queries([(record, "a question")])[0]
     if isinstance(query, QueryError):
         return {}
     documents = retriever.documents
-    said: dict[str, dict[str, Any]] = {}
+    found: dict[str, _Read] = {}
     for hit, number in zip(hits, documents.numbers([hit["id"] for hit in hits]).tolist(), strict=True):
         snippet = retriever.snippet(number, retriever.explain(query, number))
-        title = title_of(hit["id"], documents)
-        said[hit["id"]] = {
-            **({"title": title} if title else {}),
-            **({"snippet": {"text": snippet.text, "matches": snippet.matches}} if snippet else {}),
-        }
-    return said
+        title, text = titled(documents.text(number) or "")
+        if snippet is None:
+            continue
+        shown = {"snippet": {"text": snippet.text, "matches": snippet.matches}}
+        matched = [snippet.text[start:end] for start, end in snippet.matches]
+        sentence = telling(f"{text}\n\n{title}", matched, collection.language)
+        found[hit["id"]] = _Read({**({"title": title} if title else {}), **shown}, sentence, collection.language)
+    return found
 
 
-def _with(record: Record, said: dict[str, dict[str, Any]]) -> Record:
-    return {**record, "hits": [{**hit, **said.get(hit["id"], {})} for hit in record["hits"]]}
+def _read(record: Record, its: dict[str, _Read], n: int) -> Record:
+    """A record with its best `n` hits, each with what a person reads of it."""
+    hits = [{**hit, **(its[hit["id"]].shown if hit["id"] in its else {})} for hit in record["hits"][:n]]
+    return {**record, "hits": hits}
+
+
+def _cited(record: Record) -> set[str]:
+    """The documents that an answer cites; the best hit where it cites none, or where there is no answer."""
+    sentences = record["answer"]["sentences"] if not has_failed(record) else ()
+    cited = {name for sentence in sentences for name in sentence["sources"]}
+    return cited or {hit["id"] for hit in record["hits"][:1]}
 
 
 def _together(codes: Sequence[str], records: Sequence[Record], depth: int) -> Record:

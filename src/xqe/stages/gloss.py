@@ -5,20 +5,16 @@ A small model often says a text again in its own language. That is of no use to 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from xqe.files.records import Record, has_failed
-from xqe.models import examples, prompts
 from xqe.models.engines.base import Engine
-from xqe.models.engines.requests import Request, Sampling
-from xqe.stages.generation import Answer, Tally, one_line, request, run
-from xqe.stages.translate import PASSAGE_TOKENS, most_tokens
+from xqe.models.engines.requests import Request
+from xqe.stages.generation import Answer, Tally, one_line, run
+from xqe.stages.translate import Translator
 from xqe.text.answers.parting import Wanted
 from xqe.text.detection import language_of
 from xqe.text.languages import LANGUAGES, Language, code_of, language
-from xqe.text.sentences import sentences
-
-SHOWN = 5  # worked examples for a pretrained model, of a sentence each: a snippet is as short
 
 
 def asker_of(record: Record) -> Language | None:
@@ -31,14 +27,16 @@ def glosses(
     texts: Sequence[tuple[str, Language]], target: Language, engine: Engine, tally: Tally | None = None
 ) -> list[str | None]:
     """What each text, in its language, says in `target`, all generated together; None for one that is in it already,
-    where the model does not tell, and where it tells in another language."""
+    where the model does not tell, where it tells in another language, and where it does not come to an end: a
+    translation is half as long as what it may have (`most_tokens`)."""
     lacking = [at for at, (text, written) in enumerate(texts) if written != target and text.strip()]
     records: list[Record] = [
         {"id": f"gloss{at}", "query": one_line(texts[at][0]), "lang": texts[at][1].code} for at in lacking
     ]
     found: list[str | None] = [None] * len(texts)
     for at, record in zip(lacking, run(_Gloss(engine, target), engine, records, tally), strict=True):
-        found[at] = None if has_failed(record) or not _is_in(record["gloss"], target) else record["gloss"]
+        if not has_failed(record) and _is_in(record["gloss"], target):
+            found[at] = record["gloss"] or None
     return found
 
 
@@ -53,27 +51,15 @@ class _Gloss:
     name = "gloss"
 
     def __init__(self, engine: Engine, target: Language) -> None:
-        self._engine = engine
-        self._target = target
-        self._template = prompts.builtin("translate-passage")
+        self._translator = Translator(engine, target, None, None)
 
     def requests(self, record: Record) -> list[Request]:
-        text, origin, is_chat = record["query"], language(record["lang"]), self._engine.is_chat
-        shows = self._template.shows_examples(is_chat)
-        pairs = examples.translations(origin, self._target, ("passage",), SHOWN) if shows else []
-        shown = [_begun(pair, origin, self._target) for pair in pairs]
-        variables = {"text": text, "source_language": origin.name, "target_language": self._target.name}
-        prompt = self._template.render(is_chat, variables, shown)
-        return [request(prompt, text, most_tokens(text, PASSAGE_TOKENS), Sampling(), record, number=0)]
+        return [self._translator.request(record, 0, "sentence", record["query"], language(record["lang"]))]
 
     def wanted(self, record: Record) -> list[Wanted]:
-        return [Wanted("passage", record["query"], frozenset({record["lang"], self._target.code}), is_translation=True)]
+        return [self._translator.wanted("sentence", record["query"], language(record["lang"]))]
 
     def result(self, record: Record, answers: Sequence[Answer]) -> Record:
-        return {**record, "gloss": one_line(answers[0].text)}
-
-
-def _begun(pair: Mapping[str, str], origin: Language, target: Language) -> dict[str, str]:
-    """A worked example with the first sentence of each side alone."""
-    sides = (("source", origin), ("target", target))
-    return {side: pair[side][: sentences(pair[side], spoken.code)[0][1]] for side, spoken in sides}
+        [answer] = answers
+        is_whole = answer.completion.finish != "length"
+        return {**record, "gloss": one_line(answer.text) if is_whole else ""}

@@ -266,7 +266,7 @@ def as_record(pieces: Sequence[Piece]) -> dict[str, Any]:
                 **as_found,
                 "snippet": {"text": hit.snippet.text, "matches": hit.snippet.matches} if hit.snippet else None,
                 "terms": [asdict(term) for term in hit.terms],
-                **({"gloss": hit.gloss} if hit.gloss is not None else {}),
+                **({"gloss": {"of": hit.snippet.text, "text": hit.gloss}} if hit.gloss and hit.snippet else {}),
             }
             for as_found, hit in zip(last.record["hits"], last.hits, strict=False)
         ],

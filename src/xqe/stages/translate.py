@@ -15,6 +15,7 @@ from xqe.models.prompts import Prompt, Template
 from xqe.stages.generation import Answer, one_line, provenance, request
 from xqe.text.answers.parting import Field, Wanted
 from xqe.text.languages import Language, language
+from xqe.text.sentences import sentences
 
 QUERY_TOKENS = 64
 PASSAGE_TOKENS = 384
@@ -23,13 +24,15 @@ PASSAGE_TOKENS = 384
 @dataclass(frozen=True, slots=True)
 class _Kind:
     """A kind of text. prompt: the name of its prompt. wanted: what its translation is taken for. tokens: most of one.
-    shown, examples: which fields of how many built-in examples a pretrained model is shown."""
+    shown, examples: which fields of how many built-in examples a pretrained model is shown. begun: of each only the
+    first sentence."""
 
     prompt: str
     wanted: Field
     tokens: int
     shown: tuple[str, ...]
     examples: int
+    begun: bool = False
 
 
 # Queries come as full questions and as short phrases, in turn: of ten ways to arrange them that was the best, on real
@@ -39,11 +42,13 @@ _KINDS = {
     "query": _Kind("translate-query", "query", QUERY_TOKENS, _QUERIES, 5),
     "passage": _Kind("translate-passage", "passage", PASSAGE_TOKENS, _PASSAGES, 3),
     "title": _Kind("translate-title", "query", PASSAGE_TOKENS, _QUERIES, 5),
+    "sentence": _Kind("translate-passage", "passage", PASSAGE_TOKENS, _PASSAGES, 5, begun=True),
 }
 
 
 class Translator:
-    """Asks an engine for translations of single texts, each of a kind ("query", "passage", "title"), into `target`.
+    """Asks an engine for translations of single texts, each of a kind ("query", "passage", "title", and "sentence", a
+    short passage), into `target`.
 
     max_tokens: for one text; None is QUERY_TOKENS for a query and PASSAGE_TOKENS for any other. A text that is
     short gets less, since a pretrained model that falls into a loop would fill whatever there is: see `most_tokens`. A
@@ -82,6 +87,8 @@ class Translator:
         template, is_chat, of = self._templates[kind], self._engine.is_chat, _KINDS[kind]
         is_shown = template.shows_examples(is_chat)
         shown = examples.translations(origin, self.target, of.shown, of.examples) if is_shown else []
+        if of.begun:
+            shown = [_begun(pair, origin, self.target) for pair in shown]
         variables = {"text": one_line(text), "source_language": origin.name, "target_language": self.target.name}
         return template.render(is_chat, variables, shown)
 
@@ -143,6 +150,12 @@ def most_tokens(text: str, limit: int) -> int:
     what a faithful translation needs.
     """
     return min(limit, 16 + len(text.encode("utf-8", "replace")) // 2)
+
+
+def _begun(pair: Mapping[str, str], origin: Language, target: Language) -> dict[str, str]:
+    """A worked example with the first sentence of each side alone."""
+    sides = (("source", origin), ("target", target))
+    return {side: pair[side][: sentences(pair[side], spoken.code)[0][1]] for side, spoken in sides}
 
 
 def _texts(record: Record) -> Iterator[tuple[Field, str, Language]]:

@@ -7,13 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xqe.stages.answering.cite import (
-    ANSWER_TOKENS,
-    DOCUMENT_TOKENS,
-    DOCUMENT_TOKENS_PRETRAINED,
-    DOCUMENTS,
-    Cite,
-)
+from xqe.stages.answering.cite import CHAT, PRETRAINED, Cite
 from xqe.text.languages import LANGUAGES
 
 
@@ -31,7 +25,17 @@ class Answering:
             "model, whose numbers are chance]",
         ),
     ] = None
-    n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="Answer from the best N hits.")] = DOCUMENTS
+    n: Annotated[
+        int | None,
+        typer.Option(
+            "-n",
+            metavar="N",
+            min=1,
+            show_default=False,
+            help="Answer from the best N hits. "
+            f"[default: {CHAT.documents}; {PRETRAINED.documents} for a pretrained model]",
+        ),
+    ] = None
     document_tokens: Annotated[
         int | None,
         typer.Option(
@@ -40,12 +44,20 @@ class Answering:
             min=1,
             show_default=False,
             help="Read about N tokens of each document. "
-            f"[default: {DOCUMENT_TOKENS}; {DOCUMENT_TOKENS_PRETRAINED} for a pretrained model]",
+            f"[default: {CHAT.document_tokens}; {PRETRAINED.document_tokens} for a pretrained model]",
         ),
     ] = None
-    max_tokens: Annotated[int, typer.Option("--max-tokens", metavar="N", min=1, help="Most tokens of an answer.")] = (
-        ANSWER_TOKENS
-    )
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--max-tokens",
+            metavar="N",
+            min=1,
+            show_default=False,
+            help="Most tokens of an answer. "
+            f"[default: {CHAT.max_tokens}; {PRETRAINED.max_tokens} for a pretrained model]",
+        ),
+    ] = None
     to: Annotated[
         str | None,
         typer.Option(

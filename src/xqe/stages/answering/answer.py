@@ -16,7 +16,7 @@ from xqe.models.engines.requests import Request, Sampling
 from xqe.models.prompts import Chat, Prompt, Template, Text
 from xqe.models.prompts.answering import OPENING, is_refusal, letters, wording
 from xqe.stages import generation
-from xqe.stages.answering.cite import ANSWER_TOKENS, DOCUMENT_TOKENS, DOCUMENTS, Cite
+from xqe.stages.answering.cite import CHAT, Cite
 from xqe.stages.answering.offered import Offered, offered, read_as
 from xqe.stages.answering.worked import worked
 from xqe.stages.fitting import fitted, numbered, room_for_texts
@@ -24,6 +24,7 @@ from xqe.stages.generation import one_line, provenance
 from xqe.text.answers.citations import Cited, read
 from xqe.text.answers.parting import Wanted
 from xqe.text.languages import LANGUAGES, Language, code_of, language
+from xqe.text.sentences import is_whole
 
 if TYPE_CHECKING:
     from xqe.retrieval.documents import Numbered
@@ -39,9 +40,9 @@ class How:
     an answer. target: its language; None is that of the query as it first came."""
 
     cite: Cite = Cite.MODEL
-    n: int = DOCUMENTS
-    tokens: int = DOCUMENT_TOKENS
-    max_tokens: int = ANSWER_TOKENS
+    n: int = CHAT.documents
+    tokens: int = CHAT.document_tokens
+    max_tokens: int = CHAT.max_tokens
     target: Language | None = None
     sampling: Sampling = Sampling()  # noqa: RUF009  # frozen
 
@@ -91,9 +92,12 @@ class Answering:
         is_cut = made.completion.finish == "length"
         text = f"[{made.text}" if _is_opened(made.request) and _NUMBERS.match(made.text) else made.text
         cited = read(text, len(documents), wording(answered).sources, answered.code, is_cut)
-        if _is_said_again(request, made.completion.text):
-            return failed(record, self.name, "the model says the prompt again")
-        if problem := _problem(cited, _question(record)):
+        problem = _problem(cited, _question(record), text)
+        if _is_said_again(made.request, made.completion.text):
+            problem = "the model says the prompt again"
+        elif is_cut and len(cited.sentences) == 1 and not is_whole(cited.text):
+            problem = f"not one sentence is finished within {how.max_tokens} tokens: {cut(cited.text)}"
+        if problem:
             return failed(record, self.name, problem)
         refused = is_refusal(cited.text)
         ids = [one.id for one in documents]
@@ -169,11 +173,12 @@ class Answering:
         return generation.request(prompt(texts), subject, how.max_tokens, how.sampling, record, 0, noted)
 
 
-def _problem(cited: Cited, question: str) -> str:
+def _problem(cited: Cited, question: str, said: str) -> str:
     """Why an answer is none, "" if it is one."""
     if not cited.sentences:
-        return "the answer is nothing but citations"
-    if letters(cited.text) == letters(question):
+        return f"the answer is nothing but citations: {cut(said)}"
+    again, asked = letters(cited.text), letters(question)
+    if asked.startswith(again) and len(again) > len(asked) / 2:
         return "the model says the question again, and nothing else"
     if all(sentence.text.endswith(QUESTION_MARKS) for sentence in cited.sentences):
         return f"the model answers with a question: {cut(cited.text)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Cite(StrEnum):
@@ -14,8 +15,15 @@ class Cite(StrEnum):
     BOTH = "both"
 
 
-DOCUMENTS = 5
-DOCUMENT_TOKENS, DOCUMENT_TOKENS_PRETRAINED = 200, 100
-ANSWER_TOKENS = 256
-"""Of an answer, unless told: from how many documents, how many tokens of each (of a pretrained model, which is small
-and loses itself, fewer), and how many of its own."""
+class Amounts(NamedTuple):
+    """Of an answer, where nobody says otherwise: from how many documents it is made, the most tokens that are read of
+    each, and the most that it has itself."""
+
+    documents: int
+    document_tokens: int
+    max_tokens: int
+
+
+CHAT = Amounts(documents=5, document_tokens=200, max_tokens=256)
+PRETRAINED = Amounts(documents=3, document_tokens=100, max_tokens=96)
+"""A pretrained model is small and loses itself; one that does not stop after a sentence or two repeats itself."""

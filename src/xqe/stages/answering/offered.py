@@ -27,8 +27,8 @@ class Offered(NamedTuple):
 
 
 def offered(record: Record, documents: Numbered, n: int) -> list[Offered]:
-    """The documents of the best `n` hits, in their order. Raises XqeError where there is none, where none has a text, and
-    as `hits.read`."""
+    """The documents of the best `n` hits, in their order. Raises XqeError where there is none, where none has a text,
+    and as `hits.read`."""
     found: list[Offered] = []
     for hit, whole in hits.read(record, documents, n):
         title, text = titled(whole)

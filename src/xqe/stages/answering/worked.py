@@ -17,7 +17,8 @@ def worked(
     count: int, wording: Wording, asked: Language, answered: Language, written: Language
 ) -> list[Mapping[str, str]]:
     """Questions in one language, answered in another from two documents in a third, `written`, of which now the second
-    and now the first answers; an answer begins with the number of its document."""
+    and now the first answers; an answer begins with the number of its document. Behind whole questions, which an answer
+    does not repeat, a small model repeats fewer of its own than behind short phrases (docs/results.md)."""
     queries, answers, passages = (examples.builtin(one.code) for one in (asked, answered, written))
     made: list[Mapping[str, str]] = []
     for at in range(min(count, len(queries))):
@@ -30,7 +31,7 @@ def worked(
         made.append(
             {
                 "documents": numbered(shown),
-                "query": queries[at]["query"],
+                "query": queries[at]["rephrasing"],
                 "text": f"[{number}] {said}",
                 "question": wording.question,
                 "answer": wording.answer,

@@ -12,7 +12,7 @@ from xqe.errors import XqeError
 if TYPE_CHECKING:
     from xqe.models.prompts import Template
 
-HITS, FIRST_WEIGHT, DOCUMENT_TOKENS = 20, 0.5, 192
+HITS, FIRST_WEIGHT, DOCUMENT_TOKENS = 20, 0.4, 192
 """Unless told: how many hits are re-ranked, what the first stage's score counts, and how much of a document is read."""
 
 
