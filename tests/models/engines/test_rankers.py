@@ -291,7 +291,7 @@ def test_another_model_re_ranks_than_the_one_that_writes(
     both = ("--lang", "en", "--model", "fake", "--rerank-model", str(ranker.file))
     for command in (
         ("trace", "the matter", "--index", index, "--strategy", "zeroshot", "--rerank-n", "3", *both),
-        ("ask", index, "the matter", "--no-gloss", "--strategy", "zeroshot", *both),
+        ("ask", index, "the matter", "--gloss", "none", "--strategy", "zeroshot", *both),
     ):
         assert cli.run(list(command)) == 0
         record = json.loads(capsys.readouterr().out)
