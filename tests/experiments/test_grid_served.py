@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +35,10 @@ pytestmark = pytest.mark.usefixtures("no_keys_or_proxies")
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server()
+def server(server: Server) -> Server:
     server.gets = {"/v1/models": {"data": [{"id": "m", "root": "/models/a"}]}}
     server.post = lambda subject: reply(f"zinc {len(subject)}", model="m")
-    yield server
-    server.shutdown()
-    server.server_close()
+    return server
 
 
 def run(capsys: pytest.CaptureFixture[str], folder: Path, url: str, *options: str) -> str:

@@ -18,7 +18,7 @@ from xqe.commands.options.groups import part, takes
 from xqe.commands.screens import on_screen
 from xqe.commands.streams import Queries, emit
 from xqe.files import jsonl
-from xqe.files.records import has_failed
+from xqe.files.records import as_asked, has_failed
 from xqe.stages.answering.cite import Cite
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class _Screen:
         from xqe.commands.screens import rendered
         from xqe.commands.sections import plain, section
 
-        asked = record.get("source", {}).get("query", record["query"])
+        asked = as_asked(record)
         notes = footnotes(record) if not has_failed(record) else {}
         rows = ((f"[{number}]", self._named(name)) for name, number in notes.items())
         return f"{rendered(section('question', plain(asked)), answer_section(record, notes, rows))}\n"

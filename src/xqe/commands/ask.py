@@ -28,7 +28,7 @@ from xqe.commands.searching import by_language, check_searching, given, open_ret
 from xqe.commands.streams import FAILED_STATUS, Queries, first_of
 from xqe.errors import InputError
 from xqe.files import jsonl
-from xqe.files.records import failed
+from xqe.files.records import as_asked, failed
 from xqe.machine import available_cores
 from xqe.messages import say
 from xqe.models.engines import FAKE, SERVER
@@ -238,7 +238,7 @@ def _sources(record: Record) -> str:
     from xqe.commands.screens import rendered
     from xqe.commands.sections import MATCH, QUIET, Row, plain, section
 
-    asked = record.get("source", {}).get("query", record["query"])
+    asked = as_asked(record)
     rows: list[Row] = []
     for rank, hit in enumerate(record["hits"], 1):
         said = Text.assemble(
@@ -295,7 +295,7 @@ def _searched(record: Record) -> Iterator[tuple[str, Text]]:
     """What a question was searched with, where that is not itself."""
     from xqe.commands.sections import QUIET, plain
 
-    asked = record.get("source", {}).get("query", record["query"])
+    asked = as_asked(record)
     searched = record.get("searched", {record.get("lang", ""): record["query"]})
     for code, query in searched.items():
         if query != asked:

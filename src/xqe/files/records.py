@@ -186,6 +186,12 @@ def untranslated(record: Mapping[str, Any], where: str) -> str:
     return text if text != record["query"] else ""
 
 
+def as_asked(record: Mapping[str, Any]) -> str:
+    """The query as it first arrived, whether it is the query still or not."""
+    source = record.get("source", {}).get("query")
+    return source if isinstance(source, str) else str(record["query"])
+
+
 def passages_lang(record: Mapping[str, Any]) -> str:
     """The language of a record's passages: that of the query, unless they name their own."""
     return str(record.get("passages_lang") or record.get("lang", ""))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from xqe.files.records import as_asked
 from xqe.retrieval.choices import By, Use
 from xqe.retrieval.feedback import Feedback, fed
 from xqe.retrieval.retriever import (
@@ -165,7 +166,7 @@ class BM25(Retriever[Query]):
         return Account(self._states(record, query, fed, where), terms, words, list(notes))
 
     def _states(self, record: Record, query: Query, fed: Query, where: str) -> list[tuple[str, Query]]:
-        source = _source(record)
+        source = as_asked(record)
         before = [(SOURCE, {**record, "query": source})] if source != record["query"] else []
         states = [
             *((state, weighted_query(each, self._index, _QUERY_ALONE, where)) for state, each in before),
@@ -242,7 +243,7 @@ def _words(record: Record, index: Index) -> dict[str, str]:
 
     A term that several words have stands for the first of them; those whose stem no document has come last.
     """
-    texts = [record["query"], _source(record), *record.get("passages", [])]
+    texts = [record["query"], as_asked(record), *record.get("passages", [])]
     analysed = [word for text in texts for word in index.analyzer.explain(text) if word.terms]
     found = index.document_frequencies([word.stem for word in analysed])
     word_of_stem: dict[str, str] = {}
@@ -252,9 +253,3 @@ def _words(record: Record, index: Index) -> dict[str, str]:
         for term in word.terms:
             words.setdefault(term, first)
     return words
-
-
-def _source(record: Record) -> str:
-    """The query as it first arrived."""
-    source = record.get("source", {}).get("query", record["query"])
-    return source if isinstance(source, str) else str(record["query"])

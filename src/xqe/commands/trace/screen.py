@@ -11,7 +11,7 @@ from rich.text import Text as Styled
 
 from xqe.commands.screens import legible, rendered, table
 from xqe.commands.sections import ERROR, GOOD, MATCH, NOTE, QUIET, Row, counted, named, plain, section
-from xqe.files.records import Record
+from xqe.files.records import Record, as_asked
 from xqe.retrieval.choices import By, Encode
 from xqe.retrieval.retriever import FEEDBACK, QUERY, SEARCHED, SOURCE, Scored, Term
 from xqe.stages.rerank.kinds import Asked
@@ -59,7 +59,7 @@ def _given(record: Record) -> Table:
 
 
 def _arrived_with(record: Record) -> Iterator[Row]:
-    source = record.get("source", {}).get("query", record["query"])
+    source = as_asked(record)
     if source != record["query"]:
         yield "asked as", plain(source)
     for step in record.get("steps", []):

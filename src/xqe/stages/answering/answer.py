@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xqe.errors import XqeError
-from xqe.files.records import Record, advanced, failed
+from xqe.files.records import Record, advanced, as_asked, failed
 from xqe.lines import cut
 from xqe.models import prompts
 from xqe.models.engines.base import Engine
@@ -197,8 +197,7 @@ def _is_opened(request: Request) -> bool:
 
 def _question(record: Record) -> str:
     """The query as it first came, on one line. Raises XqeError for an empty one."""
-    source = record.get("source", {}).get("query")
-    question = one_line(source if isinstance(source, str) else record["query"])
+    question = one_line(as_asked(record))
     if not question:
         raise XqeError("the query is empty")
     return question
