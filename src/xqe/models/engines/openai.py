@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from xqe.models.engines.jobs import Job, Ticket
 from xqe.models.engines.measuring import FEW, UntoldError
 from xqe.models.engines.requests import Completion, Request
 from xqe.models.engines.served import CHAT, PATHS, Dialect, ServedEngine, made_by
-from xqe.models.engines.witness import Witness
+from xqe.models.engines.witness import Witness, Witnessed
 from xqe.models.prompts import Chat, Prompt, Text
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class Settings:
     verbose: bool = False
 
 
-class OpenAIEngine(ServedEngine):
+class OpenAIEngine(Witnessed, ServedEngine):
     """A model of a server, which `Client` asks.
 
     check: ask the server for its models first. Raises ModelError where it is not there, refuses the key, or has
@@ -74,15 +74,6 @@ class OpenAIEngine(ServedEngine):
     def show(self, prompt: Prompt) -> str:
         text = self.rendered(prompt)
         return json.dumps(json.loads(text), ensure_ascii=False, indent=2) if self.is_chat else text
-
-    def identity(self) -> dict[str, Any]:
-        return self.identities()[0]
-
-    def identities(self) -> list[dict[str, Any]]:
-        return self._witness.identities()
-
-    def vouches(self, made_by: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
-        return self._witness.vouches(made_by, identity)
 
     def generate(self, jobs: Iterable[Job[T]]) -> Iterator[Job[T]]:
         return in_flight(

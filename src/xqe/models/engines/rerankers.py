@@ -22,7 +22,6 @@ from itertools import groupby
 from typing import Any, TypeVar
 
 from xqe.errors import ModelError
-from xqe.models.engines.base import Engine
 from xqe.models.engines.client import Client, Connection
 from xqe.models.engines.exchange import Answer, FailedError
 from xqe.models.engines.flight import in_flight
@@ -30,7 +29,7 @@ from xqe.models.engines.jobs import Job, Ticket
 from xqe.models.engines.refusals import TRUNCATING, RefusedError, check_refusal
 from xqe.models.engines.requests import Sampling, measurement
 from xqe.models.engines.served import AnswerError, check_error, made_by, said, valid
-from xqe.models.engines.witness import Witness
+from xqe.models.engines.witness import Witness, Witnessed
 from xqe.models.heads import LOGIT
 from xqe.models.prompts import Pair, Prompt
 
@@ -71,7 +70,7 @@ _FORMS = (
 )
 
 
-class Reranker(Engine):
+class Reranker(Witnessed):
     """A model of a server, which `Client` asks.
 
     check: ask the server for its models, and for the score of a pair, first. Raises ModelError where it is not there,
@@ -109,15 +108,6 @@ class Reranker(Engine):
         return in_flight(
             jobs, READ_AHEAD * self._batch, lambda tickets: [self._client.start(work) for work in self._work(tickets)]
         )
-
-    def identity(self) -> dict[str, Any]:
-        return self.identities()[0]
-
-    def identities(self) -> list[dict[str, Any]]:
-        return self._witness.identities()
-
-    def vouches(self, made_by: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
-        return self._witness.vouches(made_by, identity)
 
     def parameters(self, sampling: Sampling) -> dict[str, Any]:
         return {}

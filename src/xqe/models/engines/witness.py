@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from xqe.messages import say
+from xqe.models.engines.base import Engine
 
 Told = Mapping[str, Any]
 """What the answers of a server tell, as `served.made_by` has it."""
@@ -86,3 +87,18 @@ class Witness:
         if not self._has_warned:
             self._has_warned = True
             say(f"{self._named['server']}: {what}; {consequence}")
+
+
+class Witnessed(Engine):
+    """An engine that asks a server, whose model is what a witness knows of it."""
+
+    _witness: Witness
+
+    def identity(self) -> dict[str, Any]:
+        return self.identities()[0]
+
+    def identities(self) -> list[dict[str, Any]]:
+        return self._witness.identities()
+
+    def vouches(self, made_by: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
+        return self._witness.vouches(made_by, identity)
