@@ -206,6 +206,7 @@ def _settings(plan: Plan) -> Json:
         "passage_tokens": grid.passage_tokens,
         "examples": grid.examples,
         "shots": grid.shots,
+        **({"source_weight": grid.raw["source_weight"]} if "source_weight" in grid.raw else {}),
         **(_of_retrievers(grid) if plan.encoder else {}),
         **({"questions": _of_questions(grid.questions)} if grid.questions else {}),
         **({"rerank": [_of_reranker(row) for row in grid.rerankers]} if grid.rerankers else {}),

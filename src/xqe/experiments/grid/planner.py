@@ -29,7 +29,7 @@ from xqe.experiments.grid.tables import told_at
 from xqe.files.hashes import cached_sha256
 from xqe.models import examples, prompts
 from xqe.retrieval.choices import By, Use
-from xqe.retrieval.hybrid import DEPTH, METHOD, NORM, SOURCE_WEIGHT
+from xqe.retrieval.hybrid import DEPTH, METHOD, NORM
 from xqe.retrieval.meaning import QUERY_WEIGHT
 from xqe.stages.strategies import Strategy
 
@@ -337,9 +337,10 @@ class _Planner:
         )
 
     def _by(self, retriever: By) -> list[dict[str, object]]:
-        """What else decides what a retriever finds: nothing where it looks for words alone."""
+        """What else decides what a retriever finds: nothing where it looks for the words of translations alone."""
+        source_weight = self.grid.source_weights.get(retriever)
         if retriever is By.BM25:
-            return []
+            return [] if source_weight == 0 else [{"source_weight": source_weight}]
         said: dict[str, object] = {
             "by": retriever,
             "encoder": self.encoder,
@@ -349,7 +350,7 @@ class _Planner:
         if retriever is By.DENSE:
             return [said]
         fused = {"fusion": METHOD, "norm": NORM, "depth": DEPTH, "dense_weight": self.grid.dense_weight}
-        return [{**said, **fused, "source_weight": SOURCE_WEIGHT}]
+        return [{**said, **fused, "source_weight": source_weight}]
 
     def _system(self, retriever: By, kind: str, texts: Texts | None, use: Use, weight: float | None) -> str:
         """The name of a system: what is the same in all of the grid is left out, but for the paper's parameters, and
