@@ -145,11 +145,11 @@ def inspect(
         return
     if qrels is None and (run is not None or measure):
         raise XqeError(f"{'--run' if run is not None else '--measure'} has no effect without --qrels", "add it")
-    if qrels is not None and (references is None or summary):
-        raise XqeError(
-            "--qrels is for what --references measures" if summary is False else "--qrels writes no --summary",
-            "add --references" if summary is False else "leave one of them out",
-        )
+    if qrels is not None and references is None:
+        raise XqeError("--qrels is for what --references measures", "add --references")
+    if qrels is not None and summary:
+        raise XqeError("--qrels writes no --summary", "leave one of them out")
+    found = referencing.found_by(qrels, run, measure or referencing.MEASURES) if qrels is not None else None
     fields = fields_of(by, "strategy,order")
     queries = Queries(None, files)
     from xqe.stages.inspection.inspector import Inspector, inspected
@@ -162,9 +162,9 @@ def inspect(
         if references is not None:
             people = referencing.references_in(references, split)
             records = stack.enter_context(referencing.referenced(records, people, encoding))
-            fields = fields or (referencing.BY if summary or qrels else ())
-        if qrels is not None:
-            count, failures = referencing.correlate(records, qrels, run, measure or referencing.MEASURES, fields, shown)
+            fields = fields or (referencing.BY if summary or found else ())
+        if found is not None:
+            count, failures = referencing.correlate(records, lambda: queries.place, found, fields, shown)
         elif summary or fields:
             count, failures = _summarise(records, fields or BY, shown)
         elif shown:
@@ -185,10 +185,10 @@ def _check_effect(context: typer.Context, collection: Path | None, references: s
         if source is None or source.name != "COMMANDLINE" or name in {"collection", "form", *of_both}:
             continue
         if (name in of_encoders) is (collection is None):
-            raise XqeError(
-                f"{parameter.opts[0]} has no effect {'without' if collection is None else 'with'} --collection",
-                "add it" if collection is None else "leave it out",
-            )
+            if collection is not None:
+                raise XqeError(f"{parameter.opts[0]} has no effect with --collection", "leave it out")
+            lacking = "--collection or --references" if name in encoding else "--collection"
+            raise XqeError(f"{parameter.opts[0]} has no effect without {lacking}", "add it")
 
 
 def _summarise(records: Iterable[Record], fields: Sequence[str], shown: bool) -> tuple[int, int]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from xqe.commands.encoding import open_encoder
 from xqe.commands.searching import names_encoder
@@ -18,7 +18,8 @@ from xqe.messages import say
 
 if TYPE_CHECKING:
     from xqe.commands.options.encoding import Encoding
-    from xqe.files.trec import Hits
+    from xqe.evaluation.measures import Measure
+    from xqe.files.trec import Hits, Qrels
     from xqe.stages.inspection.correlations import Correlation
     from xqe.stages.inspection.references import References
 
@@ -95,38 +96,54 @@ def referenced(records: Iterable[Record], references: References, encoding: Enco
         say(f"{without} of {count} records have no reference: none has their id and their language")
 
 
-def correlate(
-    records: Iterable[Record], qrels: str, run: str | None, measures: Sequence[str], by: Sequence[str], shown: bool
-) -> tuple[int, int]:
-    """Write how what was measured of queries goes with what is found; return how many there were and failed."""
+class Found(NamedTuple):
+    """By what it is told what was found. hits: of a run, by query; None where each record has its own."""
+
+    qrels: Qrels
+    hits: Mapping[str, Hits] | None
+    measures: Sequence[Measure]
+
+
+def found_by(qrels: str, run: str | None, measures: Sequence[str]) -> Found:
+    """Read the files of qrels and of a run. Raises XqeError for what they do not hold, and a measure there is not."""
     from xqe.evaluation.measures import parse_all
+    from xqe.files.trec import read_qrels, read_run
+
+    wanted, judged = parse_all(measures, "--measure"), read_qrels(qrels)
+    if run is None:
+        return Found(judged, None, wanted)
+    hits: dict[str, Hits] = {}
+    for answer in read_run(run):
+        if answer.id in hits:
+            raise InputError(f'{answer.where}: query "{answer.id}" again', "give a run of one language pair")
+        hits[answer.id] = answer.hits
+    return Found(judged, hits, wanted)
+
+
+def correlate(
+    records: Iterable[Record], place: Callable[[], str], found: Found, by: Sequence[str], shown: bool
+) -> tuple[int, int]:
+    """Write how what was measured of queries goes with what is found; return how many there were and failed. place:
+    where the record that was read last came from."""
     from xqe.files.records import has_failed
-    from xqe.files.trec import hits_of, read_qrels, read_run
+    from xqe.files.trec import hits_of
     from xqe.stages.inspection.correlations import correlations
 
-    judged, wanted = read_qrels(qrels), parse_all(measures, "--measure")
-    found: dict[str, Hits] = {}
-    if run is not None:
-        for answer in read_run(run):
-            if answer.id in found:
-                raise InputError(f'{answer.where}: query "{answer.id}" again', "give a run of one language pair")
-            found[answer.id] = answer.hits
     pairs: list[tuple[Record, Hits]] = []
-    count = failures = 0
+    failures = 0
     for record in records:
-        count += 1
         failures += has_failed(record)
-        hits = found.get(record["id"], {}) if run is not None else hits_of(record, f"record {count}", record["id"])
+        hits = hits_of(record, place(), record["id"]) if found.hits is None else found.hits.get(record["id"], {})
         pairs.append(({name: value for name, value in record.items() if name != "hits"}, hits))
-    rows = correlations(pairs, judged, wanted, 1, by)
-    if rows and not rows[0].queries:
-        say(f"{qrels}: judges none of these queries that has a reference")
+    rows = correlations(pairs, found.qrels, found.measures, 1, by)
+    if not any(row.queries for row in rows):
+        say("no query has both a reference and a judgement")
     if shown:
         jsonl.write(_table(rows))
     else:
         for row in rows:
             jsonl.write(jsonl.dumps(asdict(row)))
-    return count, failures
+    return len(pairs), failures
 
 
 def _table(rows: Sequence[Correlation]) -> str:

@@ -13,7 +13,7 @@ _CHUNK = re.compile(r"\S+")
 _CODE = re.compile(
     r"\d"  # a number, a version, x86
     r"|\w[._@\\:=]+\w|_"  # node.js, foo_bar, someone@there, std::map
-    r"|(?:^|[\s(\[])(?:--?|[~.]?/|[$#@.\\])\w"  # --option, -x, /etc, ~/file, $HOME, #include, .txt
+    r"|(?:^|[(\[])(?:--?|[~.]?/|[$#@.\\])\w"  # --option, -x, /etc, ~/file, $HOME, #include, .txt
     r"|\w(?:\(\)|\+\+|\#)"  # main(), C++, C#
 )
 _WORD = re.compile(r"[^\W_]+")
@@ -28,7 +28,7 @@ def names(text: str, language: Language | None) -> frozenset[str]:
     found = {word for quoted in _QUOTED.findall(text) for word in _words("".join(quoted))}
     capitals = not text.isupper()
     for chunk in _CHUNK.finditer(text):
-        if _CODE.search(chunk[0].strip("\"'“”„«»().,;:!?")):
+        if _CODE.search(chunk[0]):
             found.update(_words(chunk[0]))
     for number, word in enumerate(_WORD.findall(text) if capitals else ()):
         upper = sum(map(str.isupper, word))
