@@ -12,7 +12,7 @@ from xqe.commands.generating import Over, run_stage
 from xqe.commands.options.common import Input, Query, spoken
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import takes
-from xqe.commands.options.steps import DOCUMENTS, TO, most_tokens
+from xqe.commands.options.steps import DOCUMENTS, TO, TRANSLATIONS, most_tokens
 from xqe.commands.streams import DocumentRecords, Queries
 from xqe.errors import XqeError
 from xqe.files.documents import Format
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from xqe.models.engines.base import Engine
     from xqe.stages.generation import Tally
     from xqe.stages.translate_documents import TranslateDocuments
-
-MOST_SAMPLES = 1000
 
 
 @takes(generation=Generation)
@@ -39,18 +37,7 @@ def translate(
         typer.Option("--format", show_default=False, help="Of documents, as of xqe index. [default: auto]"),
     ] = None,
     max_tokens: Annotated[int | None, most_tokens("64 for a query, 384 for other texts, less for short ones")] = None,
-    samples: Annotated[
-        int,
-        typer.Option(
-            "--samples",
-            "-n",
-            min=1,
-            max=MOST_SAMPLES,
-            metavar="N",
-            help="Translations of each query: the likeliest tokens' and N - 1 that are drawn, at --temperature, or 0.7 "
-            "where that is 0.",
-        ),
-    ] = 1,
+    samples: Annotated[int, TRANSLATIONS] = 1,
     *,
     generation: Generation,
 ) -> None:

@@ -202,6 +202,7 @@ def _settings(plan: Plan) -> Json:
         "baselines": grid.baselines,
         "query_weights": ["auto" if weight is None else weight for weight in grid.query_weights],
         "samples": grid.samples,
+        **({"translations": grid.translations} if grid.translations > 1 else {}),
         "sampling": asdict(grid.sampling),
         "passage_tokens": grid.passage_tokens,
         "examples": grid.examples,

@@ -240,7 +240,7 @@ class _Planner:
         return replace(cell, system=system, key=digest(cell.key, stock.key), stock=stock)
 
     def translated(self, one: Asked, pair: Pair, model: ModelRow) -> Texts:
-        return self._texts(one, TRANSLATE, pair, model)
+        return self._texts(one, TRANSLATE, pair, model, samples=self.grid.translations)
 
     def expanded(self, one: Asked, source: str, model: ModelRow, strategy: Strategy, samples: int) -> Texts:
         """Expansions of all queries of a language that some pair asks."""
@@ -270,6 +270,7 @@ class _Planner:
         identity_of = self.identities[model.name]
         made_by = identity_of if adapted else {**identity_of, "lora": []}
         limit = self.grid.passage_tokens if kind != TRANSLATE else None
+        queries = [self.grid.translations] if kind == TRANSLATE and self.grid.translations > 1 else []
         key = digest(
             __version__,
             kind,
@@ -278,7 +279,7 @@ class _Planner:
             target,
             made_by,
             self._shown(one, kind, source, target, strategy),
-            [asdict(self.grid.sampling), samples, limit],
+            [asdict(self.grid.sampling), samples, limit, *queries],
         )
         texts = Texts(name, kind, one.name, model, source, target, strategy, order, samples, adapted, ids, key, after)
         return self.texts.setdefault(texts.place, texts)

@@ -137,7 +137,8 @@ class Gate:
 class Grid:
     """All that a grid file says. encoder: None where nothing is searched by vectors. dense_weight: what vectors count
     in a hybrid search, where words count 1. source_weights: of the untranslated query, by words and in a hybrid search;
-    None is automatic. raw: as it was written."""
+    None is automatic.
+    translations: of each query. raw: as it was written."""
 
     file: Path
     name: str
@@ -156,6 +157,7 @@ class Grid:
     source_weights: Mapping[By, float | None]
     query_weights: tuple[float | None, ...]
     samples: tuple[int, ...]
+    translations: int
     measures: tuple[Measure, ...]
     rel: int
     depth: int
@@ -206,6 +208,7 @@ def _grid(path: Path, raw: Json, default_model: str, default_encoder: str) -> Gr
         source_weights=_source_weights(top),
         query_weights=tuple(_weight(top, value) for value in top.list_of("query_weights", ["auto"])),
         samples=tuple(_samples(top, value) for value in top.list_of("samples", [1])),
+        translations=top.whole("translations", 1, 1),
         measures=_measures(top),
         rel=top.whole("rel", 1, 1),
         depth=top.whole("depth", DEFAULT_DEPTH, 1),
