@@ -22,26 +22,25 @@ def indexes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Index]:
     ("text", "spoken", "written", "query", "expected"),
     [
         # function words of the query's language say nothing; its articles are taken off
-        ("des fichiers de l'archive", "fr", "en", {}, {"fichier": 1, "archiv": 1}),
+        ("des fichiers de l'archive", "fr", "en", [], {"fichier": 1, "archiv": 1}),
         # half where the translation has it
-        ("archive zippen", "de", "en", {"archiv": 2}, {"archiv": 0.5, "zippen": 1}),
-        ("archive zippen", "de", "en", {"archiv": 0.2}, {"archiv": 0.9, "zippen": 1}),
+        ("archive zippen", "de", "en", ["archiv"], {"archiv": 0.5, "zippen": 1}),
         # ordinary Latin words for documents in other letters, and names
-        ("files of tesseract-ocr 5", "en", "ru", {}, {"files": 0.5, "tesseract": 0.5, "ocr": 0.5, "5": 1}),
-        ("the Tesseract tool of Google", "en", "ru", {"tool": 1}, {"tesseract": 1, "tool": 0.25, "google": 1}),
+        ("files of tesseract-ocr 5", "en", "ru", [], {"files": 0.5, "tesseract": 0.5, "ocr": 0.5, "5": 1}),
+        ("the Tesseract tool of Google", "en", "ru", ["tool"], {"tesseract": 1, "tool": 0.25, "google": 1}),
         # Latin words among others are names
-        ("слова tesseract", "ru", "en", {}, {"слова": 1, "tesseract": 1}),
+        ("слова tesseract", "ru", "en", [], {"слова": 1, "tesseract": 1}),
         # a language that is not known
-        ("den archive", "", "en", {}, {"den": 1, "archiv": 1}),
+        ("den archive", "", "en", [], {"den": 1, "archiv": 1}),
     ],
 )
 def test_each_word_counts_for_itself(
-    indexes: dict[str, Index], text: str, spoken: str, written: str, query: dict[str, float], expected: dict[str, float]
+    indexes: dict[str, Index], text: str, spoken: str, written: str, query: list[str], expected: dict[str, float]
 ) -> None:
     found = source_terms(text, spoken, query, indexes[written])
     stems = {term: weight for term, weight in found.items() if term[0] != "=" and term[-1] != "*"}
     assert {term[:4] for term in stems} == {term[:4] for term in expected}
-    assert sorted(stems.values()) == pytest.approx(sorted(expected.values()))
+    assert sorted(stems.values()) == sorted(expected.values())
 
 
 def test_it_is_weighted_with_the_query_and_0_is_none(indexes: dict[str, Index]) -> None:

@@ -5,7 +5,7 @@ lost. Each of its words counts 1, but
 
     nothing  where it is a function word of its own language: among the words of another one it says nothing, however
              rare it is there ("des" in English documents)
-    KEPT     where the translation has it already; of several, between that and 1 by the shares of those that have it
+    KEPT     where the translation has it already
     FOREIGN  where it is an ordinary word in Latin letters and the documents are written in others: they hold few of
              these, and what is rare weighs most. A name (`xqe.text.names`) counts in full, as do Latin words of a query
              in other letters, which are names there; a name that a translation wrote in the letters of the documents is
@@ -18,7 +18,7 @@ terms of them. A word that no document has adds nothing, as with any term. docs/
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from xqe.text.analysis import Analysed, analyzer
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 KEPT, FOREIGN = 0.5, 0.5
 
 
-def source_terms(text: str, code: str, query: Mapping[str, float], index: Index) -> dict[str, float]:
+def source_terms(text: str, code: str, query: Collection[str], index: Index) -> dict[str, float]:
     """Return the weight of each term of an untranslated query.
 
     code: of its language; where xqe does not know that one, no word is a function word, and its letters are taken for
-    those of the documents. query: how often each term is in the translation, or in several on the mean.
+    those of the documents. query: the terms of the translation.
     """
     spoken, written = LANGUAGES.get(code_of(code)), LANGUAGES[index.manifest.language]
     crosses = spoken is not None and spoken.is_latin and not written.is_latin
@@ -47,9 +47,8 @@ def source_terms(text: str, code: str, query: Mapping[str, float], index: Index)
             continue
         foreign = FOREIGN if crosses and word.word not in kept_as_they_are else 1.0
         for one in _as_written(word, index) if spoken is not None else [word]:
-            kept = 1 - (1 - KEPT) * min(1.0, query.get(one.stem, 0.0))
             for term in one.terms:
-                weights[term] += foreign * kept
+                weights[term] += foreign * (KEPT if one.stem in query else 1.0)
     return dict(weights)
 
 
