@@ -60,10 +60,17 @@ def _similarities(
 
     pairs = [(record["query"], its) for record, its in zip(records, references, strict=True)]
     texts = list(dict.fromkeys(text for query, its in pairs if its for text in (query, *its)))
-    vectors: dict[str, Matrix] = (
-        dict(zip(texts, encoder.encode(texts, Side.QUERY).vectors, strict=True)) if texts else {}
-    )
-    return [max(float(vectors[query] @ vectors[one]) for one in its) if its else None for query, its in pairs]
+    vectors: dict[str, Matrix] = {}
+    if texts:
+        encoded = encoder.encode(texts, Side.QUERY)
+        its_vectors = enumerate(zip(texts, encoded.vectors, strict=True))
+        vectors = {text: vector for place, (text, vector) in its_vectors if place not in encoded.errors}
+
+    def nearest(query: str, its: Sequence[str]) -> float | None:
+        there = [vectors[one] for one in its if one in vectors] if query in vectors else []
+        return max((float(vectors[query] @ one) for one in there), default=None)
+
+    return [nearest(*pair) for pair in pairs]
 
 
 def _length(record: Record) -> str | None:
