@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs bench-dense bench-encoding bench-expansion bench-finetuning bench-generation bench-hybrid bench-languages bench-memory bench-reranking bench-retrieval bench-startup bench-talk bench-writing clean
+.PHONY: demo test check docs bench-dense bench-encoding bench-expansion bench-finetuning bench-generation bench-hybrid bench-languages bench-memory bench-reranking bench-retrieval bench-startup bench-talk bench-translations bench-writing clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python fixtures/demo.py
@@ -62,6 +62,9 @@ bench-startup: $(VENV)/.developing
 # COLLECTION=DIR as for bench-expansion; BENCH="--model FILE..." names the models; OUT=DIR keeps what they said.
 bench-talk: $(VENV)/.developing
 	$(BIN)/python benchmarks/talk.py --collection "$(COLLECTION)" --out "$(or $(OUT),/tmp/xqe-talk)" $(BENCH)
+
+bench-translations: $(VENV)/.developing
+	$(BIN)/python benchmarks/translations.py --collection "$(COLLECTION)" --out "$(or $(OUT),/tmp/xqe-translations)" $(BENCH)
 
 bench-writing: $(VENV)/.developing
 	$(BIN)/python benchmarks/writing.py $(BENCH)

@@ -24,28 +24,34 @@ sys.path.insert(0, str(Path(__file__).parent))
 from tables import table
 
 XQE = [sys.executable, "-m", "xqe"]
+_ALONE = ("--source-weight", "0")  # without the words of the untranslated query
 ROWS = (
     # label, which records, options of xqe search
     ("original query", "Q", ()),
-    ("T", "T", ()),
+    ("T", "T", _ALONE),
     ("T, source weight 0.5", "T", ("--source-weight", "0.5")),
-    ("T, rm3", "T", ("--feedback", "rm3")),
-    ("T, rocchio", "T", ("--feedback", "rocchio")),
+    ("T, source weight auto", "T", ()),
+    ("T, rm3", "T", ("--feedback", "rm3", *_ALONE)),
+    ("T, rocchio", "T", ("--feedback", "rocchio", *_ALONE)),
     *(
         (f"{label}, {name}", kind, options)
         for label, kind in (("T+E", "TE"), ("E+T", "ET"))
         for name, options in (
-            ("weight 1", ("--query-weight", "1")),
-            ("weight 5", ("--query-weight", "5")),
-            ("auto", ()),
-            ("auto, 10 terms", ("--passage-terms", "10")),
-            ("auto, 20 terms", ("--passage-terms", "20")),
+            ("weight 1", ("--query-weight", "1", *_ALONE)),
+            ("weight 5", ("--query-weight", "5", *_ALONE)),
+            ("auto", _ALONE),
+            ("auto, 10 terms", ("--passage-terms", "10", *_ALONE)),
+            ("auto, 20 terms", ("--passage-terms", "20", *_ALONE)),
             ("auto, source weight 0.5", ("--source-weight", "0.5")),
-            ("doc only", ("--use", "doc")),
+            ("auto, source weight auto", ()),
+            ("doc only", ("--use", "doc", *_ALONE)),
         )
     ),
 )
-SAMPLED = (("T+E, N passages, weight 1", "TEN", ("--query-weight", "1")), ("T+E, N passages, auto", "TEN", ()))
+SAMPLED = (
+    ("T+E, N passages, weight 1", "TEN", ("--query-weight", "1", *_ALONE)),
+    ("T+E, N passages, auto", "TEN", _ALONE),
+)
 
 
 def main() -> None:

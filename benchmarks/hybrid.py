@@ -29,7 +29,8 @@ HYBRID, WORDS, VECTORS = "hybrid", "T, source weight 0.5", "dense, both"
 ROWS = (
     # label, which records, options of xqe search
     ("original query", "Q", ("--by", "bm25")),
-    ("T", "T", ("--by", "bm25")),
+    ("T", "T", ("--by", "bm25", "--source-weight", "0")),
+    ("T, source weight auto", "T", ("--by", "bm25")),
     (WORDS, "T", ("--by", "bm25", "--source-weight", "0.5")),
     ("dense, query as asked", "T", ("--by", "dense", "--encode", "source")),
     ("dense, T", "T", ("--by", "dense", "--encode", "query")),
@@ -39,6 +40,7 @@ ROWS = (
     ("hybrid, dense weight 3", "T", ("--dense-weight", "3")),
     ("hybrid, query as asked", "T", ("--encode", "source")),
     ("hybrid, source weight 0", "T", ("--source-weight", "0")),
+    ("hybrid, source weight 0.5", "T", ("--source-weight", "0.5")),
     ("hybrid, zmuv", "T", ("--norm", "zmuv")),
     ("hybrid, rrf", "T", ("--fusion", "rrf", "--dense-weight", "1")),
     ("human", "H", ("--by", "bm25")),

@@ -124,6 +124,17 @@ def test_samples_of_an_expansion(xqe: Run, tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+def test_samples_of_a_translation(xqe: Run, tmp_path: Path) -> None:
+    batch = Batch(xqe, tmp_path, *TO, "-n", "3", "--quiet", queries=[{"id": "1", "query": "das Haus", "lang": "de"}])
+    bodies = [request["body"] for request in batch.requests]
+    assert [body["temperature"] for body in bodies] == [0, 0.7, 0.7]
+    assert [body["logprobs"] for body in bodies] == [True] * 3
+    texts = ("house", "the house", "the house")
+    (record,) = records(batch.join([result(*one) for one in zip(batch.requests, texts, strict=True)]))
+    assert [(one["text"], one["count"]) for one in record["translations"]] == [("the house", 2), ("house", 1)]
+    assert record["query"] == "the house"
+
+
 def test_what_failed_is_the_error_of_its_record(xqe: Run, tmp_path: Path) -> None:
     queries = [{"id": str(i), "query": f"frage {i}", "lang": "de"} for i in range(7)]
     batch = Batch(xqe, tmp_path, *TO, queries=queries)
@@ -286,7 +297,7 @@ SHAPE = 'each line needs {"custom_id", "response", "error"}'
 BAD = [
     (("export", *MODEL), "neither --strategy nor --to is given; --strategy NAME expands, and --to LANG translates"),
     (("export", *TO, "--prompt", "p.toml"), "p.toml: no such file"),
-    (("export", *TO, "--samples", "2"), "--samples has no effect on a translation"),
+    (("export", *TO, "--documents", "--samples", "2"), "--samples has no effect on a translation"),
     (("export", *TO, "--examples", "e.jsonl"), "--examples has no effect on a translation"),
     (("export", "--to", "en"), "no model is named; give --model openai:NAME"),
     (("export", "--to", "en", "--model", "tiny"), "--model tiny is not on a server; give --model openai:NAME"),

@@ -123,3 +123,72 @@ def test_what_is_wrong_is_said_in_one_line(xqe: Run, arguments: list[str], stdin
     assert done.stdout == ""
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+# ---- people's translations
+
+TRANSLATED = [
+    {"id": name, "query": query, "lang": "en", "source": {"query": asked, "lang": "de"}, "hits": hits}
+    for name, query, asked, hits in (
+        ("a", "the cat", "die Katze", [{"id": "x", "score": 2}]),
+        ("b", "the dog", "der große Hund in dem Haus", [{"id": "y", "score": 1}, {"id": "x", "score": 2}]),
+        ("c", "house", "Haus", []),
+    )
+]
+PEOPLES = [
+    {"id": "a", "query": "the cats", "lang": "en"},
+    {"id": "a", "query": "die Katzen", "lang": "de"},
+    {"id": "b", "query": "the big dog", "lang": "en-US"},
+    {"id": "b", "query": "the dog", "lang": "en"},
+]
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> str:
+    (tmp_path / "people.jsonl").write_text(jsonl(*PEOPLES), "utf-8")
+    return str(tmp_path / "people.jsonl")
+
+
+def test_queries_are_held_to_what_people_wrote(xqe: Run, people: str) -> None:
+    done = xqe("inspect", "--references", people, "--encoder", "fake", stdin=jsonl(*TRANSLATED, FAILED))
+    assert done.returncode == 1
+    *found, failed = [record["inspection"] for record in records(done)]
+    assert failed is None
+    assert [one["chrf"] for one in found] == [pytest.approx(0.775710334), pytest.approx(1), None]  # sacrebleu
+    assert [one["length"] for one in found] == ["1-2", "5-8", "1-2"]
+    assert found[0]["similarity"] < found[1]["similarity"] == pytest.approx(1)
+    assert "2 of 4 records have no reference" in done.stderr
+    everything, *groups = records(xqe("inspect", "--references", people, "--summary", stdin=jsonl(*TRANSLATED)))
+    assert everything["measures"]["chrf"] == pytest.approx((0.775710334 + 1) / 2)
+    assert [row["group"]["length"] for row in groups] == ["1-2", "5-8"]
+
+
+def test_what_is_measured_is_held_to_what_is_found(xqe: Run, people: str, tmp_path: Path) -> None:
+    (tmp_path / "qrels").write_text("a 0 x 1\nb 0 y 1\nc 0 z 1\n", "utf-8")
+    asked = ("inspect", "--references", people, "--qrels", str(tmp_path / "qrels"))
+    first, *others = records(xqe(*asked, "-m", "MRR", stdin=jsonl(*TRANSLATED)))
+    assert (first["group"], first["measure"], first["found"], first["queries"]) == ({}, "chrf", "MRR", 2)
+    assert first["spearman"]["value"] == first["kendall"]["value"] == -1  # a is found first, and b second
+    assert {row["measure"] for row in others} <= {"chrf", "kept"}
+    (tmp_path / "run").write_text("b Q0 y 1 9 t\na Q0 v 1 9 t\n", "utf-8")
+    shown = xqe(*asked, "--run", str(tmp_path / "run"), "--format", "text", stdin=jsonl(*TRANSLATED))
+    assert "+1.00" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--qrels", "x"), "--qrels is for what --references measures"),
+        (("--run", "x"), "--run has no effect without --qrels"),
+        (("--references", "{}", "--measure", "MRR"), "--measure has no effect without --qrels"),
+        (("--references", "{}", "--qrels", "x", "--summary"), "--qrels writes no --summary"),
+        (("--references", "{}", "--split", "test"), "--split has no effect on a file"),
+        (("--references", "{}", "--lang", "en"), "--lang has no effect without --collection"),
+        (("--references", "/no/such"), "/no/such: no such file"),
+        (("--encoder", "fake"), "--encoder has no effect without --collection or --references"),
+    ],
+)
+def test_what_goes_with_references(xqe: Run, people: str, options: tuple[str, ...], message: str) -> None:
+    done = xqe("inspect", *(option.format(people) for option in options), stdin=jsonl(*TRANSLATED))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr

@@ -62,7 +62,7 @@ def test_the_record_says_how_words_and_vectors_were_searched_and_fused(xqe: Run,
         "name": "both", "lang": "en", "by": "hybrid", "fusion": "combsum", "norm": "min-max", "dense_weight": 2.0,
         "k": 2,
         "sides": {
-            "bm25": {"use": "query+doc", "query_weight": 1.0, "source_weight": 0.5, "k1": 0.82, "b": 0.68},
+            "bm25": {"use": "query+doc", "query_weight": 1.0, "source_weight": "auto", "k1": 0.82, "b": 0.68},
             "dense": {"encoder": "fake", "encode": "both", "use": "query+doc", "query_weight": 5.0},
         },
     }  # fmt: skip

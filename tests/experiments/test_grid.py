@@ -29,6 +29,7 @@ from xqe import __version__, cli
 from xqe.errors import InputError, XqeError
 from xqe.experiments.grid.asked import _draw
 from xqe.experiments.grid.folder import Folder
+from xqe.experiments.grid.generating import stage_of
 from xqe.experiments.grid.nights import changes, judge
 from xqe.experiments.grid.plan import Cell, Plan
 from xqe.experiments.grid.planner import make_plan
@@ -40,6 +41,7 @@ from xqe.models.encoders.base import Encoded, Side
 from xqe.models.encoders.fake import FakeEncoder
 from xqe.models.engines.fake import FakeEngine
 from xqe.models.engines.requests import Completion, Request
+from xqe.stages.generation import run
 
 TWO, ALL = ["de", "en"], ["de", "en", "ja"]
 SMALL = """
@@ -193,6 +195,10 @@ BAD = {
     'encode = "source"': "encode has no effect on searches by bm25",
     'encoder = "fake"': "encoder has no effect on searches by bm25",
     'retrievers = "dense"\ndense_weight = 1': "dense_weight has no effect on searches by dense",
+    'retrievers = "dense"\nsource_weight = 1': "source_weight has no effect on searches by dense",
+    "source_weight = -1": 'source_weight: -1 is no weight; give "auto" or a number from 0',
+    'source_weight = "all"': "is no weight",
+    "translations = 0": "translations",
     'retrievers = "dense"\nencode = "all"': "unknown encode 'all'",
     'retrievers = "dense"\nencoder = "openai:e"': "grid.toml: encoder: base_url is missing",
     'retrievers = "dense"\nencoder = {model = "sentence-transformers:"}': "names no model",
@@ -971,6 +977,8 @@ def test_a_query_weight_is_of_words(written: Written) -> None:
 CHANGED = {
     'encode = "query"': {"dense", "hybrid"},
     "dense_weight = 1": {"hybrid"},
+    'source_weight = "auto"': {"bm25"},
+    "source_weight = 0.5": {"bm25", "hybrid"},
     "depth = 40": {"bm25", "dense", "hybrid"},
 }
 
@@ -984,6 +992,19 @@ def test_what_decides_a_cell_is_in_its_key(written: Written, line: str) -> None:
     changed = {str(cell.retriever) for cell in before.cells if after[cell.place] != cell.key}
     same = {str(cell.retriever) for cell in before.cells if after[cell.place] == cell.key}
     assert changed == CHANGED[line] and not changed & same
+
+
+def test_several_translations_change_what_is_translated_and_come_of_it(written: Written) -> None:
+    path = written()
+    before, after = planned(path, SMALL), planned(path, f"translations = 3\n{SMALL}")
+    changed = {one.place for one, other in zip(before.texts, after.texts, strict=True) if one.key != other.key}
+    assert changed == {
+        one.place for one in after.texts if "/t." in one.place or "/te." in one.place or "/et." in one.place
+    }
+    translated = next(one for one in after.texts if "/t." in one.place and one.target != "de")
+    assert translated.count == 3 * translated.records
+    [record] = run(stage_of(translated, after, FakeEngine()), FakeEngine(), [{"id": "1", "query": "eis", "lang": "de"}])
+    assert len(record["translations"]) == 3
 
 
 def test_another_encoder_is_another_key(written: Written) -> None:

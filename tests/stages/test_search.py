@@ -68,7 +68,7 @@ def test_a_record_gains_index_and_hits_and_keeps_all_else(xqe_search: Run, direc
     out = json.loads(done.stdout)
     assert {key: out[key] for key in record} == record
     assert out["index"] == {
-        "name": "facts", "lang": "en", "by": "bm25", "use": "query+doc", "query_weight": 1.0, "source_weight": 0.0,
+        "name": "facts", "lang": "en", "by": "bm25", "use": "query+doc", "query_weight": 1.0, "source_weight": "auto",
         "k": 5, "k1": 0.82, "b": 0.68,
     }  # fmt: skip
     assert [hit["id"] for hit in out["hits"]] == ["d2"]

@@ -21,7 +21,7 @@ from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
 from xqe.commands.options.reranking import Reranking, RerankModel
 from xqe.commands.options.searching import Searching
-from xqe.commands.options.steps import STRATEGY, Expansion
+from xqe.commands.options.steps import MOST_TRANSLATIONS, STRATEGY, Expansion
 from xqe.commands.ranking import how_of, of_model, open_reranker
 from xqe.commands.screens import on_screen
 from xqe.commands.searching import by_language, check_searching, given, open_retriever
@@ -71,6 +71,16 @@ def ask(
     *,
     answering: Answering,
     strategy: Annotated[Strategy | None, STRATEGY] = None,
+    translations: Annotated[
+        int,
+        typer.Option(
+            "--translations",
+            metavar="N",
+            min=1,
+            max=MOST_TRANSLATIONS,
+            help="Translate a question so often, as xqe translate --samples does, and search with all of them.",
+        ),
+    ] = 1,
     rerank: Annotated[
         int | None,
         typer.Option(
@@ -147,7 +157,7 @@ def ask(
         asking = Asking(
             engine,
             [
-                Collection(LANGUAGES[code], retriever, _before(code, engine, generation, expand))
+                Collection(LANGUAGES[code], retriever, _before(code, engine, generation, translations, expand))
                 for code, retriever in retrievers.items()
             ],
             reranker,
@@ -216,9 +226,9 @@ def _in_a_language(queries: Queries, spoken: str | None, is_one: bool, quiet: bo
 
 
 def _before(
-    code: str, engine: Engine, generation: Generation, expand: Callable[[Engine], Stage] | None
+    code: str, engine: Engine, generation: Generation, translations: int, expand: Callable[[Engine], Stage] | None
 ) -> Sequence[Stage]:
-    return [steps.translation(code, generation, None)(engine), *([expand(engine)] if expand else [])]
+    return [steps.translation(code, generation, None, translations)(engine), *([expand(engine)] if expand else [])]
 
 
 def _tell(what: str) -> None:

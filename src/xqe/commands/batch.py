@@ -141,11 +141,12 @@ def _stage(work: Work, expansion: Expansion, generation: Generation) -> Callable
     if work.to is None:
         raise XqeError("neither --strategy nor --to is given", "--strategy NAME expands, and --to LANG translates")
     for option in fields(expansion):
-        if getattr(expansion, option.name) != option.default:
+        is_of_both = option.name == "samples" and not work.documents
+        if getattr(expansion, option.name) != option.default and not is_of_both:
             raise XqeError(f"--{option.name} has no effect on a translation", "leave it out")
     if work.documents:
         return steps.document_translation(work.to, generation, work.max_tokens)
-    return steps.translation(work.to, generation, work.max_tokens)
+    return steps.translation(work.to, generation, work.max_tokens, expansion.samples)
 
 
 def _records(work: Work, query: str | None, files: list[str] | None) -> Queries | DocumentRecords:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from dataclasses import fields as fields_in
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xqe.collections.parallel import Texts
+from xqe.commands import referencing
 from xqe.commands.aligning import SAMPLE, inspect_encoder
 from xqe.commands.options.common import Input, ScreenFormat
 from xqe.commands.options.encoding import Encoding
@@ -50,7 +52,7 @@ def inspect(
             metavar="FIELD,...",
             show_default=False,
             help="A summary for each value of these fields, of the inspection or of the record. "
-            "[default: model,strategy,order,source.lang,lang]",
+            "[default: model,strategy,order,source.lang,lang; with --references source.lang,lang,length]",
         ),
     ] = None,
     examples: Annotated[
@@ -60,6 +62,39 @@ def inspect(
             metavar="FILE",
             show_default=False,
             help="The worked examples that xqe expand was given with --examples. [default: the built-in ones]",
+        ),
+    ] = None,
+    references: Annotated[
+        str | None,
+        typer.Option(
+            "--references",
+            metavar="FILE|DIR",
+            show_default=False,
+            help="Hold queries to what people wrote in their language, a file of queries or a collection: by chrF, and "
+            "by the cosine of an --encoder.",
+        ),
+    ] = None,
+    qrels: Annotated[
+        str | None,
+        typer.Option(
+            "--qrels",
+            metavar="FILE",
+            show_default=False,
+            help="Write how that goes with what is found by the records' hits, instead of the records.",
+        ),
+    ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option("--run", metavar="FILE", show_default=False, help="By the hits of a run, not the records'."),
+    ] = None,
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--measure",
+            "-m",
+            metavar="NAME,...",
+            show_default=False,
+            help="What is found, as in xqe eval. [default: MRR,nDCG@10]",
         ),
     ] = None,
     collection: Annotated[
@@ -93,15 +128,28 @@ def inspect(
     comes from the worked examples, its language and script, repetition; and flags for what is wrong with it.
     "inspection" is null for a record that failed, or that has nothing generated.
 
+    With --references, the query is also compared with what people wrote under its id in its language: "chrf" (that of
+    sacrebleu for a sentence, 0 to 1, the best of several), with --encoder "similarity", their cosine, and "length", the
+    words of the query as asked: 1-2, 3-4, 5-8 or 9+. With --qrels, too, a line for each of these, each measure of what
+    is found and each group: {"group", "measure", "found", "queries", "spearman", "kendall"}, a rank correlation and its
+    95 % interval.
+
     With --collection, reads no records: the texts of a collection that are translations of each other, by their ids,
     are encoded. For each pair of languages, in both directions, "nearest" is the share of texts whose translation is
     nearer than every other text of that language, "margin" the mean of its cosine minus that of the nearest other, and
     "cosine" its mean cosine. An encoder that aligns languages well is not yet one that retrieves well.
     """
-    _check_effect(context, collection)
+    _check_effect(context, collection, references)
     if collection is not None:
         inspect_encoder(collection, encoding, texts, split, language_codes(lang), sample, on_screen(form))
         return
+    if qrels is None and (run is not None or measure):
+        raise XqeError(f"{'--run' if run is not None else '--measure'} has no effect without --qrels", "add it")
+    if qrels is not None and references is None:
+        raise XqeError("--qrels is for what --references measures", "add --references")
+    if qrels is not None and summary:
+        raise XqeError("--qrels writes no --summary", "leave one of them out")
+    found = referencing.found_by(qrels, run, measure or referencing.MEASURES) if qrels is not None else None
     fields = fields_of(by, "strategy,order")
     queries = Queries(None, files)
     from xqe.stages.inspection.inspector import Inspector, inspected
@@ -109,28 +157,38 @@ def inspect(
 
     Inspector(examples)  # a bad file is named before anything is read
     shown = on_screen(form)
-    records = inspected(queries, examples)
-    if summary or fields:
-        count, failures = _summarise(records, fields or BY, shown)
-    elif shown:
-        count, failures = _show(records)
-    else:
-        count, failures = emit(records, "inspect", queries.total)
+    records: Iterator[Record] = inspected(queries, examples, any_query=references is not None)
+    with ExitStack() as stack:
+        if references is not None:
+            people = referencing.references_in(references, split)
+            records = stack.enter_context(referencing.referenced(records, people, encoding))
+            fields = fields or (referencing.BY if summary or found else ())
+        if found is not None:
+            count, failures = referencing.correlate(records, lambda: queries.place, found, fields, shown)
+        elif summary or fields:
+            count, failures = _summarise(records, fields or BY, shown)
+        elif shown:
+            count, failures = _show(records)
+        else:
+            count, failures = emit(records, "inspect", queries.total)
     report_failures(count, failures)
 
 
-def _check_effect(context: typer.Context, collection: Path | None) -> None:
-    """Raise XqeError for an option that is for the other of the two; environment variables are for all commands."""
-    of_encoders = {*_OF_COLLECTIONS, *(field.name for field in fields_in(Encoding))}
+def _check_effect(context: typer.Context, collection: Path | None, references: str | None) -> None:
+    """Raise XqeError for an option that is for another of what is inspected; environment variables are for all
+    commands."""
+    encoding = {field.name for field in fields_in(Encoding)}
+    of_both = {*encoding, "split"} if references is not None and collection is None else set()
+    of_encoders = {*_OF_COLLECTIONS, *encoding} - of_both
     for parameter in context.command.params:
         name, source = parameter.name or "", context.get_parameter_source(parameter.name or "")
-        if source is None or source.name != "COMMANDLINE" or name in ("collection", "form"):
+        if source is None or source.name != "COMMANDLINE" or name in {"collection", "form", *of_both}:
             continue
         if (name in of_encoders) is (collection is None):
-            raise XqeError(
-                f"{parameter.opts[0]} has no effect {'without' if collection is None else 'with'} --collection",
-                "add it" if collection is None else "leave it out",
-            )
+            if collection is not None:
+                raise XqeError(f"{parameter.opts[0]} has no effect with --collection", "leave it out")
+            lacking = "--collection or --references" if name in encoding else "--collection"
+            raise XqeError(f"{parameter.opts[0]} has no effect without {lacking}", "add it")
 
 
 def _summarise(records: Iterable[Record], fields: Sequence[str], shown: bool) -> tuple[int, int]:
@@ -176,7 +234,7 @@ def _table(rows: Sequence[Row], fields: Sequence[str]) -> Table:
     from rich.text import Text
 
     from xqe.commands.screens import legible
-    from xqe.stages.inspection.measures import FLAGGED, MEASURES
+    from xqe.stages.inspection.measures import FLAGGED, MEASURES, REFERENCED
 
     table = Table(box=None, pad_edge=False)
     table.add_column(Text("\n".join(fields)), no_wrap=True)
@@ -186,8 +244,9 @@ def _table(rows: Sequence[Row], fields: Sequence[str]) -> Table:
     table.add_row("records", *(f"{row.records:,}" for row in rows))
     if any(row.failed for row in rows):
         table.add_row("failed", *(f"{row.failed:,}" for row in rows))
-    for measure in MEASURES:
-        table.add_row(_heading(measure), *(_number(measure.kind, row.measures[measure.name]) for row in rows))
+    there = [measure for measure in REFERENCED if any(measure.name in row.measures for row in rows)]
+    for measure in (*MEASURES, *there):
+        table.add_row(_heading(measure), *(_number(measure.kind, row.measures.get(measure.name)) for row in rows))
     table.add_row(f"{FLAGGED} %", *(_number("flag", row.flagged) for row in rows))
     return table
 
@@ -214,12 +273,22 @@ def _text(record: Record) -> str:
         error = record.get("error")
         message = error.get("message", "") if isinstance(error, dict) else "nothing generated"
         return rendered(section("query", said, [("", plain(message, ERROR if error else QUIET))]))
+    lines = list(_of_references(found))
     if "query" in found:
-        return rendered(section("query", said, _lines(found["query"])))
-    parts = [section("query", said)]
+        return rendered(section("query", said, [*_lines(found["query"]), *lines]))
+    parts = [section("query", said, lines)]
     for passage, values in zip(record["passages"], found["passages"], strict=True):
         parts.append(section("passage", plain(passage), _lines(values)))
     return rendered(*parts)
+
+
+def _of_references(found: dict[str, Any]) -> Iterator[Line]:
+    """How near the query is to what people wrote."""
+    from xqe.commands.sections import plain
+    from xqe.stages.inspection.measures import REFERENCED
+
+    if said := [f"{one.name} {100 * found[one.name]:.1f} %" for one in REFERENCED if found.get(one.name) is not None]:
+        yield "people's", plain(", ".join(said))
 
 
 def _lines(values: dict[str, Any]) -> Iterator[Line]:

@@ -287,7 +287,7 @@ def _sides(
         sides: list[dict[By, Retriever[Any]]] = [{} for _ in opened]
         if by in _WORDS:
             for its, one in zip(sides, opened, strict=True):
-                its[By.BM25] = _words(options, one.index, by)
+                its[By.BM25] = _words(options, one.index)
         if by in _VECTORS:
             found = stack.enter_context(_meanings(options, encoding, opened, threads, together))
             for its, dense in zip(sides, found, strict=False):
@@ -295,10 +295,9 @@ def _sides(
         yield sides
 
 
-def _words(options: Searching, index: Index, by: By) -> BM25:
+def _words(options: Searching, index: Index) -> BM25:
     from xqe.retrieval.bm25 import BM25
     from xqe.retrieval.feedback import Feedback
-    from xqe.retrieval.hybrid import SOURCE_WEIGHT
     from xqe.retrieval.weighting import Weighting
 
     feedback = None
@@ -306,18 +305,16 @@ def _words(options: Searching, index: Index, by: By) -> BM25:
         feedback = Feedback(
             options.feedback, options.feedback_docs or 10, options.feedback_terms, options.feedback_weight
         )
-    source_weight = options.source_weight
-    if source_weight is None:
-        source_weight = SOURCE_WEIGHT if by is By.HYBRID else 0.0
     return BM25(
         index,
         Weighting(
             options.use,
             options.query_weight,
-            source_weight,
+            options.source_weight,
             options.passage_terms,
             _question_weight(options),
             _questions_of(options),
+            options.nbest_mass,
         ),
         index.manifest.parameters.changed(options.k1, options.b),
         feedback,
@@ -367,7 +364,7 @@ def _owners(index: Index, options: Searching) -> dict[str, Owners]:
 def _meant(options: Searching) -> Meant:
     from xqe.retrieval.meaning import QUERY_WEIGHT, Meant
 
-    return Meant(options.use, options.encode or Encode.BOTH, options.query_weight or QUERY_WEIGHT)
+    return Meant(options.use, options.encode or Encode.BOTH, options.query_weight or QUERY_WEIGHT, options.nbest_mass)
 
 
 def _vector_feedback(options: Searching) -> VectorFeedback | None:

@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from xqe.stages.translate_documents import TranslateDocuments
 
 
-def translation(to: str, generation: Generation, max_tokens: int | None) -> Callable[[Engine], Translate]:
+def translation(
+    to: str, generation: Generation, max_tokens: int | None, samples: int = 1
+) -> Callable[[Engine], Translate]:
     """What makes the stage for an engine. Raises XqeError for an unknown language."""
     from xqe.stages.translate import Translate
 
     target, sampling = language(to, "--to"), sampling_of(generation)
-    return lambda engine: Translate(engine, target, sampling, max_tokens)
+    return lambda engine: Translate(engine, target, sampling, max_tokens, samples)
 
 
 def document_translation(

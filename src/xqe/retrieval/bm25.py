@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from xqe.files.records import as_asked
 from xqe.retrieval.choices import By, Use
 from xqe.retrieval.feedback import Feedback, fed
+from xqe.retrieval.nbest import alternatives
 from xqe.retrieval.retriever import (
     FEEDBACK,
     QUERY,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from xqe.retrieval.lexical.scoring import Contribution
     from xqe.text.snippets import Snippet
 
-_QUERY_ALONE = Weighting(use=Use.QUERY)
+_QUERY_ALONE = Weighting(use=Use.QUERY, nbest_mass=0.0)
 _PARTS = ("query", "passages", "source", FEEDBACK)
 
 
@@ -138,11 +139,13 @@ class BM25(Retriever[Query]):
             "by": str(By.BM25),
             "use": str(weighting.use),
             "query_weight": query.query_weight,
-            "source_weight": weighting.source_weight,
+            "source_weight": "auto" if weighting.source_weight is None else weighting.source_weight,
             "k": k,
             "k1": self._parameters.k1,
             "b": self._parameters.b,
         }
+        if query.translations > 1:
+            said["nbest_mass"], said["translations"] = weighting.nbest_mass, query.translations
         if weighting.passage_terms is not None:
             said["passage_terms"] = weighting.passage_terms
         if weighting.question_weight and self._index.manifest.questions:
@@ -243,7 +246,8 @@ def _words(record: Record, index: Index) -> dict[str, str]:
 
     A term that several words have stands for the first of them; those whose stem no document has come last.
     """
-    texts = [record["query"], as_asked(record), *record.get("passages", [])]
+    translations = [text for text, _ in alternatives(record, 1.0, record["id"])]
+    texts = [record["query"], *translations, as_asked(record), *record.get("passages", [])]
     analysed = [word for text in texts for word in index.analyzer.explain(text) if word.terms]
     found = index.document_frequencies([word.stem for word in analysed])
     word_of_stem: dict[str, str] = {}

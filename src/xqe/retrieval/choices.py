@@ -8,6 +8,8 @@ GREATEST_WEIGHT = 1e6
 """Of a query or source; scores are float32."""
 QUESTION_WEIGHT, QUESTION_SHARE = 0.0, 0.0
 """What the questions of documents count unless told, among words and among vectors."""
+MASS = 0.97
+"""Of the probability of all translations of a query, that of those which are searched with, unless told (`nbest`)."""
 TEXT_TOKENS = 192
 """Of a text without windows: what stands first says best what a text is about (docs/dense.md)."""
 

@@ -18,7 +18,7 @@ import math
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from xqe.retrieval.choices import Method
@@ -71,7 +71,7 @@ def fed(query: Query, hits: Sequence[int], scores: Sequence[float], index: Index
     }
     added = {term: more for term, weight in weights.items() if (more := weight - own.get(term, 0.0)) > 0}
     questions = {code: {term: scale * weight for term, weight in its.items()} for code, its in query.questions.items()}
-    return Query(weights, query.query_weight, {**parts, FEEDBACK: added}, questions)
+    return replace(query, weights=weights, parts={**parts, FEEDBACK: added}, questions=questions)
 
 
 def rm3(

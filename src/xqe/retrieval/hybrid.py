@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 DEPTH = 1000
 """Hits of each side that are fused, or as many as are asked for where that is more."""
 METHOD, NORM, DENSE_WEIGHT = "combsum", "min-max", 2.0
-SOURCE_WEIGHT = 0.5
-"""Of the untranslated query among the words, where vectors are there, too (docs/dense.md)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@
 Several passages count as their mean, as with words. They are encoded as what is found, not as what is searched with,
 and each for itself: the mean of their vectors is HyDE's (Gao et al., ACL 2023, equation 8), which has the query among
 them at the weight of one passage. The query is the one that first arrived, the one it is now, or both, the first at
-SOURCE_SHARE: an encoder reads what the user wrote better than a small model translates it.
+SOURCE_SHARE: an encoder reads what the user wrote better than a small model translates it. A query that has several
+translations is the mean of their vectors, each with its share (see `nbest`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ import numpy
 from xqe.errors import InputError
 from xqe.files.records import Record, has_failed, untranslated
 from xqe.models.encoders.base import Side
-from xqe.retrieval.choices import Encode, Use
+from xqe.retrieval.choices import MASS, Encode, Use
+from xqe.retrieval.nbest import alternatives
 from xqe.retrieval.retriever import FEEDBACK, QUERY, SOURCE, QueryError
 
 if TYPE_CHECKING:
@@ -36,11 +38,13 @@ SOURCE_SHARE = 2 / 3
 
 @dataclass(frozen=True, slots=True)
 class Meant:
-    """Which texts of a record are encoded. query_weight: of the query against the mean of its passages."""
+    """Which texts of a record are encoded. query_weight: of the query against the mean of its passages. nbest_mass: see
+    `nbest`."""
 
     use: Use = Use.QUERY_DOC
     encode: Encode = Encode.BOTH
     query_weight: float = QUERY_WEIGHT
+    nbest_mass: float = MASS
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,17 +151,17 @@ def _pieces(record: Record, meant: Meant, where: str) -> Iterator[Piece]:
         raise InputError(f'{where}: no "passages" to search with', "write them with xqe expand, or give --use query")
     if meant.use is not Use.DOC or not passages:
         weight = meant.query_weight if passages else 1.0
-        for part, text, share in _asked(record, meant.encode, where):
+        for part, text, share in _asked(record, meant, where):
             yield Piece(part, text, weight * share)
     for passage in passages:
         yield Piece(PASSAGES, passage, 1 / len(passages))
 
 
-def _asked(record: Record, encode: Encode, where: str) -> list[tuple[str, str, float]]:
+def _asked(record: Record, meant: Meant, where: str) -> list[tuple[str, str, float]]:
     """The texts of the query: the state that each is of, the text, its share."""
     source = untranslated(record, where)
-    if not source or encode is Encode.QUERY:
-        return [(QUERY, record["query"], 1.0)]
-    if encode is Encode.SOURCE:
+    if source and meant.encode is Encode.SOURCE:
         return [(SOURCE, source, 1.0)]
-    return [(SOURCE, source, SOURCE_SHARE), (QUERY, record["query"], 1 - SOURCE_SHARE)]
+    own = SOURCE_SHARE if source and meant.encode is Encode.BOTH else 0.0
+    now = [(QUERY, text, (1 - own) * share) for text, share in alternatives(record, meant.nbest_mass, where)]
+    return [(SOURCE, source, own), *now] if own else now

@@ -167,6 +167,8 @@ class Dense(Retriever[Meaning]):
             "query_weight": meant.query_weight,
             "k": k,
         }
+        if (translations := sum(piece.part == QUERY for piece in query.pieces)) > 1:
+            said |= {"nbest_mass": meant.nbest_mass, "translations": translations}
         if self._vectors.questions:
             said |= {"question_share": self._vectors.question_share, "questions": list(self._vectors.questions)}
         if self._approximate:
@@ -186,7 +188,9 @@ class Dense(Retriever[Meaning]):
         asked = {QUERY: Encode.QUERY}
         if untranslated(record, where):
             asked = {SOURCE: Encode.SOURCE, **asked}
-        alone = [(state, self._made([(record, where)], Meant(Use.QUERY, asked[state]))[0]) for state in asked]
+        alone = [
+            (state, self._made([(record, where)], Meant(Use.QUERY, asked[state], nbest_mass=0.0))[0]) for state in asked
+        ]
         states = [(state, one) for state, one in alone if not isinstance(one, QueryError)]
         states += [(SEARCHED, query), (FEEDBACK, fed)]
         yield states[0]

@@ -4,6 +4,9 @@
     + its weight in the passages
     + source_weight x query_weight x its count in the query as it was before it was translated
 
+A query that has several translations counts as their weighted mean (see `nbest`). With the automatic source weight each
+word of the untranslated query has its own (see `source_words`).
+
 In the questions of documents a term of the query counts question_weight x query_weight x its count: so they keep their
 part of the score beside passages.
 
@@ -26,13 +29,15 @@ written in another language than the query's: there the query has LEAST_SHARE. d
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from xqe.errors import InputError
 from xqe.files.records import Record, has_failed, passages_lang, untranslated
-from xqe.retrieval.choices import Use
+from xqe.retrieval.choices import MASS, Use
+from xqe.retrieval.nbest import alternatives, counted
+from xqe.retrieval.source_words import source_terms
 from xqe.text.analysis import is_added
 from xqe.text.languages import code_of
 
@@ -45,16 +50,18 @@ LEAST_SHARE, GREATEST_SHARE = 0.6, 0.9
 
 @dataclass(frozen=True, slots=True)
 class Weighting:
-    """query_weight: None is automatic. passage_terms: how many terms of the passages are kept, those of the greatest
-    weight x idf; None is all. question_weight: of the questions of documents, where their text counts 1.
+    """query_weight, source_weight: None is automatic. nbest_mass: of several translations, the likeliest that have so
+    much of all probability; 0 is the query alone. passage_terms: how many terms of the passages are kept, those of the
+    greatest weight x idf; None is all. question_weight: of the questions of documents, where their text counts 1.
     questions_of: only those in these languages; None is all."""
 
     use: Use = Use.QUERY_DOC
     query_weight: float | None = None
-    source_weight: float = 0.0
+    source_weight: float | None = 0.0
     passage_terms: int | None = None
     question_weight: float = 0.0
     questions_of: tuple[str, ...] | None = None
+    nbest_mass: float = MASS
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +70,14 @@ class Query:
 
     parts: what of it comes from the "query", the "passages" and the "source", and from "feedback" once that is added;
     for each term they sum to its weight. questions: by language, the terms that are looked for in the questions of
-    documents.
+    documents. translations: how many texts of the query there are in it.
     """
 
     weights: Mapping[str, float]
     query_weight: float
     parts: Mapping[str, Mapping[str, float]]
     questions: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    translations: int = 1
 
 
 def weighted_query(record: Record, index: Index, weighting: Weighting, where: str) -> Query:
@@ -82,7 +90,8 @@ def weighted_query(record: Record, index: Index, weighting: Weighting, where: st
     if weighting.use is Use.DOC and not passages and not has_failed(record):
         raise InputError(f'{where}: no "passages" to search with', "write them with xqe expand, or give --use query")
     terms_of = index.analyzer.terms
-    query = Counter(terms_of(record["query"]) if weighting.use is not Use.DOC or not passages else [])
+    texts = alternatives(record, weighting.nbest_mass, where)
+    query = counted(texts, terms_of) if weighting.use is not Use.DOC or not passages else {}
     automatic = weighting.query_weight is None
     expanded = [terms_of(passage) for passage in passages]
     if automatic and query:
@@ -95,36 +104,51 @@ def weighted_query(record: Record, index: Index, weighting: Weighting, where: st
         share = None if code_of(passages_lang(record)) == code_of(record.get("lang", "")) else LEAST_SHARE
         query_weight = auto_weight(query, expansion, index, share)
 
-    source = Counter(terms_of(untranslated(record, where)) if weighting.source_weight > 0 else [])
+    source = _source_weights(record, query, index, weighting.source_weight, where)
     parts = {
         "passages": expansion,
         "query": {term: query_weight * count for term, count in query.items()},
-        "source": {
-            term: weighting.source_weight * (query_weight if query else 1.0) * count for term, count in source.items()
-        },
+        "source": {term: (query_weight if query else 1.0) * weight for term, weight in source.items()},
     }
     weights: defaultdict[str, float] = defaultdict(float)
     for part in parts.values():
         for term, weight in part.items():
             weights[term] += weight
-    questions = _asked_of_questions(record, index, weighting, query_weight, where) if query else {}
-    return Query(weights, query_weight, parts, questions)
+    questions = _asked_of_questions(record, texts, index, weighting, query_weight, where) if query else {}
+    return Query(weights, query_weight, parts, questions, len(texts))
+
+
+def _source_weights(
+    record: Record, query: Mapping[str, float], index: Index, weight: float | None, where: str
+) -> dict[str, float]:
+    """What each term of the untranslated query counts, where the query counts 1."""
+    text = untranslated(record, where) if weight != 0 else ""
+    if not text:
+        return {}
+    if weight is None:
+        return source_terms(text, str(record["source"].get("lang", "")), query, index)
+    return {term: weight * count for term, count in Counter(index.analyzer.terms(text)).items()}
 
 
 def _asked_of_questions(
-    record: Record, index: Index, weighting: Weighting, query_weight: float, where: str
+    record: Record,
+    texts: Sequence[tuple[str, float]],
+    index: Index,
+    weighting: Weighting,
+    query_weight: float,
+    where: str,
 ) -> dict[str, dict[str, float]]:
     """What is looked for in questions: in those of each language the query in it, which is the one that first arrived,
     or the one that it is now."""
     if not weighting.question_weight:
         return {}
-    asked = {code_of(record.get("lang", index.manifest.language)): record["query"]}
+    asked = {code_of(record.get("lang", index.manifest.language)): texts}
     if source := untranslated(record, where):
-        asked.setdefault(code_of(str(record["source"].get("lang", ""))), source)
+        asked.setdefault(code_of(str(record["source"].get("lang", ""))), [(source, 1.0)])
     weight = weighting.question_weight * query_weight
     return {
-        code: {term: weight * count for term, count in Counter(index.terms_of(code)(text)).items()}
-        for code, text in asked.items()
+        code: {term: weight * count for term, count in counted(its, index.terms_of(code)).items()}
+        for code, its in asked.items()
         if code in index.manifest.questions and (weighting.questions_of is None or code in weighting.questions_of)
     }
 
@@ -142,7 +166,7 @@ def _mean_counts(passages: list[list[str]]) -> dict[str, float]:
 
 
 def auto_weight(
-    query: Mapping[str, int], expansion: Mapping[str, float], index: Index, share: float | None = None
+    query: Mapping[str, float], expansion: Mapping[str, float], index: Index, share: float | None = None
 ) -> float:
     """How often a query must be repeated to have its share of all weight; never less than once.
 
@@ -155,9 +179,9 @@ def auto_weight(
     return max(1.0, share / (1 - share) * sum(expansion.values()) / sum(query.values()))
 
 
-def _coverage(query: Mapping[str, int], expansion: Mapping[str, float], index: Index) -> float:
+def _coverage(query: Mapping[str, float], expansion: Mapping[str, float], index: Index) -> float:
     stems = [term for term in query if not is_added(term)]
-    idfs = index.idfs(stems)
+    idfs = [idf * min(1.0, query[term]) for term, idf in zip(stems, index.idfs(stems), strict=True)]
     total = sum(idfs)
     held = sum(idf * min(1.0, expansion.get(term, 0.0)) for term, idf in zip(stems, idfs, strict=True))
     return held / total if total else 0.0

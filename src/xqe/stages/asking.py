@@ -195,7 +195,7 @@ def _together(codes: Sequence[str], records: Sequence[Record], depth: int) -> Re
     [fused] = fuse(runs, Settings(Fusion(), k=depth, languages=True))
     changed = [record for record in records if record.get("steps") and "source" in record]
     return {
-        **fused,
+        **{name: value for name, value in fused.items() if name != "translations"},  # into one of the languages
         **({**changed[0]["source"], "source": changed[0]["source"]} if changed else {}),
         "steps": [step for record in records for step in record.get("steps", ())],
         "searched": {code: record["query"] for code, record in zip(codes, records, strict=True)},

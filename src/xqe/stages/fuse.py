@@ -28,7 +28,8 @@ from xqe.text.languages import code_of
 
 Pair = tuple[str | None, ...]  # the values of PAIR, None where they are not known
 
-_STATE = ("query", "lang", "passages", "passages_lang", "source", "steps", "error")  # fields that belong together
+# fields that belong together
+_STATE = ("query", "lang", "translations", "passages", "passages_lang", "source", "steps", "error")
 
 
 @dataclass(frozen=True, slots=True)

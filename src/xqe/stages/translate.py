@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from xqe.errors import XqeError
@@ -13,10 +13,12 @@ from xqe.models.engines.base import Engine
 from xqe.models.engines.requests import Request, Sampling
 from xqe.models.prompts import Prompt, Template
 from xqe.stages.generation import Answer, one_line, provenance, request
+from xqe.stages.nbest import translations
 from xqe.text.answers.parting import Field, Wanted
 from xqe.text.languages import Language, language
 from xqe.text.sentences import sentences
 
+SAMPLING_TEMPERATURE = 0.7
 QUERY_TOKENS = 64
 PASSAGE_TOKENS = 384
 
@@ -95,7 +97,12 @@ class Translator:
 
 class Translate:
     """Translates records. What is in the translator's language already stays as it is: a record, or passages that were
-    written in another language than their query's."""
+    written in another language than their query's.
+
+    samples: of a query, translations that are asked for: the one of the likeliest tokens, and others that are drawn as
+    `sampling` says, at SAMPLING_TEMPERATURE where that is 0. They become "translations" (see `nbest`), of which the
+    first is the query. unweighed: records whose translations the engine did not say the likelihood of.
+    """
 
     name = "translate"
 
@@ -105,26 +112,51 @@ class Translate:
         target: Language,
         sampling: Sampling | None = None,
         max_tokens: int | None = None,
+        samples: int = 1,
     ) -> None:
         self._target = target
+        self._samples = samples
+        self.unweighed = 0
+        sampling = sampling or Sampling()
+        if samples > 1 and sampling.temperature == 0:
+            sampling = replace(sampling, temperature=SAMPLING_TEMPERATURE)
+        self._greedy = replace(sampling, temperature=0.0)
         self._translator = Translator(engine, target, sampling, max_tokens)
 
     def requests(self, record: Record) -> list[Request]:
-        return [
+        asked = [
             self._translator.request(record, number, field, text, origin)
             for number, (field, text, origin) in enumerate(_texts(record))
             if origin.code != self._target.code
         ]
+        if self._samples == 1:
+            return asked
+        asked = [replace(one, sampling=self._greedy) for one in asked]
+        if not self._is_several(record):
+            return asked
+        first, origin = len(record.get("passages") or ()) + 1, language(record["lang"])
+        drawn = (
+            self._translator.request(record, number, "query", record["query"], origin)
+            for number in range(first, first + self._samples - 1)
+        )
+        return [replace(asked[0], is_weighed=True), *asked[1:], *(replace(one, is_weighed=True) for one in drawn)]
 
     def wanted(self, record: Record) -> list[Wanted]:
-        return [
+        wanted = [
             self._translator.wanted(field, text, origin)
             for field, text, origin in _texts(record)
             if origin.code != self._target.code
         ]
+        more = self._samples - 1 if self._is_several(record) else 0
+        return wanted + [replace(one, is_optional=True) for one in wanted[:1] * more]
+
+    def _is_several(self, record: Record) -> bool:
+        """Whether a record's query is to have several translations."""
+        return self._samples > 1 and language(record.get("lang", "")).code != self._target.code
 
     def result(self, record: Record, answers: Sequence[Answer]) -> Record:
         made = iter(answers)
+        several = self._several(record, answers)
         texts: dict[str, list[str]] = {"query": [], "passage": []}
         origins: dict[str, str] = {}
         for field, text, origin in _texts(record):
@@ -136,11 +168,30 @@ class Translate:
             "step": self.name,
             **_from(origins),
             "to": self._target.code,
+            **({"samples": self._samples} if several else {}),
             **self._translator.provenance(origins, answers),
         }
         passages = {"passages": texts["passage"]} if texts["passage"] else {}
-        [query] = texts["query"]
-        return advanced(record, step, query=query, lang=self._target.code, **passages, passages_lang=None)
+        query = several[0]["text"] if several else texts["query"][0]
+        return advanced(
+            record,
+            step,
+            query=query,
+            lang=self._target.code,
+            translations=several or None,
+            **passages,
+            passages_lang=None,
+        )
+
+    def _several(self, record: Record, answers: Sequence[Answer]) -> list[dict[str, Any]]:
+        """The translations of a query that has several; those of its answers that have a problem are left out."""
+        if not self._is_several(record):
+            return []
+        of_query = [answers[0], *answers[len(answers) - self._samples + 1 :]]
+        usable = [answer for answer in of_query if not answer.parted.problem]
+        found = translations([(answer.text, answer.completion.likelihood) for answer in usable])
+        self.unweighed += "logprob" not in found[0]
+        return found
 
 
 def most_tokens(text: str, limit: int) -> int:

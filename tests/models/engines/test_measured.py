@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_models import CERTAIN, SAID, bigrams, saying, words
+from small_models import CERTAIN, END, SAID, bigrams, saying, words
 
 from xqe.errors import ModelError
 from xqe.models.engines.fake import FakeEngine
@@ -103,6 +103,44 @@ def test_generation_and_measuring_go_together(certain_path: Path) -> None:
     assert said.text == SAID
     assert surely.measured == pytest.approx([0], abs=1e-3)
     assert first.measured[0] - first.measured[1] == pytest.approx(CERTAIN - math.log(2), rel=1e-3)
+
+
+@pytest.mark.parametrize("gpu_sampling", ["off", "on"])
+@pytest.mark.parametrize("sampling", [Sampling(), Sampling(1.0, repeat_penalty=1.2)])
+def test_a_text_that_is_generated_is_as_likely_as_its_model_says(
+    tmp_path: Path, sampling: Sampling, gpu_sampling: str
+) -> None:
+    """After x come a, b and again a or b, with probabilities that are written down, whatever it is drawn with."""
+    table = {
+        "x": {"a": CERTAIN + math.log(3), "b": CERTAIN},
+        "a": {"b": CERTAIN + math.log(4), "a": CERTAIN},
+        "b": {END: CERTAIN + math.log(5), "a": CERTAIN},
+    }
+    path = bigrams(tmp_path / "known.gguf", table)
+    shares = {"xa": 3 / 4, "xb": 1 / 4, "ab": 4 / 5, "aa": 1 / 5, "b.": 5 / 6, "ba": 1 / 6}
+    requests = [Request(Text("x", ()), "", 4, sampling, seed, is_weighed=True) for seed in range(6)]
+    with LlamaEngine("known", str(path), settings=Settings(batch=4, threads=1, gpu_sampling=gpu_sampling)) as engine:
+        found = measured(engine, [*requests, Request(Text("x", ()), "", 4, sampling)])
+    assert found.pop().likelihood is None
+    assert (len({one.text for one in found}) > 1) is (sampling.temperature > 0)
+    for one in found:
+        said = f"x{one.text}" + ("." if one.finish == "stop" else "")
+        expected = sum(math.log(shares[said[at : at + 2]]) for at in range(len(said) - 1))
+        assert one.likelihood is not None
+        assert one.likelihood.tokens == one.tokens == len(said) - 1
+        assert one.likelihood.logprob == pytest.approx(expected, abs=1e-3)
+
+
+def test_what_was_weighed_is_kept_with_its_likelihood(tmp_path: Path) -> None:
+    weighed, plain = (Request(Text("a b", ()), "a b", 8, is_weighed=weighed) for weighed in (True, False))
+    with Store(tmp_path / "store.sqlite") as store:
+        engine = StoredEngine(FakeEngine(is_chat=False), store)
+        first, second, other, again = [measured(engine, [one])[0] for one in (weighed, weighed, plain, plain)]
+    assert [one.reused for one in (first, second, other, again)] == [False, True, False, True]
+    assert first.text == second.text == other.text == again.text
+    assert first.likelihood == second.likelihood is not None
+    assert other.likelihood is again.likelihood is None
+    assert "weighed" not in second.made_by
 
 
 def test_no_token_is_an_error_of_its_own(random_path: Path) -> None:

@@ -233,3 +233,64 @@ def test_a_server_that_tells_of_fewer_tokens_is_asked_for_fewer(server: Server) 
     assert completion.measured == [-3.0, -0.2]
     assert [body["logprobs"] for body in bodies] == [20, 5]
     assert json.dumps(bodies)
+
+
+# ---- texts that are generated
+
+
+def weighed(is_chat: bool = True) -> Request:
+    return asked("x", is_chat, is_weighed=True)
+
+
+def text_answer(told: Any, is_chat: bool = True) -> Json:
+    said = {"message": {"role": "assistant", "content": "fine"}} if is_chat else {"text": "fine"}
+    return {"model": NAME, "choices": [{**said, "finish_reason": "stop", "logprobs": told}]}
+
+
+@pytest.mark.parametrize(
+    ("told", "is_chat", "expected"),
+    [
+        ({"content": [{"token": "fi", "logprob": -0.5}, {"token": "ne", "logprob": -1.0}]}, True, (-1.5, 2)),
+        ({"tokens": ["fi", "ne"], "token_logprobs": [-0.25, -1.0]}, False, (-1.25, 2)),
+        ({"content": [{"token": "fine", "logprob": -2.0}]}, False, (-2.0, 1)),  # llama-server
+        ({"content": [{"token": "fine"}]}, True, None),
+        ({"content": []}, True, None),
+        ({"content": None}, True, None),
+        ({"token_logprobs": [-1.0, None]}, False, None),
+        (None, True, None),
+    ],
+)
+def test_how_likely_a_text_is_is_read_from_either_form(
+    server: Server, told: Any, is_chat: bool, expected: tuple[float, int] | None
+) -> None:
+    server.post = lambda subject: text_answer(told, is_chat)
+    with opened(server, api="chat" if is_chat else "completions") as engine:
+        [done] = measured(engine, weighed(is_chat))
+    assert done.text == "fine"
+    found = done.likelihood
+    assert (found and (found.logprob, found.tokens)) == expected
+
+
+def test_it_is_asked_for_in_either_form_and_only_where_it_is_wanted() -> None:
+    bodies = [RequestWriter(NAME, api).body(weighed(api == "chat")) for api in ("chat", "completions")]
+    assert [body.get("logprobs") for body in bodies] == [True, 1]
+    assert "logprobs" not in RequestWriter(NAME).body(asked("x"))
+
+
+def test_a_server_that_refuses_to_tell_is_asked_without(server: Server) -> None:
+    bodies: list[Json] = []
+
+    class Telling(OpenAIEngine):
+        def body(self, request: Request, dialect: Any = None) -> Json:
+            body = super().body(request, dialect)
+            bodies.append(body)
+            server.status = 400 if "logprobs" in body else 200
+            return body
+
+    server.post = lambda subject: (
+        {"error": {"message": "logprobs are not supported"}} if server.status == 400 else text_answer(None)
+    )
+    with Telling(NAME, Settings(server.url, retries=0, batch=1)) as engine:
+        done = measured(engine, weighed(), weighed())
+    assert [one.text for one in done] == ["fine", "fine"]
+    assert ["logprobs" in body for body in bodies] == [True, False, False]

@@ -10,7 +10,7 @@ import typer
 from xqe.commands.options.bm25 import K1, B
 from xqe.commands.options.common import AUTO, DropSelf
 from xqe.files.numbers import decimal
-from xqe.retrieval.choices import GREATEST_WEIGHT, QUESTION_SHARE, QUESTION_WEIGHT, By, Encode, Method, Use
+from xqe.retrieval.choices import GREATEST_WEIGHT, MASS, QUESTION_SHARE, QUESTION_WEIGHT, By, Encode, Method, Use
 from xqe.retrieval.fusion import DEFAULT_NORM, METHODS, NORMS
 
 SCORING = (
@@ -18,6 +18,7 @@ SCORING = (
     "use",
     "query_weight",
     "source_weight",
+    "nbest_mass",
     "question_weight",
     "question_share",
     "questions_of",
@@ -53,6 +54,18 @@ def _weight_or_auto(text: str) -> float | None:
     return weight
 
 
+def _source_weight_or_auto(text: str) -> float | None:
+    if text == AUTO:
+        return None
+    try:
+        weight = decimal(text)
+    except ValueError:
+        weight = -1.0
+    if not 0 <= weight <= GREATEST_WEIGHT:
+        raise typer.BadParameter(f"{text!r} is neither {AUTO} nor a number from 0 to {GREATEST_WEIGHT:g}")
+    return weight
+
+
 @dataclass(frozen=True)
 class Searching:
     """What a record is searched with, and how."""
@@ -81,17 +94,27 @@ class Searching:
         ),
     ] = None
     source_weight: Annotated[
-        float | None,
+        Any,
         typer.Option(
             "--source-weight",
-            metavar="W",
-            min=0.0,
-            max=GREATEST_WEIGHT,
+            metavar="W|auto",
+            parser=_source_weight_or_auto,
             show_default=False,
-            help="Search also with the words of the untranslated query, which counts W times as much as the query. "
-            "[default: 0; 0.5 in hybrid]",
+            help="Search also with the words of the untranslated query, which counts W times as much as the query; 0 "
+            "is the paper's. [default: auto, which weighs each word: names in full, function words not at all]",
         ),
     ] = None
+    nbest_mass: Annotated[
+        float,
+        typer.Option(
+            "--nbest-mass",
+            metavar="P",
+            min=0.0,
+            max=1.0,
+            help="Of several translations (xqe translate --samples), search with the likeliest that have P of all "
+            "probability; 0 is the best alone.",
+        ),
+    ] = MASS
     question_weight: Annotated[
         float | None,
         typer.Option(

@@ -9,6 +9,8 @@ import typer
 
 from xqe.text.languages import LANGUAGES
 
+MOST_TRANSLATIONS = 1000
+
 # What commands say of an option that each has in a type or with a default of its own.
 STRATEGY = typer.Option("--strategy", "-s", help="The paper's prompts.")
 TO = typer.Option("--to", metavar="LANG", help=f"Language to translate into: {' '.join(LANGUAGES)}.")
@@ -20,6 +22,15 @@ WRITTEN_IN = typer.Option(
     help=f"Language to write the passages in, with no translation: {' '.join(LANGUAGES)}. [default: the query's]",
 )
 
+TRANSLATIONS = typer.Option(
+    "--samples",
+    "-n",
+    min=1,
+    max=MOST_TRANSLATIONS,
+    metavar="N",
+    help="Translations of each query: the likeliest tokens' and N - 1 that are drawn, at --temperature, or 0.7 where "
+    "that is 0.",
+)
 
 OF_THE_STEP = "that of xqe expand or xqe translate"
 

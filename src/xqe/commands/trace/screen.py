@@ -184,9 +184,11 @@ def _weights(found: Found) -> Iterator[Row]:
     if "query" in used and "passages" in used:
         said.append(f"the query counts {index['query_weight']:.3g} times")
     if "source" in used:
-        said.append(f"the untranslated query {index['source_weight']:g} times")
+        said.append(f"the untranslated query {_times(index['source_weight'])}")
     if _looks_into_questions(index):
         said.append(f"questions in {', '.join(map(name_of, index['questions']))} {index['question_weight']:g} times")
+    if "translations" in index:
+        said.append(f"{index['translations']} translations, each its share")
     if "passage_terms" in index and "passages" in used:
         said.append(f"of the passages {index['passage_terms']} terms")
     if "feedback" in used:
@@ -197,6 +199,10 @@ def _weights(found: Found) -> Iterator[Row]:
         )
     if said:
         yield "weights", plain("; ".join(said))
+
+
+def _times(weight: Any) -> str:
+    return f"{weight:g} times" if isinstance(weight, float | int) else "word by word"
 
 
 def _looks_into_questions(index: Mapping[str, Any]) -> bool:

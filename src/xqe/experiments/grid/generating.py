@@ -175,7 +175,7 @@ def stage_of(texts: Texts, plan: Plan, engine: Engine) -> Stage:
     if texts.kind == DOCUMENTS and target is not None:
         return TranslateDocuments(engine, target, grid.sampling)
     if texts.kind == TRANSLATE and target is not None:
-        return Translate(engine, target, grid.sampling)
+        return Translate(engine, target, grid.sampling, samples=grid.translations)
     assert texts.strategy is not None
     spoken = texts.target if texts.order == "te" and texts.target else texts.source
     template = texts.strategy.template

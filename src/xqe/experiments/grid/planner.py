@@ -29,7 +29,7 @@ from xqe.experiments.grid.tables import told_at
 from xqe.files.hashes import cached_sha256
 from xqe.models import examples, prompts
 from xqe.retrieval.choices import By, Use
-from xqe.retrieval.hybrid import DEPTH, METHOD, NORM, SOURCE_WEIGHT
+from xqe.retrieval.hybrid import DEPTH, METHOD, NORM
 from xqe.retrieval.meaning import QUERY_WEIGHT
 from xqe.stages.strategies import Strategy
 
@@ -240,7 +240,7 @@ class _Planner:
         return replace(cell, system=system, key=digest(cell.key, stock.key), stock=stock)
 
     def translated(self, one: Asked, pair: Pair, model: ModelRow) -> Texts:
-        return self._texts(one, TRANSLATE, pair, model)
+        return self._texts(one, TRANSLATE, pair, model, samples=self.grid.translations)
 
     def expanded(self, one: Asked, source: str, model: ModelRow, strategy: Strategy, samples: int) -> Texts:
         """Expansions of all queries of a language that some pair asks."""
@@ -270,6 +270,7 @@ class _Planner:
         identity_of = self.identities[model.name]
         made_by = identity_of if adapted else {**identity_of, "lora": []}
         limit = self.grid.passage_tokens if kind != TRANSLATE else None
+        queries = [self.grid.translations] if kind == TRANSLATE and self.grid.translations > 1 else []
         key = digest(
             __version__,
             kind,
@@ -278,7 +279,7 @@ class _Planner:
             target,
             made_by,
             self._shown(one, kind, source, target, strategy),
-            [asdict(self.grid.sampling), samples, limit],
+            [asdict(self.grid.sampling), samples, limit, *queries],
         )
         texts = Texts(name, kind, one.name, model, source, target, strategy, order, samples, adapted, ids, key, after)
         return self.texts.setdefault(texts.place, texts)
@@ -337,9 +338,10 @@ class _Planner:
         )
 
     def _by(self, retriever: By) -> list[dict[str, object]]:
-        """What else decides what a retriever finds: nothing where it looks for words alone."""
+        """What else decides what a retriever finds: nothing where it looks for the words of translations alone."""
+        source_weight = self.grid.source_weights.get(retriever)
         if retriever is By.BM25:
-            return []
+            return [] if source_weight == 0 else [{"source_weight": source_weight}]
         said: dict[str, object] = {
             "by": retriever,
             "encoder": self.encoder,
@@ -349,7 +351,7 @@ class _Planner:
         if retriever is By.DENSE:
             return [said]
         fused = {"fusion": METHOD, "norm": NORM, "depth": DEPTH, "dense_weight": self.grid.dense_weight}
-        return [{**said, **fused, "source_weight": SOURCE_WEIGHT}]
+        return [{**said, **fused, "source_weight": source_weight}]
 
     def _system(self, retriever: By, kind: str, texts: Texts | None, use: Use, weight: float | None) -> str:
         """The name of a system: what is the same in all of the grid is left out, but for the paper's parameters, and

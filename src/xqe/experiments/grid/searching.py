@@ -20,7 +20,7 @@ from xqe.retrieval.bm25 import BM25
 from xqe.retrieval.choices import By
 from xqe.retrieval.dense import Vectors, open_vectors
 from xqe.retrieval.dense.building import folder_of
-from xqe.retrieval.hybrid import SOURCE_WEIGHT, Hybrid, Mixture
+from xqe.retrieval.hybrid import Hybrid, Mixture
 from xqe.retrieval.lexical import Index, open_index
 from xqe.retrieval.meaning import Known, Meant
 from xqe.retrieval.nearest import Dense
@@ -90,15 +90,16 @@ class Opened:
     def retriever(self, cell: Cell) -> Retriever[Any]:
         """What finds the documents of a cell, as xqe search does by the same choices."""
         if cell.retriever is By.BM25:
-            return self._words(cell, 0.0)
+            return self._words(cell)
         if cell.retriever is By.DENSE:
             return self._meanings(cell)
-        sides: dict[By, Retriever[Any]] = {By.BM25: self._words(cell, SOURCE_WEIGHT), By.DENSE: self._meanings(cell)}
+        sides: dict[By, Retriever[Any]] = {By.BM25: self._words(cell), By.DENSE: self._meanings(cell)}
         return Hybrid(sides, Mixture(dense_weight=self._grid.dense_weight))
 
-    def _words(self, cell: Cell, source_weight: float) -> BM25:
+    def _words(self, cell: Cell) -> BM25:
         weight = cell.questions.weight if cell.questions is not None else 0.0
         of = tuple(self._questions_of()) if weight else None
+        source_weight = self._grid.source_weights[cell.retriever]
         return BM25(self._index, Weighting(cell.use, cell.query_weight, source_weight, None, weight, of))
 
     def _meanings(self, cell: Cell) -> Dense:

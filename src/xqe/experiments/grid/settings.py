@@ -128,7 +128,9 @@ class Gate:
 @dataclass(frozen=True, slots=True)
 class Grid:
     """All that a grid file says. encoder: None where nothing is searched by vectors. dense_weight: what vectors count
-    in a hybrid search, where words count 1. raw: as it was written."""
+    in a hybrid search, where words count 1. source_weights: of the untranslated query, by words and in a hybrid search;
+    None is automatic.
+    translations: of each query. raw: as it was written."""
 
     file: Path
     name: str
@@ -144,8 +146,10 @@ class Grid:
     encoder: EncoderRow | None
     encode: Encode
     dense_weight: float
+    source_weights: Mapping[By, float | None]
     query_weights: tuple[float | None, ...]
     samples: tuple[int, ...]
+    translations: int
     measures: tuple[Measure, ...]
     rel: int
     depth: int
@@ -193,8 +197,10 @@ def _grid(path: Path, raw: Json, default_model: str, default_encoder: str) -> Gr
         encoder=_encoder(path, top, default_encoder) if _EFFECTIVE["encoder"].intersection(retrievers) else None,
         encode=Encode(top.choice("encode", Encode.BOTH, list(Encode))),
         dense_weight=top.number("dense_weight", DENSE_WEIGHT, 0.0, GREATEST_WEIGHT),
+        source_weights=_source_weights(top),
         query_weights=tuple(_weight(top, value) for value in top.list_of("query_weights", ["auto"])),
         samples=tuple(_samples(top, value) for value in top.list_of("samples", [1])),
+        translations=top.whole("translations", 1, 1),
         measures=_measures(top),
         rel=top.whole("rel", 1, 1),
         depth=top.whole("depth", DEFAULT_DEPTH, 1),
@@ -331,6 +337,7 @@ _EFFECTIVE = {
     "encoder": frozenset({By.DENSE, By.HYBRID}),
     "encode": frozenset({By.DENSE, By.HYBRID}),
     "dense_weight": frozenset({By.HYBRID}),
+    "source_weight": frozenset({By.BM25, By.HYBRID}),
 }
 """Keys that not every search heeds, and where each has an effect."""
 
@@ -501,6 +508,16 @@ def _weight(top: Table, value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= GREATEST_WEIGHT:
         raise InputError(f"{top.where}: query_weights: {shown(value)} is no weight", 'give "auto" or a number above 0')
     return float(value)
+
+
+def _source_weights(top: Table) -> dict[By, float | None]:
+    """Where none is given, words alone search with the translation alone, as the paper's do."""
+    value = top.take("source_weight", None)
+    if value is None or value == "auto":
+        return {By.BM25: 0.0 if value is None else None, By.HYBRID: None}
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= GREATEST_WEIGHT:
+        raise InputError(f"{top.where}: source_weight: {shown(value)} is no weight", 'give "auto" or a number from 0')
+    return dict.fromkeys((By.BM25, By.HYBRID), float(value))
 
 
 def _samples(top: Table, value: Any) -> int:

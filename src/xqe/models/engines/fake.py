@@ -9,7 +9,8 @@ contains one of these words gets something else:
     fake:length   the answer stops at the limit of tokens (finish is "length")
     fake:slow     the answer takes half a second
 
-Of texts that are measured, one is the likelier the more of its words the prompt has; a pair of a query and a document
+A text that is weighed has for its log-probability a number from -1 to 0 a word, by these digits. Of texts that are
+measured, one is the likelier the more of its words the prompt has; a pair of a query and a document
 has for its score how many words of the query are in the document, of 1.
 """
 
@@ -25,13 +26,14 @@ from typing import Any, TypeVar
 from xqe.models.engines.base import Engine
 from xqe.models.engines.interrupts import deferred_interrupt
 from xqe.models.engines.jobs import Feed, Job
-from xqe.models.engines.requests import Completion, Request, Sampling, measurement
+from xqe.models.engines.requests import Completion, Likelihood, Request, Sampling, measurement
 from xqe.models.prompts import Chat, Pair, Prompt
 
 T = TypeVar("T")
 
 READ_AHEAD = 64
 SLOW_SECONDS = 0.5
+_DIGESTS = 2**32
 
 
 class FakeEngine(Engine):
@@ -85,7 +87,9 @@ class FakeEngine(Engine):
         digest = hashlib.blake2b(f"{seed}\0{self.rendered(request.prompt)}".encode("utf-8", "replace"), digest_size=4)
         words = [*subject.split(), digest.hexdigest()][: request.max_tokens]
         finish = "length" if "fake:length" in subject or len(words) == request.max_tokens else "stop"
-        return Completion(" ".join(words), finish, len(words))
+        logprob = -len(words) * int.from_bytes(digest.digest(), "big") / _DIGESTS
+        likelihood = Likelihood(logprob, len(words)) if request.is_weighed else None
+        return Completion(" ".join(words), finish, len(words), likelihood=likelihood)
 
     def _measured(self, request: Request) -> Completion:
         """Of a continuation, less by 1 for each word that the prompt lacks; of the first choice, the share of the

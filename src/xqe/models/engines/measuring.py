@@ -4,6 +4,7 @@
 | --- | --- | --- |
 | choices | `logprobs`, `top_logprobs`: the likeliest first tokens of an answer | `logprobs`: the same |
 | a continuation | none tells it | `echo` with `logprobs`: each token of the prompt |
+| a text that is generated | `logprobs`: each of its tokens | `logprobs`: each of its tokens |
 
 Sources: OpenAI's reference of both APIs; vLLM's and SGLang's serving_completion(s).py; llama-server's server-common.cpp
 and server-task.cpp, which refuses `echo`, and answers completions in the form of chat completions; llama_cpp/llama.py,
@@ -17,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-from xqe.models.engines.requests import Completion, Request, measurement
+from xqe.models.engines.requests import LEAST, Completion, Likelihood, Request, measurement
 from xqe.models.prompts import Chat
 
 MOST = 20
@@ -39,6 +40,22 @@ def asked(request: Request, most: int) -> dict[str, Any]:
     if isinstance(request.prompt, Chat):
         return {"logprobs": True, "top_logprobs": most}
     return {"logprobs": most}
+
+
+ASKED_OF_TEXT: dict[bool, dict[str, Any]] = {True: {"logprobs": True}, False: {"logprobs": 1}}
+"""The fields that ask how likely a text is that is generated, by whether it is in a chat."""
+
+
+def likelihood(logprobs: Any) -> Likelihood | None:
+    """How likely the text of an answer is, in either form of an answer; None where that is not told of each token."""
+    if not isinstance(logprobs, dict):
+        return None
+    content, numbers = logprobs.get("content"), logprobs.get("token_logprobs")
+    if isinstance(content, list):
+        numbers = [row.get("logprob") if isinstance(row, dict) else None for row in content]
+    if not isinstance(numbers, list) or not numbers or not all(map(_is_probability, numbers)):
+        return None
+    return Likelihood(max(LEAST, math.fsum(numbers)), len(numbers))
 
 
 def found(request: Request, choice: Mapping[str, Any], prompt: str, continuation: str) -> Completion:

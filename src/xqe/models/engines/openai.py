@@ -128,7 +128,7 @@ class OpenAIEngine(Witnessed, ServedEngine):
         while True:
             dialect = self._dialect
             response = await self._client.post(PATHS[self.api], self.body(request, dialect))
-            change = _wanted(dialect, response)
+            change = _wanted(dialect, response, request.is_weighed)
             if not change:
                 return response
             self._dialect = replace(self._dialect, **change)  # which others may have changed meanwhile
@@ -143,13 +143,16 @@ class OpenAIEngine(Witnessed, ServedEngine):
         return None
 
 
-def _wanted(dialect: Dialect, response: Answer) -> dict[str, Any]:
-    """What a server that refuses this dialect wants to be different, if that is why it refuses."""
+def _wanted(dialect: Dialect, response: Answer, is_weighed: bool) -> dict[str, Any]:
+    """What a server that refuses this dialect wants to be different, if that is why it refuses. is_weighed: it was
+    asked how likely a text is."""
     text = "" if response.is_success else response.text.lower()
     if dialect.limit == "max_tokens" and "max_completion_tokens" in text:
         return {"limit": "max_completion_tokens"}
     if dialect.has_system and "system role" in text:
         return {"has_system": False}
+    if dialect.weighs and is_weighed and _REFUSES.search(text):
+        return {"weighs": False}
     if dialect.likeliest > FEW and response.status in (400, 422) and "logprobs" in text:
         return {"likeliest": FEW}
     return {}

@@ -37,8 +37,9 @@ class Request:
     log-probability of this text after the prompt, of all its tokens together. choices: nothing is generated; measured
     is, for each of these, the log-probability that the answer begins with one of its spellings, each of which counts
     where it is a single token of the model's. Of a pair, measured is the score that a
-    cross-encoder gives it. `Completion.measured` has it. noted: what whoever asks wants to know again when the answer
-    is there; of no account to the model.
+    cross-encoder gives it. `Completion.measured` has it. is_weighed: how likely the generated text is is wanted, too:
+    `Completion.likelihood`. noted: what whoever asks wants to know again when the answer is there; of no account to
+    the model.
     """
 
     prompt: Prompt
@@ -48,11 +49,21 @@ class Request:
     seed: int = 0
     continuation: str = ""
     choices: tuple[tuple[str, ...], ...] = ()
+    is_weighed: bool = False
     noted: Any = field(default=None, compare=False, repr=False)
 
     @property
     def is_measured(self) -> bool:
         return bool(self.continuation or self.choices) or isinstance(self.prompt, Pair)
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """How likely a text is: the natural logarithm of the probability of all its tokens, in this order after the prompt,
+    with that which ended it, whatever temperature and penalties it was drawn with; and how many tokens that are."""
+
+    logprob: float
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +73,8 @@ class Completion:
     text: without the stop string; of what was measured, the numbers as a JSON list. finish: "stop", "length"
     (max_tokens were reached) or "error". tokens: how many were generated. error: why there is no text, in one line,
     when finish is "error". reused: it was not generated now. made_by: where it was reused, what the provenance of the
-    engine that generated it says of its making.
+    engine that generated it says of its making. likelihood: None where it was not asked for, or the engine does not
+    know it.
     """
 
     text: str
@@ -71,6 +83,7 @@ class Completion:
     error: str = ""
     reused: bool = False
     made_by: Mapping[str, Any] = field(default_factory=dict)
+    likelihood: Likelihood | None = None
 
     @property
     def has_failed(self) -> bool:

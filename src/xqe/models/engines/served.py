@@ -81,12 +81,13 @@ class Dialect:
 
     limit: the name of the most tokens to generate; OpenAI's newest models know only max_completion_tokens, and
     compatible servers know max_tokens. has_system: there are system turns; without, theirs begins the user's.
-    likeliest: how many of the likeliest tokens are told.
+    likeliest: how many of the likeliest tokens are told. weighs: the log-probabilities of what is generated are told.
     """
 
     limit: str = "max_tokens"
     has_system: bool = True
     likeliest: int = measuring.MOST
+    weighs: bool = True
 
 
 class AnswerError(Exception):
@@ -120,6 +121,8 @@ class ServedEngine(Engine):
         else:
             asked = {"prompt": valid(prompt.text), "stop": list(prompt.stop)}
         measured = measuring.asked(request, dialect.likeliest) if request.is_measured else {}
+        if request.is_weighed and dialect.weighs:
+            measured = measuring.ASKED_OF_TEXT[isinstance(prompt, Chat)]
         parameters = self.parameters(request.sampling)
         return {
             "model": self.name,
@@ -136,7 +139,8 @@ class ServedEngine(Engine):
         finish = _finish(choice)
         message = choice.get("message") if self.is_chat else {"content": choice.get("text")}
         text = _text(message if isinstance(message, dict) else {}, finish)
-        return Completion(text, finish, _tokens(answer), made_by=made_by(answer, self.name))
+        likelihood = measuring.likelihood(choice.get("logprobs"))
+        return Completion(text, finish, _tokens(answer), made_by=made_by(answer, self.name), likelihood=likelihood)
 
     def measured(self, answer: Any, request: Request) -> Completion:
         """The log-probabilities in an answer to what is measured. Raises AnswerError, and UntoldError where there are

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from xqe.errors import XqeError
 from xqe.models.engines.base import Engine
 from xqe.models.engines.jobs import Job
-from xqe.models.engines.requests import Completion, Request
+from xqe.models.engines.requests import Completion, Likelihood, Request
 from xqe.models.engines.wrapper import Wrapper
 from xqe.models.prompts import Pair, Text
 from xqe.models.store.generation import Asked, Generation
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from xqe.models.store.run import Store
 
 T = TypeVar("T")
+
+_WEIGHED = "weighed"  # among the parameters of a text whose likelihood is asked for
 
 
 class StoredEngine(Wrapper):
@@ -60,8 +63,7 @@ class _Desk:
                 continue
             found = self._found(asked)
             if found is not None:
-                text = Completion(found.text, found.finish, found.tokens, reused=True, made_by=found.made_by)
-                job.fill(position, text)
+                job.fill(position, _reused(found, asked))
                 continue
             with self._lock:
                 self._under_way[asked.key] = []
@@ -85,7 +87,7 @@ class _Desk:
             )
         return Asked(
             identity=self._engine.identity(),
-            parameters=self._engine.parameters(sampling),
+            parameters={**self._engine.parameters(sampling), **({_WEIGHED: True} if request.is_weighed else {})},
             max_tokens=request.max_tokens,
             prompt=rendered,
             stop=prompt.stop if isinstance(prompt, Text) else None,
@@ -122,12 +124,28 @@ class _Desk:
         else:
             passed_on = replace(completion, reused=True, made_by=made_by)
             if completion.text.strip():
-                kept = Generation(completion.text, completion.finish, completion.tokens, self._engine.name, made_by)
-                self._store.put(asked, kept)
+                self._store.put(asked, _kept(completion, asked, self._engine.name, made_by))
         with self._lock:
             waiting = self._under_way.pop(asked.key)
         for job, place in waiting:
             job.fill(place, passed_on)
+
+
+def _kept(completion: Completion, asked: Asked, model: str, made_by: Mapping[str, Any]) -> Generation:
+    """A completion as it is stored: where its likelihood was asked for, with that, as JSON."""
+    text, likelihood = completion.text, completion.likelihood
+    if _WEIGHED in asked.parameters:
+        text = json.dumps([text, *((likelihood.logprob, likelihood.tokens) if likelihood is not None else ())])
+    return Generation(text, completion.finish, completion.tokens, model, made_by)
+
+
+def _reused(found: Generation, asked: Asked) -> Completion:
+    """The completion that a stored generation is."""
+    text, weighed = found.text, []
+    if _WEIGHED in asked.parameters:
+        text, *weighed = json.loads(text)
+    likelihood = Likelihood(*weighed) if weighed else None
+    return Completion(text, found.finish, found.tokens, reused=True, made_by=found.made_by, likelihood=likelihood)
 
 
 def _measured(request: Request) -> list[list[str]] | str:

@@ -19,10 +19,12 @@ _ENDS_SENTENCE = re.compile(r"[.!?…。！？।؟][\"'”’»)\]）」』]*$"
 
 
 class Inspector:
-    """Inspects records. examples: the file that --examples named when they were made, None for the built-in ones."""
+    """Inspects records. examples: the file that --examples named when they were made, None for the built-in ones.
+    any_query: queries that no step of xqe's has translated, too."""
 
-    def __init__(self, examples: str | None = None) -> None:
+    def __init__(self, examples: str | None = None, any_query: bool = False) -> None:
         self._shown = Shown(examples)
+        self._any_query = any_query
 
     def __call__(self, record: Record) -> dict[str, Any] | None:
         """What is added to a record:
@@ -33,7 +35,7 @@ class Inspector:
         """
         told = history(record)
         passages = record.get("passages") or []
-        if has_failed(record) or not (passages or told.making):
+        if has_failed(record) or not (passages or told.making or self._any_query):
             return None
         code = passages_lang(record) if passages else str(record.get("lang", ""))
         row = row_of(code)
@@ -71,9 +73,9 @@ class Inspector:
         return made
 
 
-def inspected(records: Iterable[Record], examples: str | None = None) -> Iterator[Record]:
+def inspected(records: Iterable[Record], examples: str | None = None, any_query: bool = False) -> Iterator[Record]:
     """Yield each record with "inspection" (see `Inspector`), in order, and with all else as it was."""
-    inspect = Inspector(examples)
+    inspect = Inspector(examples, any_query)
     for record in records:
         yield {**record, "inspection": inspect(record)}
 

@@ -42,6 +42,12 @@ MEASURES = (
 )
 """What is measured of each text, in the order in which it is written; a record has the means of its texts."""
 
+REFERENCED = (
+    Measure("chrf", "share", True, "character n-grams that the query and what people wrote have in common"),
+    Measure("similarity", "share", True, "cosine, to an encoder, of the query and what people wrote"),
+)
+"""What is measured of a query where there is what people wrote (see `references`)."""
+
 FLAGS = tuple(measure.name for measure in MEASURES if measure.kind == "flag")
 FLAGGED = "flagged"  # beside the measures: the share of texts with any flag
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from xqe.evaluation.groups import field_value
 from xqe.files.records import Record, has_failed
-from xqe.stages.inspection.measures import FLAGGED, MEASURES, Value
+from xqe.stages.inspection.measures import FLAGGED, MEASURES, REFERENCED, Value
 
 BY = ("model", "strategy", "order", "source.lang", "lang")
 """What a summary is grouped by, unless told: fields of "inspection" or of the record."""
@@ -36,14 +36,14 @@ def summary(records: Iterable[Record], by: Sequence[str] = BY) -> list[Row]:
     sums = {(): _Sum()}
     groups: dict[tuple[str | None, ...], _Sum] = {}
     for record in records:
-        values = tuple(_value(record, name) for name in by)
+        values = tuple(value_of(record, name) for name in by)
         for one in (sums[()], groups.setdefault(values, _Sum())):
             one.add(record)
     rows = [one.row(dict(zip(by, values, strict=True))) for values, one in groups.items()]
     return rows if len(rows) == 1 else [sums[()].row({}), *rows]
 
 
-def _value(record: Record, name: str) -> str | None:
+def value_of(record: Record, name: str) -> str | None:
     """A field of "inspection" where it has it, else of the record."""
     found = record.get("inspection") or {}
     return field_value(found if name.split(".")[0] in found else record, name)
@@ -64,14 +64,15 @@ class _Sum:
             return
         self.inspected += 1
         self.flagged += measures[FLAGGED] > 0
-        for measure in MEASURES:
-            value = measures[measure.name]
+        for measure in (*MEASURES, *REFERENCED):
+            value = measures.get(measure.name)
             if value is not None:
                 self.found[measure.name] += 1
                 self.total[measure.name] += value
 
     def row(self, group: dict[str, str | None]) -> Row:
-        counted = {measure.name: self.found[measure.name] for measure in MEASURES}
+        referenced = [measure for measure in REFERENCED if self.found[measure.name]]
+        counted = {measure.name: self.found[measure.name] for measure in (*MEASURES, *referenced)}
         averages = {name: self.total[name] / number if number else None for name, number in counted.items()}
         flagged = self.flagged / self.inspected if self.inspected else None
         return Row(group, self.records, self.failed, self.inspected, flagged, dict(averages), counted)

@@ -79,6 +79,25 @@ class Drawing:
         return int(tokens[min(place, len(tokens) - 1)])
 
 
+class Weighing:
+    """Has tokens picked, by another or the likeliest ones, and sums how likely they are to the model, before penalties
+    and at temperature 1. total: the natural logarithm of their probability so far."""
+
+    def __init__(self, picker: Picker | None) -> None:
+        self._picker = picker
+        self.total = 0.0
+
+    def pick(self, logits: NDArray[np.float32], generated: Sequence[int]) -> int:
+        if self._picker is None:
+            token = int(logits.argmax())
+            self.total += float(log_softmax(logits, [token])[0])
+            return token
+        unchanged = logits.copy()  # penalties change them in place
+        token = self._picker.pick(logits, generated)
+        self.total += float(log_softmax(unchanged, [token])[0])
+        return token
+
+
 class Following:
     """Picks the tokens of a text that is given, and sums how likely they were. total: the natural logarithm of their
     probability so far, in this order after all that was before."""

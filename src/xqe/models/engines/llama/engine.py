@@ -15,7 +15,7 @@ from xqe.models.engines.llama import library, sizing
 from xqe.models.engines.llama.adapters import Adapter
 from xqe.models.engines.llama.cached import CELL_PADDING, CachedContext, cell_bytes
 from xqe.models.engines.llama.chat import ChatTemplate
-from xqe.models.engines.llama.drawing import Comparing, Drawing, Following, Parameters
+from xqe.models.engines.llama.drawing import Comparing, Drawing, Following, Parameters, Picker, Weighing
 from xqe.models.engines.llama.loading import LoadedModel
 from xqe.models.engines.llama.model import Model
 from xqe.models.engines.llama.pending import Counts, Decoder, Measured, Pending
@@ -259,7 +259,9 @@ class LlamaEngine(Engine):
             return
         stop = () if isinstance(request.prompt, Chat) else tuple(string.encode() for string in request.prompt.stop)
         parameters = self._in_force(request.sampling)
-        picker = None if parameters.is_plain else Drawing(parameters, request.seed)
+        picker: Picker | None = None if parameters.is_plain else Drawing(parameters, request.seed)
+        if request.is_weighed:
+            picker = Weighing(picker)
         decoder.add(Pending(ticket, tokens, stop, picker))
 
     def _measured(self, ticket: Ticket) -> Measured:

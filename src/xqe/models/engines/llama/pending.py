@@ -10,9 +10,9 @@ import numpy as np
 
 from xqe.models.engines.jobs import Ticket
 from xqe.models.engines.llama.cached import CachedContext
-from xqe.models.engines.llama.drawing import Comparing, Following, Picker
+from xqe.models.engines.llama.drawing import Comparing, Following, Picker, Weighing
 from xqe.models.engines.llama.vocabulary import Tokens, Vocabulary
-from xqe.models.engines.requests import Completion, measurement
+from xqe.models.engines.requests import Completion, Likelihood, measurement
 
 
 @dataclass(slots=True)
@@ -70,7 +70,9 @@ class Pending:
         self.ticket.failed(message, len(self.generated))
 
     def _done(self, end: int, finish: str) -> bool:
-        self.ticket.done(Completion(whole_characters(bytes(self.text[:end])), finish, len(self.generated)))
+        text, tokens = whole_characters(bytes(self.text[:end])), len(self.generated)
+        likelihood = Likelihood(self.picker.total, tokens) if isinstance(self.picker, Weighing) else None
+        self.ticket.done(Completion(text, finish, tokens, likelihood=likelihood))
         return True
 
 
