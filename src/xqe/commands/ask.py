@@ -14,11 +14,13 @@ import typer
 from xqe.commands import steps
 from xqe.commands.answering import answer_section, answerer, footnotes, say_remarks
 from xqe.commands.generating import keeping, open_engine, open_store
+from xqe.commands.guiding import open_judge, open_nearby
 from xqe.commands.options.answering import Answering
 from xqe.commands.options.common import Input, ScreenFormat, spoken
 from xqe.commands.options.encoding import Encoding, beside
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
+from xqe.commands.options.guiding import nearby as nearby_option
 from xqe.commands.options.searching import Searching
 from xqe.commands.options.steps import STRATEGY, Expansion
 from xqe.commands.screens import on_screen
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from xqe.retrieval.documents import Numbered
     from xqe.stages.asking import Asking
     from xqe.stages.generation import Stage
+    from xqe.stages.librarian.guide import Guide
 
 AT_A_TIME = 64  # questions that go from step to step together
 LIKELIHOOD_TOKENS = 128  # of a document that is re-ranked
@@ -49,7 +52,7 @@ _GENERATION = tuple(field.name for field in fields(Generation) if field.name != 
 
 @takes(
     answering=Answering,
-    searching=part(Searching, "by"),
+    searching=part(Searching, "by", "judge"),
     generation=part(Generation, *_GENERATION),
     encoding=part(Encoding, "encoder", "runtime"),
 )
@@ -70,6 +73,7 @@ def ask(
         int,
         typer.Option("--rerank", metavar="N", min=0, help="Re-rank the best N hits by likelihood, as xqe rerank does."),
     ] = 0,
+    nearby: Annotated[int | None, nearby_option("of each index")] = None,
     gloss: Annotated[
         bool, typer.Option("--gloss/--no-gloss", help="Translate snippets into the language of the question.")
     ] = True,
@@ -108,6 +112,14 @@ def ask(
             code: stack.enter_context(open_retriever(searching, encoding, folders, threads))
             for code, folders in groups.items()
         }
+        guides = {
+            code: stack.enter_context(open_nearby(nearby, folders, False, encoding, LANGUAGES[code]))
+            for code, folders in groups.items()
+        }
+        judges = {
+            code: stack.enter_context(open_judge(searching.judge, encoding, retriever.encoder))
+            for code, retriever in retrievers.items()
+        }
         if len(retrievers) == 1:
             [sources.after] = map(After, retrievers.values())
         store = stack.enter_context(open_store(generation))
@@ -116,7 +128,13 @@ def ask(
         asking = Asking(
             engine,
             [
-                Collection(LANGUAGES[code], retriever, _before(code, engine, generation, expand))
+                Collection(
+                    LANGUAGES[code],
+                    retriever,
+                    _before(code, engine, generation, expand, guides[code]),
+                    guides[code],
+                    judges[code],
+                )
                 for code, retriever in retrievers.items()
             ],
             _reranker(engine, sources.documents, rerank) if rerank else None,
@@ -165,9 +183,9 @@ def _in_a_language(queries: Queries, spoken: str | None, is_one: bool, quiet: bo
 
 
 def _before(
-    code: str, engine: Engine, generation: Generation, expand: Callable[[Engine], Stage] | None
+    code: str, engine: Engine, generation: Generation, expand: steps.Make[Stage] | None, guide: Guide | None
 ) -> Sequence[Stage]:
-    return [steps.translation(code, generation, None)(engine), *([expand(engine)] if expand else [])]
+    return [steps.translation(code, generation, None)(engine, guide), *([expand(engine, guide)] if expand else [])]
 
 
 def _reranker(engine: Engine, documents: Numbered, n: int) -> Stage:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from xqe.commands.options.guiding import NEARBY, Choosing, Guiding
 from xqe.commands.searching import names_encoder
+from xqe.commands.streams import Queries
 from xqe.errors import XqeError
 from xqe.text.languages import Language, name_of
 
@@ -90,14 +92,59 @@ def open_guide(
             encoder = stack.enter_context(Remembering(open_encoder(encoding)))
         choice = Choice(encoder, field) if options.choose is Choosing.NEAREST else None
         guide = Guide(choice, nearby) if choice is not None or nearby is not None else None
-        yield Guided(guide, judge_of(options.judge, encoder))
+        judge = stack.enter_context(open_judge(options.judge, encoding, encoder))
+        yield Guided(guide, judge)
 
 
-def judge_of(judging: Judging | None, encoder: Encoder) -> Judge | None:
-    """What judges texts, None where nothing is to."""
+@contextmanager
+def open_judge(judging: Judging | None, encoding: Encoding, encoder: Encoder | None = None) -> Iterator[Judge | None]:
+    """What judges texts, None where nothing is to. encoder: one that is open already; None for the one of the options,
+    which is opened."""
+    from xqe.commands.encoding import open_encoder
     from xqe.stages.judging.judge import Judge
 
-    return Judge(encoder, judging) if judging is not None else None
+    if judging is None:
+        yield None
+    elif encoder is not None:
+        yield Judge(encoder, judging)
+    else:
+        with open_encoder(encoding) as own:
+            yield Judge(own, judging)
+
+
+class JudgedQueries:
+    """Records as they arrive, judged. place: where the one that was read last came from."""
+
+    def __init__(self, queries: Queries, judge: Judge | None) -> None:
+        self._queries, self._judge = queries, judge
+        self.total, self.place = queries.total, ""
+
+    def __iter__(self) -> Iterator[Record]:
+        places: deque[str] = deque()
+
+        def read() -> Iterator[Record]:
+            for record in self._queries:
+                places.append(self._queries.place)
+                yield record
+
+        for record in self._judge.over(read()) if self._judge is not None else read():
+            self.place = places.popleft()
+            yield record
+
+
+@contextmanager
+def open_nearby(
+    nearby: int | None, directories: Sequence[Path], drop_self: bool, encoding: Encoding, written: Language | None
+) -> Iterator[Guide | None]:
+    """What shows so many documents of the index that a command searches anyway; None for none."""
+    if nearby is None:
+        yield None
+        return
+    if len(directories) > 1:
+        raise XqeError("--nearby shows documents of one index", "name one, or leave it out")
+    options = Guiding(index=directories[0], nearby=nearby, drop_self=drop_self)
+    with open_guide(options, encoding, "query", written) as guided:
+        yield guided.guide
 
 
 def _open_nearby(

@@ -12,6 +12,7 @@ import typer
 
 from xqe.collections.parallel import Texts
 from xqe.commands.aligning import SAMPLE, inspect_encoder
+from xqe.commands.guiding import open_judge
 from xqe.commands.options.common import Input, ScreenFormat
 from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.groups import takes
@@ -21,6 +22,7 @@ from xqe.commands.streams import Queries, emit, report_failures
 from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.files.records import Record, has_failed
+from xqe.stages.judging.choices import Judging
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -91,7 +93,9 @@ def inspect(
     Reads records that xqe expand or xqe translate made, writes them with "inspection": measures of each passage, or of
     the translated query where there are no passages, and their means. How much of the query the text keeps, how much
     comes from the worked examples, its language and script, repetition; and flags for what is wrong with it.
-    "inspection" is null for a record that failed, or that has nothing generated.
+    "inspection" is null for a record that failed, or that has nothing generated. With --encoder, which is then asked
+    about every text, "closeness" says how close it is to the query as it first came, whatever the languages: 0 as texts
+    about something else, 1 as a translation; below a half it has "strayed".
 
     With --collection, reads no records: the texts of a collection that are translations of each other, by their ids,
     are encoded. For each pair of languages, in both directions, "nearest" is the share of texts whose translation is
@@ -109,24 +113,30 @@ def inspect(
 
     Inspector(examples)  # a bad file is named before anything is read
     shown = on_screen(form)
-    records = inspected(queries, examples)
-    if summary or fields:
-        count, failures = _summarise(records, fields or BY, shown)
-    elif shown:
-        count, failures = _show(records)
-    else:
-        count, failures = emit(records, "inspect", queries.total)
+    judging = Judging.WEIGH if _is_given(context, "encoder") else None
+    with open_judge(judging, encoding) as judge:
+        records = inspected(queries, examples, judge)
+        if summary or fields:
+            count, failures = _summarise(records, fields or BY, shown)
+        elif shown:
+            count, failures = _show(records)
+        else:
+            count, failures = emit(records, "inspect", queries.total)
     report_failures(count, failures)
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _check_effect(context: typer.Context, collection: Path | None) -> None:
     """Raise XqeError for an option that is for the other of the two; environment variables are for all commands."""
-    of_encoders = {*_OF_COLLECTIONS, *(field.name for field in fields_in(Encoding))}
+    for_both, of_encoders = {"collection", "form"}, {*_OF_COLLECTIONS}
+    (for_both if _is_given(context, "encoder") else of_encoders).update(field.name for field in fields_in(Encoding))
     for parameter in context.command.params:
-        name, source = parameter.name or "", context.get_parameter_source(parameter.name or "")
-        if source is None or source.name != "COMMANDLINE" or name in ("collection", "form"):
-            continue
-        if (name in of_encoders) is (collection is None):
+        name = parameter.name or ""
+        if name not in for_both and _is_given(context, name) and (name in of_encoders) is (collection is None):
             raise XqeError(
                 f"{parameter.opts[0]} has no effect {'without' if collection is None else 'with'} --collection",
                 "add it" if collection is None else "leave it out",

@@ -20,6 +20,8 @@ from xqe.stages.answering.offered import title_of
 from xqe.stages.fuse import Run, Settings, fuse
 from xqe.stages.generation import Stage, Tally, run
 from xqe.stages.gloss import asker_of, glosses
+from xqe.stages.judging.judge import Judge
+from xqe.stages.librarian.guide import Guide
 from xqe.stages.search import search
 from xqe.text.languages import LANGUAGES, Language, code_of
 
@@ -28,11 +30,14 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Collection:
-    """Documents of one language. before: the stages that make a question fit to be searched with there."""
+    """Documents of one language. before: the stages that make a question fit to be searched with there. guide: what
+    these show of it, and judge: what judges their texts; None for none."""
 
     language: Language
     retriever: Retriever[Any]
     before: Sequence[Stage]
+    guide: Guide | None = None
+    judge: Judge | None = None
 
 
 @dataclass(frozen=True)
@@ -87,9 +92,13 @@ class Asking:
         self, collection: Collection, records: Sequence[Record], snippets: Sequence[dict[str, dict[str, Any]]]
     ) -> list[Record]:
         """The records with the hits of one collection; what a person reads of them goes into `snippets`."""
+        if collection.guide is not None:
+            collection.guide.prepare(records)
         for stage in collection.before:
             self.tell(f"{stage.name}: {collection.language.name}")
             records = self._run(stage, records)
+        if collection.judge is not None:
+            records = list(collection.judge.over(records))
         self.tell(f"searching: {collection.language.name}")
         retriever = collection.retriever
         found = list(search(records, retriever, self.threads, lambda: "a question", self.depth))

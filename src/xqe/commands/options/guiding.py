@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from xqe.commands.options.common import DropSelf
-from xqe.stages.judging.choices import Judging
+from xqe.commands.options.judging import Judge
 
 NEARBY = 3
 """Documents that a prompt shows."""
@@ -22,17 +22,6 @@ class Choosing(StrEnum):
 
     SEED = "seed"
     NEAREST = "nearest"
-
-
-Judge = Annotated[
-    Judging | None,
-    typer.Option(
-        "--judge",
-        show_default=False,
-        help="Compare texts with the query as it first came, by an encoder: weigh them by that in a search, also drop "
-        "those that strayed, or keep the closest alone.",
-    ),
-]
 
 
 def nearby(of: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from enum import StrEnum
@@ -13,10 +13,12 @@ import typer
 
 from xqe.commands import steps
 from xqe.commands.generating import keeping, open_engine, open_store
+from xqe.commands.guiding import open_judge, open_nearby
 from xqe.commands.options.common import Input, Query, ScreenFormat, spoken
 from xqe.commands.options.encoding import Encoding, beside
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
+from xqe.commands.options.guiding import nearby as nearby_option
 from xqe.commands.options.reordering import Reordering
 from xqe.commands.options.reranking import FIRST_WEIGHT
 from xqe.commands.options.searching import SCORING, Searching
@@ -29,6 +31,7 @@ from xqe.files import jsonl
 from xqe.files.records import has_failed
 from xqe.stages.rerank.kinds import Kind
 from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
+from xqe.text.languages import language
 
 if TYPE_CHECKING:
     from xqe.models.engines.base import Engine
@@ -36,8 +39,6 @@ if TYPE_CHECKING:
     from xqe.retrieval.documents import Numbered
     from xqe.stages.generation import Stage
     from xqe.stages.tracing import Cost, Piece, Reranking
-
-Make = Callable[["Engine"], "Stage"]
 
 _OF_RUNS = ("show_prompt", "quiet")  # prompts are shown anyway, and there is no summary
 _GENERATION = tuple(field.name for field in fields(Generation) if field.name not in _OF_RUNS)
@@ -56,7 +57,7 @@ class Order(StrEnum):
 @takes(
     expansion=Expansion,
     reordering=Reordering,
-    searching=part(Searching, *SCORING, "pool", "drop_self"),
+    searching=part(Searching, *SCORING, "pool", "drop_self", "judge"),
     generation=part(Generation, *_GENERATION),
     encoding=part(Encoding, "encoder", "runtime"),
 )
@@ -89,6 +90,7 @@ def trace(
         ),
     ] = None,
     k: Annotated[int, typer.Option("-k", metavar="N", min=1, help="How many hits are shown.")] = 10,
+    nearby: Annotated[int | None, nearby_option("of --index")] = None,
     gloss: Annotated[
         bool,
         typer.Option("--gloss", help="Show what each snippet says in the language of the query as it first came."),
@@ -118,7 +120,7 @@ def trace(
     _check_effect(context, expands, to is not None, reranks, gloss)
     check_searching(searching)
     reordering.check()
-    makes: list[Make] = []
+    makes: list[steps.Make[Stage]] = []
     is_direct = order is Order.DIRECT
     if to is not None and not is_direct:
         makes.append(steps.translation(to, generation, max_tokens))
@@ -136,20 +138,25 @@ def trace(
     count = failures = 0
     documents = open_documents(directories) if reranks else None
     encoding = beside(encoding, generation)
+    written = language(to) if to is not None else None
     with (
         open_retriever(searching, encoding, directories, generation.threads) as retriever,
+        open_judge(searching.judge, encoding, retriever.encoder) as judge,
+        open_nearby(nearby, directories, searching.drop_self, encoding, written) as guide,
         _recorder(generation if makes or reranks or gloss else None) as engine,
     ):
         known = numbers_of(relevant or [], retriever.documents, directories)
         pools = pools_of(searching, retriever.documents)
-        stages = [make(engine) for make in makes if engine is not None]
+        stages = [make(engine, guide) for make in makes if engine is not None]
         reranking = None
         if documents is not None and engine is not None:
             reranking = _reranking(reordering, engine, documents)
         for record in arrived:
             pieces: list[Piece] = []
             own = searching.drop_self
-            for piece in traced(record, stages, engine, retriever, known, queries.place, k, pools, own, reranking):
+            for piece in traced(
+                record, stages, engine, retriever, known, queries.place, k, pools, own, reranking, judge
+            ):
                 if gloss and engine is not None and isinstance(piece, Found | Reranked):
                     is_last = reranking is None or isinstance(piece, Reranked) or has_failed(piece.record)
                     piece = glossed(piece, engine) if is_last else piece
@@ -210,6 +217,8 @@ def _check_effect(context: typer.Context, expands: bool, translates: bool, reran
     generated = ("generated", "--to LANG or --strategy NAME")
     if not (expands or translates):
         idle["max_tokens"] = generated
+    if not (expands or translates):
+        idle["nearby"] = generated
     if not (expands or translates or reranks or glosses):
         idle |= dict.fromkeys(_GENERATION, generated)
     for parameter in context.command.params:

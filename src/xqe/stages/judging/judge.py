@@ -46,6 +46,11 @@ class Judged:
     def is_empty(self) -> bool:
         return self.query is None and not self.translations and not self.passages
 
+    def said(self, record: Record) -> dict[str, Any]:
+        """The same as a record says it, of the query that it is now."""
+        of_text = {one["text"]: value for one, value in zip(_translations(record), self.translations, strict=True)}
+        return _said(of_text.get(record["query"], self.query), self.passages)
+
 
 class Judge:
     """Judges records. How they were judged is a step of theirs, and does not depend on the records beside them."""
@@ -96,10 +101,7 @@ class Judge:
             changes["passages"] = [record["passages"][place] for place in kept] or None
             if not kept:
                 changes["passages_lang"] = None
-        changes[CLOSENESS] = {
-            **({"query": closeness} if closeness is not None else {}),
-            **({"passages": [judged.passages[place] for place in kept]} if kept else {}),
-        } or None
+        changes[CLOSENESS] = _said(closeness, [judged.passages[place] for place in kept]) or None
         step = {"step": NAME, "judge": str(self._judging), "encoder": self._closeness.encoder, "dropped": dropped}
         return advanced(record, step, query=query, **changes)
 
@@ -119,6 +121,13 @@ class Judge:
         if self._judging is Judging.CLOSEST:
             return [_closest(values)] if values else []
         return [place for place, value in enumerate(values) if self._judging is Judging.WEIGH or value >= STRAYED]
+
+
+def _said(query: float | None, passages: Sequence[float]) -> dict[str, Any]:
+    return {
+        **({"query": query} if query is not None else {}),
+        **({"passages": list(passages)} if passages else {}),
+    }
 
 
 def _closest(values: Sequence[float]) -> int:

@@ -32,10 +32,14 @@ class Guide:
         """The records, of which those that have arrived are encoded together, and their documents looked for, before
         they are asked about one by one."""
         for group in together(records, AT_A_TIME):
-            for one in (self.choice, self.nearby):
-                if one is not None:
-                    one.prepare(group)
+            self.prepare(group)
             yield from group
+
+    def prepare(self, records: Sequence[Record]) -> None:
+        """Encode what is asked for records, and look for their documents, all together."""
+        for one in (self.choice, self.nearby):
+            if one is not None:
+                one.prepare(records)
 
     def block(self, record: Record, engine: Engine) -> str:
         """What a prompt says of the documents that are near to a record's query."""
@@ -55,8 +59,3 @@ class Guide:
 
     def _documents(self, nearby: Nearby, record: Record, engine: Engine) -> dict[str, Any]:
         return {"index": nearby.index, "documents": [one.id for one in nearby.of(record, engine)]}
-
-
-def ahead(guide: Guide | None, records: Sequence[Record] | Iterable[Record]) -> Iterable[Record]:
-    """The records, looked at ahead where there is a guide."""
-    return records if guide is None else guide.ahead(records)
