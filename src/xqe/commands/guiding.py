@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xqe.commands.options.guiding import NEARBY, Choosing, Guiding
+from xqe.commands.options.guiding import Choosing, Guiding
 from xqe.commands.searching import names_encoder
 from xqe.commands.streams import Queries
 from xqe.errors import XqeError
+from xqe.stages.librarian.choices import NEARBY
 from xqe.text.languages import Language, name_of
 
 if TYPE_CHECKING:

@@ -37,19 +37,19 @@ def translation(
     to: str, generation: Generation, max_tokens: int | None, worked: Worked | None = None
 ) -> Make[Translate]:
     """What makes the stage. Raises XqeError for an unknown language, and for what is wrong with the examples."""
-    from xqe.models.examples.pairs import SHOTS, Pairs
+    from xqe.models.examples.pairs import SHOTS, read_pairs
     from xqe.stages.translate import Translate
 
     target, sampling = language(to, "--to"), sampling_of(generation)
     pairs = None
     if worked is not None and worked.examples is not None:
-        pairs = Pairs(worked.examples, SHOTS if worked.shots is None else worked.shots, generation.seed)
+        pairs = read_pairs(worked.examples, SHOTS if worked.shots is None else worked.shots, generation.seed)
         pairs.require(target)
     elif worked is not None and worked.shots is not None:
         raise XqeError("--shots has no effect without --examples", "leave it out, or add --examples FILE")
 
     def make(engine: Engine, guide: Guide | None = None) -> Translate:
-        return Translate(engine, target, sampling, max_tokens, pairs, guide)
+        return Translate(engine, target, sampling, max_tokens, pairs=pairs, guide=guide)
 
     return make
 
@@ -86,7 +86,7 @@ def expansion(
     sampling = sampling_of(generation)
 
     def make(engine: Engine, guide: Guide | None = None) -> Expand:
-        return Expand(engine, template, choose, options.samples, sampling, max_tokens, target, guide)
+        return Expand(engine, template, choose, options.samples, sampling, max_tokens, target, guide=guide)
 
     return make
 

@@ -12,9 +12,7 @@ import typer
 
 from xqe.commands.options.common import DropSelf
 from xqe.commands.options.judging import Judge
-
-NEARBY = 3
-"""Documents that a prompt shows."""
+from xqe.stages.librarian.choices import NEARBY
 
 
 class Choosing(StrEnum):

@@ -7,9 +7,10 @@ the languages of whatever is translated.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
-from xqe.errors import InputError, XqeError
+from xqe.errors import InputError
 from xqe.files import jsonl
 from xqe.models.examples import Example
 from xqe.text.languages import Language
@@ -22,15 +23,11 @@ _TEXTS = ("source", "target")
 
 
 class Pairs:
-    """Chooses the examples that prompts of two languages show: the same for every query. shots: how many, or
-    all if there are fewer; where there are more, the seed decides which. Raises XqeError for an example that lacks a
-    text."""
+    """Chooses the examples that prompts of two languages show: the same for every query. where: they come from, for
+    errors. shots: how many, or all if there are fewer; where there are more, the seed decides which."""
 
-    def __init__(self, path: str, shots: int = SHOTS, seed: int = 0) -> None:
-        self._path, self.shots, self.seed = path, shots, seed
-        if shots == 0:
-            raise XqeError(f"--examples {path} has no effect with --shots 0", "leave one out")
-        self._read = [_check(value, where) for where, value in jsonl.objects(path)]
+    def __init__(self, examples: Sequence[Example], where: str, shots: int = SHOTS, seed: int = 0) -> None:
+        self._read, self._where, self.shots, self.seed = examples, where, shots, seed
 
     def __call__(self, source: Language, target: Language) -> list[Example]:
         """The examples of a translation."""
@@ -40,7 +37,7 @@ class Pairs:
     def require(self, target: Language) -> None:
         """Raise InputError if no example can be of a translation into this language."""
         if all(example.get("target_lang", target.code) != target.code for example in self._read):
-            raise InputError(f"{self._path}: no example is of a translation into {target.name}", "leave it out")
+            raise InputError(f"{self._where}: no example is of a translation into {target.name}", "leave it out")
 
     def candidates(self, source: Language, target: Language) -> list[Example]:
         """The examples that are chosen from. Raises InputError where there are none."""
@@ -52,10 +49,15 @@ class Pairs:
         ]
         if not pool:
             raise InputError(
-                f"{self._path}: no examples of translations from {source.name} into {target.name}",
+                f"{self._where}: no examples of translations from {source.name} into {target.name}",
                 'see "source_lang" and "target_lang"',
             )
         return pool
+
+
+def read_pairs(path: str, shots: int = SHOTS, seed: int = 0) -> Pairs:
+    """The examples in a file. Raises InputError for one that lacks a text."""
+    return Pairs([_check(value, where) for where, value in jsonl.objects(path)], path, shots, seed)
 
 
 def _check(value: Any, where: str) -> Example:

@@ -29,7 +29,7 @@ def told(texts: Sequence[str], language: str, is_chat: bool) -> str:
     """What stands in that place. texts: of the documents, a line each; language: the name of theirs."""
     if not texts:
         return ""
-    form = _forms()["chat" if is_chat else "completion"]
+    form = forms()["chat" if is_chat else "completion"]
     return form.format_map({"written_in": language, "documents": "\n".join(f"- {text}" for text in texts)})
 
 
@@ -39,5 +39,5 @@ def _placed(text: str) -> str:
 
 
 @cache
-def _forms() -> Mapping[str, str]:
+def forms() -> Mapping[str, str]:
     return tomllib.loads(Path(__file__).with_name("nearby.toml").read_text("utf-8"))
