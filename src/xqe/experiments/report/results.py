@@ -37,6 +37,8 @@ GENERATED = (SOURCE_EXPANSION, DIRECT, EXPANSION)  # those that have passages
 # as they stand in the paper's tables
 _STRATEGIES = ("zeroshot", "cot", "rar", "fewshot")
 _ORDERS = (None, "te", "et")
+_GUIDES = ("", "nearby", "examples", "both")
+_JUDGES = ("", "weigh", "drop", "closest")
 _USES = ("query", "doc", "query+doc")
 WORDS = "bm25"
 RETRIEVERS = (WORDS, "dense", "hybrid")
@@ -241,7 +243,7 @@ class Results:
         """The systems that an encoder guided, too, each with those that it did."""
         found = [one for one in self._searched(collection, retriever) if one.questions is None]
         return {
-            plain: some
+            plain: sorted(some, key=_order_of_guide)
             for plain in self.systems(collection, retriever)
             if (some := [one for one in found if one.guided is not None and one.guided.plain == plain.name])
         }
@@ -328,6 +330,11 @@ class Results:
         if path is not None and path.is_file():
             for where, raw in jsonl.objects(str(path)):
                 yield check_query(raw, where)
+
+
+def _order_of_guide(system: System) -> tuple[int, int]:
+    assert system.guided is not None
+    return _place(_GUIDES, system.guided.guide), _place(_JUDGES, system.guided.judge)
 
 
 def _order_of_reranker(system: System, ways: Sequence[str]) -> tuple[Any, ...]:
