@@ -12,6 +12,7 @@ import pytest
 from conftest import Run, jsonl, records
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from vectors_for_tests import Topics, Written, indexed, topic, unit
 
 from xqe import cli
@@ -43,6 +44,10 @@ ASKED: Record = {"id": "q1", "query": "wetter in wien", "lang": "de"}
 # ---------------------------------------------------------------- near, and diverse
 
 
+def floats(drawn: Any) -> NDArray[numpy.float32]:
+    return unit(drawn).astype(numpy.float32)
+
+
 def reference(query: Any, vectors: Any, count: int, balance: float) -> list[int]:
     """Carbonell and Goldstein's formula, written out."""
     chosen: list[int] = []
@@ -63,17 +68,17 @@ def reference(query: Any, vectors: Any, count: int, balance: float) -> list[int]
 @given(st.integers(0, 10_000), st.integers(0, 12), st.integers(0, 14), st.sampled_from([0.0, 0.3, 0.7, 1.0]))
 def test_the_formula_chooses(seed: int, size: int, count: int, balance: float) -> None:
     drawn = numpy.random.default_rng(seed)
-    vectors, query = unit(drawn.normal(size=(size, 6))), unit(drawn.normal(size=6))
+    vectors, query = floats(drawn.normal(size=(size, 6))), floats(drawn.normal(size=6))
     assert diverse(query, vectors, count, balance) == reference(query, vectors, count, balance)
 
 
 def test_a_narrow_band_of_cosines_changes_nothing() -> None:
     """As an encoder's, all of whose vectors have a direction in common."""
     drawn = numpy.random.default_rng(1)
-    vectors, query = unit(drawn.normal(size=(9, 6))), unit(drawn.normal(size=6))
+    vectors, query = floats(drawn.normal(size=(9, 6))), floats(drawn.normal(size=6))
     wide = diverse(query, vectors, 5)
-    narrow = numpy.concatenate([0.3 * vectors, numpy.full((9, 1), 0.91**0.5)], axis=1)
-    assert diverse(numpy.append(0.3 * query, 0.91**0.5), narrow, 5) == wide
+    narrow = floats(numpy.concatenate([0.3 * vectors, numpy.full((9, 1), 0.91**0.5)], axis=1))
+    assert diverse(floats(numpy.append(0.3 * query, 0.91**0.5)), narrow, 5) == wide
 
 
 @pytest.mark.parametrize(
@@ -150,7 +155,7 @@ def test_examples_of_translations_are_shown(is_chat: bool) -> None:
         guide=Guide(Choice(Topics(NAMED), "source")),
     )
     [request] = stage.requests(ASKED)
-    text = request.prompt.user if isinstance(request.prompt, Chat) else request.prompt.text  # type: ignore[union-attr]
+    text = request.prompt.user if isinstance(request.prompt, Chat) else request.prompt.text
     assert text.endswith("German: schnee in tirol\nEnglish: snow in Tyrol\n\nGerman: wetter in wien\nEnglish:")
     assert text.count("English:") == 3
     [done] = run(stage, FakeEngine(is_chat=is_chat), [ASKED])
@@ -179,7 +184,7 @@ def test_examples_of_passages_are_shown(tmp_path: Path, is_chat: bool) -> None:
         guide=Guide(Choice(Topics(NAMED), "query")),
     )
     [request] = stage.requests(ASKED)
-    text = request.prompt.user if isinstance(request.prompt, Chat) else request.prompt.text  # type: ignore[union-attr]
+    text = request.prompt.user if isinstance(request.prompt, Chat) else request.prompt.text
     assert "Query: schnee in tirol\nPassage: About snow in Tyrol.\n" in text
     assert "Query: wetter in wien\nPassage:" in text
     [done] = run(stage, FakeEngine(is_chat=is_chat), [ASKED])
@@ -257,7 +262,7 @@ def test_what_prompts_share_stands_before_what_is_the_querys(strategy: Strategy,
     plain = Expand(engine, strategy.template).requests(ASKED)[0].prompt
     guided = Expand(engine, strategy.template, guide=Guide(nearby=nearby())).requests(ASKED)[0].prompt
     block = told(["Vienna in short", "Weather of Vienna: Warm summers."], "English", is_chat)
-    before, after = (one.user if isinstance(one, Chat) else one.text for one in (plain, guided))  # type: ignore[union-attr]
+    before, after = (one.user if isinstance(one, Chat) else one.text for one in (plain, guided))
     assert after.replace(block, "") == before
     if strategy.template.shows_examples(is_chat):
         assert after.index("Mercury" if "Mercury" in after else "Passage:") < after.index(block)

@@ -73,7 +73,7 @@ def ask(
         int,
         typer.Option("--rerank", metavar="N", min=0, help="Re-rank the best N hits by likelihood, as xqe rerank does."),
     ] = 0,
-    nearby: Annotated[int | None, nearby_option("of each index")] = None,
+    nearby: Annotated[int | None, nearby_option("of each index", "none")] = None,
     gloss: Annotated[
         bool, typer.Option("--gloss/--no-gloss", help="Translate snippets into the language of the question.")
     ] = True,

@@ -100,7 +100,7 @@ class Expand:
             "strategy": self._strategy,
             **({"to": self._target.code} if self._target else {}),
             **self._examples_of(record),
-            **self._guide.said(record, self._engine, bool(self._examples_of(record))),
+            **self._guide.said(record, self._engine, self._shows_examples(record)),
             **provenance(self._engine, self._sampling, self._max_tokens, answers),
         }
         passages = [answer.text for answer in answers]
@@ -110,12 +110,15 @@ class Expand:
     def _examples_of(self, record: Record) -> dict[str, int]:
         """What the step says of the examples that were shown: how many, and the seed if it chose among more."""
         choose = self._choose
-        if choose is None or not self._template_for(record).shows_examples(self._engine.is_chat):
+        if choose is None or not self._shows_examples(record):
             return {}
         is_drawn = self._guide.choice is None and 0 < choose.shots < len(
             choose.candidates(language(record["lang"]), self._target)
         )
         return {"shots": choose.shots, **({"seed": choose.seed} if is_drawn else {})}
+
+    def _shows_examples(self, record: Record) -> bool:
+        return self._choose is not None and self._template_for(record).shows_examples(self._engine.is_chat)
 
     def _is_direct(self, record: Record) -> bool:
         """True if the passages are to be in another language than the record's query."""

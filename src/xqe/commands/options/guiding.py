@@ -22,14 +22,14 @@ class Choosing(StrEnum):
     NEAREST = "nearest"
 
 
-def nearby(of: str) -> Any:
-    """--nearby, of the documents of an index."""
+def nearby(of: str, default: str) -> Any:
+    """--nearby, of the documents of an index; `default` says what it is where it is not given."""
     return typer.Option(
         "--nearby",
         metavar="N",
         min=1,
         show_default=False,
-        help=f"Documents {of} that are shown to the model. [default: {NEARBY}]",
+        help=f"Documents {of} that are shown to the model. [default: {default}]",
     )
 
 
@@ -47,7 +47,7 @@ class Guiding:
             "vectors of xqe embed; or the best hits that a record has: how such things are called there.",
         ),
     ] = None
-    nearby: Annotated[int | None, nearby("of --index")] = None
+    nearby: Annotated[int | None, nearby("of --index", str(NEARBY))] = None
     drop_self: DropSelf = False
     choose: Annotated[
         Choosing,

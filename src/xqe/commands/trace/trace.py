@@ -90,7 +90,7 @@ def trace(
         ),
     ] = None,
     k: Annotated[int, typer.Option("-k", metavar="N", min=1, help="How many hits are shown.")] = 10,
-    nearby: Annotated[int | None, nearby_option("of --index")] = None,
+    nearby: Annotated[int | None, nearby_option("of --index", "none")] = None,
     gloss: Annotated[
         bool,
         typer.Option("--gloss", help="Show what each snippet says in the language of the query as it first came."),
