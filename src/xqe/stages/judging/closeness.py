@@ -5,7 +5,9 @@
 0 for a text that has no more to do with the query than any other, 1 for its translation, or a passage that answers it.
 Cosines do not say that by themselves: those of e5 lie between 0.7 and 0.95, of other encoders between 0 and 1, and
 lower between languages than within one. So `related` and `unrelated` are measured, once for each two languages: they
-are the mean cosines of the built-in worked examples, which say the same in every language, with each other.
+are the mean cosines of the built-in worked examples, which say the same in every language. Queries are compared in
+the form that they have, phrases with phrases and questions with questions; within one language, where that would be the
+text itself, what belongs together is a phrase and the question that it stands for.
 """
 
 from __future__ import annotations
@@ -24,8 +26,7 @@ if TYPE_CHECKING:
 
 STRAYED = 0.5
 """The closeness below which a text is nearer to those that have nothing to do with the query than to its translations,
-or the passages that answer it. Of the queries that people translated in four pairs of languages, none of 400 was below
-it, and 17 of 20 of those of other queries about the same field (docs/dense.md)."""
+or the passages that answer it (docs/dense.md has how often that is right)."""
 
 _FIELDS: Mapping[Side, tuple[str, ...]] = {Side.QUERY: ("query", "rephrasing"), Side.PASSAGE: ("passage",)}
 
@@ -102,11 +103,12 @@ class Closeness:
 
         queries, texts = self._of_examples(spoken, Side.QUERY), self._of_examples(written, side)
         cosines = queries @ texts.T
-        asked, answers = (numpy.arange(len(its)) % len(builtin(spoken.code)) for its in (queries, texts))
-        belongs = asked[:, None] == answers[None, :]
-        unrelated = cosines[~belongs]
-        if spoken == written and side is Side.QUERY:  # a text is no translation of itself
-            belongs &= ~numpy.eye(len(queries), dtype=bool)
+        count = len(builtin(spoken.code))
+        forms, examples = zip(*(numpy.divmod(numpy.arange(len(its)), count) for its in (queries, texts)), strict=True)
+        is_one = examples[0][:, None] == examples[1]
+        is_alike = forms[0][:, None] == forms[1] if side is Side.QUERY else numpy.ones_like(is_one)
+        belongs = is_one & (is_alike if spoken != written or side is Side.PASSAGE else ~is_alike)
+        unrelated = cosines[~is_one & is_alike]
         scale = Scale(float(cosines[belongs].mean()), float(unrelated.mean()))
         if scale.related - scale.unrelated <= float(unrelated.std()):
             between = f"in {spoken.name}" if spoken == written else f"between {spoken.name} and {written.name}"
