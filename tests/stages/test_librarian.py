@@ -134,6 +134,12 @@ def test_the_query_itself_is_no_example(text: str) -> None:
     assert chosen([*POOL, {"source": text, "target": "x"}], 9) == chosen(POOL, 9)
 
 
+def test_copies_leave_their_places_to_others() -> None:
+    copies = [{"source": f"zinkpreis {mark}", "target": "x"} for mark in "!?."]
+    record = {**ASKED, "query": "zinkpreis"}
+    assert chosen([*copies, *POOL], 2, record) == chosen(POOL[1:], 2, record)
+
+
 def test_what_the_query_is_now_is_no_example_either() -> None:
     record = {**ASKED, "query": "rain in Gratz", "lang": "en", "source": {"query": "schnee in tirol", "lang": "de"}}
     pool = [{"source": "rain in Graz", "target": "x"}, {"source": "price of zinc", "target": "y"}]

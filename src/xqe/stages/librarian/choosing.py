@@ -68,13 +68,16 @@ class Choice:
             self._pools[spoken, target] = self._vectors([example[self._field] for example in pool])
         vectors, query = self._pools[spoken, target], self._vectors([asked])[0]
         scale = self._closeness.scale(of_asked, spoken, Side.QUERY)
-        able = [
-            place
-            for place, (example, cosine) in enumerate(zip(pool, (vectors @ query).tolist(), strict=True))
-            if scale.closeness(cosine) < _SAME
-            and not any(is_near_copy(example[self._field], own) for own in (asked, record["query"]))
-        ]
-        return [pool[able[place]] for place in reversed(diverse(query, vectors[able], count))]
+        able = [place for place, cosine in enumerate((vectors @ query).tolist()) if scale.closeness(cosine) < _SAME]
+        while True:
+            chosen = [able[place] for place in diverse(query, vectors[able], count)]
+            copies = {place for place in chosen if self._is_copy(pool[place], asked, record["query"])}
+            if not copies:
+                return [pool[place] for place in reversed(chosen)]
+            able = [place for place in able if place not in copies]
+
+    def _is_copy(self, example: Example, *queries: str) -> bool:
+        return any(is_near_copy(example[self._field], query) for query in queries)
 
     def _vectors(self, texts: Sequence[str]) -> Matrix:
         encoded = self._encoder.encode(texts, Side.QUERY)
