@@ -292,8 +292,6 @@ def test_search_judges_by_any_encoder(xqe: Run, tmp_path: Path) -> None:
     assert done["passages"] == ["the weather today"]
     assert done["hits"][0]["id"] == "d1"
     assert done["steps"] == [{"step": "judge", "judge": "drop", "encoder": "fake", "dropped": 1}]
-    failed = xqe("search", index, "--judge", "drop", "--encoder", "fake", stdin=asked.replace('"en"', '"de"'))
-    assert failed.returncode in (0, 1)
     [traced] = records(xqe("trace", "--index", index, "--judge", "weigh", "--encoder", "fake", stdin=asked))
     assert traced["closeness"]["passages"][1] < 0.5 < traced["closeness"]["passages"][0]
     shown = xqe("trace", "--index", index, "--judge", "weigh", "--encoder", "fake", "--format", "text", stdin=asked)
