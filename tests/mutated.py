@@ -52,6 +52,19 @@ SGML = "".join(
     f"<TEXT>\n{one['text']}\n</TEXT>\n</DOC>\n"
     for one in DOCUMENTS
 )
+JUDGED: list[dict[str, Any]] = [
+    {
+        "id": f"j{number}",
+        "query": "price of zinc",
+        "lang": "en",
+        "source": {"query": "zinc price", "lang": "en"},
+        "passages": ["The price of zinc.", "Weather in Vienna."],
+        "translations": [{"text": "price of zinc", "share": 0.7}, {"text": "zinc prices", "share": 0.3}],
+        "closeness": {"query": 0.9, "passages": [0.8, -0.1]},
+    }
+    for number in (1, 2)
+]
+PAIRS = [{"source": "Zinkpreis", "target": "zinc price", "source_lang": lang} for lang in ("de", "ja", "fr")]
 PROMPT = '[chat]\nsystem = "You write in {lang}."\nuser = "Write about {query}."\n'
 ANSWER = (
     '[chat]\nuser = "{instruction} {documents} {query}"\n[completion]\ntext = "{documents} {query}"\nstop = ["x"]\n'
@@ -102,6 +115,12 @@ ROWS = (
     Row("batch import --to en -i q.jsonl -m openai:m --results @results.jsonl", 40, "q.jsonl"),
     Row("index new --lang en -i @asked.jsonl --force", 12),
     Row("index new --lang en -i @docs.tsv --format tsv --force", 8),
+    Row("translate --to en --examples @pairs.jsonl --choose seed -i q.jsonl", 10, "q.jsonl"),
+    Row("translate --to en --index % -i q.jsonl", 8, "", "idx:**/*"),
+    Row("expand --index idx --nearby 2 -i @run.jsonl", 10, "run.jsonl"),
+    Row("search idx -i @judged.jsonl", 10, "judged.jsonl"),
+    Row("search idx -i @judged.jsonl --judge drop --encoder fake", 15, "judged.jsonl"),
+    Row("inspect -i @judged.jsonl --encoder fake", 10, "judged.jsonl"),
     Row("search idx -i @e.jsonl", 30, "e.jsonl"),
     Row("search many -i @t.jsonl", 10, "t.jsonl"),
     Row("index new --lang record -i @many.jsonl --force", 5),
@@ -233,6 +252,8 @@ def materials(run: Captured) -> None:
         "q.jsonl": lines(QUERIES),
         "many.jsonl": lines([{**one, "lang": ("en", "de", "fr")[at % 3]} for at, one in enumerate(DOCUMENTS)]),
         "asked.jsonl": lines([{**one, "questions": QUESTIONS} for one in DOCUMENTS]),
+        "judged.jsonl": lines(JUDGED),
+        "pairs.jsonl": lines(PAIRS),
         "q.tsv": "".join(f"{one['id']}\t{one['query']}\n" for one in QUERIES),
         "docs.jsonl": lines(DOCUMENTS),
         "docs.tsv": "".join(f"{one['id']}\t{one['text']}\n" for one in DOCUMENTS),

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from xqe.files.records import Document
 from xqe.models.encoders.base import Contract, Encoded, Encoder, Side
+from xqe.models.examples import builtin
 from xqe.retrieval.dense.building import embed
 from xqe.retrieval.dense.description import Storing
 from xqe.retrieval.lexical import Index, build, open_index
+from xqe.text.languages import LANGUAGES
 
 Floats = NDArray[numpy.float64]
 
@@ -54,3 +56,45 @@ def indexed(directory: Path, documents: Mapping[str, str], encoder: Encoder) -> 
     for _ in embed(directory, index.documents, encoder, Storing()):
         pass
     return index
+
+
+class Topics(Encoder):
+    """The built-in examples of one id have one vector, in all languages and forms, and those of different ids the
+    cosine UNRELATED; other texts have the vectors that a test names. asked: every call's texts."""
+
+    UNRELATED = 0.8
+    name = "topics"
+
+    def __init__(self, named: Mapping[str, Sequence[float]] | None = None, failing: Sequence[str] = ()) -> None:
+        self._named, self._failing = dict(named or {}), failing
+        self.asked: list[list[str]] = []
+        for code in LANGUAGES:
+            for example in builtin(code):
+                for field in ("query", "rephrasing", "passage"):
+                    self._named[example[field]] = topic(int(example["id"]) - 1)
+
+    @property
+    def contract(self) -> Contract:
+        return Contract({"model": self.name}, "mean", "", "", TOPIC_DIMENSION, None)
+
+    def encode(self, texts: Sequence[str], side: Side) -> Encoded:
+        self.asked.append(list(texts))
+        errors = {place: "the server says no" for place, text in enumerate(texts) if text in self._failing}
+        rows = [numpy.array(self._named.get(text, topic(5)), numpy.float32) for text in texts]
+        return Encoded(numpy.stack([row / numpy.linalg.norm(row) for row in rows]), 0, errors)
+
+    def close(self) -> None:
+        pass
+
+
+TOPIC_DIMENSION = 9
+
+
+def topic(number: int, strength: float = 1.0, towards: int = 6) -> list[float]:
+    """A vector of one of seven topics, whose cosine with those of others is UNRELATED; with less strength it has turned
+    to another one."""
+    common, own = Topics.UNRELATED**0.5, (1 - Topics.UNRELATED) ** 0.5
+    vector = [0.0] * TOPIC_DIMENSION
+    vector[number], vector[towards] = own * strength, own * (1 - strength**2) ** 0.5
+    vector[TOPIC_DIMENSION - 1] = common
+    return vector

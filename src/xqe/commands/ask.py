@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import fields, replace
 from itertools import islice
@@ -14,11 +14,13 @@ import typer
 from xqe.commands import steps
 from xqe.commands.answering import answer_section, answerer, say_remarks
 from xqe.commands.generating import keeping, open_engine, open_store
+from xqe.commands.guiding import open_judge, open_nearby
 from xqe.commands.options.answering import Answering
 from xqe.commands.options.common import Input, ScreenFormat, Switch, spoken
 from xqe.commands.options.encoding import Encoding, beside
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
+from xqe.commands.options.guiding import nearby as nearby_option
 from xqe.commands.options.reranking import Reranking, RerankModel
 from xqe.commands.options.searching import Searching
 from xqe.commands.options.steps import MOST_TRANSLATIONS, STRATEGY, Expansion
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from xqe.models.engines.base import Engine
     from xqe.stages.asking import Asking
     from xqe.stages.generation import Stage
+    from xqe.stages.librarian.guide import Guide
 
 AT_A_TIME = 64  # questions that go from step to step together
 RERANKED_TOKENS = 128  # of a document
@@ -54,7 +57,7 @@ _GENERATION = tuple(field.name for field in fields(Generation) if field.name != 
 
 @takes(
     answering=Answering,
-    searching=part(Searching, "by"),
+    searching=part(Searching, "by", "judge"),
     generation=part(Generation, *_GENERATION),
     encoding=part(Encoding, "encoder", "runtime"),
 )
@@ -92,6 +95,7 @@ def ask(
         ),
     ] = None,
     rerank_model: RerankModel = None,
+    nearby: Annotated[int | None, nearby_option("of each index", "none")] = None,
     gloss: Annotated[
         Glossed,
         typer.Option(
@@ -144,6 +148,14 @@ def ask(
             code: stack.enter_context(open_retriever(searching, encoding, folders, threads))
             for code, folders in groups.items()
         }
+        guides = {
+            code: stack.enter_context(open_nearby(nearby, folders, False, encoding, LANGUAGES[code]))
+            for code, folders in groups.items()
+        }
+        judges = {
+            code: stack.enter_context(open_judge(searching.judge, encoding, retriever.encoder))
+            for code, retriever in retrievers.items()
+        }
         if len(retrievers) == 1:
             [sources.after] = map(After, retrievers.values())
         store = stack.enter_context(open_store(generation))
@@ -157,7 +169,13 @@ def ask(
         asking = Asking(
             engine,
             [
-                Collection(LANGUAGES[code], retriever, _before(code, engine, generation, translations, expand))
+                Collection(
+                    LANGUAGES[code],
+                    retriever,
+                    _before(code, engine, generation, translations, expand, guides[code]),
+                    guides[code],
+                    judges[code],
+                )
                 for code, retriever in retrievers.items()
             ],
             reranker,
@@ -226,9 +244,15 @@ def _in_a_language(queries: Queries, spoken: str | None, is_one: bool, quiet: bo
 
 
 def _before(
-    code: str, engine: Engine, generation: Generation, translations: int, expand: Callable[[Engine], Stage] | None
+    code: str,
+    engine: Engine,
+    generation: Generation,
+    translations: int,
+    expand: steps.Make[Stage] | None,
+    guide: Guide | None,
 ) -> Sequence[Stage]:
-    return [steps.translation(code, generation, None, translations)(engine), *([expand(engine)] if expand else [])]
+    translate = steps.translation(code, generation, None, translations)(engine, guide)
+    return [translate, *([expand(engine, guide)] if expand else [])]
 
 
 def _tell(what: str) -> None:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from xqe.commands import steps
 from xqe.commands.generating import run_stage
+from xqe.commands.guiding import check_guiding, open_guide
 from xqe.commands.options.common import Input, Query, spoken
+from xqe.commands.options.encoding import Encoding, beside
 from xqe.commands.options.generation import Generation
-from xqe.commands.options.groups import takes
+from xqe.commands.options.groups import part, takes
+from xqe.commands.options.guiding import Guiding
 from xqe.commands.options.steps import STRATEGY, WRITTEN_IN, Expansion
 from xqe.commands.streams import Queries
 from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
-
-if TYPE_CHECKING:
-    pass
+from xqe.text.languages import language
 
 
-@takes(expansion=Expansion, generation=Generation)
+@takes(expansion=Expansion, guiding=Guiding, generation=Generation, encoding=part(Encoding, "encoder", "runtime"))
 def expand(
     query: Query = None,
     strategy: Annotated[Strategy, STRATEGY] = Strategy.ZEROSHOT,
@@ -31,7 +32,9 @@ def expand(
     max_tokens: Annotated[
         int, typer.Option("--max-tokens", min=1, metavar="N", help="Most tokens to generate for one passage.")
     ] = PASSAGE_TOKENS,
+    guiding: Guiding,
     generation: Generation,
+    encoding: Encoding,
 ) -> None:
     """Write passages that could answer each query.
 
@@ -39,5 +42,10 @@ def expand(
     "passages". A model without a chat template is shown worked examples whatever the strategy, because it continues
     texts and follows no instructions.
     """
-    stage = steps.expansion(strategy, expansion, generation, max_tokens, to)
-    run_stage(Queries(query, files, "--lang", lang), generation, stage)
+    encoding = beside(encoding, generation)
+    check_guiding(guiding, encoding, expansion.examples is not None)
+    make = steps.expansion(strategy, expansion, generation, max_tokens, to)
+    queries = Queries(query, files, "--lang", lang)
+    written = language(to) if to is not None else None
+    with open_guide(guiding, encoding, "query", written, generation.threads) as guided:
+        run_stage(queries, generation, lambda engine: make(engine, guided.guide), guided.over)

@@ -14,11 +14,13 @@ import typer
 from xqe.collections.parallel import Texts
 from xqe.commands import referencing
 from xqe.commands.aligning import SAMPLE, inspect_encoder
+from xqe.commands.encoding import open_encoder
 from xqe.commands.options.common import Input, ScreenFormat
 from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.groups import takes
 from xqe.commands.options.lists import fields_of, language_codes
 from xqe.commands.screens import on_screen
+from xqe.commands.searching import names_encoder
 from xqe.commands.streams import Queries, emit, report_failures
 from xqe.errors import XqeError
 from xqe.files import jsonl
@@ -126,7 +128,9 @@ def inspect(
     Reads records that xqe expand or xqe translate made, writes them with "inspection": measures of each passage, or of
     the translated query where there are no passages, and their means. How much of the query the text keeps, how much
     comes from the worked examples, its language and script, repetition; and flags for what is wrong with it.
-    "inspection" is null for a record that failed, or that has nothing generated.
+    "inspection" is null for a record that failed, or that has nothing generated. With --encoder, which is then asked
+    about every text, "closeness" says how close it is to the query as it first came, whatever the languages: 0 as texts
+    about something else, 1 as a translation; below a half it has "strayed".
 
     With --references, the query is also compared with what people wrote under its id in its language: "chrf" (that of
     sacrebleu for a sentence, 0 to 1, the best of several), with --encoder "similarity", their cosine, and "length", the
@@ -154,14 +158,18 @@ def inspect(
     queries = Queries(None, files)
     from xqe.stages.inspection.inspector import Inspector, inspected
     from xqe.stages.inspection.summary import BY
+    from xqe.stages.judging.judge import Judge
 
     Inspector(examples)  # a bad file is named before anything is read
     shown = on_screen(form)
-    records: Iterator[Record] = inspected(queries, examples, any_query=references is not None)
+    records: Iterator[Record]
     with ExitStack() as stack:
+        encoder = stack.enter_context(open_encoder(encoding)) if names_encoder(encoding) else None
+        judge = Judge(encoder) if encoder is not None else None
+        records = inspected(queries, examples, judge, any_query=references is not None)
         if references is not None:
             people = referencing.references_in(references, split)
-            records = stack.enter_context(referencing.referenced(records, people, encoding))
+            records = stack.enter_context(referencing.referenced(records, people, encoder))
             fields = fields or (referencing.BY if summary or found else ())
         if found is not None:
             count, failures = referencing.correlate(records, lambda: queries.place, found, fields, shown)
@@ -177,18 +185,20 @@ def inspect(
 def _check_effect(context: typer.Context, collection: Path | None, references: str | None) -> None:
     """Raise XqeError for an option that is for another of what is inspected; environment variables are for all
     commands."""
+    given = {
+        parameter.name: parameter.opts[0]
+        for parameter in context.command.params
+        if (source := context.get_parameter_source(parameter.name or "")) is not None and source.name == "COMMANDLINE"
+    }
     encoding = {field.name for field in fields_in(Encoding)}
-    of_both = {*encoding, "split"} if references is not None and collection is None else set()
-    of_encoders = {*_OF_COLLECTIONS, *encoding} - of_both
-    for parameter in context.command.params:
-        name, source = parameter.name or "", context.get_parameter_source(parameter.name or "")
-        if source is None or source.name != "COMMANDLINE" or name in {"collection", "form", *of_both}:
-            continue
-        if (name in of_encoders) is (collection is None):
-            if collection is not None:
-                raise XqeError(f"{parameter.opts[0]} has no effect with --collection", "leave it out")
-            lacking = "--collection or --references" if name in encoding else "--collection"
-            raise XqeError(f"{parameter.opts[0]} has no effect without {lacking}", "add it")
+    of_collections = {*_OF_COLLECTIONS} - ({"split"} if references is not None and collection is None else set())
+    for name, option in given.items():
+        if collection is None and name in encoding - {"encoder"} and "encoder" not in given:
+            raise XqeError(f"{option} has no effect without --encoder", "add it")
+        if collection is None and name in of_collections:
+            raise XqeError(f"{option} has no effect without --collection", "add it")
+        if collection is not None and name not in {"collection", "form", *encoding, *of_collections}:
+            raise XqeError(f"{option} has no effect with --collection", "leave it out")
 
 
 def _summarise(records: Iterable[Record], fields: Sequence[str], shown: bool) -> tuple[int, int]:

@@ -9,17 +9,15 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from xqe.commands.encoding import open_encoder
-from xqe.commands.searching import names_encoder
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl
 from xqe.files.records import Record, check_query
 from xqe.messages import say
 
 if TYPE_CHECKING:
-    from xqe.commands.options.encoding import Encoding
     from xqe.evaluation.measures import Measure
     from xqe.files.trec import Hits, Qrels
+    from xqe.models.encoders.base import Encoder
     from xqe.stages.inspection.correlations import Correlation
     from xqe.stages.inspection.references import References
 
@@ -72,13 +70,13 @@ def _of_collection(directory: Path, split: str | None) -> References:
 
 
 @contextmanager
-def referenced(records: Iterable[Record], references: References, encoding: Encoding) -> Iterator[Iterator[Record]]:
-    """Inspected records with what is measured against references; of their vectors, too, where an encoder is named.
+def referenced(
+    records: Iterable[Record], references: References, encoder: Encoder | None
+) -> Iterator[Iterator[Record]]:
+    """Inspected records with what is measured against references; of their vectors, too, where there is an encoder.
 
     Says at the end how many have none.
     """
-    from contextlib import nullcontext
-
     from xqe.stages.inspection import references as stage
 
     count = without = 0
@@ -90,8 +88,7 @@ def referenced(records: Iterable[Record], references: References, encoding: Enco
             without += record["inspection"] is None or record["inspection"][stage.CHRF] is None
             yield record
 
-    with open_encoder(encoding) if names_encoder(encoding) else nullcontext() as encoder:
-        yield counted(stage.referenced(records, references, encoder))
+    yield counted(stage.referenced(records, references, encoder))
     if without:
         say(f"{without} of {count} records have no reference: none has their id and their language")
 

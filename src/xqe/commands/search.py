@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from xqe.commands.guiding import JudgedQueries, open_judge
 from xqe.commands.options.common import Input, Threads
 from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.groups import part, takes
@@ -51,10 +52,14 @@ def search(
     from xqe.stages.search import search as search_records
 
     threads = threads or available_cores()
-    with open_retriever(searching, encoding, directories, threads, offers_questions=True) as retriever:
+    with (
+        open_retriever(searching, encoding, directories, threads, offers_questions=True) as retriever,
+        open_judge(searching.judge, encoding, retriever.encoder) as judge,
+    ):
         pools = pools_of(searching, retriever.documents)
+        judged = JudgedQueries(queries, judge)
         found = search_records(
-            queries, retriever, threads, lambda: queries.place, searching.k, pools, searching.drop_self
+            judged, retriever, threads, lambda: judged.place, searching.k, pools, searching.drop_self
         )
         if form is RunFormat.TREC:
             count, failures = write_run(progress(found, queries.total, "search"), tag)

@@ -190,8 +190,8 @@ def open_retriever(
     if options.by is not None:
         _check_effect(options, options.by, several)
     opened = _opened(directories)
-    by = options.by or (By.HYBRID if names_encoder(encoding) else _usual(opened))
-    if by is By.BM25 and names_encoder(encoding):
+    by = options.by or (By.HYBRID if names_encoder(encoding) and options.judge is None else _usual(opened))
+    if by is By.BM25 and names_encoder(encoding) and options.judge is None:
         raise XqeError("--encoder has no effect on a search by bm25", "leave it out, or give --by dense or hybrid")
     _check_effect(options, by, several)
     _check_questions(options, directories, opened, by, offers_questions)
@@ -331,6 +331,7 @@ def _meanings(
 ) -> Iterator[list[Retriever[Any]]]:
     """What searches the vectors of each index, or what searches those of all; with one encoder, which made them all."""
     from xqe.commands.encoding import check_made, encoder_for
+    from xqe.models.encoders.remembering import Remembering
     from xqe.retrieval.dense import open_vectors
     from xqe.retrieval.meaning import Known
     from xqe.retrieval.nearest import Dense
@@ -341,7 +342,8 @@ def _meanings(
         open_vectors(one.directory, one.index.documents, encoding.encoder, threads, _owners(one.index, options), share)
         for one in opened
     ]
-    with encoder_for(opened[0].directory, vectors[0].description, encoding) as encoder:
+    encoder = encoder_for(opened[0].directory, vectors[0].description, encoding)
+    with encoder if options.judge is None else Remembering(encoder) as encoder:  # a judge asks it in another thread
         for one, its in zip(opened[1:], vectors[1:], strict=True):
             check_made(one.directory, its.description, encoder)
         how = (encoder, _meant(options), _vector_feedback(options), options.approximate, Known())

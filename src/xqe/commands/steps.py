@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from xqe.commands.options.lists import language_codes
 from xqe.errors import XqeError
@@ -12,25 +12,46 @@ from xqe.text.languages import language
 if TYPE_CHECKING:
     from xqe.commands.options.augmenting import Augmenting
     from xqe.commands.options.generation import Generation
-    from xqe.commands.options.steps import Expansion
+    from xqe.commands.options.steps import Expansion, Worked
     from xqe.models.engines.base import Engine
     from xqe.models.engines.requests import Sampling
     from xqe.stages.augment.augment import Augment
     from xqe.stages.augment.consistency import Consistency
     from xqe.stages.expand import Expand
+    from xqe.stages.librarian.guide import Guide
     from xqe.stages.strategies import Strategy
     from xqe.stages.translate import Translate
     from xqe.stages.translate_documents import TranslateDocuments
 
 
+S_co = TypeVar("S_co", covariant=True)
+
+
+class Make(Protocol[S_co]):
+    """Makes a stage for an engine. guide: what it shows for each query, where it shows anything chosen."""
+
+    def __call__(self, engine: Engine, guide: Guide | None = None) -> S_co: ...
+
+
 def translation(
-    to: str, generation: Generation, max_tokens: int | None, samples: int = 1
-) -> Callable[[Engine], Translate]:
-    """What makes the stage for an engine. Raises XqeError for an unknown language."""
+    to: str, generation: Generation, max_tokens: int | None, samples: int = 1, worked: Worked | None = None
+) -> Make[Translate]:
+    """What makes the stage. Raises XqeError for an unknown language, and for what is wrong with the examples."""
+    from xqe.models.examples.pairs import SHOTS, read_pairs
     from xqe.stages.translate import Translate
 
     target, sampling = language(to, "--to"), sampling_of(generation)
-    return lambda engine: Translate(engine, target, sampling, max_tokens, samples)
+    pairs = None
+    if worked is not None and worked.examples is not None:
+        pairs = read_pairs(worked.examples, SHOTS if worked.shots is None else worked.shots, generation.seed)
+        pairs.require(target)
+    elif worked is not None and worked.shots is not None:
+        raise XqeError("--shots has no effect without --examples", "leave it out, or add --examples FILE")
+
+    def make(engine: Engine, guide: Guide | None = None) -> Translate:
+        return Translate(engine, target, sampling, max_tokens, samples, pairs, guide)
+
+    return make
 
 
 def document_translation(
@@ -46,8 +67,8 @@ def document_translation(
 
 def expansion(
     strategy: Strategy, options: Expansion, generation: Generation, max_tokens: int, to: str | None = None
-) -> Callable[[Engine], Expand]:
-    """What makes the stage for an engine; the files that the options name are read and checked now."""
+) -> Make[Expand]:
+    """What makes the stage; the files that the options name are read and checked now."""
     from xqe.models import prompts
     from xqe.models.examples import Chooser
     from xqe.stages.expand import Expand
@@ -63,7 +84,11 @@ def expansion(
         if choose is not None:
             choose.require_passages_in(target)
     sampling = sampling_of(generation)
-    return lambda engine: Expand(engine, template, choose, options.samples, sampling, max_tokens, target)
+
+    def make(engine: Engine, guide: Guide | None = None) -> Expand:
+        return Expand(engine, template, choose, options.samples, sampling, max_tokens, target, guide=guide)
+
+    return make
 
 
 def augmentation(options: Augmenting, generation: Generation) -> Callable[[Engine, Consistency | None], Augment]:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from xqe.commands import steps
 from xqe.commands.generating import Over, run_stage
+from xqe.commands.guiding import Guided, check_guiding, open_guide
 from xqe.commands.options.common import Input, Query, spoken
+from xqe.commands.options.encoding import Encoding, beside
 from xqe.commands.options.generation import Generation
-from xqe.commands.options.groups import takes
-from xqe.commands.options.steps import DOCUMENTS, TO, TRANSLATIONS, most_tokens
+from xqe.commands.options.groups import part, takes
+from xqe.commands.options.guiding import Guiding
+from xqe.commands.options.steps import DOCUMENTS, TO, TRANSLATIONS, Worked, most_tokens
 from xqe.commands.streams import DocumentRecords, Queries
 from xqe.errors import XqeError
 from xqe.files.documents import Format
 from xqe.messages import say
+from xqe.text.languages import language
 
 if TYPE_CHECKING:
     from xqe.files.records import Record
@@ -25,8 +30,9 @@ if TYPE_CHECKING:
     from xqe.stages.translate_documents import TranslateDocuments
 
 
-@takes(generation=Generation)
+@takes(worked=Worked, guiding=Guiding, generation=Generation, encoding=part(Encoding, "encoder", "runtime"))
 def translate(
+    context: typer.Context,
     to: Annotated[str, TO],
     query: Query = None,
     source: Annotated[str | None, spoken("--from", of="records")] = None,
@@ -39,7 +45,10 @@ def translate(
     max_tokens: Annotated[int | None, most_tokens("64 for a query, 384 for other texts, less for short ones")] = None,
     samples: Annotated[int, TRANSLATIONS] = 1,
     *,
+    worked: Worked,
+    guiding: Guiding,
     generation: Generation,
+    encoding: Encoding,
 ) -> None:
     """Translate queries, their passages (E+T), or documents.
 
@@ -58,28 +67,38 @@ def translate(
     if documents:
         if query is not None:
             raise XqeError("a QUERY is no document", "leave it out, or leave out --documents")
-        if samples > 1:
-            raise XqeError("--samples has no effect on documents", "leave it out, or leave out --documents")
-        make = steps.document_translation(to, generation, max_tokens)
-        _documents(make, DocumentRecords(files, form or Format.AUTO, "--from", source), generation)
+        _check_of_queries(context)
+        documents_step = steps.document_translation(to, generation, max_tokens)
+        _documents(documents_step, DocumentRecords(files, form or Format.AUTO, "--from", source), generation)
         return
     if form is not None:
         raise XqeError("--format has no effect on queries", "leave it out, or add --documents")
-    stage = steps.translation(to, generation, max_tokens, samples)
-    run_stage(Queries(query, files, "--from", source), generation, stage, _over(generation))
+    encoding = beside(encoding, generation)
+    check_guiding(guiding, encoding, worked.examples is not None)
+    make = steps.translation(to, generation, max_tokens, samples, worked)
+    queries = Queries(query, files, "--from", source)
+    with open_guide(guiding, encoding, "source", language(to), generation.threads) as guided:
+        run_stage(queries, generation, lambda engine: make(engine, guided.guide), _over(guided, generation))
 
 
-def _over(generation: Generation) -> Over:
+def _over(guided: Guided, generation: Generation) -> Over:
     """How queries are translated: it is said at the end where their translations have no log-probabilities."""
 
     def over(stage: Any, engine: Engine, arrived: Iterable[Record], tally: Tally) -> Iterator[Record]:
-        from xqe.stages.generation import run
-
-        yield from run(stage, engine, arrived, tally)
+        yield from guided.over(stage, engine, arrived, tally)
         if stage.unweighed and not generation.quiet:
             say(f"{engine.name} tells no log-probabilities: the share of a translation is how many say the same")
 
     return over
+
+
+def _check_of_queries(context: typer.Context) -> None:
+    """Raise XqeError for an option that is for queries; environment variables are for all commands."""
+    names = {field.name for group in (Worked, Guiding) for field in fields(group)} | {"samples", "encoder", "runtime"}
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in names and source is not None and source.name == "COMMANDLINE":
+            raise XqeError(f"{parameter.opts[0]} has no effect on documents", "leave it out, or leave out --documents")
 
 
 def _documents(make: Callable[[Engine], TranslateDocuments], records: DocumentRecords, generation: Generation) -> None:

@@ -5,6 +5,8 @@ leaves all others alone (docs/cli.md, "The record"):
 
     id, query, lang, passages   the current state, what the next stage works on
     passages_lang               the language of the passages, where it is not the query's
+    translations                of the query, where it has several: [{"text", "share"}]
+    closeness                   how close "query" and each of "passages" are to the query as it first arrived
     source                      the record's query and lang as they first arrived
     steps                       provenance, one entry a stage; their order is the order of T and E
     index, hits                 what a search found, best first
@@ -26,6 +28,8 @@ Record = dict[str, Any]
 QUERY_SHAPE = 'each line needs {"id", "query", "lang"}'
 DOCUMENT_SHAPE = 'each line needs {"id", "text"} and may have "title"'
 QUESTIONS_SHAPE = 'xqe augment writes them: "questions": {"de": ["Was ist Zink?"]}'
+
+TRANSLATIONS, CLOSENESS = "translations", "closeness"
 
 QUERY_IDS = ("id", "_id", "qid", "query_id")
 DOCUMENT_IDS = ("id", "_id", "pid", "docid", "doc_id", "docno")
@@ -159,9 +163,11 @@ def _identifier(value: Any, where: str) -> str:
 def advanced(record: Record, step: Mapping[str, Any], **changes: Any) -> Record:
     """Return a copy of `record` after a stage: `changes` applied, `source` kept, `step` added to `steps`.
 
-    A change to None removes the field.
+    A change to None removes the field. What was said of how close texts are is not said of others.
     """
     out = dict(record)
+    if changes.keys() & {"query", "passages"}:
+        out.pop(CLOSENESS, None)
     if "source" not in out:
         out["source"] = {key: out[key] for key in ("query", "lang") if key in out}
     for key, value in changes.items():

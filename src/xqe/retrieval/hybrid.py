@@ -19,6 +19,7 @@ from xqe.retrieval.retriever import STATES, Account, Best, Explanation, QueryErr
 if TYPE_CHECKING:
     from xqe.files.names import Numbers
     from xqe.files.records import Record
+    from xqe.models.encoders.base import Encoder
     from xqe.text.snippets import Snippet
 
 DEPTH = 1000
@@ -56,6 +57,10 @@ class Joined(Retriever[All]):
     """A retriever that searches with several others."""
 
     _retrievers: Sequence[Retriever[Any]]
+
+    @property
+    def encoder(self) -> Encoder | None:
+        return next((its for retriever in self._retrievers if (its := retriever.encoder) is not None), None)
 
     def query(self, record: Record, where: str) -> All:
         return All(tuple(retriever.query(record, where) for retriever in self._retrievers))

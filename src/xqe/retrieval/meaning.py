@@ -2,11 +2,12 @@
 
     query_weight x the query + the mean of the passages, each as a vector of length 1; the sum is brought to length 1
 
-Several passages count as their mean, as with words. They are encoded as what is found, not as what is searched with,
-and each for itself: the mean of their vectors is HyDE's (Gao et al., ACL 2023, equation 8), which has the query among
-them at the weight of one passage. The query is the one that first arrived, the one it is now, or both, the first at
-SOURCE_SHARE: an encoder reads what the user wrote better than a small model translates it. A query that has several
-translations is the mean of their vectors, each with its share (see `nbest`).
+Several passages count as their mean, as with words, and where they were judged each so much less as it strayed
+(`closeness`). They are encoded as what is found, not as what is searched with, and each for itself: the mean of their
+vectors is HyDE's (Gao et al., ACL 2023, equation 8), which has the query among them at the weight of one passage. The
+query is the one that first arrived, the one it is now, or both, the first at SOURCE_SHARE: an encoder reads what the
+user wrote better than a small model translates it. A query that has several translations is the mean of their vectors,
+each with its share (see `nbest`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from xqe.errors import InputError
 from xqe.files.records import Record, has_failed, untranslated
 from xqe.models.encoders.base import Side
 from xqe.retrieval.choices import MASS, Encode, Use
+from xqe.retrieval.closeness import passage_weights
 from xqe.retrieval.nbest import alternatives
 from xqe.retrieval.retriever import FEEDBACK, QUERY, SOURCE, QueryError
 
@@ -153,8 +155,10 @@ def _pieces(record: Record, meant: Meant, where: str) -> Iterator[Piece]:
         weight = meant.query_weight if passages else 1.0
         for part, text, share in _asked(record, meant, where):
             yield Piece(part, text, weight * share)
-    for passage in passages:
-        yield Piece(PASSAGES, passage, 1 / len(passages))
+    weights, _ = passage_weights(record, passages, where, are_alone=meant.use is Use.DOC)
+    for passage, weight in zip(passages, weights, strict=True):
+        if weight:
+            yield Piece(PASSAGES, passage, weight)
 
 
 def _asked(record: Record, meant: Meant, where: str) -> list[tuple[str, str, float]]:

@@ -60,6 +60,10 @@ class Dense(Retriever[Meaning]):
         self._approximate = approximate
         self._known = known or Known()
 
+    @property
+    def encoder(self) -> Encoder:
+        return self._encoder
+
     def query(self, record: Record, where: str) -> Meaning:
         [meaning] = self.queries([(record, where)])
         if isinstance(meaning, QueryError):

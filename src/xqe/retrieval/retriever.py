@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from xqe.files.names import Numbers
     from xqe.files.records import Record
+    from xqe.models.encoders.base import Encoder
     from xqe.retrieval.documents import Numbered
     from xqe.text.snippets import Snippet
 
@@ -113,6 +114,11 @@ class Retriever(ABC, Generic[Q]):
 
     documents: Numbered
     together = 1
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """What makes the vectors that it looks for, None where it looks for none."""
+        return None
 
     @abstractmethod
     def query(self, record: Record, where: str) -> Q:

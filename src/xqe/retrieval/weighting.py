@@ -24,6 +24,9 @@ keep to it:
 
 A passage that has none of the query's words is likely to be about something else. That is not so of passages that were
 written in another language than the query's: there the query has LEAST_SHARE. docs/performance.md has the figures.
+
+Where an encoder judged the passages (`closeness`), each has that weight, and their mean closeness takes the place of
+the coverage: it sees what they keep in any language.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ from typing import TYPE_CHECKING
 from xqe.errors import InputError
 from xqe.files.records import Record, has_failed, passages_lang, untranslated
 from xqe.retrieval.choices import MASS, Use
+from xqe.retrieval.closeness import passage_weights
 from xqe.retrieval.nbest import alternatives, counted
 from xqe.retrieval.source_words import source_terms
 from xqe.text.analysis import is_added
@@ -96,12 +100,15 @@ def weighted_query(record: Record, index: Index, weighting: Weighting, where: st
     expanded = [terms_of(passage) for passage in passages]
     if automatic and query:
         expanded = [_distinct_stems(terms) for terms in expanded]
-    expansion = _mean_counts(expanded)
+    weights_of, is_judged = passage_weights(record, passages, where, are_alone=not query)
+    expansion = _mean_counts(expanded, weights_of)
     if weighting.passage_terms is not None:
         expansion = _heaviest(expansion, index, weighting.passage_terms)
     query_weight = weighting.query_weight
     if query_weight is None:
         share = None if code_of(passages_lang(record)) == code_of(record.get("lang", "")) else LEAST_SHARE
+        if is_judged:
+            share = _share(sum(weights_of))
         query_weight = auto_weight(query, expansion, index, share)
 
     source = _source_weights(record, query, index, weighting.source_weight, where)
@@ -157,11 +164,12 @@ def _distinct_stems(terms: Iterable[str]) -> list[str]:
     return [term for term in dict.fromkeys(terms) if not is_added(term)]
 
 
-def _mean_counts(passages: list[list[str]]) -> dict[str, float]:
+def _mean_counts(passages: Sequence[Sequence[str]], weights_of: Sequence[float]) -> dict[str, float]:
+    """What each term counts in passages, each of which has a weight; nothing of one that has none."""
     weights: defaultdict[str, float] = defaultdict(float)
-    for terms in passages:
-        for term in terms:
-            weights[term] += 1 / len(passages)
+    for terms, weight in zip(passages, weights_of, strict=True):
+        for term in terms if weight else ():
+            weights[term] += weight
     return weights
 
 
@@ -175,8 +183,13 @@ def auto_weight(
     if not query or not expansion:
         return 1.0
     if share is None:
-        share = GREATEST_SHARE - (GREATEST_SHARE - LEAST_SHARE) * _coverage(query, expansion, index)
+        share = _share(_coverage(query, expansion, index))
     return max(1.0, share / (1 - share) * sum(expansion.values()) / sum(query.values()))
+
+
+def _share(kept: float) -> float:
+    """The query's share of all weight, with passages that keep so much of it, from 0 to 1."""
+    return GREATEST_SHARE - (GREATEST_SHARE - LEAST_SHARE) * kept
 
 
 def _coverage(query: Mapping[str, float], expansion: Mapping[str, float], index: Index) -> float:

@@ -22,6 +22,8 @@ from xqe.stages.fuse import Run, Settings, fuse
 from xqe.stages.generation import Stage, Tally, run
 from xqe.stages.gloss import asker_of, glosses
 from xqe.stages.glossed import Glossed
+from xqe.stages.judging.judge import Judge
+from xqe.stages.librarian.guide import Guide
 from xqe.stages.rerank.reranker import Reranker
 from xqe.stages.search import search
 from xqe.text.languages import Language
@@ -40,11 +42,14 @@ class Known(Enum):
 
 @dataclass(frozen=True)
 class Collection:
-    """Documents of one language. before: the stages that make a question fit to be searched with there."""
+    """Documents of one language. before: the stages that make a question fit to be searched with there. guide: what
+    these show of it, and judge: what judges their texts; None for none."""
 
     language: Language
     retriever: Retriever[Any]
     before: Sequence[Stage]
+    guide: Guide | None = None
+    judge: Judge | None = None
 
 
 class _Read(NamedTuple):
@@ -114,9 +119,13 @@ class Asking:
 
     def _found(self, collection: Collection, records: Sequence[Record], readings: _Readings) -> list[Record]:
         """The records with the hits of one collection; what a person reads of them goes into `readings`."""
+        if collection.guide is not None:
+            collection.guide.prepare(records)
         for stage in collection.before:
             self.tell(f"{stage.name}: {collection.language.name}")
             records = self._run(stage, records)
+        if collection.judge is not None:
+            records = list(collection.judge.over(records))
         self.tell(f"searching: {collection.language.name}")
         found = list(search(records, collection.retriever, self.threads, lambda: "a question", self.depth))
         found = [record if "hits" in record else {**record, "hits": []} for record in found]

@@ -8,9 +8,11 @@ from xqe.errors import XqeError
 from xqe.files.records import Record, advanced
 from xqe.models.engines.base import Engine
 from xqe.models.engines.requests import Request, Sampling
-from xqe.models.examples import Chooser
+from xqe.models.examples import Chooser, Example
 from xqe.models.prompts import TARGET, Template
+from xqe.models.prompts.nearby import NEARBY, showing
 from xqe.stages.generation import Answer, one_line, provenance, request
+from xqe.stages.librarian.guide import Guide
 from xqe.stages.strategies import PASSAGE_TOKENS
 from xqe.text.answers.parting import Wanted
 from xqe.text.languages import Language, language
@@ -21,8 +23,8 @@ class Expand:
 
     template: the prompt; its name goes into the step as the strategy. choose: the worked examples to
     show where the prompt shows any (None: the built-in ones). target: the language of the passages, None for that of
-    each query; a query that is in it already has the prompt that it has without. Raises XqeError for what could have
-    no effect.
+    each query; a query that is in it already has the prompt that it has without. guide: what is shown for each query.
+    Raises XqeError for what could have no effect.
     """
 
     name = "expand"
@@ -36,11 +38,15 @@ class Expand:
         sampling: Sampling | None = None,
         max_tokens: int = PASSAGE_TOKENS,
         target: Language | None = None,
+        guide: Guide | None = None,
     ) -> None:
         self._engine = engine
-        self._template = template
+        self._guide = guide or Guide()
         self._target = target
         self._across = template.across() if target is not None else template
+        self._template = template
+        if self._guide.nearby is not None:
+            self._template, self._across = showing(template), showing(self._across)
         self._samples = samples
         self._sampling = sampling or Sampling()
         self._max_tokens = max_tokens
@@ -51,7 +57,7 @@ class Expand:
                 f"--samples {samples} at temperature 0 would write the same passage {samples} times",
                 "add --temperature 0.7",
             )
-        used = (template, self._across)
+        used = (self._template, self._across)
         if any(prompt.shows_examples(engine.is_chat) for prompt in used):
             self._choose = choose or Chooser(None, template.shots, self._sampling.seed)
             self._choose.require(frozenset().union(*(prompt.example_fields(engine.is_chat) for prompt in used)))
@@ -68,11 +74,19 @@ class Expand:
             raise XqeError("the query is empty")
         written = self._target or spoken
         template, is_chat = self._template_for(record), self._engine.is_chat
-        shown = self._choose(spoken, written) if self._choose and template.shows_examples(is_chat) else []
-        prompt = template.render(is_chat, {"query": query, "language": spoken.name, TARGET: written.name}, shown)
+        shown = self._examples(record, spoken, written) if template.shows_examples(is_chat) else []
+        variables = {"query": query, "language": spoken.name, TARGET: written.name}
+        variables[NEARBY] = self._guide.block(record, self._engine)
+        prompt = template.render(is_chat, variables, shown)
         return [
             request(prompt, query, self._max_tokens, self._sampling, record, number) for number in range(self._samples)
         ]
+
+    def _examples(self, record: Record, spoken: Language, written: Language) -> Sequence[Example]:
+        choose, choice = self._choose, self._guide.choice
+        if choose is None or choice is None:
+            return choose(spoken, written) if choose is not None else []
+        return choice.nearest(record, choose.candidates(spoken, written), spoken, written, choose.shots)
 
     def wanted(self, record: Record) -> list[Wanted]:
         spoken = language(record.get("lang", ""))
@@ -86,6 +100,7 @@ class Expand:
             "strategy": self._strategy,
             **({"to": self._target.code} if self._target else {}),
             **self._examples_of(record),
+            **self._guide.said(record, self._engine, self._shows_examples(record)),
             **provenance(self._engine, self._sampling, self._max_tokens, answers),
         }
         passages = [answer.text for answer in answers]
@@ -95,10 +110,15 @@ class Expand:
     def _examples_of(self, record: Record) -> dict[str, int]:
         """What the step says of the examples that were shown: how many, and the seed if it chose among more."""
         choose = self._choose
-        if choose is None or not self._template_for(record).shows_examples(self._engine.is_chat):
+        if choose is None or not self._shows_examples(record):
             return {}
-        is_drawn = 0 < choose.shots < len(choose.candidates(language(record["lang"]), self._target))
+        is_drawn = self._guide.choice is None and 0 < choose.shots < len(
+            choose.candidates(language(record["lang"]), self._target)
+        )
         return {"shots": choose.shots, **({"seed": choose.seed} if is_drawn else {})}
+
+    def _shows_examples(self, record: Record) -> bool:
+        return self._choose is not None and self._template_for(record).shows_examples(self._engine.is_chat)
 
     def _is_direct(self, record: Record) -> bool:
         """True if the passages are to be in another language than the record's query."""

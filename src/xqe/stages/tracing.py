@@ -1,8 +1,8 @@
 """What becomes of one query on its way from what a user wrote to the documents that are found: all of it, as data.
 
-`traced` yields what happened piece by piece, as it happens: `Given`, a `Step` for each generating stage, `Found`, and
-`Reranked` where hits are put in a new order. `as_record` makes the record of them that the same pipe of commands would
-have written, with more in it.
+`traced` yields what happened piece by piece, as it happens: `Given`, a `Step` for each generating stage, `Judged` where
+an encoder judged their texts, `Found`, and `Reranked` where hits are put in a new order. `as_record` makes the record
+of them that the same pipe of commands would have written, with more in it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from xqe.models.engines.recorded import RecordingEngine
 from xqe.retrieval.retriever import Retriever, Scored, Term
 from xqe.stages.generation import Answer, Stage, Tally, answers_of, run
 from xqe.stages.gloss import asker_of, glosses
+from xqe.stages.judging.judge import Judge
 from xqe.stages.search import DEPTH, answered, but_own
 from xqe.text.answers.parting import Parted
 from xqe.text.languages import language
@@ -76,6 +77,24 @@ class Step:
         """What the record says of the step; nothing if the stage failed or had nothing to do."""
         steps = self.record.get("steps", [])
         return steps[-1] if steps and self.texts and not self.error else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a judge said of the texts, and made of them (`judging`). before, record: it, and after it."""
+
+    before: Record
+    record: Record
+    seconds: float
+
+    @property
+    def error(self) -> str:
+        return str(self.record["error"]["message"]) if has_failed(self.record) else ""
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """What the record says of it; nothing if it failed, or there was nothing to judge."""
+        return self.record["steps"][-1] if self.record is not self.before and not self.error else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +196,7 @@ class Cost:
     tokens: int | None
 
 
-Piece = Given | Step | Found | Reranked
+Piece = Given | Step | Judged | Found | Reranked
 F = TypeVar("F", bound=Found | Reranked)
 RERANKED = "reranked"
 """The stage of a `Standing` after re-ranking."""
@@ -196,8 +215,10 @@ def traced(
     pools: Pools | None = None,
     drop_own: bool = False,
     reranking: Reranking | None = None,
+    judge: Judge | None = None,
 ) -> Iterator[Piece]:
-    """Run the stages on one record, search with what comes of it, and re-rank, telling each piece as it is there.
+    """Run the stages on one record, judge its texts, search with what comes of it, and re-rank, telling each piece as
+    it is there.
 
     engine: what the stages generate with; None where there are none. relevant: the numbers of documents to look up.
     k, pools, drop_own: as for `search`. A stage that fails is the last one, and the search is made with the state
@@ -210,6 +231,10 @@ def traced(
         step = _step(stage, record, engine)
         yield step
         record = step.record
+    if judge is not None and not has_failed(record):
+        judged = _judged(record, judge)
+        yield judged
+        record = judged.record
     if has_failed(record):
         reranking = None
     depth = max(k, reranking.how.n) if reranking is not None else k
@@ -226,6 +251,8 @@ def costs(pieces: Sequence[Piece]) -> list[Cost]:
         match piece:
             case Step():
                 made.append(Cost(piece.step, piece.seconds, _tokens(piece.texts)))
+            case Judged():
+                made.append(Cost("judge", piece.seconds, None))
             case Found():
                 made.append(Cost("search", piece.seconds, None))
             case Reranked():
@@ -324,6 +351,12 @@ def _text(field: str, answer: Answer, engine: RecordingEngine) -> Text:
         done.reused,
         answer.problem,
     )
+
+
+def _judged(record: Record, judge: Judge) -> Judged:
+    started = time.monotonic()
+    [after] = judge.over([record])
+    return Judged(record, after, time.monotonic() - started)
 
 
 # ---------------------------------------------------------------- search

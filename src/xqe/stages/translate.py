@@ -11,8 +11,12 @@ from xqe.files.records import Record, advanced, passages_lang
 from xqe.models import examples, prompts
 from xqe.models.engines.base import Engine
 from xqe.models.engines.requests import Request, Sampling
+from xqe.models.examples import Example
+from xqe.models.examples.pairs import Pairs
 from xqe.models.prompts import Prompt, Template
+from xqe.models.prompts.nearby import NEARBY, showing
 from xqe.stages.generation import Answer, one_line, provenance, request
+from xqe.stages.librarian.guide import Guide
 from xqe.stages.nbest import translations
 from xqe.text.answers.parting import Field, Wanted
 from xqe.text.languages import Language, language
@@ -54,16 +58,30 @@ class Translator:
 
     max_tokens: for one text; None is QUERY_TOKENS for a query and PASSAGE_TOKENS for any other. A text that is
     short gets less, since a pretrained model that falls into a loop would fill whatever there is: see `most_tokens`. A
-    chat model gets all of a limit that is given: it may think first.
+    chat model gets all of a limit that is given: it may think first. pairs: the worked examples to show for queries,
+    None for the built-in ones. guide: what is shown for each query.
     """
 
-    def __init__(self, engine: Engine, target: Language, sampling: Sampling | None, max_tokens: int | None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        target: Language,
+        sampling: Sampling | None,
+        max_tokens: int | None,
+        pairs: Pairs | None = None,
+        guide: Guide | None = None,
+    ) -> None:
         self.target = target
+        self._pairs, self._guide = pairs, guide or Guide()
         self._engine = engine
         self._sampling = sampling or Sampling()
         self._is_given = max_tokens is not None
         self._max_tokens = {kind: max_tokens or of.tokens for kind, of in _KINDS.items()}
         self._templates: dict[str, Template] = {kind: prompts.builtin(of.prompt) for kind, of in _KINDS.items()}
+        if pairs is not None:
+            self._templates["query"] = prompts.builtin("translate-fewshot")
+        if self._guide.nearby is not None:
+            self._templates["query"] = showing(self._templates["query"])
 
     def request(self, record: Record, number: int, kind: str, text: str, origin: Language) -> Request:
         """The request for the `number`th text of a record. Raises XqeError for a text of white space."""
@@ -72,7 +90,7 @@ class Translator:
         limit = self._max_tokens[kind]
         if not (self._is_given and self._engine.is_chat):
             limit = most_tokens(text, limit)
-        return request(self._prompt(text, kind, origin), text, limit, self._sampling, record, number)
+        return request(self._prompt(record, text, kind, origin), text, limit, self._sampling, record, number)
 
     def wanted(self, kind: str, text: str, origin: Language) -> Wanted:
         """What the answer to a request should be."""
@@ -85,14 +103,30 @@ class Translator:
         said = limits["query"] if list(limits) == ["query"] else limits
         return provenance(self._engine, self._sampling, said, answers)
 
-    def _prompt(self, text: str, kind: str, origin: Language) -> Prompt:
-        template, is_chat, of = self._templates[kind], self._engine.is_chat, _KINDS[kind]
-        is_shown = template.shows_examples(is_chat)
-        shown = examples.translations(origin, self.target, of.shown, of.examples) if is_shown else []
-        if of.begun:
-            shown = [_begun(pair, origin, self.target) for pair in shown]
+    def shown(self, record: Record, kinds: Iterable[str]) -> dict[str, Any]:
+        """What a step says of what the prompt of a record's query showed, where that was chosen for it or is the
+        user's."""
+        if "query" not in kinds:
+            return {}
+        shots = {"shots": self._pairs.shots} if self._pairs is not None else {}
+        return {**shots, **self._guide.said(record, self._engine, self._pairs is not None)}
+
+    def _prompt(self, record: Record, text: str, kind: str, origin: Language) -> Prompt:
+        template, is_chat = self._templates[kind], self._engine.is_chat
+        shown = self._examples(record, kind, origin) if template.shows_examples(is_chat) else []
         variables = {"text": one_line(text), "source_language": origin.name, "target_language": self.target.name}
+        if kind == "query":
+            variables[NEARBY] = self._guide.block(record, self._engine)
         return template.render(is_chat, variables, shown)
+
+    def _examples(self, record: Record, kind: str, origin: Language) -> Sequence[Example]:
+        of, pairs, choice = _KINDS[kind], self._pairs, self._guide.choice
+        if kind != "query" or pairs is None:
+            shown = examples.translations(origin, self.target, of.shown, of.examples)
+            return [_begun(pair, origin, self.target) for pair in shown] if of.begun else shown
+        if choice is None:
+            return pairs(origin, self.target)
+        return choice.nearest(record, pairs.candidates(origin, self.target), origin, self.target, pairs.shots)
 
 
 class Translate:
@@ -113,6 +147,8 @@ class Translate:
         sampling: Sampling | None = None,
         max_tokens: int | None = None,
         samples: int = 1,
+        pairs: Pairs | None = None,
+        guide: Guide | None = None,
     ) -> None:
         self._target = target
         self._samples = samples
@@ -121,7 +157,7 @@ class Translate:
         if samples > 1 and sampling.temperature == 0:
             sampling = replace(sampling, temperature=SAMPLING_TEMPERATURE)
         self._greedy = replace(sampling, temperature=0.0)
-        self._translator = Translator(engine, target, sampling, max_tokens)
+        self._translator = Translator(engine, target, sampling, max_tokens, pairs, guide)
 
     def requests(self, record: Record) -> list[Request]:
         asked = [
@@ -169,6 +205,7 @@ class Translate:
             **_from(origins),
             "to": self._target.code,
             **({"samples": self._samples} if several else {}),
+            **self._translator.shown(record, origins),
             **self._translator.provenance(origins, answers),
         }
         passages = {"passages": texts["passage"]} if texts["passage"] else {}

@@ -9,6 +9,7 @@ import typer
 
 from xqe.commands.options.bm25 import K1, B
 from xqe.commands.options.common import AUTO, DropSelf
+from xqe.commands.options.judging import Judge
 from xqe.files.numbers import decimal
 from xqe.retrieval.choices import GREATEST_WEIGHT, MASS, QUESTION_SHARE, QUESTION_WEIGHT, By, Encode, Method, Use
 from xqe.retrieval.fusion import DEFAULT_NORM, METHODS, NORMS
@@ -258,3 +259,4 @@ class Searching:
         ),
     ] = None
     drop_self: DropSelf = False
+    judge: Judge = None

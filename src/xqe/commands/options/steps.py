@@ -43,6 +43,32 @@ def most_tokens(default: str) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
+class Worked:
+    """The worked examples of translation that a model is shown."""
+
+    examples: Annotated[
+        str | None,
+        typer.Option(
+            "--examples",
+            metavar="FILE",
+            show_default=False,
+            help='Worked examples of translated queries to choose from, JSONL {"source", "target"}, for chat models, '
+            "too. [default: five built-in ones, for pretrained models]",
+        ),
+    ] = None
+    shots: Annotated[
+        int | None,
+        typer.Option(
+            "--shots",
+            min=1,
+            metavar="N",
+            show_default=False,
+            help="Worked examples of --examples to show. [default: 10]",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
 class Expansion:
     """The options of what an expansion shows a model and asks of it, besides its strategy."""
 

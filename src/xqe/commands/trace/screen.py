@@ -11,9 +11,10 @@ from rich.text import Text as Styled
 
 from xqe.commands.screens import legible, rendered, table
 from xqe.commands.sections import ERROR, GOOD, MATCH, NOTE, QUIET, Row, counted, named, plain, section
-from xqe.files.records import Record, as_asked
+from xqe.files.records import CLOSENESS, TRANSLATIONS, Record, as_asked
 from xqe.retrieval.choices import By, Encode
 from xqe.retrieval.retriever import FEEDBACK, QUERY, SEARCHED, SOURCE, Scored, Term
+from xqe.stages.judging.closeness import STRAYED
 from xqe.stages.rerank.kinds import Asked
 from xqe.stages.tracing import (
     RERANKED,
@@ -21,6 +22,7 @@ from xqe.stages.tracing import (
     Cost,
     Found,
     Given,
+    Judged,
     Piece,
     Relevant,
     Reranked,
@@ -44,6 +46,8 @@ def shown(piece: Piece, full: bool, k: int) -> str:
             return rendered(_given(piece.record))
         case Step():
             return rendered(_step(piece, full))
+        case Judged():
+            return rendered(_judged(piece))
         case Found():
             return rendered(*_found(piece, full, k))
         case Reranked():
@@ -102,6 +106,30 @@ def _step(step: Step, full: bool) -> Table:
     if step.error:
         rows.append(("failed", plain(f"{step.error}; the search is made with what there was before", ERROR)))
     return section(step.step, said, rows)
+
+
+def _judged(judged: Judged) -> Table:
+    """How close each text is to the query as asked: those that strayed are named, and those that were dropped."""
+    made = judged.provenance
+    if not made:
+        said = judged.error or "nothing to judge: there is no text but the query as asked"
+        return section("judge", plain(said, ERROR if judged.error else ""))
+    dropped = f" · {counted(made['dropped'], 'text')} dropped" if made["dropped"] else ""
+    said = f"{made['judge']}, by {made['encoder']}{dropped}"
+    return section("judge", plain(said), _close(judged.record))
+
+
+def _close(record: Record) -> Iterator[Row]:
+    close = record.get(CLOSENESS, {})
+    translations = [(one[CLOSENESS], one["text"]) for one in record.get(TRANSLATIONS, ())]
+    if not translations and "query" in close:
+        translations = [(close["query"], record["query"])]
+    passages = zip(close.get("passages", ()), record.get("passages", ()), strict=True)
+    for name, values in (("query", translations), ("passage", passages)):
+        for value, text in values:
+            yield name, Styled.assemble(plain(f"{value:.2f}  ", ERROR if value < STRAYED else GOOD), plain(text))
+            if value < STRAYED:
+                yield "strayed", plain("it is nearer to texts about something else than to the query as asked", NOTE)
 
 
 def _texts(texts: Sequence[Text], full: bool) -> Iterator[Row]:

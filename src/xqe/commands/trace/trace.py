@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from enum import StrEnum
@@ -13,10 +13,12 @@ import typer
 
 from xqe.commands import steps
 from xqe.commands.generating import keeping, open_engine, open_store
+from xqe.commands.guiding import open_judge, open_nearby
 from xqe.commands.options.common import Input, Query, ScreenFormat, spoken
 from xqe.commands.options.encoding import Encoding, beside
 from xqe.commands.options.generation import DRAWN, Generation
 from xqe.commands.options.groups import part, takes
+from xqe.commands.options.guiding import nearby as nearby_option
 from xqe.commands.options.reranking import Reordering
 from xqe.commands.options.searching import SCORING, Searching
 from xqe.commands.options.steps import OF_THE_STEP, STRATEGY, TO, Expansion, most_tokens
@@ -29,6 +31,7 @@ from xqe.files import jsonl
 from xqe.files.records import has_failed
 from xqe.stages.rerank.kinds import Kind
 from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
+from xqe.text.languages import language
 
 if TYPE_CHECKING:
     from xqe.models.engines.base import Engine
@@ -37,8 +40,6 @@ if TYPE_CHECKING:
     from xqe.stages.generation import Stage
     from xqe.stages.rerank.reranker import How
     from xqe.stages.tracing import Cost, Piece, Reranking
-
-Make = Callable[["Engine"], "Stage"]
 
 _OF_RUNS = ("show_prompt", "quiet")  # prompts are shown anyway, and there is no summary
 _GENERATION = tuple(field.name for field in fields(Generation) if field.name not in _OF_RUNS)
@@ -57,7 +58,7 @@ class Order(StrEnum):
 @takes(
     expansion=Expansion,
     reordering=Reordering,
-    searching=part(Searching, *SCORING, "pool", "drop_self"),
+    searching=part(Searching, *SCORING, "pool", "drop_self", "judge"),
     generation=part(Generation, *_GENERATION),
     encoding=part(Encoding, "encoder", "runtime"),
 )
@@ -90,6 +91,7 @@ def trace(
         ),
     ] = None,
     k: Annotated[int, typer.Option("-k", metavar="N", min=1, help="How many hits are shown.")] = 10,
+    nearby: Annotated[int | None, nearby_option("of --index", "none")] = None,
     gloss: Annotated[
         bool,
         typer.Option("--gloss", help="Show what each snippet says in the language of the query as it first came."),
@@ -118,7 +120,7 @@ def trace(
     writes = expands or to is not None or gloss
     _check_effect(context, expands, to is not None, writes, reordering)
     check_searching(searching)
-    makes: list[Make] = []
+    makes: list[steps.Make[Stage]] = []
     is_direct = order is Order.DIRECT
     if to is not None and not is_direct:
         makes.append(steps.translation(to, generation, max_tokens))
@@ -138,17 +140,22 @@ def trace(
     count = failures = 0
     documents = open_documents(directories) if how is not None else None
     encoding = beside(encoding, generation)
+    written = language(to) if to is not None else None
     with (
         open_retriever(searching, encoding, directories, generation.threads, offers_questions=True) as retriever,
+        open_judge(searching.judge, encoding, retriever.encoder) as judge,
+        open_nearby(nearby, directories, searching.drop_self, encoding, written) as guide,
         _models(generation if writes else None, ranking, how, documents) as (engine, reranking),
     ):
         known = numbers_of(relevant or [], retriever.documents, directories)
         pools = pools_of(searching, retriever.documents)
-        stages = [make(engine) for make in makes if engine is not None]
+        stages = [make(engine, guide) for make in makes if engine is not None]
         for record in arrived:
             pieces: list[Piece] = []
             own = searching.drop_self
-            for piece in traced(record, stages, engine, retriever, known, queries.place, k, pools, own, reranking):
+            for piece in traced(
+                record, stages, engine, retriever, known, queries.place, k, pools, own, reranking, judge
+            ):
                 if gloss and engine is not None and isinstance(piece, Found | Reranked):
                     is_last = reranking is None or isinstance(piece, Reranked) or has_failed(piece.record)
                     piece = glossed(piece, engine) if is_last else piece
@@ -189,7 +196,7 @@ def _check_effect(
         idle["order"] = ("put in order", "both --to LANG and --strategy NAME")
     generated = ("generated", "--to LANG or --strategy NAME")
     if not (expands or translates):
-        idle["max_tokens"] = generated
+        idle |= dict.fromkeys(("max_tokens", "nearby"), generated)
     if not writes:
         of_texts = DRAWN if reordering.rerank_model is None else (*DRAWN, "model", "lora")
         idle |= dict.fromkeys(of_texts if reordering.reranks else _GENERATION, generated)

@@ -18,6 +18,7 @@ from xqe.errors import XqeError
 from xqe.experiments.grid import costs
 from xqe.experiments.grid.folder import Folder
 from xqe.experiments.grid.generating import Generated, Opener, duration, generate
+from xqe.experiments.grid.guidance import Guides
 from xqe.experiments.grid.indexing import EncoderOpener, build_indexes, build_translated, check_indexes, embed_indexes
 from xqe.experiments.grid.nights import (
     DROPPED,
@@ -105,10 +106,11 @@ def conduct(
     folder.put_manifest({**said, "changed": changed, "finished": before.get("finished") if not changed else None})
     build_indexes(plan, folder, rebuild, tell)
     embed_indexes(plan, folder, open_encoder, tell)
-    generated = generate(plan, folder, open_engine, tell, again)
-    build_translated(plan, folder, generated.unable, rebuild, tell)
-    embed_indexes(plan, folder, open_encoder, tell)
     with Encoding(lambda: open_encoder(_encoder(plan))) as encoding:
+        guides = Guides(plan, folder, encoding.encoder)
+        generated = generate(plan, folder, open_engine, guides, tell, again)
+        build_translated(plan, folder, generated.unable, rebuild, tell)
+        embed_indexes(plan, folder, open_encoder, tell)
         counts = evaluate_cells(plan, folder, generated.unable, encoding, threads, tell, again)
     ranked = rerank(plan, folder, open_reranker, tell, again)
     counts += evaluate_reranked(plan, folder, ranked.unable, tell, again)
@@ -211,6 +213,8 @@ def _settings(plan: Plan) -> Json:
         "shots": grid.shots,
         **({"source_weight": grid.raw["source_weight"]} if "source_weight" in grid.raw else {}),
         **(_of_retrievers(grid) if plan.encoder else {}),
+        **({"guides": grid.guides, "nearby": grid.nearby} if len(grid.guides) > 1 else {}),
+        **({"judges": grid.judges} if len(grid.judges) > 1 else {}),
         **({"questions": _of_questions(grid.questions)} if grid.questions else {}),
         **({"rerank": [_of_reranker(row) for row in grid.rerankers]} if grid.rerankers else {}),
     }

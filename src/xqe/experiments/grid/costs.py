@@ -22,14 +22,9 @@ _SUMMED = ("count", "made", "reused", "tokens", "seconds")
 
 def of_search(cell: Cell, folder: Folder, seconds: float) -> list[Json]:
     """The costs of a cell of the first stage, in the order of its stages. seconds: of the search."""
-    stages = []
-    texts = cell.texts
-    while texts is not None:
-        stages.append(texts)
-        texts = texts.after
     count = len(cell.ids)
     searched = _cost(SEARCH, str(cell.retriever), f"cells/{cell.place}", count, count, seconds)
-    return [*(_of_texts(one, folder) for one in reversed(stages)), searched]
+    return [*(_of_texts(one, folder) for one in reversed(cell.stages)), searched]
 
 
 def of_reranking(again: Again, folder: Folder) -> list[Json]:

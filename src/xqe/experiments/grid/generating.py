@@ -11,6 +11,7 @@ from itertools import islice
 from xqe.errors import XqeError
 from xqe.experiments.grid.asked import examples_file
 from xqe.experiments.grid.folder import Folder, FolderError
+from xqe.experiments.grid.guidance import Guides, ahead
 from xqe.experiments.grid.plan import DIRECT, TRANSLATE, Plan, Texts
 from xqe.experiments.grid.settings import BUILTIN, DOCUMENTS, ModelRow
 from xqe.files.documents import documents
@@ -18,8 +19,10 @@ from xqe.files.records import Document, Record, has_failed
 from xqe.messages import say
 from xqe.models.engines.base import Engine
 from xqe.models.examples import Chooser
+from xqe.models.examples.pairs import Pairs
 from xqe.stages.expand import Expand
 from xqe.stages.generation import Stage, Tally, run_all
+from xqe.stages.librarian.guide import Guide
 from xqe.stages.translate import Translate
 from xqe.stages.translate_documents import TranslateDocuments
 from xqe.text.languages import LANGUAGES
@@ -74,7 +77,12 @@ class Generated:
 
 
 def generate(
-    plan: Plan, folder: Folder, open_engine: Opener, tell: Callable[[str], None] = say, again: bool = False
+    plan: Plan,
+    folder: Folder,
+    open_engine: Opener,
+    guides: Guides,
+    tell: Callable[[str], None] = say,
+    again: bool = False,
 ) -> Generated:
     """Run the stages that are not done, or with `again` all of them; `tell` gets a line for each.
 
@@ -90,7 +98,7 @@ def generate(
         try:
             with open_engine(model) as engine:
                 while ready := [texts for texts in _ready(pending) if texts.engine == model]:
-                    stages = _stages(ready, plan, engine, result.unable)
+                    stages = _stages(ready, plan, engine, guides, result.unable)
                     for texts, tally, seconds in _run(stages, plan, folder, engine):
                         pending.remove(texts)
                         number += 1
@@ -126,12 +134,15 @@ def _possible(pending: Sequence[Texts], unable: dict[str, str]) -> list[Texts]:
     return left
 
 
-def _stages(ready: Sequence[Texts], plan: Plan, engine: Engine, unable: dict[str, str]) -> list[tuple[Texts, Stage]]:
-    """What makes each of these texts; those that nothing can make are added to `unable`."""
+def _stages(
+    ready: Sequence[Texts], plan: Plan, engine: Engine, guides: Guides, unable: dict[str, str]
+) -> list[tuple[Texts, Stage, Guide | None]]:
+    """What makes each of these texts, and guides it; those that nothing can make are added to `unable`."""
     stages = []
     for texts in ready:
         try:
-            stages.append((texts, stage_of(texts, plan, engine)))
+            guide = guides.of(texts)
+            stages.append((texts, stage_of(texts, plan, engine, guide, guides.pairs(texts)), guide))
         except XqeError as error:
             say(f"grid: {texts.place}: {error}")
             unable[texts.place] = str(error)
@@ -147,12 +158,13 @@ def _line(texts: Texts, tally: Tally, seconds: float, number: int, total: int, c
 
 
 def _run(
-    stages: Sequence[tuple[Texts, Stage]], plan: Plan, folder: Folder, engine: Engine
+    stages: Sequence[tuple[Texts, Stage, Guide | None]], plan: Plan, folder: Folder, engine: Engine
 ) -> Iterator[tuple[Texts, Tally, float]]:
     """Run stages as one stream; each is written, and yielded with its seconds, when its last record is done."""
-    stream = run_all(((stage, record) for texts, stage in stages for record in inputs(texts, plan, folder)), engine)
+    work = ((stage, record) for texts, stage, guide in stages for record in ahead(guide, inputs(texts, plan, folder)))
+    stream = run_all(work, engine)
     started = time.monotonic()
-    for texts, stage in stages:
+    for texts, stage, _ in stages:
         tally = Tally()
         done: list[Record] = []
         while len(done) < texts.records:
@@ -168,26 +180,26 @@ def _run(
         raise AssertionError("more records than were given")
 
 
-def stage_of(texts: Texts, plan: Plan, engine: Engine) -> Stage:
-    """The stage that makes the texts on an engine."""
+def stage_of(texts: Texts, plan: Plan, engine: Engine, guide: Guide | None = None, pairs: Pairs | None = None) -> Stage:
+    """The stage that makes the texts on an engine. guide, pairs: what its prompts show besides."""
     grid = plan.grid
     target = LANGUAGES[texts.target] if texts.target is not None else None
     if texts.kind == DOCUMENTS and target is not None:
         return TranslateDocuments(engine, target, grid.sampling)
     if texts.kind == TRANSLATE and target is not None:
-        return Translate(engine, target, grid.sampling, samples=grid.translations)
+        return Translate(engine, target, grid.sampling, samples=grid.translations, pairs=pairs, guide=guide)
     assert texts.strategy is not None
     spoken = texts.target if texts.order == "te" and texts.target else texts.source
     template = texts.strategy.template
     choose = None
     if template.shows_examples(engine.is_chat):
         path = None
-        if grid.examples != BUILTIN and texts.kind != DIRECT:
+        if (grid.examples != BUILTIN or texts.guide.has_examples) and texts.kind != DIRECT:
             path = str(examples_file(plan.asked[texts.collection], spoken))
         shots = template.shots if grid.shots is None else grid.shots
         choose = Chooser(path, shots, grid.sampling.seed)
     direct = target if texts.kind == DIRECT else None
-    return Expand(engine, template, choose, texts.samples, grid.sampling, grid.passage_tokens, direct)
+    return Expand(engine, template, choose, texts.samples, grid.sampling, grid.passage_tokens, direct, guide=guide)
 
 
 def inputs(texts: Texts, plan: Plan, folder: Folder) -> Iterable[Record]:

@@ -51,11 +51,12 @@ class Needs:
     questions: bool = False
 
     def and_for(self, cell: Cell) -> Needs:
-        is_read = cell.by_vectors or cell.again is not None
+        is_shown = any(texts.guide.has_nearby for texts in cell.stages)
+        is_read = cell.by_vectors or cell.again is not None or is_shown
         return replace(
             self,
             pairs=self.pairs if cell.pair in self.pairs else (*self.pairs, cell.pair),
-            vectors=self.vectors or cell.by_vectors,
+            vectors=self.vectors or cell.by_vectors or is_shown,
             texts=self.texts or is_read,
             questions=self.questions or cell.questions is not None,
         )

@@ -19,8 +19,9 @@ from dataclasses import dataclass, field, replace
 
 from xqe.experiments.grid.asked import Asked
 from xqe.experiments.grid.keys import Identity
-from xqe.experiments.grid.settings import Grid, ModelRow, Pair, RerankRow
+from xqe.experiments.grid.settings import Grid, Guidance, ModelRow, Pair, RerankRow
 from xqe.retrieval.choices import By, Use
+from xqe.stages.judging.choices import Judging
 from xqe.stages.strategies import Strategy
 
 TRANSLATE, EXPAND, DIRECT = "translate", "expand", "direct"
@@ -32,7 +33,7 @@ class Texts:
     """Texts to generate: a stage over the queries of a language or a pair.
 
     name: of its file. adapted: made with the row's adapters. after: the texts it works on, None for the queries.
-    documents: how many it works on in place of queries, 0 for none.
+    documents: how many it works on in place of queries, 0 for none. guide: what its prompts show besides.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Texts:
     key: str
     after: Texts | None = None
     documents: int = 0
+    guide: Guidance = Guidance.PLAIN
 
     @property
     def place(self) -> str:
@@ -76,7 +78,8 @@ class Cell:
     """One system on one language pair. texts: what is searched with, None for queries as they are. query_weight: among
     words, None for the automatic one and where it has no effect. again: how the hits of another cell are re-ranked,
     None where an index is searched. questions: what the questions of documents count, None for nothing.
-    stock: translated documents that are searched, None for those of the collection."""
+    stock: translated documents that are searched, None for those of the collection. guided: how an encoder guided what
+    is searched with, None for not at all."""
 
     collection: str
     source: str
@@ -92,10 +95,21 @@ class Cell:
     again: Again | None = None
     questions: Questions | None = None
     stock: Texts | None = None
+    guided: Guided | None = None
 
     @property
     def by_vectors(self) -> bool:
         return self.retriever is not By.BM25
+
+    @property
+    def stages(self) -> list[Texts]:
+        """The texts that it is searched with, and those that they were made of."""
+        found = []
+        texts = self.texts
+        while texts is not None:
+            found.append(texts)
+            texts = texts.after
+        return found
 
     @property
     def index(self) -> str:
@@ -120,6 +134,16 @@ class Questions:
     plain: str
     weight: float
     share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Guided:
+    """How an encoder guided what a cell is searched with. plain: the system that it did not guide. guide: what prompts
+    showed besides. judge: what became of texts by how close they are to the query, None for nothing."""
+
+    plain: str
+    guide: Guidance
+    judge: Judging | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +235,7 @@ def needed(texts: Iterable[Texts], cells: Iterable[Cell]) -> tuple[Texts, ...]:
     """The texts that some cell needs, itself or for texts that work on them."""
     wanted: set[str] = set()
     for cell in cells:
-        one = cell.texts
         if cell.stock is not None:
             wanted.add(cell.stock.place)
-        while one is not None:
-            wanted.add(one.place)
-            one = one.after
+        wanted.update(texts.place for texts in cell.stages)
     return tuple(one for one in texts if one.place in wanted)

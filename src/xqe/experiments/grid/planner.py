@@ -10,6 +10,7 @@ from typing import Any
 from xqe import __version__
 from xqe.errors import InputError
 from xqe.experiments.grid.asked import Asked, ask_all, examples_file
+from xqe.experiments.grid.guidance import train_pairs
 from xqe.experiments.grid.keys import Identity, digest, encoder_identity, identity
 from xqe.experiments.grid.plan import (
     DIRECT,
@@ -18,19 +19,25 @@ from xqe.experiments.grid.plan import (
     TRANSLATE,
     Again,
     Cell,
+    Guided,
     Plan,
     Questions,
     Ranked,
     Texts,
     needed,
 )
-from xqe.experiments.grid.settings import BUILTIN, DOCUMENTS, Grid, ModelRow, Pair, QuestionsRow, RerankRow
+from xqe.experiments.grid.settings import BUILTIN, DOCUMENTS, Grid, Guidance, ModelRow, Pair, QuestionsRow, RerankRow
 from xqe.experiments.grid.tables import told_at
 from xqe.files.hashes import cached_sha256
 from xqe.models import examples, prompts
+from xqe.models.prompts.nearby import forms as nearby_forms
 from xqe.retrieval.choices import By, Use
 from xqe.retrieval.hybrid import DEPTH, METHOD, NORM
 from xqe.retrieval.meaning import QUERY_WEIGHT
+from xqe.stages.judging.choices import Judging
+from xqe.stages.judging.closeness import STRAYED
+from xqe.stages.librarian.diverse import BALANCE
+from xqe.stages.librarian.nearby import TOKENS
 from xqe.stages.strategies import Strategy
 
 
@@ -157,14 +164,35 @@ class _Planner:
         for model in grid.models:
             if DOCUMENTS in grid.baselines and not model.lora:
                 yield self._of_documents(one, pair, retriever, model)
-            if "translation" in grid.baselines and not model.lora:
-                yield self._cell(one, pair, retriever, "translation", self.translated(one, pair, model), Use.QUERY)
-            for strategy in grid.strategies:
-                for samples in grid.samples:
-                    for kind, texts in self._expanded(one, pair, model, strategy, samples):
-                        for use in grid.uses:
-                            for weight in self._weights(use, retriever):
-                                yield self._cell(one, pair, retriever, kind, texts, use, weight)
+            for guide in grid.guides:
+                yield from self._guided(one, pair, retriever, model, guide)
+
+    def _guided(self, one: Asked, pair: Pair, retriever: By, model: ModelRow, guide: Guidance) -> Iterator[Cell]:
+        """The cells of a model whose prompts show what a guide chooses; of texts that have nothing to be judged by,
+        those without a judge."""
+        grid = self.grid
+        if "translation" in grid.baselines and not model.lora:
+            texts = self.translated(one, pair, model, guide)
+            yield self._cell(one, pair, retriever, "translation", texts, Use.QUERY)
+        for strategy in grid.strategies:
+            for samples in grid.samples:
+                for kind, texts in self._expanded(one, pair, model, strategy, samples, guide):
+                    for use in grid.uses:
+                        for weight in self._weights(use, retriever):
+                            cell = self._cell(one, pair, retriever, kind, texts, use, weight)
+                            yield from (self._judged(cell, judge) for judge in grid.judges)
+
+    def _judged(self, cell: Cell, judge: Judging | None) -> Cell:
+        """A cell whose texts are judged before they are searched with."""
+        if judge is None:
+            return cell
+        guided = cell.guided or Guided(cell.system, Guidance.PLAIN, None)
+        return replace(
+            cell,
+            system=f"{cell.system}.{judge}",
+            key=digest(cell.key, judge, self.encoder, repr(STRAYED)),
+            guided=replace(guided, judge=judge),
+        )
 
     def with_questions(self, row: QuestionsRow, cells: Sequence[Cell]) -> list[Cell]:
         """The cells in which the questions of documents count, of all languages that have any. Raises InputError for a
@@ -205,18 +233,21 @@ class _Planner:
         return self.grid.query_weights if use is Use.QUERY_DOC else self.grid.query_weights[:1]
 
     def _expanded(
-        self, one: Asked, pair: Pair, model: ModelRow, strategy: Strategy, samples: int
+        self, one: Asked, pair: Pair, model: ModelRow, strategy: Strategy, samples: int, guide: Guidance
     ) -> Iterator[tuple[str, Texts]]:
-        source = self.expanded(one, pair[0], model, strategy, samples)
+        """What is expanded; in the source language only without a guide, since one shows what the target's is."""
         if "te" in self.grid.orders:
-            after = self.translated(one, pair, model)
-            yield EXPANSION, self._texts(one, EXPAND, pair, model, strategy, "te", samples, after)
+            after = self.translated(one, pair, model, guide)
+            yield EXPANSION, self._texts(one, EXPAND, pair, model, strategy, "te", samples, after, guide=guide)
+        if "direct" in self.grid.baselines and not guide.has_examples:  # no split has any in two languages
+            yield "direct", self._texts(one, DIRECT, pair, model, strategy, None, samples, guide=guide)
+        if guide is not Guidance.PLAIN:
+            return
+        source = self.expanded(one, pair[0], model, strategy, samples)
         if "et" in self.grid.orders:
             yield EXPANSION, self._texts(one, TRANSLATE, pair, model, strategy, "et", samples, source)
         if "source-expansion" in self.grid.baselines:
             yield "source-expansion", source
-        if "direct" in self.grid.baselines:
-            yield "direct", self._texts(one, DIRECT, pair, model, strategy, None, samples)
 
     def _of_documents(self, one: Asked, pair: Pair, retriever: By, model: ModelRow) -> Cell:
         """The query as it is, in documents that are translated into its language."""
@@ -239,8 +270,8 @@ class _Planner:
         system = ".".join([model.name, DOCUMENTS, *([str(retriever)] if retriever is not By.BM25 else [])])
         return replace(cell, system=system, key=digest(cell.key, stock.key), stock=stock)
 
-    def translated(self, one: Asked, pair: Pair, model: ModelRow) -> Texts:
-        return self._texts(one, TRANSLATE, pair, model, samples=self.grid.translations)
+    def translated(self, one: Asked, pair: Pair, model: ModelRow, guide: Guidance = Guidance.PLAIN) -> Texts:
+        return self._texts(one, TRANSLATE, pair, model, samples=self.grid.translations, guide=guide)
 
     def expanded(self, one: Asked, source: str, model: ModelRow, strategy: Strategy, samples: int) -> Texts:
         """Expansions of all queries of a language that some pair asks."""
@@ -258,6 +289,7 @@ class _Planner:
         samples: int = 1,
         after: Texts | None = None,
         ids: tuple[str, ...] | None = None,
+        guide: Guidance = Guidance.PLAIN,
     ) -> Texts:
         source, target = pair
         if ids is None:
@@ -265,7 +297,8 @@ class _Planner:
         prefix = order or {TRANSLATE: "t", EXPAND: "e", DIRECT: "d"}[kind]
         several = [f"n{samples}"] if strategy and len(self.grid.samples) > 1 else []
         languages = source if target is None else f"{source}-{target}"
-        name = ".".join([prefix, *([str(strategy)] if strategy else []), *several, languages])
+        shown = [str(guide)] if guide is not Guidance.PLAIN else []
+        name = ".".join([prefix, *([str(strategy)] if strategy else []), *several, *shown, languages])
         adapted = kind != TRANSLATE
         identity_of = self.identities[model.name]
         made_by = identity_of if adapted else {**identity_of, "lora": []}
@@ -280,9 +313,21 @@ class _Planner:
             made_by,
             self._shown(one, kind, source, target, strategy),
             [asdict(self.grid.sampling), samples, limit, *queries],
+            *(self._chosen(one, source, target, kind, guide) if guide is not Guidance.PLAIN and target else []),
         )
         texts = Texts(name, kind, one.name, model, source, target, strategy, order, samples, adapted, ids, key, after)
+        texts = replace(texts, guide=guide)
         return self.texts.setdefault(texts.place, texts)
+
+    def _chosen(self, one: Asked, source: str, target: str, kind: str, guide: Guidance) -> list[object]:
+        """What decides what a guide shows."""
+        said: list[object] = [guide, self.encoder]
+        if guide.has_nearby:
+            said += [one.documents_sha256(target), self.grid.nearby, TOKENS, nearby_forms(), one.drop_self]
+        if guide.has_examples:
+            examples = train_pairs(one, (source, target)) if kind == TRANSLATE else examples_file(one, target)
+            said += [digest(examples) if isinstance(examples, list) else cached_sha256(examples), BALANCE]
+        return said
 
     def _shown(self, one: Asked, kind: str, source: str, target: str | None, strategy: Strategy | None) -> str:
         """The digest of prompts and worked examples."""
@@ -335,7 +380,14 @@ class _Planner:
             weight if with_passages else None,
             key,
             retriever,
+            guided=self._guide_of(retriever, kind, texts, use, weight),
         )
+
+    def _guide_of(self, retriever: By, kind: str, texts: Texts | None, use: Use, weight: float | None) -> Guided | None:
+        if texts is None or texts.guide is Guidance.PLAIN:
+            return None
+        plain = replace(texts, guide=Guidance.PLAIN)
+        return Guided(self._system(retriever, kind, plain, use, weight), texts.guide, None)
 
     def _by(self, retriever: By) -> list[dict[str, object]]:
         """What else decides what a retriever finds: nothing where it looks for the words of translations alone."""
@@ -369,6 +421,8 @@ class _Planner:
                 parts.append("auto" if weight is None else f"w{weight:g}".replace(".", "_"))
             if len(self.grid.samples) > 1:
                 parts.append(f"n{texts.samples}")
+        if texts is not None and texts.guide is not Guidance.PLAIN:
+            parts.append(str(texts.guide))
         if retriever is not By.BM25:
             parts.append(str(retriever))
         return ".".join(parts)

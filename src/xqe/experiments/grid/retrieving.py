@@ -145,6 +145,7 @@ def _described(cell: Cell, plan: Plan) -> Json:
         "query_weight": weight,
         "samples": texts.samples if texts and with_passages else None,
         "questions": None if cell.questions is None else asdict(cell.questions),
+        "guided": None if cell.guided is None else asdict(cell.guided),
         "reranked": None if cell.again is None else _reranker(cell.again),
         "documents": asked.collection.document_count(cell.target),
         "pool": asked.collection.is_pool,
@@ -171,8 +172,9 @@ def _searched(cell: Cell, plan: Plan, folder: Folder, index: Opened, unable: dic
     for made in (cell.texts, cell.stock):
         if made is not None and made.place in unable:
             raise XqeError(f"{made.name}: {unable[made.place]}")
-    records, retriever = records_of(cell, asked, folder), index.retriever(cell)
+    retriever = index.retriever(cell)
     started = time.monotonic()
+    records = index.judged(cell, records_of(cell, asked, folder))
     found = list(search(records, retriever, threads, lambda: cell.place, grid.depth, drop_own=asked.drop_self))
     return found, costs.of_search(cell, folder, time.monotonic() - started)
 

@@ -16,6 +16,7 @@ from xqe.experiments.grid.plan import Cell
 from xqe.experiments.grid.settings import Grid
 from xqe.files.records import Record
 from xqe.models.encoders.base import Encoder
+from xqe.models.encoders.remembering import Remembering
 from xqe.retrieval.bm25 import BM25
 from xqe.retrieval.choices import By
 from xqe.retrieval.dense import Vectors, open_vectors
@@ -26,6 +27,7 @@ from xqe.retrieval.meaning import Known, Meant
 from xqe.retrieval.nearest import Dense
 from xqe.retrieval.retriever import Retriever
 from xqe.retrieval.weighting import Weighting
+from xqe.stages.judging.judge import Judge
 
 
 class Encoding:
@@ -40,7 +42,7 @@ class Encoding:
 
     @cached_property
     def _encoder(self) -> Encoder:
-        return self._opened.enter_context(self._open_encoder())
+        return self._opened.enter_context(Remembering(self._open_encoder()))
 
     def encoder(self) -> Encoder:
         """Raises XqeError where it cannot be opened, each time that which the first time did."""
@@ -86,6 +88,12 @@ class Opened:
         """The languages of questions that count."""
         wanted = self._grid.questions.languages if self._grid.questions is not None else ()
         return [code for code in self._index.manifest.questions if wanted is None or code in wanted]
+
+    def judged(self, cell: Cell, records: list[Record]) -> list[Record]:
+        """The records of a cell as its judge leaves them, where it has one."""
+        if cell.guided is None or cell.guided.judge is None:
+            return records
+        return list(Judge(self._encoding.encoder(), cell.guided.judge).over(records))
 
     def retriever(self, cell: Cell) -> Retriever[Any]:
         """What finds the documents of a cell, as xqe search does by the same choices."""

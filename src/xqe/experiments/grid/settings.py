@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from xqe.models.examples import Chooser
 from xqe.models.prompts import Template
 from xqe.retrieval.choices import GREATEST_WEIGHT, By, Encode, Use
 from xqe.retrieval.hybrid import DENSE_WEIGHT
+from xqe.stages.judging.choices import Judging
+from xqe.stages.librarian.choices import NEARBY
 from xqe.stages.rerank.kinds import DOCUMENT_TOKENS, FIRST_WEIGHT, HITS, Asked, Kind, usual_kind
 from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
 from xqe.text.languages import LANGUAGES, code_of, language
@@ -41,6 +44,24 @@ DEFAULT_DEPTH = 1000
 _NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_+-]*")
 
 Pair = tuple[str, str]
+
+
+class Guidance(StrEnum):
+    """What prompts show besides, chosen for each query by the encoder: nothing, the documents that are nearest to it,
+    the worked examples of the train split that are, or both."""
+
+    PLAIN = "plain"
+    NEARBY = "nearby"
+    EXAMPLES = "examples"
+    BOTH = "both"
+
+    @property
+    def has_nearby(self) -> bool:
+        return self in (Guidance.NEARBY, Guidance.BOTH)
+
+    @property
+    def has_examples(self) -> bool:
+        return self in (Guidance.EXAMPLES, Guidance.BOTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +148,10 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """All that a grid file says. encoder: None where nothing is searched by vectors. dense_weight: what vectors count
-    in a hybrid search, where words count 1. source_weights: of the untranslated query, by words and in a hybrid search;
-    None is automatic.
-    translations: of each query. raw: as it was written."""
+    """All that a grid file says. encoder: None where nothing is encoded. dense_weight: what vectors count in a hybrid
+    search, where words count 1. source_weights: of the untranslated query, by words and in a hybrid search; None is
+    automatic. guides: of prompts, the first none; nearby: how many documents these show. judges: of what is searched
+    with, the first none. translations: of each query. raw: as it was written."""
 
     file: Path
     name: str
@@ -147,6 +168,9 @@ class Grid:
     encode: Encode
     dense_weight: float
     source_weights: Mapping[By, float | None]
+    guides: tuple[Guidance, ...]
+    nearby: int
+    judges: tuple[Judging | None, ...]
     query_weights: tuple[float | None, ...]
     samples: tuple[int, ...]
     translations: int
@@ -173,7 +197,12 @@ def read_grid(path: Path, default_model: str = "tiny", default_encoder: str = "e
 def _grid(path: Path, raw: Json, default_model: str, default_encoder: str) -> Grid:
     top = Table(str(path), raw)
     retrievers = tuple(By(by) for by in top.choices("retrievers", list(By), default=[By.BM25]))
-    _check_effect(path, raw, retrievers)
+    guides = tuple(map(Guidance, top.choices("guides", list(Guidance)[1:], may_be_empty=True, default=[])))
+    judges = tuple(map(Judging, top.choices("judges", list(Judging), may_be_empty=True, default=[])))
+    encodes = bool(guides or judges)
+    _check_effect(path, raw, retrievers, encodes)
+    if "nearby" in raw and not any(guide.has_nearby for guide in guides):
+        raise InputError(f"{path}: nearby has no effect", 'leave it out, or add "nearby" to guides')
     sampling = Sampling(
         top.number("temperature", 0.0, 0.0),
         top.optional_number("top_p", 0.0, 1.0),
@@ -194,10 +223,15 @@ def _grid(path: Path, raw: Json, default_model: str, default_encoder: str) -> Gr
         uses=tuple(Use(u) for u in top.choices("uses", [str(Use.DOC), str(Use.QUERY_DOC)])),
         baselines=tuple(top.choices("baselines", [*BASELINES, DOCUMENTS], may_be_empty=True, default=BASELINES)),
         retrievers=retrievers,
-        encoder=_encoder(path, top, default_encoder) if _EFFECTIVE["encoder"].intersection(retrievers) else None,
+        encoder=_encoder(path, top, default_encoder)
+        if encodes or _EFFECTIVE["encoder"].intersection(retrievers)
+        else None,
         encode=Encode(top.choice("encode", Encode.BOTH, list(Encode))),
         dense_weight=top.number("dense_weight", DENSE_WEIGHT, 0.0, GREATEST_WEIGHT),
         source_weights=_source_weights(top),
+        guides=(Guidance.PLAIN, *guides),
+        nearby=top.whole("nearby", NEARBY, 1),
+        judges=(None, *judges),
         query_weights=tuple(_weight(top, value) for value in top.list_of("query_weights", ["auto"])),
         samples=tuple(_samples(top, value) for value in top.list_of("samples", [1])),
         translations=top.whole("translations", 1, 1),
@@ -224,10 +258,11 @@ def _grid(path: Path, raw: Json, default_model: str, default_encoder: str) -> Gr
     if grid.examples == TRAIN and grid.shots == 0:
         raise InputError(f'{path}: examples = "{TRAIN}" has no effect with shots = 0', "leave one out")
     for collection in grid.collections:
-        if grid.examples == TRAIN and collection.split == TRAIN:
+        shows_train = grid.examples == TRAIN or any(guide.has_examples for guide in grid.guides)
+        if shows_train and collection.split == TRAIN:
             raise InputError(
-                f'{collection.where}.split: "{TRAIN}" is evaluated, and examples = "{TRAIN}" would show the answers',
-                'evaluate another split, or take examples = "builtin"',
+                f'{collection.where}.split: "{TRAIN}" is evaluated, and examples of "{TRAIN}" would show the answers',
+                'evaluate another split, or take examples = "builtin", and guides without examples',
             )
     return grid
 
@@ -342,9 +377,11 @@ _EFFECTIVE = {
 """Keys that not every search heeds, and where each has an effect."""
 
 
-def _check_effect(path: Path, raw: Json, retrievers: Sequence[By]) -> None:
-    """Raise InputError for a key that has no effect on any search of the grid."""
+def _check_effect(path: Path, raw: Json, retrievers: Sequence[By], encodes: bool) -> None:
+    """Raise InputError for a key that has no effect on any search of the grid. encodes: whether it is guided."""
     for key, where in _EFFECTIVE.items():
+        if key == "encoder" and encodes:
+            continue
         if key in raw and not where.intersection(retrievers):
             raise InputError(
                 f"{path}: {key} has no effect on searches by {' and '.join(retrievers)}",

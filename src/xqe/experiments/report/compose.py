@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import groupby
 
-from xqe.experiments.report import maps, quality, queries, questions, reranking, retrievers, story, tables
+from xqe.experiments.report import guided, maps, quality, queries, questions, reranking, retrievers, story, tables
 from xqe.experiments.report.blocks import Block, Paragraph, Report, Section
 from xqe.experiments.report.results import Results
 from xqe.experiments.report.study import Study
@@ -24,6 +24,7 @@ def compose(results: Results, studies: list[Study], examples: int) -> Report:
         _section("retrievers", "Words, vectors, both", _retrievers(by_collection)),
         _section("reranking", "Re-ranking", reranking.blocks(results, everything[0].main)),
         _section("questions", "Questions of documents", questions.blocks(results, everything[0].main)),
+        _section("guided", "Guided by an encoder", guided.blocks(results, everything[0].main)),
         _section("finetuned", "Fine-tuned models", map(tables.finetuned, studies)),
         _section("languages", "Languages", _languages(studies)),
         _section("queries", "Length of queries, and scripts", _groups(studies)),

@@ -13,6 +13,7 @@ from xqe.experiments.report.results import (
     SOURCE_EXPANSION,
     TRANSLATION,
     WORDS,
+    Guided,
     Questions,
     Reranker,
     System,
@@ -72,7 +73,13 @@ def full(system: System) -> str:
     by = "" if system.retriever == WORDS else retriever(system.retriever)
     again = "" if system.reranker is None else f" + {reranker(system.reranker)}"
     asked = "" if system.questions is None else f"questions {questions(system.questions)}"
-    return ", ".join(part for part in (system.model, *setting(system), by, asked) if part) + again
+    guide = "" if system.guided is None else guided(system.guided)
+    return ", ".join(part for part in (system.model, *setting(system), by, guide, asked) if part) + again
+
+
+def guided(one: Guided) -> str:
+    """How an encoder guided a system, in words: "nearby, judge weigh"."""
+    return ", ".join(part for part in (one.guide, one.judge and f"judge {one.judge}") if part)
 
 
 def questions(one: Questions) -> str:

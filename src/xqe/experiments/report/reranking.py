@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from xqe.experiments.report import labels
 from xqe.experiments.report.averages import Difference, Frame, corrected
 from xqe.experiments.report.blocks import NOTHING, Block, Paragraph, Row, Table, Value, count, marked, percent, points
-from xqe.experiments.report.results import HUMAN, Cost, Result, Results, System
+from xqe.experiments.report.results import HUMAN, Cost, Pair, Result, Results, System
 from xqe.experiments.report.tables import STARS_NOTE, delta
 from xqe.messages import plural
 
@@ -67,6 +67,12 @@ class Reranked:
         cells = [self.results.cell(self.collection, pair, system) for pair in self.frame.pairs]
         each = [_took(cell) for cell in cells if cell is not None]
         return _mean(one[0] for one in each), _mean(one[1] for one in each), _mean(one[2] for one in each)
+
+
+def took_before(results: Results, collection: str, pairs: Sequence[Pair], system: System) -> float | None:
+    """Seconds a query of the first stage, the mean over pairs; None where they are not known of all."""
+    cells = [results.cell(collection, pair, system) for pair in pairs]
+    return _mean(_took(cell)[0] for cell in cells if cell is not None)
 
 
 def _took(cell: Result) -> tuple[float | None, float | None, float | None]:

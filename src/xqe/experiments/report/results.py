@@ -37,6 +37,8 @@ GENERATED = (SOURCE_EXPANSION, DIRECT, EXPANSION)  # those that have passages
 # as they stand in the paper's tables
 _STRATEGIES = ("zeroshot", "cot", "rar", "fewshot")
 _ORDERS = (None, "te", "et")
+_GUIDES = ("", "nearby", "examples", "both")
+_JUDGES = ("", "weigh", "drop", "closest")
 _USES = ("query", "doc", "query+doc")
 WORDS = "bm25"
 RETRIEVERS = (WORDS, "dense", "hybrid")
@@ -77,6 +79,16 @@ class Questions:
 
 
 @dataclass(frozen=True, slots=True)
+class Guided:
+    """How an encoder guided a system. plain: the name of the one that it did not guide. guide: what prompts showed
+    besides, judge: what became of texts by how close they are to the query; "" for nothing."""
+
+    plain: str
+    guide: str
+    judge: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """What a stage of a cell took. by: what does it. count: records that went through it. made: what was asked for them
     in that time, and reused: what was there already. part: of it all, what this cell takes."""
@@ -103,7 +115,8 @@ class System:
 
     varies: whether the grid has several query weights, so that this one's is worth telling. retriever: what it searches
     by. reranker: what re-ranks its hits, None for nothing. questions: what those of the documents count, None for
-    nothing. Systems with either stand in tables of their own.
+    nothing. guided: how an encoder guided it, None for not at all. Systems with any of them stand in tables of their
+    own.
     """
 
     name: str
@@ -118,6 +131,7 @@ class System:
     retriever: str = WORDS
     reranker: Reranker | None = None
     questions: Questions | None = None
+    guided: Guided | None = None
 
     @property
     def variant(self) -> tuple[str | None, str, str | None, int | None]:
@@ -221,8 +235,18 @@ class Results:
         return sorted(sums.values(), key=lambda one: _place(STAGES, one.stage))
 
     def systems(self, collection: str, retriever: str = WORDS) -> list[System]:
-        """The systems of the first stage in which questions of documents count nothing."""
-        return [one for one in self._searched(collection, retriever) if one.questions is None]
+        """The systems of the first stage in which questions of documents count nothing, and that no encoder guided."""
+        found = self._searched(collection, retriever)
+        return [one for one in found if one.questions is None and one.guided is None]
+
+    def with_guides(self, collection: str, retriever: str) -> dict[System, list[System]]:
+        """The systems that an encoder guided, too, each with those that it did."""
+        found = [one for one in self._searched(collection, retriever) if one.questions is None]
+        return {
+            plain: sorted(some, key=_order_of_guide)
+            for plain in self.systems(collection, retriever)
+            if (some := [one for one in found if one.guided is not None and one.guided.plain == plain.name])
+        }
 
     def with_questions(self, collection: str, retriever: str) -> dict[System, list[System]]:
         """The systems that are searched with questions of documents, too, each with those that are."""
@@ -308,6 +332,11 @@ class Results:
                 yield check_query(raw, where)
 
 
+def _order_of_guide(system: System) -> tuple[int, int]:
+    assert system.guided is not None
+    return _place(_GUIDES, system.guided.guide), _place(_JUDGES, system.guided.judge)
+
+
 def _order_of_reranker(system: System, ways: Sequence[str]) -> tuple[Any, ...]:
     assert system.reranker is not None
     one = system.reranker
@@ -383,6 +412,7 @@ _RERANKED: Shape = {
     "n": rank,
     "first_weight": share,
 }
+_GUIDED: Shape = {"plain": text, "guide": text, "judge": or_none(text)}
 _QUESTIONS: Shape = {"plain": text, "weight": amount, "share": share}
 _MANIFEST: Shape = {
     **dict.fromkeys(("name", "xqe", "python", "platform", "started", "finished"), text),
@@ -411,6 +441,7 @@ _CELL: Shape = {
     "failures": by_name(text),
     "seconds": amount,
     "questions": whole(_QUESTIONS, _QUESTIONS),
+    "guided": whole(_GUIDED, ("plain", "guide")),
     "reranked": whole(_RERANKED, _RERANKED.keys() - {"first_weight"}),
     "costs": several(whole(_COST, _COST.keys() - {"of", "part"})),
 }
@@ -485,6 +516,7 @@ def _cell(folder: Path, path: Path, measures: Sequence[str]) -> Result:
         retriever=said.get("retriever") or WORDS,
         reranker=_reranker(said["reranked"]) if said.get("reranked") else None,
         questions=_questions(said["questions"]) if said.get("questions") else None,
+        guided=_guided(said["guided"]) if said.get("guided") else None,
     )
     queries = tuple(said["queries"])
     if queries and (lacking := [name for name in measures if said["values"].get(name) is None]):
@@ -521,6 +553,10 @@ def _cell(folder: Path, path: Path, measures: Sequence[str]) -> Result:
 def _reranker(said: Json) -> Reranker:
     weight = said.get("first_weight")
     return Reranker(said["system"], said["name"], said["kind"], said["model"], said["n"], weight)
+
+
+def _guided(said: Json) -> Guided:
+    return Guided(said["plain"], "" if said["guide"] == "plain" else said["guide"], said.get("judge") or "")
 
 
 def _questions(said: Json) -> Questions:

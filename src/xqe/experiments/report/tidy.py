@@ -51,6 +51,8 @@ def _tables(results: Results, studies: Sequence[Study]) -> dict[str, tuple[Line,
                     "samples",
                     "question_weight",
                     "question_share",
+                    "guide",
+                    "judge",
                     "first_stage",
                     "reranker",
                     "reranker_model",
@@ -110,13 +112,14 @@ def _cost(one: Cost) -> Line:
 
 
 def _cell(one: Result, measures: Sequence[str]) -> Line:
-    system, again, asked = one.system, one.system.reranker, one.system.questions
+    system, again, asked, guide = one.system, one.system.reranker, one.system.questions, one.system.guided
     means = (sum(one.values[name]) / len(one.queries) if one.queries else None for name in measures)
     return (
         *_identity(one),
         *(system.kind, system.model, system.strategy, system.order, system.use),
         *(system.retriever, system.query_weight, system.samples),
         *((asked.weight, asked.share) if asked else (None, None)),
+        *((guide.guide or None, guide.judge or None) if guide else (None, None)),
         *((again.first, again.name, again.model, again.n, again.first_weight) if again else (None,) * 5),
         *(one.documents, int(one.pool), len(one.queries), one.missing, len(one.failures), one.seconds),
         *means,

@@ -44,12 +44,12 @@ class Shown:
             return []
         if written is not row if is_file else shots > BUILTIN:  # more than there are: of a file that was not named
             return []
-        key = (row.code, spoken.code, step.get("strategy"), shots, seed)
+        key = (row.code, spoken.code, step.get("strategy"), shots, seed, "chosen" in step)
         if key not in self._words:
             chooser = Chooser(self._examples, shots, seed if isinstance(seed, int) else 0)
             asked = spoken if is_file else row
             chosen = chooser(asked, row)
-            if seed is None:
+            if seed is None or "chosen" in step:  # by an encoder: all that may have been shown
                 chosen = chooser.candidates(asked, row)
             fields = _fields_of(str(step.get("strategy")))
             words = [Text(_text_of(example, fields), row).content for example in chosen]

@@ -27,6 +27,7 @@ class Measure:
 MEASURES = (
     Measure("faithfulness", "share", True, "the query's words that the passage keeps"),
     Measure("kept", "share", True, "numbers and names of the query as asked that the text keeps, in any language"),
+    Measure("closeness", "share", True, "how close it is to the query as asked: 0 as other texts, 1 as a translation"),
     Measure("drift", "share", False, "the passage's words that come from one of the worked examples shown"),
     Measure("script", "share", True, "letters that are of the language's script"),
     Measure("repetition", "share", False, "sequences of words that have been in the text before"),
@@ -35,6 +36,7 @@ MEASURES = (
     Measure("loop", "flag", False, "says a phrase three times in a row"),
     Measure("meta", "flag", False, "talks about the query or the answer instead of answering"),
     Measure("echo", "flag", False, "repeats the query and says no more, or repeats it before it answers"),
+    Measure("strayed", "flag", False, "nearer to texts about something else than to translations of the query"),
     Measure("empty", "flag", False, "holds no word"),
     Measure("cut", "flag", False, "cut off at the limit of tokens"),
     Measure("words", "count", None, "words, stop words included"),
