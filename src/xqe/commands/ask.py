@@ -29,7 +29,7 @@ from xqe.files import jsonl
 from xqe.files.records import failed
 from xqe.machine import available_cores
 from xqe.messages import say
-from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
+from xqe.stages.strategies import Strategy
 from xqe.text.languages import LANGUAGES, language
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from xqe.models.engines.base import Engine
     from xqe.retrieval.documents import Numbered
     from xqe.stages.asking import Asking
-    from xqe.stages.generation import Stage
+    from xqe.stages.generation import Generating
 
 AT_A_TIME = 64  # questions that go from step to step together
 LIKELIHOOD_TOKENS = 128  # of a document that is re-ranked
@@ -89,7 +89,7 @@ def ask(
     directories, question = given(arguments)
     encoding = beside(encoding, generation)
     sources, make_answer = answerer(answering, generation, encoding, directories)
-    expand = steps.expansion(strategy, Expansion(), generation, PASSAGE_TOKENS) if strategy is not None else None
+    expand = steps.expansion(strategy, Expansion(), generation, None) if strategy is not None else None
     queries = Queries(question, files)
     spoken_language = language(lang, "--lang").code if lang is not None else None
     arrived = first_of(_in_a_language(queries, spoken_language, is_one=question is not None, quiet=generation.quiet))
@@ -165,12 +165,12 @@ def _in_a_language(queries: Queries, spoken: str | None, is_one: bool, quiet: bo
 
 
 def _before(
-    code: str, engine: Engine, generation: Generation, expand: Callable[[Engine], Stage] | None
-) -> Sequence[Stage]:
+    code: str, engine: Engine, generation: Generation, expand: Callable[[Engine], Generating] | None
+) -> Sequence[Generating]:
     return [steps.translation(code, generation, None)(engine), *([expand(engine)] if expand else [])]
 
 
-def _reranker(engine: Engine, documents: Numbered, n: int) -> Stage:
+def _reranker(engine: Engine, documents: Numbered, n: int) -> Generating:
     from xqe.commands.options.reranking import FIRST_WEIGHT
     from xqe.models import prompts
     from xqe.stages.rerank.kinds import Kind

@@ -21,6 +21,9 @@ keep to it:
 
 A passage that has none of the query's words is likely to be about something else. That is not so of passages that were
 written in another language than the query's: there the query has LEAST_SHARE. docs/performance.md has the figures.
+
+A record whose passages were written by a published method says in "combine" how that puts them together (`combining`),
+which goes before the automatic weight: passages count as their sum then.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ from typing import TYPE_CHECKING
 from xqe.errors import InputError
 from xqe.files.records import Record, has_failed, passages_lang, untranslated
 from xqe.retrieval.choices import Use
+from xqe.retrieval.combining import USUAL, Combination, combination_of, mixed_terms
 from xqe.text.analysis import is_added
 from xqe.text.languages import code_of
 
@@ -47,7 +51,8 @@ LEAST_SHARE, GREATEST_SHARE = 0.6, 0.9
 class Weighting:
     """query_weight: None is automatic. passage_terms: how many terms of the passages are kept, those of the greatest
     weight x idf; None is all. question_weight: of the questions of documents, where their text counts 1.
-    questions_of: only those in these languages; None is all."""
+    questions_of: only those in these languages; None is all. heeds_record: whether what a record says of how its
+    passages are combined goes before the automatic weight."""
 
     use: Use = Use.QUERY_DOC
     query_weight: float | None = None
@@ -55,6 +60,7 @@ class Weighting:
     passage_terms: int | None = None
     question_weight: float = 0.0
     questions_of: tuple[str, ...] | None = None
+    heeds_record: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +89,14 @@ def weighted_query(record: Record, index: Index, weighting: Weighting, where: st
         raise InputError(f'{where}: no "passages" to search with', "write them with xqe expand, or give --use query")
     terms_of = index.analyzer.terms
     query = Counter(terms_of(record["query"]) if weighting.use is not Use.DOC or not passages else [])
-    automatic = weighting.query_weight is None
+    combination = combination_of(record, where) if weighting.heeds_record else USUAL
+    automatic = weighting.query_weight is None and not combination.decides_words
     expanded = [terms_of(passage) for passage in passages]
     if automatic and query:
         expanded = [_distinct_stems(terms) for terms in expanded]
-    expansion = _mean_counts(expanded)
+    expansion, query_weight = _combined(combination, record, query, expanded, weighting)
     if weighting.passage_terms is not None:
         expansion = _heaviest(expansion, index, weighting.passage_terms)
-    query_weight = weighting.query_weight
     if query_weight is None:
         share = None if code_of(passages_lang(record)) == code_of(record.get("lang", "")) else LEAST_SHARE
         query_weight = auto_weight(query, expansion, index, share)
@@ -131,6 +137,23 @@ def _asked_of_questions(
 
 def _distinct_stems(terms: Iterable[str]) -> list[str]:
     return [term for term in dict.fromkeys(terms) if not is_added(term)]
+
+
+def _combined(
+    combination: Combination,
+    record: Record,
+    query: Mapping[str, int],
+    expanded: list[list[str]],
+    weighting: Weighting,
+) -> tuple[dict[str, float], float | None]:
+    """The weights of the passages' terms, and that of each of the query's; None where it is automatic."""
+    given = weighting.query_weight
+    if not combination.decides_words or not expanded:
+        return _mean_counts(expanded), given
+    if combination.terms is not None and given is None:
+        return mixed_terms(query, expanded, weighting.passage_terms or combination.terms)
+    weights = {term: float(count) for term, count in Counter(term for terms in expanded for term in terms).items()}
+    return weights, combination.repeats(record["query"], record["passages"]) if given is None else given
 
 
 def _mean_counts(passages: list[list[str]]) -> dict[str, float]:

@@ -18,7 +18,7 @@ from xqe.retrieval.fusion import Fusion
 from xqe.retrieval.retriever import QueryError, Retriever
 from xqe.stages.answering.offered import title_of
 from xqe.stages.fuse import Run, Settings, fuse
-from xqe.stages.generation import Stage, Tally, run
+from xqe.stages.generation import Generating, Tally, run
 from xqe.stages.gloss import asker_of, glosses
 from xqe.stages.search import search
 from xqe.text.languages import LANGUAGES, Language, code_of
@@ -32,7 +32,7 @@ class Collection:
 
     language: Language
     retriever: Retriever[Any]
-    before: Sequence[Stage]
+    before: Sequence[Generating]
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Asking:
 
     engine: Engine
     collections: Sequence[Collection]
-    rerank: Stage | None
-    answer: Stage
+    rerank: Generating | None
+    answer: Generating
     n: int
     depth: int
     glosses: bool
@@ -72,7 +72,7 @@ class Asking:
         self.tally.failed += sum(map(has_failed, found))
         return found
 
-    def _run(self, stage: Stage, records: Sequence[Record]) -> list[Record]:
+    def _run(self, stage: Generating, records: Sequence[Record]) -> list[Record]:
         tally = Tally()
         done = list(run(stage, self.engine, records, tally))
         self._count(tally)

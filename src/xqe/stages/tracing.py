@@ -17,7 +17,7 @@ from xqe.files.records import Record, has_failed
 from xqe.models.engines.recorded import RecordingEngine
 from xqe.models.engines.requests import Request
 from xqe.retrieval.retriever import Retriever, Scored, Term
-from xqe.stages.generation import Answer, Stage, answers_of, run
+from xqe.stages.generation import Answer, Generating, run_all
 from xqe.stages.gloss import asker_of, glosses
 from xqe.stages.search import DEPTH, answered, but_own
 from xqe.text.answers.parting import Parted
@@ -187,7 +187,7 @@ WINDOW = "window"
 
 def traced(
     record: Record,
-    stages: Sequence[Stage],
+    stages: Sequence[Generating],
     engine: RecordingEngine | None,
     retriever: Retriever[Q],
     relevant: Sequence[int],
@@ -293,17 +293,12 @@ def _as_step(step: Step | Reranked) -> dict[str, Any]:
 # ---------------------------------------------------------------- generation
 
 
-def _step(stage: Stage, record: Record, engine: RecordingEngine) -> Step:
+def _step(stage: Generating, record: Record, engine: RecordingEngine) -> Step:
     started = time.monotonic()
-    [after] = run(stage, engine, [record])
+    [(_, after, answers)] = run_all([(stage, record)], engine)
     seconds = time.monotonic() - started
-    asked = engine.taken()
-    texts: list[Text] = []
-    if asked:
-        requests, completions = zip(*asked, strict=True)
-        answers = answers_of(stage, record, requests, completions, engine)
-        fields = [wanted.field if wanted else "answer" for wanted in stage.wanted(record)]
-        texts = [_text(*text, engine) for text in zip(fields, requests, answers, strict=True)]
+    asked = zip(engine.taken(), answers, strict=True)
+    texts = [_text(answer.field, request, answer, engine) for (request, _), answer in asked]
     return Step(stage.name, seconds, texts, after)
 
 

@@ -28,16 +28,16 @@ from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.files.records import has_failed
 from xqe.stages.rerank.kinds import Kind
-from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
+from xqe.stages.strategies import Strategy
 
 if TYPE_CHECKING:
     from xqe.models.engines.base import Engine
     from xqe.models.engines.recorded import RecordingEngine
     from xqe.retrieval.documents import Numbered
-    from xqe.stages.generation import Stage
+    from xqe.stages.generation import Generating
     from xqe.stages.tracing import Cost, Piece, Reranking
 
-Make = Callable[["Engine"], "Stage"]
+Make = Callable[["Engine"], "Generating"]
 
 _OF_RUNS = ("show_prompt", "quiet")  # prompts are shown anyway, and there is no summary
 _GENERATION = tuple(field.name for field in fields(Generation) if field.name not in _OF_RUNS)
@@ -123,8 +123,7 @@ def trace(
     if to is not None and not is_direct:
         makes.append(steps.translation(to, generation, max_tokens))
     if expands:
-        chosen, most = strategy or Strategy.ZEROSHOT, max_tokens or PASSAGE_TOKENS
-        expansion_step = steps.expansion(chosen, expansion, generation, most, to if is_direct else None)
+        expansion_step = steps.expansion(strategy, expansion, generation, max_tokens, to if is_direct else None)
         makes.insert(len(makes) if order is Order.TE else 0, expansion_step)
     queries = Queries(query, files, "--lang" if makes or gloss or lang is not None else "", lang)
     from xqe.stages.tracing import Found, Reranked, as_record, costs, glossed, traced

@@ -156,9 +156,9 @@ def _run(
         tally = Tally()
         done: list[Record] = []
         while len(done) < texts.records:
-            made_by, record, completions = next(stream)
+            made_by, record, answers = next(stream)
             if made_by is stage:  # not so after Ctrl-C, when what is finished comes out of its order
-                tally.count(record, completions)
+                tally.count(record, [answer.completion for answer in answers])
                 done.append(record)
         seconds, started = time.monotonic() - started, time.monotonic()
         here = sum(has_failed(record) and record["error"]["step"] == stage.name for record in done)
@@ -253,9 +253,7 @@ def measured(plan: Plan, folder: Folder, open_engine: Opener) -> Rates:
                 queries = list(islice(inputs(replace(texts, after=None), plan, folder), most))
                 list(run_all(((stage, record) for record in queries[:1]), engine))  # what is done once, it does now
                 started = time.monotonic()
-                count = sum(
-                    len(completions) for _, _, completions in run_all(((stage, one) for one in queries), engine)
-                )
+                count = sum(len(answers) for _, _, answers in run_all(((stage, one) for one in queries), engine))
                 made = len(queries) if what == DOCUMENT else count
                 found[model.name, what] = (time.monotonic() - started) / max(made, 1)
     return found

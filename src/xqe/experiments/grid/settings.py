@@ -27,7 +27,7 @@ from xqe.models.prompts import Template
 from xqe.retrieval.choices import GREATEST_WEIGHT, By, Encode, Use
 from xqe.retrieval.hybrid import DENSE_WEIGHT
 from xqe.stages.rerank.kinds import Asked, Kind
-from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
+from xqe.stages.strategies import PAPER, PASSAGE_TOKENS, Strategy
 from xqe.text.languages import LANGUAGES, code_of, language
 
 BASELINES = ("original", "translation", "human", "source-expansion", "direct")
@@ -193,7 +193,9 @@ def _grid(path: Path, raw: Json, default_model: str, default_encoder: str) -> Gr
         collections=_collections(path, top.tables("collections")),
         questions=_questions(path, top, retrievers),
         rerankers=_rerankers(path, top.tables("rerank"), models),
-        strategies=tuple(Strategy(s) for s in top.choices("strategies", [str(s) for s in Strategy])),
+        strategies=tuple(
+            Strategy(s) for s in top.choices("strategies", [str(s) for s in Strategy], default=list(map(str, PAPER)))
+        ),
         orders=tuple(top.choices("orders", list(ORDERS))),
         uses=tuple(Use(u) for u in top.choices("uses", [str(Use.DOC), str(Use.QUERY_DOC)])),
         baselines=tuple(top.choices("baselines", [*BASELINES, DOCUMENTS], may_be_empty=True, default=BASELINES)),
