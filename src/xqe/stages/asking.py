@@ -20,7 +20,7 @@ from xqe.stages.answering.offered import title_of
 from xqe.stages.fuse import Run, Settings, fuse
 from xqe.stages.generation import Generating, Tally, run
 from xqe.stages.gloss import asker_of, glosses
-from xqe.stages.search import search
+from xqe.stages.search import looked_up, search
 from xqe.text.languages import LANGUAGES, Language, code_of
 
 Tell = Callable[[str], None]
@@ -89,6 +89,8 @@ class Asking:
         """The records with the hits of one collection; what a person reads of them goes into `snippets`."""
         for stage in collection.before:
             self.tell(f"{stage.name}: {collection.language.name}")
+            if reads := getattr(stage, "documents", 0):
+                records = looked_up(records, collection.retriever, reads)
             records = self._run(stage, records)
         self.tell(f"searching: {collection.language.name}")
         retriever = collection.retriever

@@ -56,13 +56,15 @@ class Recipe:
     """A way to expand.
 
     source: who published it. prompts: what is asked, by the names of prompts; one with variants asks in each of them.
-    samples: of each. temperature, max_tokens: of each text. combination: how search puts the texts together with the
-    query. documents: how many of the best hits are read. in_rounds: whether what is asked depends on earlier answers.
+    samples: of each kind of text. kinds: how many there are. temperature, max_tokens: of each text. combination: how
+    search puts the texts together with the query. documents: how many of the best hits are read. in_rounds: whether
+    what is asked depends on earlier answers.
     """
 
     source: str
     prompts: tuple[str, ...]
     samples: int = 1
+    kinds: int = 1
     temperature: float = 0.0
     max_tokens: int = PASSAGE_TOKENS
     combination: Combination = USUAL
@@ -122,6 +124,7 @@ RECIPES: dict[Strategy, Recipe] = {
         "CSQE, arXiv 2402.18031; QueryGym, methods/csqe.py",
         ("expand-hyde", "expand-csqe"),
         samples=2,
+        kinds=2,
         temperature=1.0,
         max_tokens=1024,
         combination=Combination(query=2, vectors=JOINED),
@@ -132,6 +135,7 @@ RECIPES: dict[Strategy, Recipe] = {
     Strategy.GRF: Recipe(
         "GRF, arXiv 2304.13157, section 3",
         ("expand-grf",),
+        kinds=10,
         temperature=0.7,
         max_tokens=512,
         combination=Combination(terms=50),
@@ -154,15 +158,17 @@ RECIPES: dict[Strategy, Recipe] = {
     Strategy.GENQR_ENSEMBLE: Recipe(
         "GenQREnsemble, arXiv 2404.03746; QueryGym, methods/genqr_ensemble.py",
         ("expand-genqr-ensemble",),
+        kinds=10,
         temperature=0.92,
         max_tokens=256,
         combination=_Q5,
     ),
-    # samples: how many questions.
+    # samples: how many questions; kinds: these, and their answers.
     Strategy.QA_EXPAND: Recipe(
         "QA-Expand, arXiv 2502.08557; QueryGym, methods/qa_expand.py",
         ("expand-qa-questions", "expand-qa-answers", "refine-qa"),
         samples=3,
+        kinds=2,
         temperature=0.8,
         max_tokens=256,
         combination=Combination(query=3, vectors=JOINED),

@@ -19,7 +19,7 @@ from xqe.models.engines.requests import Request
 from xqe.retrieval.retriever import Retriever, Scored, Term
 from xqe.stages.generation import Answer, Generating, run_all
 from xqe.stages.gloss import asker_of, glosses
-from xqe.stages.search import DEPTH, answered, but_own
+from xqe.stages.search import DEPTH, answered, but_own, looked_up
 from xqe.text.answers.parting import Parted
 from xqe.text.languages import language
 
@@ -200,13 +200,15 @@ def traced(
     """Run the stages on one record, search with what comes of it, and re-rank, telling each piece as it is there.
 
     engine: what the stages generate with; None where there are none. relevant: the numbers of documents to look up.
-    k, pools, drop_own: as for `search`. A stage that fails is the last one, and the search is made with the state
-    before it, and not re-ranked.
+    k, pools, drop_own: as for `search`. A stage that reads documents is shown what the record finds before it. One that
+    fails is the last one, and the search is made with the state before it, and not re-ranked.
     """
     yield Given(record)
     for stage in stages:
         if engine is None or has_failed(record):
             break
+        if reads := getattr(stage, "documents", 0):
+            [record] = looked_up([record], retriever, reads, pools, drop_own)
         step = _step(stage, record, engine)
         yield step
         record = step.record

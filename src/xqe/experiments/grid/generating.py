@@ -18,8 +18,11 @@ from xqe.files.records import Document, Record, has_failed
 from xqe.messages import say
 from xqe.models.engines.base import Engine
 from xqe.models.examples import Chooser
-from xqe.stages.expand import Expand
-from xqe.stages.generation import Stage, Tally, run_all
+from xqe.stages.choosing import RULES, Chosen
+from xqe.stages.expand import READ, Expand, Way
+from xqe.stages.generation import Generating, Tally, run_all
+from xqe.stages.qa_expand import Prompts, QAExpand
+from xqe.stages.strategies import RECIPES, Strategy
 from xqe.stages.translate import Translate
 from xqe.stages.translate_documents import TranslateDocuments
 from xqe.text.languages import LANGUAGES
@@ -62,7 +65,8 @@ def expected_tokens(texts: Texts, plan: Plan) -> float:
     """About how many tokens a stage will generate."""
     if (what := _made(texts)) != PASSAGE:
         return (_A_QUERY if what == QUERY else _A_DOCUMENT) * texts.count
-    return _A_PASSAGE * plan.grid.passage_tokens * texts.count
+    assert texts.strategy is not None
+    return _A_PASSAGE * plan.grid.tokens_of(texts.strategy) * texts.count
 
 
 @dataclass(slots=True)
@@ -126,7 +130,9 @@ def _possible(pending: Sequence[Texts], unable: dict[str, str]) -> list[Texts]:
     return left
 
 
-def _stages(ready: Sequence[Texts], plan: Plan, engine: Engine, unable: dict[str, str]) -> list[tuple[Texts, Stage]]:
+def _stages(
+    ready: Sequence[Texts], plan: Plan, engine: Engine, unable: dict[str, str]
+) -> list[tuple[Texts, Generating]]:
     """What makes each of these texts; those that nothing can make are added to `unable`."""
     stages = []
     for texts in ready:
@@ -147,7 +153,7 @@ def _line(texts: Texts, tally: Tally, seconds: float, number: int, total: int, c
 
 
 def _run(
-    stages: Sequence[tuple[Texts, Stage]], plan: Plan, folder: Folder, engine: Engine
+    stages: Sequence[tuple[Texts, Generating]], plan: Plan, folder: Folder, engine: Engine
 ) -> Iterator[tuple[Texts, Tally, float]]:
     """Run stages as one stream; each is written, and yielded with its seconds, when its last record is done."""
     stream = run_all(((stage, record) for texts, stage in stages for record in inputs(texts, plan, folder)), engine)
@@ -168,7 +174,7 @@ def _run(
         raise AssertionError("more records than were given")
 
 
-def stage_of(texts: Texts, plan: Plan, engine: Engine) -> Stage:
+def stage_of(texts: Texts, plan: Plan, engine: Engine) -> Generating:
     """The stage that makes the texts on an engine."""
     grid = plan.grid
     target = LANGUAGES[texts.target] if texts.target is not None else None
@@ -177,17 +183,32 @@ def stage_of(texts: Texts, plan: Plan, engine: Engine) -> Stage:
     if texts.kind == TRANSLATE and target is not None:
         return Translate(engine, target, grid.sampling)
     assert texts.strategy is not None
+    if texts.strategy not in RECIPES:
+        stages = {rule.strategy: _expansion(rule.strategy, texts, plan, engine) for rule in RULES}
+        return Chosen(engine, {name: stage for name, stage in stages.items() if isinstance(stage, Expand)})
+    return _expansion(texts.strategy, texts, plan, engine)
+
+
+def _expansion(strategy: Strategy, texts: Texts, plan: Plan, engine: Engine) -> Expand | QAExpand:
+    """What expands queries by one strategy."""
+    grid, recipe = plan.grid, strategy.recipe
+    sampling, most = grid.sampling_of(strategy), grid.tokens_of(strategy)
     spoken = texts.target if texts.order == "te" and texts.target else texts.source
-    template = texts.strategy.template
     choose = None
-    if template.shows_examples(engine.is_chat):
+    parts = [part for template in recipe.templates for part in template.each()]
+    is_given = grid.shots is not None or grid.examples != BUILTIN
+    if is_given and any(part.shows_examples(engine.is_chat) for part in parts):
         path = None
         if grid.examples != BUILTIN and texts.kind != DIRECT:
             path = str(examples_file(plan.asked[texts.collection], spoken))
-        shots = template.shots if grid.shots is None else grid.shots
-        choose = Chooser(path, shots, grid.sampling.seed)
-    direct = target if texts.kind == DIRECT else None
-    return Expand(engine, template, choose, texts.samples, grid.sampling, grid.passage_tokens, direct)
+        choose = Chooser(path, parts[0].shots if grid.shots is None else grid.shots, grid.sampling.seed)
+    direct = LANGUAGES[texts.target] if texts.kind == DIRECT and texts.target is not None else None
+    if recipe.in_rounds:
+        asked = Prompts(*recipe.templates)
+        name, combination = strategy.value, recipe.combination
+        return QAExpand(engine, asked, choose, texts.samples, sampling, most, direct, name, combination)
+    way = Way(strategy.value, recipe.combination, recipe.documents or READ)
+    return Expand(engine, recipe.templates, choose, texts.samples, sampling, most, direct, way)
 
 
 def inputs(texts: Texts, plan: Plan, folder: Folder) -> Iterable[Record]:
@@ -197,9 +218,21 @@ def inputs(texts: Texts, plan: Plan, folder: Folder) -> Iterable[Record]:
         return (_as_record(document, texts.source) for _, document in documents([str(path)]))
     if texts.after is not None:
         done = folder.read_texts(texts.after)
-        return [done[one] for one in texts.ids]
+        records = [done[one] for one in texts.ids]
+        return _with_documents(records, texts, plan, folder) if texts.reads else records
     queries = plan.asked[texts.collection].queries[texts.source]
     return [{"id": one, "query": queries[one], "lang": texts.source} for one in texts.ids]
+
+
+def _with_documents(records: list[Record], texts: Texts, plan: Plan, folder: Folder) -> list[Record]:
+    """Records with the documents that their words find first, for a strategy that reads them."""
+    from xqe.retrieval.bm25 import BM25
+    from xqe.retrieval.lexical import open_index
+    from xqe.stages.search import looked_up
+
+    assert texts.target is not None
+    index = open_index(folder.index(texts.collection, texts.target))
+    return looked_up(records, BM25(index), texts.reads, drop_own=plan.asked[texts.collection].drop_self)
 
 
 def _as_record(document: Document, lang: str) -> Record:

@@ -21,7 +21,7 @@ from xqe.experiments.grid.asked import Asked
 from xqe.experiments.grid.keys import Identity
 from xqe.experiments.grid.settings import Grid, ModelRow, Pair, RerankRow
 from xqe.retrieval.choices import By, Use
-from xqe.stages.strategies import Strategy
+from xqe.stages.strategies import RECIPES, Strategy
 
 TRANSLATE, EXPAND, DIRECT = "translate", "expand", "direct"
 EXPANSION = "expansion"
@@ -61,6 +61,11 @@ class Texts:
         return replace(self.model, name=self.model.model, lora=self.model.lora if self.adapted else ())
 
     @property
+    def reads(self) -> int:
+        """How many documents it reads that each of its records finds before."""
+        return self.strategy.recipe.documents if self.kind == EXPAND and self.strategy in RECIPES else 0
+
+    @property
     def records(self) -> int:
         return self.documents or len(self.ids)
 
@@ -68,7 +73,8 @@ class Texts:
     def count(self) -> int:
         """How many texts it makes, without those that an earlier stage has made already; of documents, how many of
         these."""
-        return self.records * self.samples
+        kinds = self.strategy.recipe.kinds if self.strategy in RECIPES else 1
+        return self.records * self.samples * kinds
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,8 @@ from xqe.models import examples, prompts
 from xqe.retrieval.choices import By, Use
 from xqe.retrieval.hybrid import DEPTH, METHOD, NORM, SOURCE_WEIGHT
 from xqe.retrieval.meaning import QUERY_WEIGHT
-from xqe.stages.strategies import Strategy
+from xqe.stages.choosing import RULES
+from xqe.stages.strategies import RECIPES, Strategy
 
 
 def make_plan(grid: Grid, before: Mapping[str, Any] | None = None) -> Plan:
@@ -160,7 +161,7 @@ class _Planner:
             if "translation" in grid.baselines and not model.lora:
                 yield self._cell(one, pair, retriever, "translation", self.translated(one, pair, model), Use.QUERY)
             for strategy in grid.strategies:
-                for samples in grid.samples:
+                for samples in grid.samples_of(strategy):
                     for kind, texts in self._expanded(one, pair, model, strategy, samples):
                         for use in grid.uses:
                             for weight in self._weights(use, retriever):
@@ -207,10 +208,12 @@ class _Planner:
     def _expanded(
         self, one: Asked, pair: Pair, model: ModelRow, strategy: Strategy, samples: int
     ) -> Iterator[tuple[str, Texts]]:
-        source = self.expanded(one, pair[0], model, strategy, samples)
         if "te" in self.grid.orders:
             after = self.translated(one, pair, model)
             yield EXPANSION, self._texts(one, EXPAND, pair, model, strategy, "te", samples, after)
+        if strategy in RECIPES and strategy.recipe.documents:
+            return  # it reads documents that were found, which the words of the other language do not find
+        source = self.expanded(one, pair[0], model, strategy, samples)
         if "et" in self.grid.orders:
             yield EXPANSION, self._texts(one, TRANSLATE, pair, model, strategy, "et", samples, source)
         if "source-expansion" in self.grid.baselines:
@@ -269,7 +272,8 @@ class _Planner:
         adapted = kind != TRANSLATE
         identity_of = self.identities[model.name]
         made_by = identity_of if adapted else {**identity_of, "lora": []}
-        limit = self.grid.passage_tokens if kind != TRANSLATE else None
+        limit = self.grid.tokens_of(strategy) if strategy is not None and kind != TRANSLATE else None
+        sampling = self.grid.sampling_of(strategy if kind != TRANSLATE else None)
         key = digest(
             __version__,
             kind,
@@ -278,7 +282,8 @@ class _Planner:
             target,
             made_by,
             self._shown(one, kind, source, target, strategy),
-            [asdict(self.grid.sampling), samples, limit],
+            [asdict(sampling), samples, limit],
+            *(self._read(one, strategy, target) if kind == EXPAND and target is not None else []),
         )
         texts = Texts(name, kind, one.name, model, source, target, strategy, order, samples, adapted, ids, key, after)
         return self.texts.setdefault(texts.place, texts)
@@ -290,10 +295,16 @@ class _Planner:
         if kind == TRANSLATE:
             parts += [repr(prompts.builtin(f"translate-{what}")) for what in ("query", "passage")]
         elif strategy is not None:
-            parts += [repr(strategy.template), self.grid.shots]
+            used = [strategy] if strategy in RECIPES else [rule.strategy for rule in RULES]
+            parts += [[repr((one.recipe, one.recipe.templates)) for one in used], self.grid.shots]
             if self.grid.examples != BUILTIN:
                 parts += [cached_sha256(examples_file(one, lang)) for lang in languages]
         return digest(parts)
+
+    def _read(self, one: Asked, strategy: Strategy | None, target: str) -> list[object]:
+        """What else decides the texts of a strategy that reads documents: these."""
+        reads = strategy is not None and strategy in RECIPES and strategy.recipe.documents
+        return [one.documents_sha256(target), *(["drop_self"] if one.drop_self else [])] if reads else []
 
     def _cell(
         self,

@@ -17,7 +17,7 @@ from xqe.experiments.grid.settings import Grid
 from xqe.files.records import Record
 from xqe.models.encoders.base import Encoder
 from xqe.retrieval.bm25 import BM25
-from xqe.retrieval.choices import By
+from xqe.retrieval.choices import By, Use
 from xqe.retrieval.dense import Vectors, open_vectors
 from xqe.retrieval.dense.building import folder_of
 from xqe.retrieval.hybrid import SOURCE_WEIGHT, Hybrid, Mixture
@@ -25,6 +25,7 @@ from xqe.retrieval.lexical import Index, open_index
 from xqe.retrieval.meaning import Known, Meant
 from xqe.retrieval.nearest import Dense
 from xqe.retrieval.retriever import Retriever
+from xqe.retrieval.twice import Twice
 from xqe.retrieval.weighting import Weighting
 
 
@@ -89,6 +90,11 @@ class Opened:
 
     def retriever(self, cell: Cell) -> Retriever[Any]:
         """What finds the documents of a cell, as xqe search does by the same choices."""
+        once = self._once(cell)
+        return Twice(once) if cell.use is Use.QUERY_DOC else once
+
+    def _once(self, cell: Cell) -> Retriever[Any]:
+        """What searches with all of a record at once."""
         if cell.retriever is By.BM25:
             return self._words(cell, 0.0)
         if cell.retriever is By.DENSE:
