@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 _PARTING = re.compile(r"[\n,;，；、،؛]")
-_MARK = re.compile(r"\s*(?:[-*•–—·▪]|\(?\d{1,2}[.):])\s+|\s*\d{1,2}[.)、](?=\S)")
+_MARK = re.compile(r"\s*(?:[-*•–—·▪]|\(?\d{1,2}[.):])\s+|\s*\d{1,2}[.)、](?=[^\s\d])")
 _AROUND = " \t\"'“”„«»‹›「」『』`*_.。"
 _QUOTED = re.compile(r'"([^"]+)"|“([^”]+)”|„([^“”]+)[“”]|«([^»]+)»|「([^」]+)」|『([^』]+)』')
 _OF_A_DOCUMENT = re.compile(r"^[^\n:：]{0,40}\d[^\n:：]{0,10}[:：]\s*", re.MULTILINE)
