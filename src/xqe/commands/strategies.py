@@ -17,12 +17,16 @@ def strategies() -> None:
     them together with the query, and who published it. The last one chooses among the others for each query, by the
     first rule that holds.
     """
-    rows = [*map(_row, RECIPES), _auto()]
     if sys.stdout.isatty():
-        _show(rows)
+        _show(rows())
         return
-    for row in rows:
+    for row in rows():
         jsonl.write(jsonl.dumps(row))
+
+
+def rows() -> list[dict[str, Any]]:
+    """What is said of each strategy."""
+    return [*map(_row, RECIPES), _auto()]
 
 
 def _row(strategy: Strategy) -> dict[str, Any]:
@@ -47,9 +51,9 @@ def _auto() -> dict[str, Any]:
     return {"name": Strategy.AUTO.value, "description": "One of the others, chosen for each query.", "rules": rules}
 
 
-def _show(rows: list[dict[str, Any]]) -> None:
-    widest = max(len(row["name"]) for row in rows)
-    for row in rows:
+def _show(listed: list[dict[str, Any]]) -> None:
+    widest = max(len(row["name"]) for row in listed)
+    for row in listed:
         about = _of_rules(row["rules"]) if "rules" in row else [_of_texts(row), row["source"]]
         margin = " " * (widest + 2)
         lines = [f"{row['name']:{widest}}  {row['description']}", *(f"{margin}{line}" for line in about)]

@@ -5,6 +5,7 @@ leaves all others alone (docs/cli.md, "The record"):
 
     id, query, lang, passages   the current state, what the next stage works on
     passages_lang               the language of the passages, where it is not the query's
+    combine                     how search puts the passages together with the query, where not as usual
     source                      the record's query and lang as they first arrived
     steps                       provenance, one entry a stage; their order is the order of T and E
     index, hits                 what a search found, best first

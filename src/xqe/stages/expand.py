@@ -146,7 +146,7 @@ class Expand:
             **({"documents": read.ids} if read is not None else {}),
             **provenance(self._engine, self._sampling, self._max_tokens, answers),
         }
-        kinds = [part.answers for part in self._parts for _ in range(self._samples)]
+        kinds = [part.answers for part in self._used(record) for _ in range(self._samples)]
         passages = [_AS[kind](answer.text) for kind, answer in zip(kinds, answers, strict=True)]
         changes: dict[str, Any] = {
             "passages": [passage for passage in passages if passage],
@@ -180,7 +180,11 @@ class Expand:
         return self._written(record) != language(record.get("lang", ""))
 
     def _used(self, record: Record) -> list[Template]:
-        return self._across if self._is_direct(record) else self._parts
+        """The prompts for a record: where nothing was found, without those that read documents, if there are others."""
+        parts, read = (self._across if self._is_direct(record) else self._parts), self._read(record)
+        if read is None or read.texts:
+            return parts
+        return [part for part in parts if not part.reads_documents(self._engine.is_chat)] or parts
 
 
 _AS: dict[str, Callable[[str], str]] = {

@@ -33,18 +33,17 @@ def has_texts(record: Record) -> bool:
 
 
 def read(record: Record, n: int) -> Read:
-    """The best `n` hits with their texts. Raises XqeError where there is none, and for one that has no text."""
+    """The best `n` hits with their texts, none where nothing was found. Raises XqeError where nothing was searched, and
+    for a hit that has no text."""
     if "hits" not in record:
         raise XqeError("no hits to read", HINT)
     hits = ordered({"hits": _hits(record)})[:n]
-    if not hits:
-        raise XqeError("nothing was found, so that there is no document to read", HINT)
     if lacking := next((hit["id"] for hit in hits if not _text(hit)), None):
         raise XqeError(f'the hit "{lacking}" has no text to read', HINT)
     index = record.get("index")
     only = index.get("lang") if isinstance(index, dict) else None
     codes = Counter(code_of(str(hit.get("lang") or only or "")) for hit in hits)
-    most = LANGUAGES.get(codes.most_common(1)[0][0])
+    most = LANGUAGES.get(codes.most_common(1)[0][0]) if codes else None
     return Read([str(hit["id"]) for hit in hits], [one_line(_text(hit)) for hit in hits], most)
 
 

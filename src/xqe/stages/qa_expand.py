@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from xqe.errors import XqeError
 from xqe.files.records import Record, advanced
 from xqe.models.engines.base import Engine
 from xqe.models.engines.requests import Request, Sampling
@@ -86,6 +87,8 @@ class _Asked:
         if self._round == 0:
             return how.asking.requests(record)
         if self._round == 1:
+            if not self._questions:
+                raise XqeError("the model wrote no question")
             return [
                 made
                 for number, question in enumerate(self._questions)
