@@ -130,8 +130,9 @@ RECIPES: dict[Strategy, Recipe] = {
         combination=Combination(query=2, vectors=JOINED),
         documents=10,
     ),
-    # Its number of terms and its mix are tuned for each collection (section 4); these are RM3's usual mix, and a number
-    # within the range that is tried. Vectors are not defined, and are as usual.
+    # The kinds of text are the paper's. Its number of terms and its mix are tuned for each collection; here they are
+    # fixed. Temperature and limit are HyDE's, since the paper's could not be looked up. Vectors are not defined, and are
+    # as usual.
     Strategy.GRF: Recipe(
         "GRF, arXiv 2304.13157, section 3",
         ("expand-grf",),
