@@ -288,10 +288,23 @@ def test_what_an_answer_quotes(text: str, quoted: list[str]) -> None:
     assert lists.quotations(text) == quoted
 
 
+@pytest.mark.parametrize(
+    ("text", "questions"),
+    [
+        ("Here are 3 questions:\n1. What is zinc?\n2) Who sells it?", ["What is zinc?", "Who sells it?"]),
+        ("What is zinc? Who sells it? And why", ["What is zinc?", "Who sells it?", "And why"]),
+        ("亜鉛とは？誰が売る？", ["亜鉛とは？", "誰が売る？"]),
+        ("zinc in the east", ["zinc in the east"]),
+    ],
+)
+def test_the_questions_of_an_answer(text: str, questions: list[str]) -> None:
+    assert lists.questions(text) == questions
+
+
 @settings(max_examples=30)
 @given(st.text())
 def test_lists_of_any_text_are_texts(text: str) -> None:
-    for entries in (lists.items(text), lists.lines(text), lists.quotations(text)):
+    for entries in (lists.items(text), lists.questions(text), lists.quotations(text)):
         assert all(entry.strip() for entry in entries)
 
 

@@ -117,7 +117,7 @@ class _Asked:
     def result(self, record: Record, answers: Sequence[Answer]) -> Record:
         texts = [answer.text for answer in answers]
         if self._round == 0:
-            found = [question for text in texts for question in lists.lines(text)]
+            found = [question for text in texts for question in lists.questions(text)]
             self._questions = list(dict.fromkeys(found))[: self._how.questions]
         elif self._round == 1:
             self._texts = texts

@@ -130,9 +130,8 @@ RECIPES: dict[Strategy, Recipe] = {
         combination=Combination(query=2, vectors=JOINED),
         documents=10,
     ),
-    # The kinds of text are the paper's. Its number of terms and its mix are tuned for each collection; here they are
-    # fixed. Temperature and limit are HyDE's, since the paper's could not be looked up. Vectors are not defined, and are
-    # as usual.
+    # The kinds of text are the paper's. Its number of terms and its mix are tuned for each collection, and fixed here.
+    # Temperature and limit are HyDE's, since the paper's could not be looked up. Vectors are as usual.
     Strategy.GRF: Recipe(
         "GRF, arXiv 2304.13157, section 3",
         ("expand-grf",),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 _PARTING = re.compile(r"[\n,;，；、،؛]")
 _MARK = re.compile(r"\s*(?:[-*•–—·▪]|\(?\d{1,2}[.):])\s+|\s*\d{1,2}[.)、](?=[^\s\d])")
+_AFTER_A_QUESTION = re.compile(r"(?<=[?？؟])\s*(?=\S)")
 _AROUND = " \t\"'“”„«»‹›「」『』`*_.。"
 _QUOTED = re.compile(r'"([^"]+)"|“([^”]+)”|„([^“”]+)[“”]|«([^»]+)»|「([^」]+)」|『([^』]+)』')
 _OF_A_DOCUMENT = re.compile(r"^[^\n:：]{0,40}\d[^\n:：]{0,10}[:：]\s*", re.MULTILINE)
@@ -19,8 +20,14 @@ def items(text: str) -> list[str]:
 
 
 def lines(text: str) -> list[str]:
-    """The lines of a text without the marks before them, each once."""
-    return _once(_MARK.sub("", line, count=1).strip(' \t"“”*_') for line in text.splitlines())
+    """The lines of a text without the marks before them, each once; without those that announce others."""
+    entries = (_MARK.sub("", line, count=1).strip(' \t"“”*_') for line in text.splitlines())
+    return _once(entry for entry in entries if not entry.endswith((":", "：")))
+
+
+def questions(text: str) -> list[str]:
+    """The questions of a text: its lines, of which one may have several."""
+    return _once(one for line in lines(text) for one in _AFTER_A_QUESTION.split(line))
 
 
 def quotations(text: str) -> list[str]:
@@ -29,7 +36,7 @@ def quotations(text: str) -> list[str]:
     return _once(quoted) or lines(_OF_A_DOCUMENT.sub("", text))
 
 
-def _once(entries: Iterator[str] | list[str]) -> list[str]:
+def _once(entries: Iterable[str]) -> list[str]:
     kept: dict[str, str] = {}
     for entry in entries:
         if entry:
