@@ -61,10 +61,12 @@ def run(command: str, folder: Path) -> str:
 
 
 def strategies() -> str:
-    from xqe.stages.strategies import Strategy
+    from xqe.commands.strategies import rows
 
-    rows = [f"| `{strategy}` | {strategy.template.description} |" for strategy in Strategy]
-    return "\n".join(["| strategy | what it does |", "| --- | --- |", *rows])
+    head = ["strategy", "what it does", "texts", "temperature", "tokens", "documents"]
+    fields = ("description", "texts", "temperature", "max_tokens", "documents")
+    table = [[f"`{row['name']}`", *(str(row.get(field) or "") for field in fields)] for row in rows()]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *table])
 
 
 def languages() -> str:

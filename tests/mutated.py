@@ -109,6 +109,9 @@ ROWS = (
     Row("expand -s fewshot --lang en -i @q.jsonl", 20, "q.jsonl"),
     Row("expand --prompt @prompt.toml -i q.jsonl", 20),
     Row("expand -s cot --samples 2 -i @e.jsonl", 10, "e.jsonl"),
+    Row("expand -s csqe -i @hits.jsonl", 20, "hits.jsonl"),
+    Row("expand -s qa-expand -i @q.jsonl", 10, "q.jsonl"),
+    Row("search idx --texts -i @combined.jsonl", 20, "combined.jsonl"),
     Row("augment --to en,de --from en -n 2 -i @asked.jsonl", 20, "asked.jsonl"),
     Row("augment --to en --from en -n 1 --samples 2 --index idx -i @docs.jsonl", 10, "docs.jsonl"),
     Row("batch export --to en -i @q.jsonl -m openai:m", 15),
@@ -167,6 +170,7 @@ ROWS = (
     Row("translate --to en -i q.jsonl --store @store.sqlite", 10, "q.jsonl"),
     Row("models verify @small.gguf", 10),
     Row("models list", 2),
+    Row("strategies", 2),
     Row("report % --out new", 4, "", "results:**/*.json*"),
     Row("report % --history --out new", 4, "", "results:**/*.json*"),
     Row("finetune data col --out new --lang en", 4),
@@ -279,6 +283,8 @@ def materials(run: Captured) -> None:
     made("", "index asked --lang en -i asked.jsonl --encoder fake")
     made("", "embed idx --encoder fake")
     made("run.jsonl", "search idx -i e.jsonl")
+    made("hits.jsonl", "search idx --texts -k 3 --by bm25 -i t.jsonl")
+    made("combined.jsonl", "expand -s exp4fuse -i t.jsonl --store store.sqlite")
     Path("gold.jsonl").write_text(lines(GOLD), "utf-8")
     found = [json.loads(line) for line in Path("run.jsonl").read_text("utf-8").splitlines()]
     Path("answers.jsonl").write_text(lines(list(map(_answered, found))), "utf-8")

@@ -24,6 +24,7 @@ COMMANDS: Table = {
     "Translate and expand": (
         Verb("translate", "Translate queries, their passages (E+T), or documents.", "translate:translate"),
         Verb("expand", "Write passages that could answer each query.", "expand:expand"),
+        Verb("strategies", "List the strategies of xqe expand.", "strategies:strategies"),
         Verb("augment", "Add questions that each document answers.", "augment:augment"),
         Group(
             "batch",

@@ -135,7 +135,7 @@ def completed(typed: str, shell: str) -> list[str]:
     ("typed", "words"),
     [
         ("xqe ", [row.name for row in chain.from_iterable(COMMANDS.values())]),
-        ("xqe s", ["search", "store"]),
+        ("xqe s", ["strategies", "search", "store"]),
         ("xqe data f", ["fetch"]),
         ("xqe help data s", ["sample"]),
         ("xqe help search ", []),

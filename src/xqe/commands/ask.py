@@ -37,7 +37,7 @@ from xqe.models.engines import FAKE, SERVER
 from xqe.stages.answering.cite import CHAT
 from xqe.stages.glossed import Glossed
 from xqe.stages.rerank.kinds import HITS
-from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
+from xqe.stages.strategies import Strategy
 from xqe.text.languages import LANGUAGES, language
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from xqe.files.records import Record
     from xqe.models.engines.base import Engine
     from xqe.stages.asking import Asking
-    from xqe.stages.generation import Stage
+    from xqe.stages.generation import Generating
     from xqe.stages.librarian.guide import Guide
 
 AT_A_TIME = 64  # questions that go from step to step together
@@ -125,7 +125,7 @@ def ask(
     if question is not None:
         generation = _alone(generation)
     sources, make_answer = answerer(answering, generation, encoding, directories)
-    expand = steps.expansion(strategy, Expansion(), generation, PASSAGE_TOKENS) if strategy is not None else None
+    expand = steps.expansion(strategy, Expansion(), generation, None) if strategy is not None else None
     ranking = of_model(generation, rerank_model)
     how = None
     if rerank is not None or rerank_model is not None:
@@ -248,9 +248,9 @@ def _before(
     engine: Engine,
     generation: Generation,
     translations: int,
-    expand: steps.Make[Stage] | None,
+    expand: steps.Make[Generating] | None,
     guide: Guide | None,
-) -> Sequence[Stage]:
+) -> Sequence[Generating]:
     translate = steps.translation(code, generation, None, translations)(engine, guide)
     return [translate, *([expand(engine, guide)] if expand else [])]
 

@@ -18,13 +18,13 @@ from xqe.errors import XqeError
 from xqe.files.documents import Format
 from xqe.messages import progress, say
 from xqe.models.engines import SERVER
-from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
+from xqe.stages.strategies import Strategy
 from xqe.text.languages import LANGUAGES
 
 if TYPE_CHECKING:
     from xqe.files.records import Record
     from xqe.models.engines.base import Engine
-    from xqe.stages.generation import Stage, Tally
+    from xqe.stages.generation import Generating, Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +131,17 @@ def import_(
         raise typer.Exit(FAILED_STATUS)
 
 
-def _stage(work: Work, expansion: Expansion, generation: Generation) -> Callable[[Engine], Stage]:
+def _stage(work: Work, expansion: Expansion, generation: Generation) -> Callable[[Engine], Generating]:
     """What makes the stage that is asked for. Raises XqeError if none is."""
     if work.strategy is not None or expansion.prompt is not None:
         if work.documents:
             raise XqeError("--documents has no effect on an expansion", "leave it out, or give --to alone")
-        strategy, max_tokens = work.strategy or Strategy.ZEROSHOT, work.max_tokens or PASSAGE_TOKENS
-        return steps.expansion(strategy, expansion, generation, max_tokens, work.to)
+        if work.strategy not in (None, Strategy.AUTO) and work.strategy.recipe.in_rounds:
+            raise XqeError(
+                f"--strategy {work.strategy} asks again, by what was answered, and a batch file asks once",
+                "give it to xqe expand, or take another strategy",
+            )
+        return steps.expansion(work.strategy, expansion, generation, work.max_tokens, work.to)
     if work.to is None:
         raise XqeError("neither --strategy nor --to is given", "--strategy NAME expands, and --to LANG translates")
     for option in fields(expansion):
@@ -146,7 +150,7 @@ def _stage(work: Work, expansion: Expansion, generation: Generation) -> Callable
             raise XqeError(f"--{option.name} has no effect on a translation", "leave it out")
     if work.documents:
         return steps.document_translation(work.to, generation, work.max_tokens)
-    return steps.translation(work.to, generation, work.max_tokens, expansion.samples)
+    return steps.translation(work.to, generation, work.max_tokens, expansion.samples or 1)
 
 
 def _records(work: Work, query: str | None, files: list[str] | None) -> Queries | DocumentRecords:
@@ -158,7 +162,7 @@ def _records(work: Work, query: str | None, files: list[str] | None) -> Queries 
     return DocumentRecords(files, Format.AUTO, "--lang", work.lang)
 
 
-def _run(stage: Stage, engine: Engine, records: Iterable[Record], tally: Tally) -> Iterator[Record]:
+def _run(stage: Generating, engine: Engine, records: Iterable[Record], tally: Tally) -> Iterator[Record]:
     """Run a stage over records, in its own way where it has one."""
     from xqe.stages.generation import run
     from xqe.stages.translate_documents import TranslateDocuments

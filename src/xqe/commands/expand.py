@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from xqe.commands import steps
 from xqe.commands.generating import run_stage
 from xqe.commands.guiding import check_guiding, open_guide
@@ -14,7 +12,7 @@ from xqe.commands.options.encoding import Encoding, beside
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
 from xqe.commands.options.guiding import Guiding
-from xqe.commands.options.steps import STRATEGY, WRITTEN_IN, Expansion
+from xqe.commands.options.steps import STRATEGY, WRITTEN_IN, Expansion, most_tokens
 from xqe.commands.streams import Queries
 from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
 from xqe.text.languages import language
@@ -23,15 +21,13 @@ from xqe.text.languages import language
 @takes(expansion=Expansion, guiding=Guiding, generation=Generation, encoding=part(Encoding, "encoder", "runtime"))
 def expand(
     query: Query = None,
-    strategy: Annotated[Strategy, STRATEGY] = Strategy.ZEROSHOT,
+    strategy: Annotated[Strategy | None, STRATEGY] = None,
     lang: Annotated[str | None, spoken("--lang")] = None,
     to: Annotated[str | None, WRITTEN_IN] = None,
     *,
     expansion: Expansion,
     files: Input = None,
-    max_tokens: Annotated[
-        int, typer.Option("--max-tokens", min=1, metavar="N", help="Most tokens to generate for one passage.")
-    ] = PASSAGE_TOKENS,
+    max_tokens: Annotated[int | None, most_tokens(f"the strategy's; {PASSAGE_TOKENS} for the paper's")] = None,
     guiding: Guiding,
     generation: Generation,
     encoding: Encoding,
@@ -39,13 +35,14 @@ def expand(
     """Write passages that could answer each query.
 
     They are in the query's language, or with --to directly in another one. Reads query records, writes them with
-    "passages". A model without a chat template is shown worked examples whatever the strategy, because it continues
-    texts and follows no instructions.
+    "passages", and with "combine" where a strategy has xqe search put them together with the query in its own way. The
+    paper's zeroshot is the default. A model without a chat template is shown worked examples whatever the strategy,
+    because it continues texts and follows no instructions.
     """
     encoding = beside(encoding, generation)
     check_guiding(guiding, encoding, expansion.examples is not None)
     make = steps.expansion(strategy, expansion, generation, max_tokens, to)
-    queries = Queries(query, files, "--lang", lang)
+    queries = Queries(query, files, "--lang", lang, steps.hits_check(strategy, expansion))
     written = language(to) if to is not None else None
     with open_guide(guiding, encoding, "query", written, generation.threads) as guided:
         run_stage(queries, generation, lambda engine: make(engine, guided.guide), guided.over)

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from xqe.files.records import Record
     from xqe.models.engines.base import Engine
     from xqe.models.store.run import Store
-    from xqe.stages.generation import Stage, Tally
+    from xqe.stages.generation import Generating, Tally
 
 
-Over = Callable[["Stage", "Engine", "Iterable[Record]", "Tally"], "Iterator[Record]"]
+Over = Callable[["Generating", "Engine", "Iterable[Record]", "Tally"], "Iterator[Record]"]
 Write = Callable[["Iterable[Record]", str, "int | None"], object]
 """(records, what to call the work, how many there are if that is known); writes each as it comes."""
 
@@ -156,7 +156,7 @@ def keeping(engine: Engine, store: Store | None) -> Engine:
 def run_stage(
     queries: Arriving,
     options: Generation,
-    make: Callable[[Engine], Stage],
+    make: Callable[[Engine], Generating],
     over: Over | None = None,
     write: Write = emit,
     scores: bool = False,
@@ -190,7 +190,7 @@ def run_stage(
         raise typer.Exit(FAILED_STATUS)
 
 
-def _summarize(stage: Stage, tally: Tally, options: Generation) -> None:
+def _summarize(stage: Generating, tally: Tally, options: Generation) -> None:
     if not options.quiet:
         say(f"{stage.name}: {tally.line()}")
 

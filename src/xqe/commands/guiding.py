@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from xqe.files.records import Record
     from xqe.models.encoders.base import Encoder
     from xqe.models.engines.base import Engine
-    from xqe.stages.generation import Stage, Tally
+    from xqe.stages.generation import Generating, Tally
     from xqe.stages.judging.choices import Judging
     from xqe.stages.judging.judge import Judge
     from xqe.stages.librarian.guide import Guide
@@ -35,7 +35,7 @@ class Guided:
     guide: Guide | None = None
     judge: Judge | None = None
 
-    def over(self, stage: Stage, engine: Engine, records: Iterable[Record], tally: Tally) -> Iterator[Record]:
+    def over(self, stage: Generating, engine: Engine, records: Iterable[Record], tally: Tally) -> Iterator[Record]:
         """Run a stage over records, as `generation.run` does, which are looked at ahead, and judged then."""
         from xqe.stages.generation import run
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from xqe.commands.generating import Write
     from xqe.files.records import Record
     from xqe.models.engines.base import Engine
-    from xqe.stages.generation import Stage, Tally
+    from xqe.stages.generation import Generating, Tally
     from xqe.stages.rerank.reranker import Reranker
 
 _GENERATION = tuple(name for name in Generation.__dataclass_fields__ if name not in DRAWN)
@@ -81,7 +81,7 @@ def rerank(
         made.append(how.reranker(engine, documents))
         return made[0]
 
-    def over(_: Stage, engine: Engine, records: Iterable[Record], tally: Tally) -> Iterator[Record]:
+    def over(_: Generating, engine: Engine, records: Iterable[Record], tally: Tally) -> Iterator[Record]:
         return made[0].run(records, tally)
 
     scores, opening = how.kind.gives_scores, partial(open_reranker, how.kind)

@@ -32,6 +32,12 @@ def search(
     ],
     searching: Searching,
     form: RunForm = RunFormat.JSONL,
+    texts: Annotated[
+        bool,
+        typer.Option(
+            "--texts", help='Give each hit the "text" of its document: for a strategy that reads them, with -k 10.'
+        ),
+    ] = False,
     tag: Annotated[str, typer.Option("--tag", metavar="NAME", help="Name of the run, in a TREC run.")] = "xqe",
     threads: Threads = None,
     files: Input = None,
@@ -46,9 +52,12 @@ def search(
     """
     if tag.split() != [tag]:
         raise XqeError(f'--tag "{tag}" is empty or contains white space', "a TREC run separates fields by white space")
+    if texts and form is RunFormat.TREC:
+        raise XqeError("--texts has no effect on a TREC run", "leave one of them out")
     check_searching(searching)
     directories, query = given(arguments)
     queries = Queries(query, files)
+    from xqe.stages.search import check_texts
     from xqe.stages.search import search as search_records
 
     threads = threads or available_cores()
@@ -56,10 +65,12 @@ def search(
         open_retriever(searching, encoding, directories, threads, offers_questions=True) as retriever,
         open_judge(searching.judge, encoding, retriever.encoder) as judge,
     ):
+        if texts:
+            check_texts(retriever.documents, "--texts asks for texts")
         pools = pools_of(searching, retriever.documents)
         judged = JudgedQueries(queries, judge)
         found = search_records(
-            judged, retriever, threads, lambda: judged.place, searching.k, pools, searching.drop_self
+            judged, retriever, threads, lambda: judged.place, searching.k, pools, searching.drop_self, texts
         )
         if form is RunFormat.TREC:
             count, failures = write_run(progress(found, queries.total, "search"), tag)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xqe.commands.options.common import AUTO
 from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.lists import language_codes
 from xqe.commands.options.searching import Searching
@@ -181,6 +182,18 @@ def open_retriever(
     """Open the indexes in folders, to be searched as the options say, and the encoder of their vectors where these are
     searched. threads: that search vectors, by default one for each core. offers_questions: the command has the options
     by which questions count, so that it says where there are some that count nothing."""
+    from xqe.retrieval.twice import Twice
+
+    with _open_once(options, encoding, directories, threads, offers_questions) as retriever:
+        is_twice = options.use is Use.QUERY_DOC and options.query_weight != AUTO
+        yield Twice(retriever) if is_twice else retriever
+
+
+@contextmanager
+def _open_once(
+    options: Searching, encoding: Encoding, directories: Sequence[Path], threads: int | None, offers_questions: bool
+) -> Iterator[Retriever[Any]]:
+    """What searches with all of a record at once."""
     from xqe.retrieval.documents import is_several
     from xqe.retrieval.hybrid import Hybrid
     from xqe.retrieval.several import BESIDE_VECTORS, Several
@@ -309,12 +322,13 @@ def _words(options: Searching, index: Index) -> BM25:
         index,
         Weighting(
             options.use,
-            options.query_weight,
+            _query_weight(options),
             options.source_weight,
             options.passage_terms,
             _question_weight(options),
             _questions_of(options),
             options.nbest_mass,
+            options.query_weight != AUTO,
         ),
         index.manifest.parameters.changed(options.k1, options.b),
         feedback,
@@ -364,9 +378,15 @@ def _owners(index: Index, options: Searching) -> dict[str, Owners]:
 
 
 def _meant(options: Searching) -> Meant:
-    from xqe.retrieval.meaning import QUERY_WEIGHT, Meant
+    from xqe.retrieval.meaning import Meant
 
-    return Meant(options.use, options.encode or Encode.BOTH, options.query_weight or QUERY_WEIGHT, options.nbest_mass)
+    weight, heeds_record = _query_weight(options), options.query_weight != AUTO
+    return Meant(options.use, options.encode or Encode.BOTH, weight, options.nbest_mass, heeds_record)
+
+
+def _query_weight(options: Searching) -> float | None:
+    """The weight that was asked for; None for an automatic one, and where nothing was: see `heeds_record`."""
+    return None if options.query_weight == AUTO else options.query_weight
 
 
 def _vector_feedback(options: Searching) -> VectorFeedback | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from xqe.commands.options.lists import language_codes
@@ -13,15 +14,22 @@ if TYPE_CHECKING:
     from xqe.commands.options.augmenting import Augmenting
     from xqe.commands.options.generation import Generation
     from xqe.commands.options.steps import Expansion, Worked
+    from xqe.files.records import Record
     from xqe.models.engines.base import Engine
     from xqe.models.engines.requests import Sampling
+    from xqe.models.examples import Chooser
+    from xqe.models.prompts import Template
     from xqe.stages.augment.augment import Augment
     from xqe.stages.augment.consistency import Consistency
+    from xqe.stages.choosing import Chosen
     from xqe.stages.expand import Expand
     from xqe.stages.librarian.guide import Guide
+    from xqe.stages.qa_expand import QAExpand
     from xqe.stages.strategies import Strategy
     from xqe.stages.translate import Translate
     from xqe.stages.translate_documents import TranslateDocuments
+
+    Expander = Expand | QAExpand | Chosen
 
 
 S_co = TypeVar("S_co", covariant=True)
@@ -66,29 +74,106 @@ def document_translation(
 
 
 def expansion(
-    strategy: Strategy, options: Expansion, generation: Generation, max_tokens: int, to: str | None = None
-) -> Make[Expand]:
-    """What makes the stage; the files that the options name are read and checked now."""
+    strategy: Strategy | None, options: Expansion, generation: Generation, max_tokens: int | None, to: str | None = None
+) -> Make[Expander]:
+    """What makes the stage; the files that the options name are read and checked now. What they do not
+    say is as the strategy has it, which is the paper's zero-shot if none is named."""
     from xqe.models import prompts
-    from xqe.models.examples import Chooser
+    from xqe.stages.strategies import Strategy
+
+    if options.prompt is not None:
+        own = prompts.load(options.prompt, "expand")
+        if strategy is Strategy.AUTO or (strategy is not None and len(strategy.recipe.prompts) > 1):
+            raise XqeError(f"--prompt has no effect on --strategy {strategy}", "leave one of them out")
+        return _one_expansion(strategy or Strategy.ZEROSHOT, own, options, generation, max_tokens, to)
+    if strategy is not Strategy.AUTO:
+        return _one_expansion(strategy or Strategy.ZEROSHOT, None, options, generation, max_tokens, to)
+    from xqe.stages.choosing import RULES, Chosen
     from xqe.stages.expand import Expand
 
+    def make(engine: Engine, guide: Guide | None = None) -> Expander:
+        stages: dict[Strategy, Expand] = {}
+        for chosen in dict.fromkeys(rule.strategy for rule in RULES):
+            shows = any(part.shows_examples(engine.is_chat) for part in chosen.recipe.templates)
+            its = options if shows else replace(options, examples=None, shots=None)
+            stage = _one_expansion(chosen, None, its, generation, max_tokens, to)(engine, guide)
+            assert isinstance(stage, Expand)
+            stages[chosen] = stage
+        return Chosen(engine, stages)
+
+    _chooser(options, generation, 0 if options.shots is None else options.shots)
+    return make
+
+
+def _one_expansion(
+    strategy: Strategy,
+    own: Template | None,
+    options: Expansion,
+    generation: Generation,
+    max_tokens: int | None,
+    to: str | None,
+) -> Make[Expander]:
+    """own: a prompt of the user's, in place of the strategy's."""
+    from xqe.stages.expand import READ, Expand, Way
+    from xqe.stages.qa_expand import Prompts, QAExpand
+
+    recipe = strategy.recipe
     target = language(to, "--to") if to is not None else None
-    template = prompts.load(options.prompt, "expand") if options.prompt is not None else strategy.template
-    choose = None
-    if options.examples is not None or options.shots is not None:
-        shots = template.shots if options.shots is None else options.shots
-        choose = Chooser(options.examples, shots, generation.seed)
+    templates = recipe.templates if own is None else (own,)
+    choose = _chooser(options, generation, templates[0].shots)
     if target is not None:
-        template.across()
+        for part in (part for template in templates for part in template.each() if not recipe.in_rounds):
+            part.across()
         if choose is not None:
             choose.require_passages_in(target)
-    sampling = sampling_of(generation)
+    sampling = sampling_of(generation, recipe.temperature)
+    samples = recipe.samples if options.samples is None else options.samples
+    most = recipe.max_tokens if max_tokens is None else max_tokens
+    if recipe.in_rounds:
+        asked, name = Prompts(*templates), strategy.value
+        return lambda engine, guide=None: QAExpand(
+            engine, asked, choose, samples, sampling, most, target, name, recipe.combination, guide
+        )
+    way = Way(strategy.value if own is None else None, recipe.combination, recipe.documents or READ)
+    return lambda engine, guide=None: Expand(engine, templates, choose, samples, sampling, most, target, way, guide)
 
-    def make(engine: Engine, guide: Guide | None = None) -> Expand:
-        return Expand(engine, template, choose, options.samples, sampling, max_tokens, target, guide=guide)
 
-    return make
+def hits_check(strategy: Strategy | None, options: Expansion) -> Callable[[Record, str], None]:
+    """What raises InputError for the first record where documents are read and it has none that could be: that is a
+    step left out. Of later ones, and where nothing was found, it is the record's own error."""
+    from xqe.errors import InputError
+    from xqe.files.records import has_failed
+    from xqe.models import prompts
+    from xqe.stages import feedback_texts
+    from xqe.stages.strategies import Strategy
+
+    named = strategy or Strategy.ZEROSHOT
+    templates: tuple[Template, ...] = ()
+    if options.prompt is not None:
+        templates = (prompts.load(options.prompt, "expand"),)
+    elif named is not Strategy.AUTO:
+        templates = named.recipe.templates
+    reads = any(part.reads_documents(chat) for one in templates for part in one.each() for chat in (True, False))
+    seen: list[str] = []
+
+    def check(record: Record, where: str) -> None:
+        is_first = not seen
+        seen.append(where)
+        if not (reads and is_first) or has_failed(record) or record.get("hits") == []:
+            return
+        if not feedback_texts.has_texts(record):
+            raise InputError(f"{where}: no hits with texts, which --strategy {named} reads", feedback_texts.HINT)
+
+    return check
+
+
+def _chooser(options: Expansion, generation: Generation, shots: int) -> Chooser | None:
+    """What chooses the worked examples that the options name; None for those of the strategy."""
+    from xqe.models.examples import Chooser
+
+    if options.examples is None and options.shots is None:
+        return None
+    return Chooser(options.examples, shots if options.shots is None else options.shots, generation.seed)
 
 
 def augmentation(options: Augmenting, generation: Generation) -> Callable[[Engine, Consistency | None], Augment]:
@@ -115,10 +200,9 @@ def augmentation(options: Augmenting, generation: Generation) -> Callable[[Engin
     return lambda engine, consistency: Augment(engine, template, settings, sampling, choose, consistency)
 
 
-def sampling_of(generation: Generation) -> Sampling:
-    """How the options want texts drawn."""
+def sampling_of(generation: Generation, temperature: float = 0.0) -> Sampling:
+    """How the options want texts drawn. temperature: where they do not say."""
     from xqe.models.engines.requests import Sampling
 
-    return Sampling(
-        generation.temperature, generation.top_p, generation.top_k, generation.repeat_penalty, generation.seed
-    )
+    chosen = temperature if generation.temperature is None else generation.temperature
+    return Sampling(chosen, generation.top_p, generation.top_k, generation.repeat_penalty, generation.seed)

@@ -7,6 +7,7 @@ leaves all others alone (docs/cli.md, "The record"):
     passages_lang               the language of the passages, where it is not the query's
     translations                of the query, where it has several: [{"text", "share"}]
     closeness                   how close "query" and each of "passages" are to the query as it first arrived
+    combine                     how search puts the passages together with the query, where not as usual
     source                      the record's query and lang as they first arrived
     steps                       provenance, one entry a stage; their order is the order of T and E
     index, hits                 what a search found, best first

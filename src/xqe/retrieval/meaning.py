@@ -8,6 +8,9 @@ vectors is HyDE's (Gao et al., ACL 2023, equation 8), which has the query among 
 query is the one that first arrived, the one it is now, or both, the first at SOURCE_SHARE: an encoder reads what the
 user wrote better than a small model translates it. A query that has several translations is the mean of their vectors,
 each with its share (see `nbest`).
+
+A record whose passages were written by a published method may say in "combine" that its query and they are one text, or
+that they count alike (`combining`); that goes before the weight above, and a weight that is asked for goes before it.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from xqe.files.records import Record, has_failed, untranslated
 from xqe.models.encoders.base import Side
 from xqe.retrieval.choices import MASS, Encode, Use
 from xqe.retrieval.closeness import passage_weights
+from xqe.retrieval.combining import JOINED, MEAN, SEP, USUAL, combination_of
 from xqe.retrieval.nbest import alternatives
 from xqe.retrieval.retriever import FEEDBACK, QUERY, SOURCE, QueryError
 
@@ -40,13 +44,19 @@ SOURCE_SHARE = 2 / 3
 
 @dataclass(frozen=True, slots=True)
 class Meant:
-    """Which texts of a record are encoded. query_weight: of the query against the mean of its passages. nbest_mass: see
-    `nbest`."""
+    """Which texts of a record are encoded. query_weight: of the query against the mean of its passages, None for
+    QUERY_WEIGHT. nbest_mass: see `nbest`. heeds_record: whether what a record says of how it is combined goes before
+    the weight."""
 
     use: Use = Use.QUERY_DOC
     encode: Encode = Encode.BOTH
-    query_weight: float = QUERY_WEIGHT
+    query_weight: float | None = None
     nbest_mass: float = MASS
+    heeds_record: bool = True
+
+    @property
+    def usual_weight(self) -> float:
+        return QUERY_WEIGHT if self.query_weight is None else self.query_weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +161,16 @@ def _pieces(record: Record, meant: Meant, where: str) -> Iterator[Piece]:
     passages = record.get("passages", []) if meant.use is not Use.QUERY else []
     if meant.use is Use.DOC and not passages and not has_failed(record):
         raise InputError(f'{where}: no "passages" to search with', "write them with xqe expand, or give --use query")
+    combination = combination_of(record, where) if meant.heeds_record else USUAL
+    has_both = bool(passages) and meant.use is Use.QUERY_DOC
+    if has_both and combination.vectors in (SEP, JOINED):
+        for part, text, share in _asked(record, meant, where):
+            yield Piece(part, combination.text(text, passages, meant.query_weight), share)
+        return
     if meant.use is not Use.DOC or not passages:
-        weight = meant.query_weight if passages else 1.0
+        weight = meant.usual_weight if passages else 1.0
+        if has_both and combination.vectors == MEAN and meant.query_weight is None:
+            weight = 1 / len(passages)
         for part, text, share in _asked(record, meant, where):
             yield Piece(part, text, weight * share)
     weights, _ = passage_weights(record, passages, where, are_alone=meant.use is Use.DOC)

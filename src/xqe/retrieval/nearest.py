@@ -168,7 +168,7 @@ class Dense(Retriever[Meaning]):
             "encoder": self._vectors.name,
             "encode": str(meant.encode),
             "use": str(meant.use),
-            "query_weight": meant.query_weight,
+            "query_weight": meant.usual_weight,
             "k": k,
         }
         if (translations := sum(piece.part == QUERY for piece in query.pieces)) > 1:

@@ -27,6 +27,9 @@ written in another language than the query's: there the query has LEAST_SHARE. d
 
 Where an encoder judged the passages (`closeness`), each has that weight, and their mean closeness takes the place of
 the coverage: it sees what they keep in any language.
+
+A record whose passages were written by a published method says in "combine" how that puts them together (`combining`),
+which goes before the automatic weight: passages count as their sum then.
 """
 
 from __future__ import annotations
@@ -40,6 +43,7 @@ from xqe.errors import InputError
 from xqe.files.records import Record, has_failed, passages_lang, untranslated
 from xqe.retrieval.choices import MASS, Use
 from xqe.retrieval.closeness import passage_weights
+from xqe.retrieval.combining import USUAL, Combination, combination_of, mixed_terms
 from xqe.retrieval.nbest import alternatives, counted
 from xqe.retrieval.source_words import source_terms
 from xqe.text.analysis import is_added
@@ -57,7 +61,8 @@ class Weighting:
     """query_weight, source_weight: None is automatic. nbest_mass: of several translations, the likeliest that have so
     much of all probability; 0 is the query alone. passage_terms: how many terms of the passages are kept, those of the
     greatest weight x idf; None is all. question_weight: of the questions of documents, where their text counts 1.
-    questions_of: only those in these languages; None is all."""
+    questions_of: only those in these languages; None is all. heeds_record: whether what a record says of how its
+    passages are combined goes before the automatic weight."""
 
     use: Use = Use.QUERY_DOC
     query_weight: float | None = None
@@ -66,6 +71,7 @@ class Weighting:
     question_weight: float = 0.0
     questions_of: tuple[str, ...] | None = None
     nbest_mass: float = MASS
+    heeds_record: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +102,15 @@ def weighted_query(record: Record, index: Index, weighting: Weighting, where: st
     terms_of = index.analyzer.terms
     texts = alternatives(record, weighting.nbest_mass, where)
     query = counted(texts, terms_of) if weighting.use is not Use.DOC or not passages else {}
-    automatic = weighting.query_weight is None
+    combination = combination_of(record, where) if weighting.heeds_record else USUAL
+    automatic = weighting.query_weight is None and not combination.decides_words
     expanded = [terms_of(passage) for passage in passages]
     if automatic and query:
         expanded = [_distinct_stems(terms) for terms in expanded]
     weights_of, is_judged = passage_weights(record, passages, where, are_alone=not query)
-    expansion = _mean_counts(expanded, weights_of)
+    expansion, query_weight = _combined(combination, record, query, expanded, weights_of, weighting)
     if weighting.passage_terms is not None:
         expansion = _heaviest(expansion, index, weighting.passage_terms)
-    query_weight = weighting.query_weight
     if query_weight is None:
         share = None if code_of(passages_lang(record)) == code_of(record.get("lang", "")) else LEAST_SHARE
         if is_judged:
@@ -162,6 +168,24 @@ def _asked_of_questions(
 
 def _distinct_stems(terms: Iterable[str]) -> list[str]:
     return [term for term in dict.fromkeys(terms) if not is_added(term)]
+
+
+def _combined(
+    combination: Combination,
+    record: Record,
+    query: Mapping[str, float],
+    expanded: Sequence[Sequence[str]],
+    weights_of: Sequence[float],
+    weighting: Weighting,
+) -> tuple[dict[str, float], float | None]:
+    """The weights of the passages' terms, and that of each of the query's; None where it is automatic."""
+    given, expansion = weighting.query_weight, _mean_counts(expanded, weights_of)
+    if not combination.decides_words or not expanded:
+        return expansion, given
+    sums = {term: weight * len(expanded) for term, weight in expansion.items()}
+    if combination.terms is not None and given is None:
+        return mixed_terms(query, sums, weighting.passage_terms or combination.terms)
+    return sums, combination.repeats(record["query"], record["passages"]) if given is None else given
 
 
 def _mean_counts(passages: Sequence[Sequence[str]], weights_of: Sequence[float]) -> dict[str, float]:

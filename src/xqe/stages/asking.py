@@ -19,13 +19,13 @@ from xqe.retrieval.fusion import Fusion
 from xqe.retrieval.retriever import QueryError, Retriever
 from xqe.stages.answering.offered import titled
 from xqe.stages.fuse import Run, Settings, fuse
-from xqe.stages.generation import Stage, Tally, run
+from xqe.stages.generation import Generating, Tally, run
 from xqe.stages.gloss import asker_of, glosses
 from xqe.stages.glossed import Glossed
 from xqe.stages.judging.judge import Judge
 from xqe.stages.librarian.guide import Guide
 from xqe.stages.rerank.reranker import Reranker
-from xqe.stages.search import search
+from xqe.stages.search import looked_up, search
 from xqe.text.languages import Language
 from xqe.text.telling import telling
 
@@ -47,7 +47,7 @@ class Collection:
 
     language: Language
     retriever: Retriever[Any]
-    before: Sequence[Stage]
+    before: Sequence[Generating]
     guide: Guide | None = None
     judge: Judge | None = None
 
@@ -73,7 +73,7 @@ class Asking:
     engine: Engine
     collections: Sequence[Collection]
     rerank: Reranker | None
-    answer: Stage
+    answer: Generating
     n: int
     depth: int
     glossed: Glossed
@@ -106,7 +106,7 @@ class Asking:
         self.tally.records += len(found)
         self.tally.failed += sum(map(has_failed, found))
 
-    def _run(self, stage: Stage, records: Sequence[Record]) -> list[Record]:
+    def _run(self, stage: Generating, records: Sequence[Record]) -> list[Record]:
         tally = Tally()
         done = list(run(stage, self.engine, records, tally))
         self._count(tally)
@@ -123,6 +123,8 @@ class Asking:
             collection.guide.prepare(records)
         for stage in collection.before:
             self.tell(f"{stage.name}: {collection.language.name}")
+            if reads := getattr(stage, "documents", 0):
+                records = looked_up(records, collection.retriever, reads)
             records = self._run(stage, records)
         if collection.judge is not None:
             records = list(collection.judge.over(records))

@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from xqe.errors import XqeError
 from xqe.files.records import Record, advanced
 from xqe.models.engines.base import Engine
 from xqe.models.engines.requests import Request, Sampling
 from xqe.models.examples import Chooser, Example
-from xqe.models.prompts import TARGET, Template
+from xqe.models.examples.derived import FIELDS as DERIVED
+from xqe.models.examples.derived import with_derived
+from xqe.models.prompts import DOCUMENTS, TARGET, Prompt, Template
 from xqe.models.prompts.nearby import NEARBY, showing
+from xqe.retrieval.combining import FIELD, USUAL, Combination
+from xqe.stages import feedback_texts
 from xqe.stages.generation import Answer, one_line, provenance, request
 from xqe.stages.librarian.guide import Guide
 from xqe.stages.strategies import PASSAGE_TOKENS
+from xqe.text.answers import lists
 from xqe.text.answers.parting import Wanted
 from xqe.text.languages import Language, language
 
+READ = 10
+"""Documents that a prompt of the user's reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a strategy's texts are used. name: of the strategy, None for the prompt's. combination: how search puts them
+    together with the query. documents: how many of the best hits are read."""
+
+    name: str | None = None
+    combination: Combination = USUAL
+    documents: int = READ
+
 
 class Expand:
-    """Adds `samples` passages to each record, in place of any it has.
+    """Adds passages to each record, `samples` of each prompt, in place of any it has.
 
-    template: the prompt; its name goes into the step as the strategy. choose: the worked examples to
-    show where the prompt shows any (None: the built-in ones). target: the language of the passages, None for that of
-    each query; a query that is in it already has the prompt that it has without. guide: what is shown for each query.
+    templates: the prompt, or the prompts of a strategy that asks in several ways; its name goes into the step as the
+    strategy, unless `way` has one. choose: the worked examples to show where a prompt shows any (None: the built-in
+    ones). target: the language of the passages; None for that of each query, or where documents are read for that of
+    these. A query that is in it already has the prompt that it has without. guide: what is shown for each query.
     Raises XqeError for what could have no effect.
     """
 
@@ -32,97 +53,162 @@ class Expand:
     def __init__(
         self,
         engine: Engine,
-        template: Template,
+        templates: Template | Sequence[Template],
         choose: Chooser | None = None,
         samples: int = 1,
         sampling: Sampling | None = None,
         max_tokens: int = PASSAGE_TOKENS,
         target: Language | None = None,
+        way: Way | None = None,
         guide: Guide | None = None,
     ) -> None:
+        given = [templates] if isinstance(templates, Template) else templates
         self._engine = engine
         self._guide = guide or Guide()
+        self._parts = [part for template in given for part in template.each()]
         self._target = target
-        self._across = template.across() if target is not None else template
-        self._template = template
-        if self._guide.nearby is not None:
-            self._template, self._across = showing(template), showing(self._across)
         self._samples = samples
         self._sampling = sampling or Sampling()
         self._max_tokens = max_tokens
-        self._strategy = template.name.removeprefix("expand-")
-        self._choose: Chooser | None = None
+        self._way = way or Way()
+        self._strategy = self._way.name or given[0].name.removeprefix("expand-")
+        is_chat = engine.is_chat
+        self.documents = self._way.documents if any(part.reads_documents(is_chat) for part in self._parts) else 0
+        may_cross = target is not None or self.documents > 0
+        self._across = [part.across() if may_cross else part for part in self._parts]
+        if self._guide.nearby is not None:
+            self._parts, self._across = [*map(showing, self._parts)], [*map(showing, self._across)]
         if samples > 1 and self._sampling.temperature == 0:
             raise XqeError(
                 f"--samples {samples} at temperature 0 would write the same passage {samples} times",
-                "add --temperature 0.7",
+                "add --temperature 0.7, or --samples 1",
             )
-        used = (self._template, self._across)
-        if any(prompt.shows_examples(engine.is_chat) for prompt in used):
-            self._choose = choose or Chooser(None, template.shots, self._sampling.seed)
-            self._choose.require(frozenset().union(*(prompt.example_fields(engine.is_chat) for prompt in used)))
-        elif choose is not None:
+        self._choosers: dict[int, Chooser] = {}
+        shown = [part for part in (*self._parts, *self._across) if part.shows_examples(is_chat)]
+        if not shown and choose is not None:
             raise XqeError(
                 f"--examples and --shots have no effect: the prompt {self._strategy} shows a chat model no examples",
                 "use --strategy fewshot, or leave them out",
             )
+        for part in shown:
+            chooser = choose or Chooser(None, part.shots, self._sampling.seed)
+            chooser.require(part.example_fields(is_chat) - DERIVED)
+            self._choosers[id(part)] = chooser
 
     def requests(self, record: Record) -> list[Request]:
-        spoken = language(record.get("lang", ""))
         query = one_line(record["query"])
         if not query:
             raise XqeError("the query is empty")
-        written = self._target or spoken
-        template, is_chat = self._template_for(record), self._engine.is_chat
-        shown = self._examples(record, spoken, written) if template.shows_examples(is_chat) else []
-        variables = {"query": query, "language": spoken.name, TARGET: written.name}
-        variables[NEARBY] = self._guide.block(record, self._engine)
-        prompt = template.render(is_chat, variables, shown)
         return [
-            request(prompt, query, self._max_tokens, self._sampling, record, number) for number in range(self._samples)
+            request(prompt, query, self._max_tokens, self._sampling, record, number)
+            for prompt in self._prompts(record, query)
+            for number in range(self._samples)
         ]
 
-    def _examples(self, record: Record, spoken: Language, written: Language) -> Sequence[Example]:
-        choose, choice = self._choose, self._guide.choice
-        if choose is None or choice is None:
-            return choose(spoken, written) if choose is not None else []
+    def _prompts(self, record: Record, query: str) -> list[Prompt]:
+        variables = {
+            "query": query,
+            "language": language(record.get("lang", "")).name,
+            TARGET: self._written(record).name,
+            NEARBY: self._guide.block(record, self._engine),
+        }
+        return [self._prompt(part, record, variables) for part in self._used(record)]
+
+    def _prompt(self, part: Template, record: Record, variables: dict[str, str]) -> Prompt:
+        is_chat, read = self._engine.is_chat, self._read(record)
+        shown = self._examples(part, record) if part.shows_examples(is_chat) else []
+        shown = with_derived(shown, part.example_fields(is_chat), self._written(record))
+
+        def rendered(documents: str) -> Prompt:
+            return part.render(is_chat, {**variables, DOCUMENTS: documents}, shown)
+
+        if read is None or not part.reads_documents(is_chat):
+            return rendered("")
+        return rendered(feedback_texts.shown(read.texts, rendered, self._max_tokens, self._engine))
+
+    def _examples(self, part: Template, record: Record) -> Sequence[Example]:
+        choose, choice = self._choosers[id(part)], self._guide.choice
+        spoken, written = language(record.get("lang", "")), self._written(record)
+        if choice is None:
+            return choose(spoken, written)
         return choice.nearest(record, choose.candidates(spoken, written), spoken, written, choose.shots)
 
     def wanted(self, record: Record) -> list[Wanted]:
         spoken = language(record.get("lang", ""))
-        codes = frozenset({spoken.code, (self._target or spoken).code})
-        has_parts = self._template_for(record).has_parts
-        return [Wanted("passage", one_line(record["query"]), codes, has_parts=has_parts)] * self._samples
+        codes = frozenset({spoken.code, self._written(record).code})
+        query = one_line(record["query"])
+        return [
+            Wanted("passage", query, codes, has_parts=part.has_parts or part.answers != "text")
+            for part in self._used(record)
+            for _ in range(self._samples)
+        ]
 
     def result(self, record: Record, answers: Sequence[Answer]) -> Record:
+        read = self._read(record)
+        written = self._written(record)
+        is_told = self._target is not None or written != language(record["lang"])
         step = {
             "step": self.name,
             "strategy": self._strategy,
-            **({"to": self._target.code} if self._target else {}),
+            **({"to": written.code} if is_told else {}),
             **self._examples_of(record),
-            **self._guide.said(record, self._engine, self._shows_examples(record)),
+            **self.guided(record),
+            **({"documents": read.ids} if read is not None else {}),
             **provenance(self._engine, self._sampling, self._max_tokens, answers),
         }
-        passages = [answer.text for answer in answers]
-        written = self._target.code if self._target and self._is_direct(record) else None
-        return advanced(record, step, passages=passages, passages_lang=written)
+        kinds = [part.answers for part in self._used(record) for _ in range(self._samples)]
+        passages = [_AS[kind](answer.text) for kind, answer in zip(kinds, answers, strict=True)]
+        changes: dict[str, Any] = {
+            "passages": [passage for passage in passages if passage],
+            "passages_lang": written.code if self._is_direct(record) else None,
+            FIELD: self._way.combination.said() or None,
+        }
+        return advanced(record, step, **changes)
+
+    def guided(self, record: Record) -> dict[str, Any]:
+        """What a step says of what the guide chose for a record."""
+        return self._guide.said(record, self._engine, self._shows_examples(record))
 
     def _examples_of(self, record: Record) -> dict[str, int]:
         """What the step says of the examples that were shown: how many, and the seed if it chose among more."""
-        choose = self._choose
-        if choose is None or not self._shows_examples(record):
+        shows = (part for part in self._used(record) if part.shows_examples(self._engine.is_chat))
+        choose = next((self._choosers[id(part)] for part in shows), None)
+        if choose is None:
             return {}
         is_drawn = self._guide.choice is None and 0 < choose.shots < len(
-            choose.candidates(language(record["lang"]), self._target)
+            choose.candidates(language(record["lang"]), self._written(record))
         )
         return {"shots": choose.shots, **({"seed": choose.seed} if is_drawn else {})}
 
+    def _read(self, record: Record) -> feedback_texts.Read | None:
+        """The documents that the record's hits show; None where none is read."""
+        return feedback_texts.read(record, self.documents) if self.documents else None
+
+    def _written(self, record: Record) -> Language:
+        """The language of the passages."""
+        if self._target is not None:
+            return self._target
+        read = self._read(record)
+        return (read.language if read is not None else None) or language(record.get("lang", ""))
+
     def _shows_examples(self, record: Record) -> bool:
-        return self._choose is not None and self._template_for(record).shows_examples(self._engine.is_chat)
+        return any(part.shows_examples(self._engine.is_chat) for part in self._used(record))
 
     def _is_direct(self, record: Record) -> bool:
         """True if the passages are to be in another language than the record's query."""
-        return self._target is not None and self._target != language(record["lang"])
+        return self._written(record) != language(record.get("lang", ""))
 
-    def _template_for(self, record: Record) -> Template:
-        return self._across if self._is_direct(record) else self._template
+    def _used(self, record: Record) -> list[Template]:
+        """The prompts for a record: where nothing was found, without those that read documents, if there are others."""
+        parts, read = (self._across if self._is_direct(record) else self._parts), self._read(record)
+        if read is None or read.texts:
+            return parts
+        return [part for part in parts if not part.reads_documents(self._engine.is_chat)] or parts
+
+
+_AS: dict[str, Callable[[str], str]] = {
+    "text": str,
+    "list": lambda text: ", ".join(lists.items(text)),
+    "quotations": lambda text: " ".join(lists.quotations(text)),
+}
+"""What becomes of an answer, by the `answers` of its prompt."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from itertools import groupby
+from typing import Any, Protocol, TypeVar
 
 from xqe.errors import XqeError
+from xqe.files.arriving import together
 from xqe.files.records import Record, failed, has_failed
 from xqe.models.engines.base import Engine
 from xqe.models.engines.jobs import Job
@@ -17,16 +20,23 @@ from xqe.models.prompts import Prompt
 from xqe.text.answers.parting import Parted, Wanted, parted
 
 _SEED_BITS = 31
+AT_A_TIME = 256
+"""Records that go from round to round together."""
+
+T = TypeVar("T")
+S = TypeVar("S", bound="Generating")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a request, and what of it is the text that was asked for. is_optional: its record can do without."""
+    """What came of a request, and what of it is the text that was asked for. is_optional: its record can do without.
+    field: what it was asked for as (`Wanted`)."""
 
     request: Request
     completion: Completion
     parted: Parted
     is_optional: bool = False
+    field: str = "answer"
 
     @property
     def text(self) -> str:
@@ -51,6 +61,35 @@ class Stage(Protocol):
 
     def result(self, record: Record, answers: Sequence[Answer]) -> Record:
         """The record after the stage; `answers` are those to `requests(record)`, and none of them has a problem."""
+
+
+class Round(Stage, Protocol):
+    """What is asked about one record, round by round: each round as a stage, which keeps its answers."""
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is another round."""
+
+    def finished(self, record: Record) -> Record:
+        """The record after all rounds, none of which failed."""
+
+
+class Rounds(ABC):
+    """A step that asks again, by what came of what it asked before."""
+
+    name: str
+
+    @abstractmethod
+    def begun(self, record: Record) -> Round:
+        """What is asked about a record."""
+
+    def requests(self, record: Record) -> list[Request]:
+        """What is asked first, which is all that is known before there are answers."""
+        return self.begun(record).requests(record)
+
+
+Generating = Stage | Rounds
+"""A step of the pipe that generates, at once or in rounds."""
 
 
 @dataclass(slots=True)
@@ -95,7 +134,7 @@ class Tally:
         return f"{counts}, {self.tokens} tokens, {self.tokens / seconds:.0f} tokens/s"
 
 
-def run(stage: Stage, engine: Engine, records: Iterable[Record], tally: Tally | None = None) -> Iterator[Record]:
+def run(stage: Generating, engine: Engine, records: Iterable[Record], tally: Tally | None = None) -> Iterator[Record]:
     """Run a stage over records: one out for one in, in order; `tally` counts what leaves.
 
     A record that an earlier stage failed on passes as it is; one that this stage cannot do keeps its state and
@@ -103,19 +142,26 @@ def run(stage: Stage, engine: Engine, records: Iterable[Record], tally: Tally | 
     """
     counts = tally or Tally()
     counts.begin()
-    for _, record, completions in run_all(((stage, record) for record in records), engine):
-        counts.count(record, completions)
+    for _, record, answers in run_all(((stage, record) for record in records), engine):
+        counts.count(record, [answer.completion for answer in answers])
         yield record
 
 
-def run_all(work: Iterable[tuple[Stage, Record]], engine: Engine) -> Iterator[tuple[Stage, Record, list[Completion]]]:
+def run_all(work: Iterable[tuple[S, Record]], engine: Engine) -> Iterator[tuple[S, Record, list[Answer]]]:
     """Run records of several stages as one stream, so that the end of one does not leave the engine half empty.
 
-    Yields each record, as `run` does and in the same order, with its stage and the completions that it needed. On
-    Ctrl-C those that are done come out of their order, and then KeyboardInterrupt is raised.
+    Yields each record, as `run` does and in the same order, with its stage and the answers that it needed. On Ctrl-C
+    those that are done come out of their order, and then KeyboardInterrupt is raised. Records of a stage that asks in
+    rounds go through them `AT_A_TIME` together, or as many as have arrived.
     """
+    for is_in_rounds, some in groupby(work, lambda each: isinstance(each[0], Rounds)):
+        through = _in_rounds if is_in_rounds else _at_once
+        yield from through(some, engine)
 
-    def job(work: tuple[Stage, Record]) -> Job[tuple[Stage, Record]]:
+
+def _at_once(work: Iterable[tuple[S, Record]], engine: Engine) -> Iterator[tuple[S, Record, list[Answer]]]:
+
+    def job(work: tuple[S, Record]) -> Job[tuple[S, Record]]:
         stage, record = work
         if has_failed(record):
             return Job(work, [])
@@ -127,11 +173,39 @@ def run_all(work: Iterable[tuple[Stage, Record]], engine: Engine) -> Iterator[tu
     for done in engine.generate(map(job, work)):
         completions = done.results()
         stage, record = done.item
+        answers: list[Answer] = []
         if completions:
+            assert not isinstance(stage, Rounds)
             answers = answers_of(stage, record, done.requests, completions, engine)
             message = next(filter(None, (answer.problem for answer in answers)), "")
             record = failed(record, stage.name, message) if message else stage.result(record, answers)
-        yield stage, record, completions
+        yield stage, record, answers
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    """A record between rounds."""
+
+    rounds: Round
+    record: Record
+    answers: list[Answer] = field(default_factory=list)
+
+    @property
+    def has_more(self) -> bool:
+        return self.rounds.has_more and not has_failed(self.record)
+
+
+def _in_rounds(work: Iterable[tuple[S, Record]], engine: Engine) -> Iterator[tuple[S, Record, list[Answer]]]:
+    for group in together(work, AT_A_TIME):
+        stages = [stage for stage, _ in group]
+        under_way = [_UnderWay(stage.begun(record), record) for stage, record in group if isinstance(stage, Rounds)]
+        while some := [one for one in under_way if one.has_more]:
+            done = _at_once(((one.rounds, one.record) for one in some), engine)
+            for one, (_, record, answers) in zip(some, done, strict=True):
+                one.record = record
+                one.answers += answers
+        for stage, one in zip(stages, under_way, strict=True):
+            yield stage, one.record if has_failed(one.record) else one.rounds.finished(one.record), one.answers
 
 
 def answers_of(
@@ -141,14 +215,14 @@ def answers_of(
 
     def answer(wanted: Wanted | None, request: Request, done: Completion) -> Answer:
         if done.has_failed or wanted is None:
-            return Answer(request, done, Parted(done.text))
+            return Answer(request, done, Parted(done.text), field=wanted.field if wanted else "answer")
         found = parted(done.text, wanted, engine.prompt_end(request.prompt), done.finish == "length")
-        return Answer(request, done, found, wanted.is_optional)
+        return Answer(request, done, found, wanted.is_optional, wanted.field)
 
     return list(map(answer, stage.wanted(record), requests, completions))
 
 
-def prompts_of(stage: Stage, engine: Engine, records: Iterable[Record]) -> Iterator[tuple[str, str]]:
+def prompts_of(stage: Generating, engine: Engine, records: Iterable[Record]) -> Iterator[tuple[str, str]]:
     """Yield (record id, prompt) for the texts that the stage would have generated, as the model would see it, and
     behind the prompt what is measured after it; once for several of one prompt."""
     for record in records:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from xqe.errors import XqeError
 from xqe.files.records import Record, failed
 from xqe.retrieval.fusion import falling, in_32_bits
 from xqe.retrieval.pools import Pools
@@ -31,11 +32,13 @@ def search(
     k: int = DEPTH,
     pools: Pools | None = None,
     drop_own: bool = False,
+    texts: bool = False,
 ) -> Iterator[Record]:
     """Yield each record with "index" and "hits", in order, each as soon as it and those before it are done.
 
     `place` says where the record that was read last came from. k: most hits for a record. drop_own: no hit has the
-    record's own id, as where queries are documents of the collection. Queries are made as records arrive, as many
+    record's own id, as where queries are documents of the collection. texts: each hit has the text of its document,
+    for what reads them (`with_texts`). Queries are made as records arrive, as many
     together as the retriever likes and have arrived; `threads` searches run at a time, outside the interpreter's lock.
     """
 
@@ -54,7 +57,32 @@ def search(
             for record, query in zip(arrived, queries, strict=True)
         ]
 
-    yield from _in_order(records, place, retriever, found, threads)
+    for record in _in_order(records, place, retriever, found, threads):
+        yield with_texts(record, retriever.documents) if texts else record
+
+
+def with_texts(record: Record, documents: Numbered) -> Record:
+    """A record with "text" of each hit, its title first, as the index keeps it."""
+    hits = record.get("hits") or []
+    numbers = documents.numbers([hit["id"] for hit in hits]).tolist()
+    read = [documents.text(number) or "" for number in numbers]
+    return {**record, "hits": [{**hit, "text": text} for hit, text in zip(hits, read, strict=True)]}
+
+
+def looked_up(
+    records: Sequence[Record], retriever: Retriever[Q], n: int, pools: Pools | None = None, drop_own: bool = False
+) -> list[Record]:
+    """The records with their best `n` hits and the texts of these, for a strategy that reads documents. Raises XqeError
+    where the index keeps no texts."""
+    check_texts(retriever.documents, "what is asked reads documents")
+    found = search(records, retriever, 1, lambda: "a query to expand", n, pools, drop_own, texts=True)
+    return [one if "hits" in one else {**one, "hits": []} for one in found]
+
+
+def check_texts(documents: Numbered, why: str) -> None:
+    """Raise XqeError where an index keeps no texts."""
+    if not documents.has_texts:
+        raise XqeError(f"{why}, and the index keeps no texts", "build it without --no-texts")
 
 
 def but_own(best: Best, documents: Numbered, query: str, k: int) -> Best:

@@ -16,10 +16,10 @@ from xqe.errors import XqeError
 from xqe.files.records import Record, has_failed
 from xqe.models.engines.recorded import RecordingEngine
 from xqe.retrieval.retriever import Retriever, Scored, Term
-from xqe.stages.generation import Answer, Stage, Tally, answers_of, run
+from xqe.stages.generation import Answer, Generating, Tally, run_all
 from xqe.stages.gloss import asker_of, glosses
 from xqe.stages.judging.judge import Judge
-from xqe.stages.search import DEPTH, answered, but_own
+from xqe.stages.search import DEPTH, answered, but_own, looked_up
 from xqe.text.answers.parting import Parted
 from xqe.text.languages import language
 
@@ -206,7 +206,7 @@ WINDOW = "window"
 
 def traced(
     record: Record,
-    stages: Sequence[Stage],
+    stages: Sequence[Generating],
     engine: RecordingEngine | None,
     retriever: Retriever[Q],
     relevant: Sequence[int],
@@ -221,13 +221,15 @@ def traced(
     it is there.
 
     engine: what the stages generate with; None where there are none. relevant: the numbers of documents to look up.
-    k, pools, drop_own: as for `search`. A stage that fails is the last one, and the search is made with the state
-    before it, and not re-ranked.
+    k, pools, drop_own: as for `search`. A stage that reads documents is shown what the record finds before it. One that
+    fails is the last one, and the search is made with the state before it, and not re-ranked.
     """
     yield Given(record)
     for stage in stages:
         if engine is None or has_failed(record):
             break
+        if reads := getattr(stage, "documents", 0):
+            [record] = looked_up([record], retriever, reads, pools, drop_own)
         step = _step(stage, record, engine)
         yield step
         record = step.record
@@ -320,17 +322,12 @@ def _as_step(step: Step | Reranked) -> dict[str, Any]:
 # ---------------------------------------------------------------- generation
 
 
-def _step(stage: Stage, record: Record, engine: RecordingEngine) -> Step:
+def _step(stage: Generating, record: Record, engine: RecordingEngine) -> Step:
     started = time.monotonic()
-    [after] = run(stage, engine, [record])
+    [(_, after, answers)] = run_all([(stage, record)], engine)
     seconds = time.monotonic() - started
-    asked = engine.taken()
-    texts: list[Text] = []
-    if asked:
-        requests, completions = zip(*asked, strict=True)
-        answers = answers_of(stage, record, requests, completions, engine)
-        fields = [wanted.field if wanted else "answer" for wanted in stage.wanted(record)]
-        texts = [_text(*text, engine) for text in zip(fields, answers, strict=True)]
+    engine.taken()  # the answers have their requests
+    texts = [_text(answer.field, answer, engine) for answer in answers]
     return Step(stage.name, seconds, texts, after)
 
 

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from xqe.files.packages import version
-from xqe.text.languages import Language, language
+from xqe.text.languages import LANGUAGES, Language, language
 
 RULES_VERSION = 3
 """Raised with every change of what analysis yields: indexes of another version are refused."""
@@ -487,3 +487,11 @@ PROBES = (
     "cœur Curaçao Łódź Ве\u0301на Ðà Nẵng dell´arte 葛\U000e0100飾区 کتابی ١٫٥ が か゛",
 )
 """Texts whose terms are kept with an index and compared when it is opened: they exercise every table above."""
+
+
+def word_count(text: str, code: str) -> int:
+    """How many words a query has: those of white space, and for a language written without, those of its segmenter."""
+    row = LANGUAGES.get(code)
+    if row is None or row.analysis.segmenter == "words":
+        return len(text.split())
+    return len(analyzer(code).explain(text))

@@ -18,7 +18,7 @@ from xqe.errors import XqeError, why
 from xqe.files import jsonl
 from xqe.messages import show
 from xqe.models.engines import FAKE, SERVER
-from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
+from xqe.stages.strategies import PAPER, PASSAGE_TOKENS, Strategy
 from xqe.training.pairs import VALIDATION, Form
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def data(
             "-s",
             metavar="STRATEGY,...",
             show_default=False,
-            help=f"The paper's prompts: {', '.join(Strategy)}; several share the examples. [default: zeroshot]",
+            help=f"The paper's prompts: {', '.join(PAPER)}; several share the examples. [default: zeroshot]",
         ),
     ] = None,
     *,
@@ -167,8 +167,8 @@ def _templates(strategies: Sequence[str] | None, prompt: str | None) -> list[Tem
             raise XqeError("both --strategy and --prompt are given", "--prompt takes the place of a strategy")
         return [prompts.load(prompt, "expand")]
     for name in names:
-        if name not in list(Strategy):
-            raise XqeError(f'--strategy: unknown strategy "{name}"', f"known are {', '.join(Strategy)}")
+        if name not in PAPER:
+            raise XqeError(f'--strategy: unknown strategy "{name}"', f"known are {', '.join(PAPER)}")
     return [Strategy(name).template for name in names or [Strategy.ZEROSHOT]]
 
 

@@ -76,11 +76,16 @@ class Generation:
         ),
     ] = None
     temperature: Annotated[
-        float,
+        float | None,
         typer.Option(
-            "--temperature", metavar="T", min=0.0, help="0 takes the likeliest token; above, sampling from the seed."
+            "--temperature",
+            metavar="T",
+            min=0.0,
+            show_default=False,
+            help="0 takes the likeliest token; above, sampling from the seed. [default: 0; of xqe augment 0.7, of a "
+            "strategy its own]",
         ),
-    ] = 0.0
+    ] = None
     top_p: Annotated[
         float | None,
         typer.Option(

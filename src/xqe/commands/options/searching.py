@@ -40,9 +40,10 @@ SCORING = (
 """The options of `Searching` that decide a document's score, not which documents are asked for."""
 
 
-def _weight_or_auto(text: str) -> float | None:
+def _weight_or_auto(text: str) -> float | str:
+    """A weight, or "auto", which is not the same as none: a record may say itself how it is combined."""
     if text == AUTO:
-        return None
+        return AUTO
     try:
         weight = decimal(text)
     except ValueError:
@@ -90,8 +91,9 @@ class Searching:
             metavar="W|auto",
             parser=_weight_or_auto,
             show_default=False,
-            help="With passages, the query counts W times; 1 is the paper's. [default: auto, which gives it 0.6 to "
-            "0.9 of all weight, the less the more of its words the passages have; among vectors 5]",
+            help="With passages, the query counts W times; 1 is the paper's. [default: as the record's strategy does, "
+            "else auto, which gives it 0.6 to 0.9 of all weight, the less the more of its words the passages have; "
+            "among vectors 5]",
         ),
     ] = None
     source_weight: Annotated[

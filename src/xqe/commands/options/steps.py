@@ -7,12 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
+from xqe.stages.strategies import Strategy
 from xqe.text.languages import LANGUAGES
 
 MOST_TRANSLATIONS = 1000
 
 # What commands say of an option that each has in a type or with a default of its own.
-STRATEGY = typer.Option("--strategy", "-s", help="The paper's prompts.")
+STRATEGY = typer.Option(
+    "--strategy",
+    "-s",
+    metavar="NAME",
+    show_default=False,
+    help=f"How to expand: one of {' '.join(Strategy)}; see xqe strategies.",
+)
 TO = typer.Option("--to", metavar="LANG", help=f"Language to translate into: {' '.join(LANGUAGES)}.")
 DOCUMENTS = typer.Option("--documents", help="Translate documents, in place of queries.")
 WRITTEN_IN = typer.Option(
@@ -88,18 +95,28 @@ class Expansion:
             min=0,
             metavar="N",
             show_default=False,
-            help="Worked examples to show; 0 for none. [default: 5 for fewshot; 2 otherwise, for pretrained models]",
+            help="Worked examples to show; 0 for none. [default: the strategy's: 5 for fewshot, 4 for query2doc; for "
+            "pretrained models 2 or 4 otherwise]",
         ),
     ] = None
     samples: Annotated[
-        int, typer.Option("--samples", "-n", min=1, metavar="N", help="Passages to write for each query.")
-    ] = 1
+        int | None,
+        typer.Option(
+            "--samples",
+            "-n",
+            min=1,
+            metavar="N",
+            show_default=False,
+            help="Passages to write for each query, of each kind that a strategy asks for. [default: the strategy's; 1 "
+            "for the paper's]",
+        ),
+    ] = None
     prompt: Annotated[
         str | None,
         typer.Option(
             "--prompt",
             metavar="FILE",
             show_default=False,
-            help="A prompt file (TOML) of your own, instead of --strategy.",
+            help="A prompt file (TOML) of your own, in place of the strategy's.",
         ),
     ] = None

@@ -30,14 +30,14 @@ from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.files.records import has_failed
 from xqe.stages.rerank.kinds import Kind
-from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
+from xqe.stages.strategies import Strategy
 from xqe.text.languages import language
 
 if TYPE_CHECKING:
     from xqe.models.engines.base import Engine
     from xqe.models.engines.recorded import RecordingEngine
     from xqe.retrieval.documents import Numbered
-    from xqe.stages.generation import Stage
+    from xqe.stages.generation import Generating
     from xqe.stages.rerank.reranker import How
     from xqe.stages.tracing import Cost, Piece, Reranking
 
@@ -120,13 +120,12 @@ def trace(
     writes = expands or to is not None or gloss
     _check_effect(context, expands, to is not None, writes, reordering)
     check_searching(searching)
-    makes: list[steps.Make[Stage]] = []
+    makes: list[steps.Make[Generating]] = []
     is_direct = order is Order.DIRECT
     if to is not None and not is_direct:
         makes.append(steps.translation(to, generation, max_tokens))
     if expands:
-        chosen, most = strategy or Strategy.ZEROSHOT, max_tokens or PASSAGE_TOKENS
-        expansion_step = steps.expansion(chosen, expansion, generation, most, to if is_direct else None)
+        expansion_step = steps.expansion(strategy, expansion, generation, max_tokens, to if is_direct else None)
         makes.insert(len(makes) if order is Order.TE else 0, expansion_step)
     queries = Queries(query, files, "--lang" if makes or gloss or lang is not None else "", lang)
     ranking = of_model(generation, reordering.rerank_model)

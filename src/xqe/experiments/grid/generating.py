@@ -20,9 +20,12 @@ from xqe.messages import say
 from xqe.models.engines.base import Engine
 from xqe.models.examples import Chooser
 from xqe.models.examples.pairs import Pairs
-from xqe.stages.expand import Expand
-from xqe.stages.generation import Stage, Tally, run_all
+from xqe.stages.choosing import RULES, Chosen
+from xqe.stages.expand import READ, Expand, Way
+from xqe.stages.generation import Generating, Tally, run_all
 from xqe.stages.librarian.guide import Guide
+from xqe.stages.qa_expand import Prompts, QAExpand
+from xqe.stages.strategies import RECIPES, Strategy
 from xqe.stages.translate import Translate
 from xqe.stages.translate_documents import TranslateDocuments
 from xqe.text.languages import LANGUAGES
@@ -65,7 +68,8 @@ def expected_tokens(texts: Texts, plan: Plan) -> float:
     """About how many tokens a stage will generate."""
     if (what := _made(texts)) != PASSAGE:
         return (_A_QUERY if what == QUERY else _A_DOCUMENT) * texts.count
-    return _A_PASSAGE * plan.grid.passage_tokens * texts.count
+    assert texts.strategy is not None
+    return _A_PASSAGE * plan.grid.tokens_of(texts.strategy) * texts.count
 
 
 @dataclass(slots=True)
@@ -136,7 +140,7 @@ def _possible(pending: Sequence[Texts], unable: dict[str, str]) -> list[Texts]:
 
 def _stages(
     ready: Sequence[Texts], plan: Plan, engine: Engine, guides: Guides, unable: dict[str, str]
-) -> list[tuple[Texts, Stage, Guide | None]]:
+) -> list[tuple[Texts, Generating, Guide | None]]:
     """What makes each of these texts, and guides it; those that nothing can make are added to `unable`."""
     stages = []
     for texts in ready:
@@ -158,7 +162,7 @@ def _line(texts: Texts, tally: Tally, seconds: float, number: int, total: int, c
 
 
 def _run(
-    stages: Sequence[tuple[Texts, Stage, Guide | None]], plan: Plan, folder: Folder, engine: Engine
+    stages: Sequence[tuple[Texts, Generating, Guide | None]], plan: Plan, folder: Folder, engine: Engine
 ) -> Iterator[tuple[Texts, Tally, float]]:
     """Run stages as one stream; each is written, and yielded with its seconds, when its last record is done."""
     work = ((stage, record) for texts, stage, guide in stages for record in ahead(guide, inputs(texts, plan, folder)))
@@ -168,9 +172,9 @@ def _run(
         tally = Tally()
         done: list[Record] = []
         while len(done) < texts.records:
-            made_by, record, completions = next(stream)
+            made_by, record, answers = next(stream)
             if made_by is stage:  # not so after Ctrl-C, when what is finished comes out of its order
-                tally.count(record, completions)
+                tally.count(record, [answer.completion for answer in answers])
                 done.append(record)
         seconds, started = time.monotonic() - started, time.monotonic()
         here = sum(has_failed(record) and record["error"]["step"] == stage.name for record in done)
@@ -180,7 +184,9 @@ def _run(
         raise AssertionError("more records than were given")
 
 
-def stage_of(texts: Texts, plan: Plan, engine: Engine, guide: Guide | None = None, pairs: Pairs | None = None) -> Stage:
+def stage_of(
+    texts: Texts, plan: Plan, engine: Engine, guide: Guide | None = None, pairs: Pairs | None = None
+) -> Generating:
     """The stage that makes the texts on an engine. guide, pairs: what its prompts show besides."""
     grid = plan.grid
     target = LANGUAGES[texts.target] if texts.target is not None else None
@@ -189,17 +195,32 @@ def stage_of(texts: Texts, plan: Plan, engine: Engine, guide: Guide | None = Non
     if texts.kind == TRANSLATE and target is not None:
         return Translate(engine, target, grid.sampling, samples=grid.translations, pairs=pairs, guide=guide)
     assert texts.strategy is not None
+    if texts.strategy not in RECIPES:
+        stages = {rule.strategy: _expansion(rule.strategy, texts, plan, engine, guide) for rule in RULES}
+        return Chosen(engine, {name: stage for name, stage in stages.items() if isinstance(stage, Expand)})
+    return _expansion(texts.strategy, texts, plan, engine, guide)
+
+
+def _expansion(strategy: Strategy, texts: Texts, plan: Plan, engine: Engine, guide: Guide | None) -> Expand | QAExpand:
+    """What expands queries by one strategy."""
+    grid, recipe = plan.grid, strategy.recipe
+    sampling, most = grid.sampling_of(strategy), grid.tokens_of(strategy)
     spoken = texts.target if texts.order == "te" and texts.target else texts.source
-    template = texts.strategy.template
     choose = None
-    if template.shows_examples(engine.is_chat):
+    parts = [part for template in recipe.templates for part in template.each()]
+    is_given = grid.shots is not None or grid.examples != BUILTIN
+    if is_given and any(part.shows_examples(engine.is_chat) for part in parts):
         path = None
         if (grid.examples != BUILTIN or texts.guide.has_examples) and texts.kind != DIRECT:
             path = str(examples_file(plan.asked[texts.collection], spoken))
-        shots = template.shots if grid.shots is None else grid.shots
-        choose = Chooser(path, shots, grid.sampling.seed)
-    direct = target if texts.kind == DIRECT else None
-    return Expand(engine, template, choose, texts.samples, grid.sampling, grid.passage_tokens, direct, guide=guide)
+        choose = Chooser(path, parts[0].shots if grid.shots is None else grid.shots, grid.sampling.seed)
+    direct = LANGUAGES[texts.target] if texts.kind == DIRECT and texts.target is not None else None
+    if recipe.in_rounds:
+        asked = Prompts(*recipe.templates)
+        name, combination = strategy.value, recipe.combination
+        return QAExpand(engine, asked, choose, texts.samples, sampling, most, direct, name, combination, guide)
+    way = Way(strategy.value, recipe.combination, recipe.documents or READ)
+    return Expand(engine, recipe.templates, choose, texts.samples, sampling, most, direct, way, guide)
 
 
 def inputs(texts: Texts, plan: Plan, folder: Folder) -> Iterable[Record]:
@@ -209,9 +230,21 @@ def inputs(texts: Texts, plan: Plan, folder: Folder) -> Iterable[Record]:
         return (_as_record(document, texts.source) for _, document in documents([str(path)]))
     if texts.after is not None:
         done = folder.read_texts(texts.after)
-        return [done[one] for one in texts.ids]
+        records = [done[one] for one in texts.ids]
+        return _with_documents(records, texts, plan, folder) if texts.reads else records
     queries = plan.asked[texts.collection].queries[texts.source]
     return [{"id": one, "query": queries[one], "lang": texts.source} for one in texts.ids]
+
+
+def _with_documents(records: list[Record], texts: Texts, plan: Plan, folder: Folder) -> list[Record]:
+    """Records with the documents that their words find first, for a strategy that reads them."""
+    from xqe.retrieval.bm25 import BM25
+    from xqe.retrieval.lexical import open_index
+    from xqe.stages.search import looked_up
+
+    assert texts.target is not None
+    index = open_index(folder.index(texts.collection, texts.target))
+    return looked_up(records, BM25(index), texts.reads, drop_own=plan.asked[texts.collection].drop_self)
 
 
 def _as_record(document: Document, lang: str) -> Record:
@@ -265,9 +298,7 @@ def measured(plan: Plan, folder: Folder, open_engine: Opener) -> Rates:
                 queries = list(islice(inputs(replace(texts, after=None), plan, folder), most))
                 list(run_all(((stage, record) for record in queries[:1]), engine))  # what is done once, it does now
                 started = time.monotonic()
-                count = sum(
-                    len(completions) for _, _, completions in run_all(((stage, one) for one in queries), engine)
-                )
+                count = sum(len(answers) for _, _, answers in run_all(((stage, one) for one in queries), engine))
                 made = len(queries) if what == DOCUMENT else count
                 found[model.name, what] = (time.monotonic() - started) / max(made, 1)
     return found

@@ -1,7 +1,8 @@
 """The indexes of a plan: of each collection and language of documents, and of translated documents, built once for all
 cells, and where vectors are searched, embedded once.
 
-An index that words alone are searched in, and whose documents no model reads to re-rank them, keeps no texts.
+An index that words alone are searched in, and whose documents no model reads, to re-rank them or to expand queries,
+keeps no texts.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Needs:
             self,
             pairs=self.pairs if cell.pair in self.pairs else (*self.pairs, cell.pair),
             vectors=self.vectors or cell.by_vectors or is_shown,
-            texts=self.texts or is_read,
+            texts=self.texts or is_read or (cell.texts is not None and cell.texts.reads > 0),
             questions=self.questions or cell.questions is not None,
         )
 

@@ -22,7 +22,7 @@ from xqe.experiments.grid.keys import Identity
 from xqe.experiments.grid.settings import Grid, Guidance, ModelRow, Pair, RerankRow
 from xqe.retrieval.choices import By, Use
 from xqe.stages.judging.choices import Judging
-from xqe.stages.strategies import Strategy
+from xqe.stages.strategies import RECIPES, Strategy
 
 TRANSLATE, EXPAND, DIRECT = "translate", "expand", "direct"
 EXPANSION = "expansion"
@@ -63,6 +63,11 @@ class Texts:
         return replace(self.model, name=self.model.model, lora=self.model.lora if self.adapted else ())
 
     @property
+    def reads(self) -> int:
+        """How many documents it reads that each of its records finds before."""
+        return self.strategy.recipe.documents if self.kind == EXPAND and self.strategy in RECIPES else 0
+
+    @property
     def records(self) -> int:
         return self.documents or len(self.ids)
 
@@ -70,7 +75,8 @@ class Texts:
     def count(self) -> int:
         """How many texts it makes, without those that an earlier stage has made already; of documents, how many of
         these."""
-        return self.records * self.samples
+        kinds = self.strategy.recipe.kinds if self.strategy in RECIPES else 1
+        return self.records * self.samples * kinds
 
 
 @dataclass(frozen=True, slots=True)

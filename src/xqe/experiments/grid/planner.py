@@ -34,11 +34,12 @@ from xqe.models.prompts.nearby import forms as nearby_forms
 from xqe.retrieval.choices import By, Use
 from xqe.retrieval.hybrid import DEPTH, METHOD, NORM
 from xqe.retrieval.meaning import QUERY_WEIGHT
+from xqe.stages.choosing import RULES
 from xqe.stages.judging.choices import Judging
 from xqe.stages.judging.closeness import STRAYED
 from xqe.stages.librarian.diverse import BALANCE
 from xqe.stages.librarian.nearby import TOKENS
-from xqe.stages.strategies import Strategy
+from xqe.stages.strategies import RECIPES, Strategy
 
 
 def make_plan(grid: Grid, before: Mapping[str, Any] | None = None) -> Plan:
@@ -175,7 +176,7 @@ class _Planner:
             texts = self.translated(one, pair, model, guide)
             yield self._cell(one, pair, retriever, "translation", texts, Use.QUERY)
         for strategy in grid.strategies:
-            for samples in grid.samples:
+            for samples in grid.samples_of(strategy):
                 for kind, texts in self._expanded(one, pair, model, strategy, samples, guide):
                     for use in grid.uses:
                         for weight in self._weights(use, retriever):
@@ -239,6 +240,8 @@ class _Planner:
         if "te" in self.grid.orders:
             after = self.translated(one, pair, model, guide)
             yield EXPANSION, self._texts(one, EXPAND, pair, model, strategy, "te", samples, after, guide=guide)
+        if strategy in RECIPES and strategy.recipe.documents:
+            return  # it reads documents that were found, which the words of the other language do not find
         if "direct" in self.grid.baselines and not guide.has_examples:  # no split has any in two languages
             yield "direct", self._texts(one, DIRECT, pair, model, strategy, None, samples, guide=guide)
         if guide is not Guidance.PLAIN:
@@ -302,7 +305,8 @@ class _Planner:
         adapted = kind != TRANSLATE
         identity_of = self.identities[model.name]
         made_by = identity_of if adapted else {**identity_of, "lora": []}
-        limit = self.grid.passage_tokens if kind != TRANSLATE else None
+        limit = self.grid.tokens_of(strategy) if strategy is not None and kind != TRANSLATE else None
+        sampling = self.grid.sampling_of(strategy if kind != TRANSLATE else None)
         queries = [self.grid.translations] if kind == TRANSLATE and self.grid.translations > 1 else []
         key = digest(
             __version__,
@@ -312,7 +316,8 @@ class _Planner:
             target,
             made_by,
             self._shown(one, kind, source, target, strategy),
-            [asdict(self.grid.sampling), samples, limit, *queries],
+            [asdict(sampling), samples, limit, *queries],
+            *(self._read(one, strategy, target) if kind == EXPAND and target is not None else []),
             *(self._chosen(one, source, target, kind, guide) if guide is not Guidance.PLAIN and target else []),
         )
         texts = Texts(name, kind, one.name, model, source, target, strategy, order, samples, adapted, ids, key, after)
@@ -336,10 +341,16 @@ class _Planner:
         if kind == TRANSLATE:
             parts += [repr(prompts.builtin(f"translate-{what}")) for what in ("query", "passage")]
         elif strategy is not None:
-            parts += [repr(strategy.template), self.grid.shots]
+            used = [strategy] if strategy in RECIPES else [rule.strategy for rule in RULES]
+            parts += [[repr((one.recipe, one.recipe.templates)) for one in used], self.grid.shots]
             if self.grid.examples != BUILTIN:
                 parts += [cached_sha256(examples_file(one, lang)) for lang in languages]
         return digest(parts)
+
+    def _read(self, one: Asked, strategy: Strategy | None, target: str) -> list[object]:
+        """What else decides the texts of a strategy that reads documents: these."""
+        reads = strategy is not None and strategy in RECIPES and strategy.recipe.documents
+        return [one.documents_sha256(target), *(["drop_self"] if one.drop_self else [])] if reads else []
 
     def _cell(
         self,

@@ -18,7 +18,7 @@ from xqe.files.records import Record
 from xqe.models.encoders.base import Encoder
 from xqe.models.encoders.remembering import Remembering
 from xqe.retrieval.bm25 import BM25
-from xqe.retrieval.choices import By
+from xqe.retrieval.choices import By, Use
 from xqe.retrieval.dense import Vectors, open_vectors
 from xqe.retrieval.dense.building import folder_of
 from xqe.retrieval.hybrid import Hybrid, Mixture
@@ -26,6 +26,7 @@ from xqe.retrieval.lexical import Index, open_index
 from xqe.retrieval.meaning import Known, Meant
 from xqe.retrieval.nearest import Dense
 from xqe.retrieval.retriever import Retriever
+from xqe.retrieval.twice import Twice
 from xqe.retrieval.weighting import Weighting
 from xqe.stages.judging.judge import Judge
 
@@ -97,6 +98,11 @@ class Opened:
 
     def retriever(self, cell: Cell) -> Retriever[Any]:
         """What finds the documents of a cell, as xqe search does by the same choices."""
+        once = self._once(cell)
+        return Twice(once) if cell.use is Use.QUERY_DOC else once
+
+    def _once(self, cell: Cell) -> Retriever[Any]:
+        """What searches with all of a record at once."""
         if cell.retriever is By.BM25:
             return self._words(cell)
         if cell.retriever is By.DENSE:

@@ -29,7 +29,7 @@ from xqe.retrieval.hybrid import DENSE_WEIGHT
 from xqe.stages.judging.choices import Judging
 from xqe.stages.librarian.choices import NEARBY
 from xqe.stages.rerank.kinds import DOCUMENT_TOKENS, FIRST_WEIGHT, HITS, Asked, Kind, usual_kind
-from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
+from xqe.stages.strategies import PAPER, PASSAGE_TOKENS, RECIPES, Strategy
 from xqe.text.languages import LANGUAGES, code_of, language
 
 BASELINES = ("original", "translation", "human", "source-expansion", "direct")
@@ -184,6 +184,21 @@ class Grid:
     gate: Gate
     raw: Json = field(repr=False)
 
+    def samples_of(self, strategy: Strategy) -> tuple[int, ...]:
+        """How many texts of each kind a strategy has a model write: its own number where the file names none."""
+        is_own = "samples" not in self.raw and strategy in RECIPES
+        return (strategy.recipe.samples,) if is_own else self.samples
+
+    def sampling_of(self, strategy: Strategy | None) -> Sampling:
+        """How the texts of a strategy are drawn, or translations."""
+        is_own = "temperature" not in self.raw and strategy in RECIPES
+        return replace(self.sampling, temperature=strategy.recipe.temperature) if strategy and is_own else self.sampling
+
+    def tokens_of(self, strategy: Strategy) -> int:
+        """The most tokens of a text of a strategy."""
+        is_own = "passage_tokens" not in self.raw and strategy in RECIPES
+        return strategy.recipe.max_tokens if is_own else self.passage_tokens
+
 
 def read_grid(path: Path, default_model: str = "tiny", default_encoder: str = "e5-small") -> Grid:
     """Return what a grid file says; where it names no model or encoder, it is the default one.
@@ -218,7 +233,9 @@ def _grid(path: Path, raw: Json, default_model: str, default_encoder: str) -> Gr
         collections=_collections(path, top.tables("collections")),
         questions=_questions(path, top, retrievers),
         rerankers=_rerankers(path, top.tables("rerank"), models),
-        strategies=tuple(Strategy(s) for s in top.choices("strategies", [str(s) for s in Strategy])),
+        strategies=tuple(
+            Strategy(s) for s in top.choices("strategies", [str(s) for s in Strategy], default=list(map(str, PAPER)))
+        ),
         orders=tuple(top.choices("orders", list(ORDERS))),
         uses=tuple(Use(u) for u in top.choices("uses", [str(Use.DOC), str(Use.QUERY_DOC)])),
         baselines=tuple(top.choices("baselines", [*BASELINES, DOCUMENTS], may_be_empty=True, default=BASELINES)),
@@ -250,7 +267,7 @@ def _grid(path: Path, raw: Json, default_model: str, default_encoder: str) -> Gr
     for row in grid.rerankers:
         if max(row.depths) > grid.depth:
             raise InputError(f"{row.where}: n = {max(row.depths)}, and a run has {grid.depth} hits", "see depth")
-    if max(grid.samples, default=1) > 1 and sampling.temperature == 0:
+    if any(max(grid.samples_of(one)) > 1 and not grid.sampling_of(one).temperature for one in grid.strategies):
         raise InputError(f"{path}: samples: at temperature 0 all of them would be the same", "add temperature = 0.7")
     if grid.examples == BUILTIN and grid.shots is not None:
         with told_at(f"{path}: shots"):

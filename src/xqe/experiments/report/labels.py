@@ -20,7 +20,24 @@ from xqe.experiments.report.results import (
 )
 from xqe.text.languages import LANGUAGES
 
-STRATEGIES = {"zeroshot": "Zero-shot", "cot": "CoT", "rar": "RaR", "fewshot": "Few-shot"}
+STRATEGIES = {
+    "zeroshot": "Zero-shot",
+    "cot": "CoT",
+    "rar": "RaR",
+    "fewshot": "Few-shot",
+    "query2doc": "Query2doc",
+    "hyde": "HyDE",
+    "mugi": "MuGI",
+    "lamer": "LameR",
+    "csqe": "CSQE",
+    "grf": "GRF",
+    "keywords": "Keywords",
+    "genqr": "GenQR",
+    "genqr-ensemble": "GenQREnsemble",
+    "qa-expand": "QA-Expand",
+    "exp4fuse": "Exp4Fuse",
+    "auto": "Chosen by query",
+}
 ORDERS = {"te": "T + E", "et": "E + T"}
 USES = {"doc": "Doc only", "query+doc": "Q + doc", "query": "Query"}
 RETRIEVERS = {WORDS: "BM25", "dense": "dense", "hybrid": "hybrid"}

@@ -11,10 +11,9 @@ from xqe.experiments.report.results import Pair, System
 from xqe.experiments.report.study import Study
 from xqe.experiments.report.tables import STARS_NOTE, delta
 from xqe.messages import plural
-from xqe.text.analysis import analyzer
-from xqe.text.languages import LANGUAGES
+from xqe.stages.strategies import SHORT
+from xqe.text.analysis import word_count
 
-SHORT = 5
 """Words from which on a query is long."""
 
 _FIGURE = "Hit@10"  # what the paper's maps show
@@ -179,14 +178,6 @@ def _change(frame: Frame, systems: Sequence[System], baseline: System, measure: 
 
 
 # ---------------------------------------------------------------- groups of queries
-
-
-def word_count(text: str, code: str) -> int:
-    """How many words a query has: those of white space, and for a language written without, those of its segmenter."""
-    row = LANGUAGES.get(code)
-    if row is None or row.analysis.segmenter == "words":
-        return len(text.split())
-    return len(analyzer(code).explain(text))
 
 
 def by_length(study: Study) -> Table | None:

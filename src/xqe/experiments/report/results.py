@@ -26,6 +26,7 @@ from xqe.experiments.report.shapes import (
 )
 from xqe.files import jsonl
 from xqe.files.records import Record, check_query
+from xqe.stages.strategies import Strategy
 
 FORMAT = 1
 MANIFEST, HISTORY, CELLS, QUERIES = "manifest.json", "history.jsonl", "cells", "queries"
@@ -35,7 +36,7 @@ SOURCE_EXPANSION, DIRECT, EXPANSION = "source-expansion", "direct", "expansion"
 KINDS = (ORIGINAL, TRANSLATION, HUMAN, DOCUMENTS, SOURCE_EXPANSION, DIRECT, EXPANSION)
 GENERATED = (SOURCE_EXPANSION, DIRECT, EXPANSION)  # those that have passages
 # as they stand in the paper's tables
-_STRATEGIES = ("zeroshot", "cot", "rar", "fewshot")
+_STRATEGIES = tuple(map(str, Strategy))
 _ORDERS = (None, "te", "et")
 _GUIDES = ("", "nearby", "examples", "both")
 _JUDGES = ("", "weigh", "drop", "closest")

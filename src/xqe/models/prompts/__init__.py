@@ -6,6 +6,11 @@ text shows worked examples it says `{examples}`, and `example` is the form of ea
 fixed by its task (`TASKS`); one that is unknown, or one that is needed and missing, is an error that names it.
 `has_parts` says that an answer has parts with labels ("Rationale: … Answer: …"), all of which are wanted.
 
+`[[variants]]` makes several prompts of one file, for a method that asks in several ways: each is a table of strings,
+and each `{key}` of it in the texts stands for its value, which may name variables. A text that names `{documents}`
+reads those that were found; `answers = "list"` says that an answer lists things, `"quotations"` that what is wanted of
+it stands in quotation marks.
+
 A prompt for expansion may have `[direct.chat]` and `[direct.completion]`, forms for an answer in another language than
 the query's; what these do not say is as in `[chat]` and `[completion]`. Whichever is used for that must name
 `{target_language}`.
@@ -24,6 +29,7 @@ from xqe.files import toml
 
 EXAMPLES = "examples"
 DEFAULT_SHOTS = 5
+ANSWERS = ("text", "list", "quotations")
 _SEE = "see docs/cli.md, prompt files"
 
 
@@ -41,11 +47,15 @@ class Task:
 TARGET = "target_language"
 _LANGUAGES = frozenset({"source_language", TARGET})
 _ANSWERED = frozenset({"language", TARGET})
-_WORKED = frozenset({"query", "passage", "rationale", "rephrasing"})
+DOCUMENTS = "documents"
+_WORKED = frozenset({"query", "passage", "rationale", "rephrasing", "keywords", "sentence"})
 _SAID = frozenset({"query", "documents", "question", "answer", "language"})
 TASKS = {
     "answer": Task(frozenset({"query", "documents"}), _SAID | {"instruction", "refusal", "opening"}, _SAID | {"text"}),
-    "expand": Task(frozenset({"query"}), frozenset({"query"}) | _ANSWERED, _WORKED | _ANSWERED, has_direct=True),
+    "expand": Task(
+        frozenset({"query"}), frozenset({"query", DOCUMENTS}) | _ANSWERED, _WORKED | _ANSWERED, has_direct=True
+    ),
+    "refine": Task(frozenset({"query", "answers"}), frozenset({"query", "answers"}) | _ANSWERED, frozenset()),
     "translate": Task(
         frozenset({"text"}), frozenset({"text"}) | _LANGUAGES, frozenset({"source", "target"}) | _LANGUAGES
     ),
@@ -102,7 +112,9 @@ Prompt = Chat | Text | Pair
 class Template:
     """One prompt file. `render` fills it for a chat model or for a pretrained one; where it shows worked examples,
     it shows `shots` of them unless the user asks for another number. direct: the prompt for an answer in another
-    language than the query's, where that is another one. has_parts: the answer has parts with labels of their own."""
+    language than the query's, where that is another one. has_parts: the answer has parts with labels of their own.
+    answers: what an answer is, "text", a "list" or "quotations". variants: the prompts of which the file has several;
+    this one is then the first of them."""
 
     name: str
     description: str
@@ -111,6 +123,17 @@ class Template:
     shots: int = DEFAULT_SHOTS
     direct: Template | None = None
     has_parts: bool = False
+    answers: str = "text"
+    variants: tuple[Template, ...] = ()
+
+    def each(self) -> tuple[Template, ...]:
+        """The prompts of the file, of which most have one."""
+        return self.variants or (self,)
+
+    def reads_documents(self, chat: bool) -> bool:
+        """True if the form for chat models (or the one for pretrained models) shows documents."""
+        form = self.chat if chat else self.completion
+        return any(DOCUMENTS in _variables(form.get(key, "")) for key in ("user", "text"))
 
     def across(self) -> Template:
         """The prompt for an answer in another language than the query's. Raises XqeError if it does not name that."""
@@ -185,10 +208,37 @@ def load(path: str, task: str) -> Template:
 
 
 def _template(name: str, data: Mapping[str, Any], task: Task, where: str) -> Template:
+    if "variants" not in data:
+        return _one(name, data, task, where)
+    variants = data["variants"]
+    if not isinstance(variants, list) or not variants or not all(map(_is_of_strings, variants)):
+        raise InputError(f"{where}: variants must be tables of strings", "write [[variants]] before each")
+    rest = {key: value for key, value in data.items() if key != "variants"}
+    each = [_one(name, _filled(rest, variant), task, where) for variant in variants]
+    return replace(each[0], variants=tuple(each))
+
+
+def _is_of_strings(value: object) -> bool:
+    return isinstance(value, dict) and bool(value) and all(isinstance(text, str) for text in value.values())
+
+
+def _filled(value: Any, variant: Mapping[str, str]) -> Any:
+    """Some TOML with what a variant says in place of its keys."""
+    if isinstance(value, dict):
+        return {key: _filled(its, variant) for key, its in value.items()}
+    if isinstance(value, str):
+        for key, text in variant.items():
+            value = value.replace(f"{{{key}}}", text)
+    return value
+
+
+def _one(name: str, data: Mapping[str, Any], task: Task, where: str) -> Template:
     chat, completion = _forms(data, "", task, where)
     tables = {"chat", "completion"}
     _reject_unknown(
-        data, {"description", "shots", "has_parts", *tables, *(("direct",) if task.has_direct else ())}, where
+        data,
+        {"description", "shots", "has_parts", "answers", *tables, *(("direct",) if task.has_direct else ())},
+        where,
     )
     shots = data.get("shots", DEFAULT_SHOTS)
     if type(shots) is not int or shots < 1:  # true is an int, too
@@ -196,7 +246,11 @@ def _template(name: str, data: Mapping[str, Any], task: Task, where: str) -> Tem
     has_parts = data.get("has_parts", False)
     if not isinstance(has_parts, bool):
         raise InputError(f"{where}: has_parts must be true or false", "it says whether labels are part of an answer")
-    made = Template(name, str(data.get("description", "")), chat, completion, shots, has_parts=has_parts)
+    answers = data.get("answers", ANSWERS[0])
+    if answers not in ANSWERS:
+        raise InputError(f"{where}: answers must be one of {', '.join(ANSWERS)}", "it says what an answer is")
+    about = str(data.get("description", ""))
+    made = Template(name, about, chat, completion, shots, has_parts=has_parts, answers=answers)
     if "direct" not in data:
         return made
     direct = _table(data, "direct", where)

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
-from xqe.models import prompts
 from xqe.models.examples import BUILTIN, Chooser, Example, builtin
+from xqe.models.examples.derived import FIELDS as DERIVED
 from xqe.stages.inspection.history import History, row_of
 from xqe.stages.inspection.texts import Text
-from xqe.stages.strategies import Strategy
+from xqe.stages.strategies import RECIPES, Strategy
 from xqe.text.languages import Language, language
 
 _FEWEST_OF_EXAMPLE = 3  # distinct words that passage and example share before it counts as drift
@@ -93,7 +93,8 @@ def _text_of(example: Example, fields: Iterable[str]) -> str:
 @cache
 def _fields_of(strategy: str) -> tuple[str, ...]:
     """What a prompt shows of each example; of a prompt of the user's it is not known, so query and passage."""
-    if strategy not in {one.value for one in Strategy}:
+    if strategy not in {one.value for one in RECIPES}:
         return ("query", "passage")
-    template = prompts.builtin(f"expand-{strategy}")
-    return tuple(sorted(template.example_fields(True) | template.example_fields(False)))
+    each = [part for template in Strategy(strategy).recipe.templates for part in template.each()]
+    shown = frozenset[str]().union(*(part.example_fields(chat) for part in each for chat in (True, False)))
+    return tuple(sorted(shown - DERIVED))  # those are made of the passage
