@@ -57,7 +57,7 @@ _GENERATION = tuple(field.name for field in fields(Generation) if field.name != 
 
 @takes(
     answering=Answering,
-    searching=part(Searching, "by", "judge"),
+    searching=part(Searching, "preset", "by", "judge"),
     generation=part(Generation, *_GENERATION),
     encoding=part(Encoding, "encoder", "runtime"),
 )
@@ -75,15 +75,17 @@ def ask(
     answering: Answering,
     strategy: Annotated[Strategy | None, STRATEGY] = None,
     translations: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--translations",
             metavar="N",
             min=1,
             max=MOST_TRANSLATIONS,
-            help="Translate a question so often, as xqe translate --samples does, and search with all of them.",
+            show_default=False,
+            help="Translate a question so often, as xqe translate --samples does, and search with all of them. "
+            "[default: that of --preset]",
         ),
-    ] = 1,
+    ] = None,
     rerank: Annotated[
         int | None,
         typer.Option(
@@ -125,6 +127,8 @@ def ask(
     if question is not None:
         generation = _alone(generation)
     sources, make_answer = answerer(answering, generation, encoding, directories)
+    preset = searching.preset.choices
+    strategy, translations = strategy or preset.strategy, translations or preset.translations
     expand = steps.expansion(strategy, Expansion(), generation, None) if strategy is not None else None
     ranking = of_model(generation, rerank_model)
     how = None

@@ -194,7 +194,7 @@ def _check_effect(context: typer.Context, collection: Path | None, references: s
     of_collections = {*_OF_COLLECTIONS} - ({"split"} if references is not None and collection is None else set())
     for name, option in given.items():
         if collection is None and name in encoding - {"encoder"} and "encoder" not in given:
-            raise XqeError(f"{option} has no effect without --encoder", "add it")
+            raise XqeError(f"{option} has no effect without --collection or --encoder", "add one")
         if collection is None and name in of_collections:
             raise XqeError(f"{option} has no effect without --collection", "add it")
         if collection is not None and name not in {"collection", "form", *encoding, *of_collections}:

@@ -16,7 +16,7 @@ from xqe.commands.options.searching import Searching
 from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.messages import say
-from xqe.retrieval.choices import QUESTION_SHARE, QUESTION_WEIGHT, By, Encode, Method, Use
+from xqe.retrieval.choices import QUESTION_SHARE, QUESTION_WEIGHT, By, Method, Use
 from xqe.retrieval.fusion import DEFAULT_METHOD
 
 if TYPE_CHECKING:
@@ -200,10 +200,11 @@ def _open_once(
     from xqe.retrieval.together import DocumentsTogether, Part
 
     several = len(directories) > 1 or is_several(directories[0])
-    if options.by is not None:
-        _check_effect(options, options.by, several)
+    said = options.by or options.preset.choices.by
+    if said is not None:
+        _check_effect(options, said, several)
     opened = _opened(directories)
-    by = options.by or (By.HYBRID if names_encoder(encoding) and options.judge is None else _usual(opened))
+    by = said or (By.HYBRID if names_encoder(encoding) and options.judge is None else _usual(opened))
     if by is By.BM25 and names_encoder(encoding) and options.judge is None:
         raise XqeError("--encoder has no effect on a search by bm25", "leave it out, or give --by dense or hybrid")
     _check_effect(options, by, several)
@@ -313,7 +314,7 @@ def _words(options: Searching, index: Index) -> BM25:
     from xqe.retrieval.feedback import Feedback
     from xqe.retrieval.weighting import Weighting
 
-    feedback = None
+    preset, feedback = options.preset.choices, None
     if options.feedback is not None and By.BM25 in options.feedback.sides:
         feedback = Feedback(
             options.feedback, options.feedback_docs or 10, options.feedback_terms, options.feedback_weight
@@ -322,12 +323,12 @@ def _words(options: Searching, index: Index) -> BM25:
         index,
         Weighting(
             options.use,
-            _query_weight(options),
-            options.source_weight,
+            _chosen(options.query_weight, preset.query_weight),
+            _chosen(options.source_weight, preset.source_weight),
             options.passage_terms,
             _question_weight(options),
             _questions_of(options),
-            options.nbest_mass,
+            _chosen(options.nbest_mass, preset.nbest_mass),
             options.query_weight != AUTO,
         ),
         index.manifest.parameters.changed(options.k1, options.b),
@@ -380,13 +381,21 @@ def _owners(index: Index, options: Searching) -> dict[str, Owners]:
 def _meant(options: Searching) -> Meant:
     from xqe.retrieval.meaning import Meant
 
-    weight, heeds_record = _query_weight(options), options.query_weight != AUTO
-    return Meant(options.use, options.encode or Encode.BOTH, weight, options.nbest_mass, heeds_record)
+    preset = options.preset.choices
+    return Meant(
+        options.use,
+        _chosen(options.encode, preset.encode),
+        _chosen(options.query_weight, preset.query_weight),
+        _chosen(options.nbest_mass, preset.nbest_mass),
+        options.query_weight != AUTO,
+    )
 
 
-def _query_weight(options: Searching) -> float | None:
-    """The weight that was asked for; None for an automatic one, and where nothing was: see `heeds_record`."""
-    return None if options.query_weight == AUTO else options.query_weight
+def _chosen(given: Any, of_preset: Any) -> Any:
+    """What was asked for, else what the preset says; None for an automatic weight."""
+    if given is None:
+        return of_preset
+    return None if given == AUTO else given
 
 
 def _vector_feedback(options: Searching) -> VectorFeedback | None:

@@ -38,7 +38,7 @@ def read(record: Record, n: int) -> Read:
     for a hit that has no text."""
     if "hits" not in record:
         raise XqeError("no hits to read", HINT)
-    hits = ordered({"hits": _hits(record)})[:n]
+    hits = ordered({**record, "hits": _hits(record)})[:n]
     if lacking := next((hit["id"] for hit in hits if not _text(hit)), None):
         raise XqeError(f'the hit "{lacking}" has no text to read', HINT)
     index = record.get("index")

@@ -13,8 +13,10 @@ from xqe.commands.options.judging import Judge
 from xqe.files.numbers import decimal
 from xqe.retrieval.choices import GREATEST_WEIGHT, MASS, QUESTION_SHARE, QUESTION_WEIGHT, By, Encode, Method, Use
 from xqe.retrieval.fusion import DEFAULT_NORM, METHODS, NORMS
+from xqe.stages.presets import Preset
 
 SCORING = (
+    "preset",
     "by",
     "use",
     "query_weight",
@@ -56,9 +58,10 @@ def _weight_or_auto(text: str) -> float | str:
     return weight
 
 
-def _source_weight_or_auto(text: str) -> float | None:
+def _source_weight_or_auto(text: str) -> float | str:
+    """As above; a preset may say what it is where it is not given."""
     if text == AUTO:
-        return None
+        return AUTO
     try:
         weight = decimal(text)
     except ValueError:
@@ -72,6 +75,14 @@ def _source_weight_or_auto(text: str) -> float | None:
 class Searching:
     """What a record is searched with, and how."""
 
+    preset: Annotated[
+        Preset,
+        typer.Option(
+            "--preset",
+            help="What holds where no option says otherwise: what measures best, or the paper's: by words, with one "
+            "passage beside the query once, and no source words.",
+        ),
+    ] = Preset.BEST
     by: Annotated[
         By | None,
         typer.Option(
@@ -108,16 +119,17 @@ class Searching:
         ),
     ] = None
     nbest_mass: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--nbest-mass",
             metavar="P",
             min=0.0,
             max=1.0,
+            show_default=False,
             help="Of several translations (xqe translate --samples), search with the likeliest that have P of all "
-            "probability; 0 is the best alone.",
+            f"probability; 0 is the best alone. [default: {MASS}]",
         ),
-    ] = MASS
+    ] = None
     question_weight: Annotated[
         float | None,
         typer.Option(

@@ -215,6 +215,7 @@ def _settings(plan: Plan) -> Json:
         **(_of_retrievers(grid) if plan.encoder else {}),
         **({"guides": grid.guides, "nearby": grid.nearby} if len(grid.guides) > 1 else {}),
         **({"judges": grid.judges} if len(grid.judges) > 1 else {}),
+        **({"presets": {one: asdict(one.choices) for one in grid.presets}} if grid.presets else {}),
         **({"questions": _of_questions(grid.questions)} if grid.questions else {}),
         **({"rerank": [_of_reranker(row) for row in grid.rerankers]} if grid.rerankers else {}),
     }

@@ -193,7 +193,8 @@ def stage_of(
     if texts.kind == DOCUMENTS and target is not None:
         return TranslateDocuments(engine, target, grid.sampling)
     if texts.kind == TRANSLATE and target is not None:
-        return Translate(engine, target, grid.sampling, samples=grid.translations, pairs=pairs, guide=guide)
+        translations = texts.samples if texts.after is None else grid.translations
+        return Translate(engine, target, grid.sampling, samples=translations, pairs=pairs, guide=guide)
     assert texts.strategy is not None
     if texts.strategy not in RECIPES:
         stages = {rule.strategy: _expansion(rule.strategy, texts, plan, engine, guide) for rule in RULES}

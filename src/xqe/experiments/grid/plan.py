@@ -22,6 +22,7 @@ from xqe.experiments.grid.keys import Identity
 from xqe.experiments.grid.settings import Grid, Guidance, ModelRow, Pair, RerankRow
 from xqe.retrieval.choices import By, Use
 from xqe.stages.judging.choices import Judging
+from xqe.stages.presets import Preset
 from xqe.stages.strategies import RECIPES, Strategy
 
 TRANSLATE, EXPAND, DIRECT = "translate", "expand", "direct"
@@ -85,7 +86,7 @@ class Cell:
     words, None for the automatic one and where it has no effect. again: how the hits of another cell are re-ranked,
     None where an index is searched. questions: what the questions of documents count, None for nothing.
     stock: translated documents that are searched, None for those of the collection. guided: how an encoder guided what
-    is searched with, None for not at all."""
+    is searched with, None for not at all. preset: what says how it is searched, None for the grid."""
 
     collection: str
     source: str
@@ -102,6 +103,7 @@ class Cell:
     questions: Questions | None = None
     stock: Texts | None = None
     guided: Guided | None = None
+    preset: Preset | None = None
 
     @property
     def by_vectors(self) -> bool:

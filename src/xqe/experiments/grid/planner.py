@@ -39,6 +39,7 @@ from xqe.stages.judging.choices import Judging
 from xqe.stages.judging.closeness import STRAYED
 from xqe.stages.librarian.diverse import BALANCE
 from xqe.stages.librarian.nearby import TOKENS
+from xqe.stages.presets import Preset
 from xqe.stages.strategies import RECIPES, Strategy
 
 
@@ -165,6 +166,9 @@ class _Planner:
         for model in grid.models:
             if DOCUMENTS in grid.baselines and not model.lora:
                 yield self._of_documents(one, pair, retriever, model)
+            for preset in grid.presets if not model.lora else ():
+                if grid.retriever_of(preset) is retriever:
+                    yield self._of_preset(one, pair, retriever, model, preset)
             for guide in grid.guides:
                 yield from self._guided(one, pair, retriever, model, guide)
 
@@ -182,6 +186,18 @@ class _Planner:
                         for weight in self._weights(use, retriever):
                             cell = self._cell(one, pair, retriever, kind, texts, use, weight)
                             yield from (self._judged(cell, judge) for judge in grid.judges)
+
+    def _of_preset(self, one: Asked, pair: Pair, retriever: By, model: ModelRow, preset: Preset) -> Cell:
+        """A whole way, from the query to how it is searched."""
+        choices = preset.choices
+        texts = self._texts(one, TRANSLATE, pair, model, samples=choices.translations)
+        use, weight = Use.QUERY, None
+        if choices.strategy is not None:
+            [samples] = self.grid.samples_of(choices.strategy)[:1]
+            texts = self._texts(one, EXPAND, pair, model, choices.strategy, "te", samples, texts)
+            use, weight = Use.QUERY_DOC, choices.query_weight
+        cell = self._cell(one, pair, retriever, str(preset), texts, use, weight)
+        return replace(cell, key=digest(cell.key, repr(choices)), preset=preset)
 
     def _judged(self, cell: Cell, judge: Judging | None) -> Cell:
         """A cell whose texts are judged before they are searched with."""
@@ -299,6 +315,12 @@ class _Planner:
             ids = one.pairs[source, target]  # type: ignore[index]
         prefix = order or {TRANSLATE: "t", EXPAND: "e", DIRECT: "d"}[kind]
         several = [f"n{samples}"] if strategy and len(self.grid.samples) > 1 else []
+        translations = self.grid.translations
+        if kind == TRANSLATE and after is None:
+            translations = samples
+        elif after is not None and after.kind == TRANSLATE:
+            translations = after.samples
+        several += [f"t{translations}"] if translations != self.grid.translations else []
         languages = source if target is None else f"{source}-{target}"
         shown = [str(guide)] if guide is not Guidance.PLAIN else []
         name = ".".join([prefix, *([str(strategy)] if strategy else []), *several, *shown, languages])
@@ -307,7 +329,7 @@ class _Planner:
         made_by = identity_of if adapted else {**identity_of, "lora": []}
         limit = self.grid.tokens_of(strategy) if strategy is not None and kind != TRANSLATE else None
         sampling = self.grid.sampling_of(strategy if kind != TRANSLATE else None)
-        queries = [self.grid.translations] if kind == TRANSLATE and self.grid.translations > 1 else []
+        queries = [translations] if kind == TRANSLATE and translations > 1 else []
         key = digest(
             __version__,
             kind,
@@ -420,7 +442,7 @@ class _Planner:
         """The name of a system: what is the same in all of the grid is left out, but for the paper's parameters, and
         so is that words are searched for, as in the paper."""
         parts = [] if texts is None else [texts.model.name]
-        if texts is None or kind == "translation":
+        if texts is None or kind in ("translation", *Preset):
             parts.append(kind)
         else:
             parts += [

@@ -18,7 +18,7 @@ from xqe.files.records import Record
 from xqe.models.encoders.base import Encoder
 from xqe.models.encoders.remembering import Remembering
 from xqe.retrieval.bm25 import BM25
-from xqe.retrieval.choices import By, Use
+from xqe.retrieval.choices import MASS, By, Use
 from xqe.retrieval.dense import Vectors, open_vectors
 from xqe.retrieval.dense.building import folder_of
 from xqe.retrieval.hybrid import Hybrid, Mixture
@@ -113,8 +113,11 @@ class Opened:
     def _words(self, cell: Cell) -> BM25:
         weight = cell.questions.weight if cell.questions is not None else 0.0
         of = tuple(self._questions_of()) if weight else None
-        source_weight = self._grid.source_weights[cell.retriever]
-        return BM25(self._index, Weighting(cell.use, cell.query_weight, source_weight, None, weight, of))
+        source_weight, mass = self._grid.source_weights[cell.retriever], MASS
+        if cell.preset is not None:
+            source_weight, mass = cell.preset.choices.source_weight, cell.preset.choices.nbest_mass
+        weighting = Weighting(cell.use, cell.query_weight, source_weight, None, weight, of, mass)
+        return BM25(self._index, weighting)
 
     def _meanings(self, cell: Cell) -> Dense:
         index = self._index
@@ -124,7 +127,7 @@ class Opened:
             index.documents,
             self._vectors(cell.questions.share if cell.questions is not None else 0.0),
             self._encoding.encoder(),
-            Meant(cell.use, self._grid.encode),
+            Meant(cell.use, self._grid.encode if cell.preset is None else cell.preset.choices.encode),
             known=self._encoding.known,
         )
 

@@ -28,6 +28,7 @@ from xqe.retrieval.choices import GREATEST_WEIGHT, By, Encode, Use
 from xqe.retrieval.hybrid import DENSE_WEIGHT
 from xqe.stages.judging.choices import Judging
 from xqe.stages.librarian.choices import NEARBY
+from xqe.stages.presets import Preset
 from xqe.stages.rerank.kinds import DOCUMENT_TOKENS, FIRST_WEIGHT, HITS, Asked, Kind, usual_kind
 from xqe.stages.strategies import PAPER, PASSAGE_TOKENS, RECIPES, Strategy
 from xqe.text.languages import LANGUAGES, code_of, language
@@ -151,7 +152,8 @@ class Grid:
     """All that a grid file says. encoder: None where nothing is encoded. dense_weight: what vectors count in a hybrid
     search, where words count 1. source_weights: of the untranslated query, by words and in a hybrid search; None is
     automatic. guides: of prompts, the first none; nearby: how many documents these show. judges: of what is searched
-    with, the first none. translations: of each query. raw: as it was written."""
+    with, the first none. presets: whole ways, which heed nothing of the grid but its models and retrievers.
+    translations: of each query. raw: as it was written."""
 
     file: Path
     name: str
@@ -171,6 +173,7 @@ class Grid:
     guides: tuple[Guidance, ...]
     nearby: int
     judges: tuple[Judging | None, ...]
+    presets: tuple[Preset, ...]
     query_weights: tuple[float | None, ...]
     samples: tuple[int, ...]
     translations: int
@@ -183,6 +186,10 @@ class Grid:
     shots: int | None
     gate: Gate
     raw: Json = field(repr=False)
+
+    def retriever_of(self, preset: Preset) -> By:
+        """What a preset is searched by, as xqe search does it where documents have vectors."""
+        return preset.choices.by or (By.HYBRID if By.HYBRID in self.retrievers else self.retrievers[0])
 
     def samples_of(self, strategy: Strategy) -> tuple[int, ...]:
         """How many texts of each kind a strategy has a model write: its own number where the file names none."""
@@ -249,6 +256,7 @@ def _grid(path: Path, raw: Json, default_model: str, default_encoder: str) -> Gr
         guides=(Guidance.PLAIN, *guides),
         nearby=top.whole("nearby", NEARBY, 1),
         judges=(None, *judges),
+        presets=_presets(top, retrievers),
         query_weights=tuple(_weight(top, value) for value in top.list_of("query_weights", ["auto"])),
         samples=tuple(_samples(top, value) for value in top.list_of("samples", [1])),
         translations=top.whole("translations", 1, 1),
@@ -562,6 +570,15 @@ def _weight(top: Table, value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= GREATEST_WEIGHT:
         raise InputError(f"{top.where}: query_weights: {shown(value)} is no weight", 'give "auto" or a number above 0')
     return float(value)
+
+
+def _presets(top: Table, retrievers: Sequence[By]) -> tuple[Preset, ...]:
+    presets = tuple(map(Preset, top.choices("presets", [*Preset], may_be_empty=True, default=())))
+    for preset in presets:
+        by = preset.choices.by
+        if by is not None and by not in retrievers:
+            raise InputError(f"{top.where}: presets: {preset} searches by {by}", f"add {by} to retrievers")
+    return presets
 
 
 def _source_weights(top: Table) -> dict[By, float | None]:

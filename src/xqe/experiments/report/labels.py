@@ -8,8 +8,10 @@ from xqe.experiments.report.results import (
     DIRECT,
     DOCUMENTS,
     EXPANSION,
+    GENERATED,
     HUMAN,
     ORIGINAL,
+    PRESETS,
     SOURCE_EXPANSION,
     TRANSLATION,
     WORDS,
@@ -46,6 +48,7 @@ KINDS = {
     TRANSLATION: "Translated query alone",
     DOCUMENTS: "Translated documents",
     HUMAN: "Query as people wrote it",
+    **{preset: f"Preset: {preset}" for preset in PRESETS},
     SOURCE_EXPANSION: "Expanded, not translated",
     DIRECT: "Generated directly",
     EXPANSION: "Translated and expanded",
@@ -78,7 +81,7 @@ def use(system: System) -> str:
 
 def setting(system: System) -> tuple[str, str, str]:
     """(method, order, used), the first columns of tables 5, 9 and 12."""
-    if system.kind in (ORIGINAL, HUMAN, TRANSLATION, DOCUMENTS):
+    if system.kind not in GENERATED:
         return KINDS[system.kind], "", ""
     if system.kind == EXPANSION:
         return strategy(system), order(system), use(system)

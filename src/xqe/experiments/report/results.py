@@ -26,6 +26,7 @@ from xqe.experiments.report.shapes import (
 )
 from xqe.files import jsonl
 from xqe.files.records import Record, check_query
+from xqe.stages.presets import Preset
 from xqe.stages.strategies import Strategy
 
 FORMAT = 1
@@ -33,7 +34,8 @@ MANIFEST, HISTORY, CELLS, QUERIES = "manifest.json", "history.jsonl", "cells", "
 
 ORIGINAL, TRANSLATION, HUMAN, DOCUMENTS = "original", "translation", "human", "documents"
 SOURCE_EXPANSION, DIRECT, EXPANSION = "source-expansion", "direct", "expansion"
-KINDS = (ORIGINAL, TRANSLATION, HUMAN, DOCUMENTS, SOURCE_EXPANSION, DIRECT, EXPANSION)
+PRESETS = tuple(map(str, Preset))
+KINDS = (ORIGINAL, TRANSLATION, HUMAN, DOCUMENTS, *PRESETS, SOURCE_EXPANSION, DIRECT, EXPANSION)
 GENERATED = (SOURCE_EXPANSION, DIRECT, EXPANSION)  # those that have passages
 # as they stand in the paper's tables
 _STRATEGIES = tuple(map(str, Strategy))

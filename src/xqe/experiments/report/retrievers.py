@@ -36,7 +36,7 @@ def _means(beside: Beside) -> Table:
     rows: list[Row] = []
     changes: list[tuple[Difference | None, Difference | None]] = []
     for study, best in zip(beside.studies, beside.best, strict=True):
-        baselines = [study.original(), study.human(), *study.of(TRANSLATION), *study.of(DOCUMENTS)]
+        baselines = [study.original(), study.human(), *study.of(TRANSLATION), *study.presets(), *study.of(DOCUMENTS)]
         for place, system in enumerate(one for one in (*baselines, best) if one is not None):
             values = tuple(percent(beside.average(system, measure)) for measure in measures)
             kind = "" if system.kind in GENERATED else "baseline"

@@ -6,7 +6,17 @@ from collections.abc import Iterable, Sequence
 
 from xqe.experiments.report import labels, published
 from xqe.experiments.report.averages import Difference, Frame, common, corrected
-from xqe.experiments.report.results import EXPANSION, HUMAN, ORIGINAL, TRANSLATION, WORDS, Pair, Results, System
+from xqe.experiments.report.results import (
+    EXPANSION,
+    HUMAN,
+    ORIGINAL,
+    PRESETS,
+    TRANSLATION,
+    WORDS,
+    Pair,
+    Results,
+    System,
+)
 
 BASELINES = (ORIGINAL, TRANSLATION, HUMAN)
 
@@ -51,6 +61,10 @@ class Study:
 
     def of(self, kind: str, model: str | None = None) -> list[System]:
         return [one for one in self.systems if one.kind == kind and (model is None or one.model == model)]
+
+    def presets(self, model: str | None = None) -> list[System]:
+        """The systems of a kind of their own that presets are."""
+        return [one for preset in PRESETS for one in self.of(preset, model)]
 
     def expansions(self, model: str | None = None) -> list[System]:
         return self.of(EXPANSION, model)

@@ -13,7 +13,6 @@ from xqe.experiments.report.results import (
     DOCUMENTS,
     EXPANSION,
     GENERATED,
-    HUMAN,
     ORIGINAL,
     SOURCE_EXPANSION,
     TRANSLATION,
@@ -216,6 +215,7 @@ def settings(study: Study, model: str) -> Table | None:
     """Tables 5, 9 and 12: strategy by order by use for one model, with all baselines."""
     systems = [
         *filter(None, (study.original(), study.human(), study.translation(model))),
+        *study.presets(model),
         *study.of(DOCUMENTS, model),
         *study.of(SOURCE_EXPANSION, model),
         *study.of(DIRECT, model),
@@ -230,7 +230,7 @@ def settings(study: Study, model: str) -> Table | None:
     before = ""
     for system in systems:
         group = f"{system.kind} {system.strategy}" if system.kind == EXPANSION else system.kind
-        ruled = bool(before) and group != before and system.kind not in (TRANSLATION, HUMAN, DOCUMENTS)
+        ruled = bool(before) and group != before and system.kind in GENERATED
         before = group
         rows.append(replace(_setting_row(study, system, measures, paper), ruled=ruled))
     number = _PAPER_TABLES.get(known or "", 5)

@@ -39,6 +39,6 @@ def quotations(text: str) -> list[str]:
 def _once(entries: Iterable[str]) -> list[str]:
     kept: dict[str, str] = {}
     for entry in entries:
-        if entry:
+        if entry.strip():
             kept.setdefault(entry.casefold(), entry)
     return list(kept.values())
