@@ -204,7 +204,7 @@ def test_questions_count_where_that_is_asked_for(xqe: Run, asked: Path) -> None:
 
 
 def test_a_command_without_options_of_questions_speaks_of_none(asked: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with open_retriever(Searching(By.BM25), Encoding(), [asked]):
+    with open_retriever(Searching(by=By.BM25), Encoding(), [asked]):
         assert capsys.readouterr().err == ""
 
 
@@ -215,8 +215,8 @@ def test_a_command_without_options_of_questions_speaks_of_none(asked: Path, caps
         ("asked", Searching(questions_of=["ru"], question_weight=1.0), "has no questions in ru, only in de, fr"),
         ("asked", Searching(questions_of=["xx"], question_weight=1.0), '--questions-of: unknown language "xx"'),
         ("asked", Searching(questions_of=[""], question_weight=1.0), "--questions-of names no language"),
-        ("asked", Searching(By.BM25, question_share=0.1), "--question-share has no effect on a search by bm25"),
-        ("asked", Searching(By.DENSE, question_weight=1.0), "--question-weight has no effect on a search by dense"),
+        ("asked", Searching(by=By.BM25, question_share=0.1), "--question-share has no effect on a search by bm25"),
+        ("asked", Searching(by=By.DENSE, question_weight=1.0), "--question-weight has no effect on a search by dense"),
         ("asked", Searching(use=Use.DOC, question_weight=1.0), "--use doc searches with none"),
         ("asked", Searching(approximate=True, question_share=0.1), "the graph is of passages alone"),
         ("words", Searching(question_weight=1.0), "--question-weight has no effect"),
