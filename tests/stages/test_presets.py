@@ -67,7 +67,7 @@ def test_an_option_goes_before_it_and_the_best_is_the_default(index: Path, capsy
     automatic = ["--query-weight", "auto", "--source-weight", "auto", "--nbest-mass", "0.97"]
     given = hits(capsys, index, "--preset", "paper", *automatic)
     assert given == hits(capsys, index, "--by", "bm25", *automatic) == hits(capsys, index, "--by", "bm25")
-    assert hits(capsys, index, "--preset", "best") == hits(capsys, index)
+    assert hits(capsys, index, "--preset", "best") == hits(capsys, index, "--preset", "quick") == hits(capsys, index)
 
 
 def test_a_question_is_expanded_as_the_paper_would(index: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,7 +83,11 @@ def test_a_question_is_expanded_as_the_paper_would(index: Path, capsys: pytest.C
     made = steps("--preset", "paper", "--strategy", "cot", "--translations", "2")
     assert [step.get("strategy") for step in made if step["step"] == "expand"] == ["cot"]
     assert made[0]["samples"] == 2
-    assert not [step for step in steps() if step["step"] == "expand"]
+    assert [step["step"] for step in steps()] == ["translate", "answer"]
+    made = steps("--preset", "best")
+    assert [step["step"] for step in made] == ["translate", "rerank", "answer"]
+    assert (made[0]["samples"], made[1]["n"]) == (5, 3)
+    assert "rerank" not in [step["step"] for step in steps("--preset", "best", "--rerank", "0")]
 
 
 GRID = """

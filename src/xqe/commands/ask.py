@@ -19,7 +19,7 @@ from xqe.commands.options.answering import Answering
 from xqe.commands.options.common import Input, ScreenFormat, Switch, spoken
 from xqe.commands.options.encoding import Encoding, beside
 from xqe.commands.options.generation import Generation
-from xqe.commands.options.groups import part, takes
+from xqe.commands.options.groups import part, takes, with_defaults
 from xqe.commands.options.guiding import nearby as nearby_option
 from xqe.commands.options.reranking import Reranking, RerankModel
 from xqe.commands.options.searching import Searching
@@ -28,7 +28,7 @@ from xqe.commands.ranking import how_of, of_model, open_reranker
 from xqe.commands.screens import on_screen
 from xqe.commands.searching import by_language, check_searching, given, open_retriever
 from xqe.commands.streams import FAILED_STATUS, Queries, first_of
-from xqe.errors import InputError
+from xqe.errors import InputError, XqeError
 from xqe.files import jsonl
 from xqe.files.records import as_asked, failed
 from xqe.machine import available_cores
@@ -36,6 +36,7 @@ from xqe.messages import say
 from xqe.models.engines import FAKE, SERVER
 from xqe.stages.answering.cite import CHAT
 from xqe.stages.glossed import Glossed
+from xqe.stages.presets import Preset
 from xqe.stages.rerank.kinds import HITS
 from xqe.stages.strategies import Strategy
 from xqe.text.languages import LANGUAGES, language
@@ -57,7 +58,7 @@ _GENERATION = tuple(field.name for field in fields(Generation) if field.name != 
 
 @takes(
     answering=Answering,
-    searching=part(Searching, "preset", "by", "judge"),
+    searching=with_defaults(part(Searching, "preset", "by", "judge"), preset=Preset.QUICK),
     generation=part(Generation, *_GENERATION),
     encoding=part(Encoding, "encoder", "runtime"),
 )
@@ -91,9 +92,9 @@ def ask(
         typer.Option(
             "--rerank",
             metavar="N",
-            min=1,
+            min=0,
             show_default=False,
-            help=f"Re-rank the best N hits, as xqe rerank. [default: none; {HITS} with --rerank-model]",
+            help=f"Re-rank the best N hits, as xqe rerank. [default: that of --preset; {HITS} with --rerank-model]",
         ),
     ] = None,
     rerank_model: RerankModel = None,
@@ -131,9 +132,11 @@ def ask(
     strategy, translations = strategy or preset.strategy, translations or preset.translations
     expand = steps.expansion(strategy, Expansion(), generation, None) if strategy is not None else None
     ranking = of_model(generation, rerank_model)
-    how = None
-    if rerank is not None or rerank_model is not None:
-        how = how_of(Reranking(n=rerank or HITS, document_tokens=RERANKED_TOKENS), ranking, writes=True)
+    if rerank == 0 and rerank_model is not None:
+        raise XqeError("--rerank-model has no effect with --rerank 0", "leave one of them out")
+    if rerank is None:
+        rerank = preset.rerank or (HITS if rerank_model is not None else 0)
+    how = how_of(Reranking(n=rerank, document_tokens=RERANKED_TOKENS), ranking, writes=True) if rerank else None
     queries = Queries(question, files)
     spoken_language = language(lang, "--lang").code if lang is not None else None
     arrived = first_of(_in_a_language(queries, spoken_language, is_one=question is not None, quiet=generation.quiet))

@@ -35,7 +35,7 @@ def takes(**groups: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callab
     return decorate
 
 
-def with_defaults(group: type[G], **defaults: Any) -> Callable[..., G]:
+def with_defaults(group: Callable[..., G], **defaults: Any) -> Callable[..., G]:
     """A group of which some options have other defaults."""
 
     def make(**given: Any) -> G:

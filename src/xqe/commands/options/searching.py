@@ -79,8 +79,8 @@ class Searching:
         Preset,
         typer.Option(
             "--preset",
-            help="What holds where no option says otherwise: what measures best, or the paper's: by words, with one "
-            "passage beside the query once, and no source words.",
+            help="What holds where no option says otherwise: what measures best; in xqe ask also the same, quick; or "
+            "the paper's: by words, one passage beside the query once, no source words.",
         ),
     ] = Preset.BEST
     by: Annotated[
