@@ -118,7 +118,7 @@ def test_a_grid_compares_them_and_its_report_names_them(tmp_path: Path, capsys: 
     path = grid(tmp_path, '["bm25", "hybrid"]', 'encoder = "fake"')
     assert cli.run(["grid", str(path), "--out", str(out), "--quiet"]) == 0, capsys.readouterr().err
     cells = {file.stem: json.loads(file.read_text("utf-8")) for file in (out / "cells").rglob("fake.*.json")}
-    assert {"fake.paper", "fake.best.hybrid"} <= cells.keys()
+    assert {"fake.paper", "fake.best.hybrid", "fake.best.hybrid+best@20"} <= cells.keys()
     assert (cells["fake.paper"]["kind"], cells["fake.best.hybrid"]["kind"]) == ("paper", "best")
     said = json.loads((out / "manifest.json").read_text("utf-8"))["settings"]["presets"]
     assert said["paper"]["source_weight"] == 0 and said["best"]["source_weight"] is None

@@ -6,7 +6,7 @@ Every key is optional but [[collections]] with its path. What is wrong is told b
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -272,6 +272,7 @@ def _grid(path: Path, raw: Json, default_model: str, default_encoder: str) -> Gr
     )
     top.done()
     _check_questions(grid)
+    grid = replace(grid, rerankers=(*grid.rerankers, *_of_presets(grid)))
     for row in grid.rerankers:
         if max(row.depths) > grid.depth:
             raise InputError(f"{row.where}: n = {max(row.depths)}, and a run has {grid.depth} hits", "see depth")
@@ -345,6 +346,24 @@ def _rerankers(path: Path, rows: Sequence[Json], models: Sequence[ModelRow]) -> 
         )
         table.done()
     return tuple(found.values())
+
+
+def _of_presets(grid: Grid) -> Iterator[RerankRow]:
+    """How the hits of presets are re-ranked: by the model that translated the query."""
+    taken = {row.name for row in grid.rerankers}
+    for preset in grid.presets:
+        by = grid.retriever_of(preset)
+        for model in grid.models if preset.choices.rerank else ():
+            where = f"{grid.file}: presets: {preset}"
+            if model.lora:
+                continue
+            name = str(preset) if model == grid.models[0] else f"{preset}-{model.name}"
+            if name in taken:
+                raise InputError(f'{where}: a way to re-rank has the name "{name}"', "call that one otherwise")
+            system = ".".join([model.name, preset, *([by] if by is not By.BM25 else [])])
+            depths, weights = (preset.choices.rerank,), (FIRST_WEIGHT,)
+            kind, asked = Kind.LIKELIHOOD, Asked.SOURCE
+            yield RerankRow(name, where, kind, model, depths, weights, asked, DOCUMENT_TOKENS, (system,), None)
 
 
 def _called(model: str, lora: Sequence[str] = ()) -> str:
