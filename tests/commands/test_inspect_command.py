@@ -185,7 +185,7 @@ def test_what_is_measured_is_held_to_what_is_found(xqe: Run, people: str, tmp_pa
         (("--references", "{}", "--split", "test"), "--split has no effect on a file"),
         (("--references", "{}", "--lang", "en"), "--lang has no effect without --collection"),
         (("--references", "/no/such"), "/no/such: no such file"),
-        (("--encoder", "fake"), "--encoder has no effect without --collection or --references"),
+        (("--references", "{}", "--pooling", "cls"), "--pooling has no effect without --collection or --encoder"),
     ],
 )
 def test_what_goes_with_references(xqe: Run, people: str, options: tuple[str, ...], message: str) -> None:

@@ -125,9 +125,11 @@ def test_what_cannot_be_measured_is_one_line(xqe: Run, tmp_path: Path, options: 
     assert said in done.stderr
 
 
-def test_an_encoder_is_not_for_records(xqe: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = xqe("inspect", "--encoder", "fake", stdin=json.dumps({"id": "q", "query": "x"}))
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "--encoder has no effect without --collection" in done.stderr
+def test_records_are_judged_by_an_encoder_that_is_named_and_not_by_the_environments(
+    xqe: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = json.dumps({"id": "q", "query": "x", "lang": "en", "passages": ["y"]})
+    judged = json.loads(xqe("inspect", "--encoder", "fake", stdin=record).stdout)
+    assert "closeness" in judged["inspection"]["passages"][0]
     monkeypatch.setenv("XQE_ENCODER", "fake")
-    assert xqe("inspect", stdin=json.dumps({"id": "q", "query": "x"})).returncode == 0
+    assert "closeness" not in json.loads(xqe("inspect", stdin=record).stdout)["inspection"]["passages"][0]
