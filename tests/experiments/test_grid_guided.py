@@ -15,6 +15,7 @@ from xqe import cli
 from xqe.collections.layout import ANY, CollectionWriter
 from xqe.errors import InputError
 from xqe.experiments.grid.asked import ask_all
+from xqe.experiments.grid.generating import stage_of
 from xqe.experiments.grid.guidance import train_pairs
 from xqe.experiments.grid.planner import make_plan
 from xqe.experiments.grid.settings import read_grid
@@ -22,7 +23,11 @@ from xqe.files.records import Document
 from xqe.files.trec import read_qrels
 from xqe.models.encoders import fake
 from xqe.models.encoders.base import Encoded, Side
+from xqe.models.engines.fake import FakeEngine
 from xqe.models.examples import builtin
+from xqe.models.prompts import Chat
+from xqe.stages.librarian.choosing import Choice
+from xqe.stages.librarian.guide import Guide
 
 GRID = """
 strategies = ["fewshot"]
@@ -108,6 +113,19 @@ def test_a_grid_compares_guides_and_judges(
     report = capsys.readouterr().out
     section = report[report.index("## Guided by an encoder") :]
     assert "| fake, Few-shot, T + E, Q + doc | both, judge weigh |" in section
+
+
+@pytest.mark.parametrize("shots", ["shots = 2\n", ""])
+def test_a_guide_chooses_among_the_examples_of_train(grid_file: Path, shots: str, no_settings: None) -> None:
+    grid_file.write_text(GRID.replace("shots = 2\n", shots), "utf-8")
+    plan = make_plan(read_grid(grid_file))
+    of_train = [one["query"] for one in lines(grid_file.parent / "collection" / "examples" / "train" / "en.jsonl")]
+    record = {"id": "q", "query": "what is it", "lang": "en"}
+    for guide in ("plain", "both"):
+        [texts] = [one for one in plan.texts if one.kind == "expand" and one.guide == guide]
+        [request] = stage_of(texts, plan, FakeEngine(), Guide(Choice(Aligned(), "query"))).requests(record)
+        assert isinstance(request.prompt, Chat)
+        assert any(query in request.prompt.user for query in of_train) == (guide == "both")
 
 
 def test_queries_of_train_give_none_away(grid_file: Path) -> None:

@@ -190,6 +190,13 @@ def test_without_known_examples_drift_is_not_known(step: dict[str, Any]) -> None
     assert of(record(passages("en")[0], steps=[step]))["drift"] is None
 
 
+@pytest.mark.parametrize(
+    "damage", [{"strategy": ["fewshot"]}, {"seed": {}}, {"strategy": {"a": 1}, "seed": [1]}], ids=str
+)
+def test_a_step_of_another_form_is_no_obstacle(damage: dict[str, Any]) -> None:
+    assert of(record(passages("en")[0], steps=[EXPANDED | damage]))["drift"] > 0.6
+
+
 def test_only_the_examples_that_were_shown_count() -> None:
     from xqe.models.examples import Chooser
 

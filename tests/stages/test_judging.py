@@ -141,13 +141,33 @@ def test_shares_of_translations_are_changed_by_their_closeness() -> None:
     assert done["closeness"] == {"query": pytest.approx(0.75)}
 
 
+@pytest.mark.parametrize("judging", [Judging.WEIGH, Judging.DROP])
+def test_a_judge_at_each_command_counts_as_one(judging: Judging) -> None:
+    several = [{"text": text, "share": share} for text, share in (("price of zinc", 0.6), ("wether in Vienna", 0.4))]
+    once = judged({"query": "price of zinc", "translations": several}, judging)
+    [again] = Judge(Topics(NAMED), judging).over([{**once, "passages": ["It is warm in Vienna."]}])
+    assert [one["share"] for one in again["translations"]] == pytest.approx(
+        [one["share"] for one in once["translations"]]
+    )
+
+
 def test_should_all_translations_have_strayed_the_closest_stays() -> None:
     several = [{"text": "price of zinc"}, {"text": "warm zinc"}]
     done = judged({"query": "price of zinc", "translations": several}, Judging.DROP)
     assert [one["text"] for one in done["translations"]] == ["price of zinc"]
 
 
-@pytest.mark.parametrize("translations", [[{"text": "earlier"}], ["weather"], 7, [{"no": "text"}]])
+@pytest.mark.parametrize(
+    "translations",
+    [
+        [{"text": "earlier"}],
+        ["weather"],
+        7,
+        [{"no": "text"}],
+        [{"text": "weather in Vienna", "share": "1"}],
+        [{"text": "weather in Vienna", "share": 1}, {"text": None, "share": 1}],
+    ],
+)
 def test_translations_of_another_state_or_form_do_not_count(translations: Any) -> None:
     done = judged({"query": "weather in Vienna", "translations": translations}, Judging.CLOSEST)
     assert (done["query"], done["translations"]) == ("weather in Vienna", translations)

@@ -41,6 +41,8 @@ from xqe.retrieval.weighting import Weighting, weighted_query
 from xqe.stages.choosing import RULES, rule_for
 from xqe.stages.choosing import Known as KnownOf
 from xqe.stages.generation import Answer, Tally, run
+from xqe.stages.librarian.choosing import Choice
+from xqe.stages.librarian.guide import Guide
 from xqe.stages.qa_expand import Prompts, QAExpand, refined
 from xqe.stages.search import search
 from xqe.stages.strategies import PAPER, RECIPES, Strategy
@@ -322,6 +324,12 @@ def test_keywords_are_joined_by_commas() -> None:
     assert done["passages"] == ["zinc, tin"] * 5
 
 
+def test_a_list_among_other_texts_has_each_of_its_entries_once() -> None:
+    """A small model that goes round in a list would fill the terms of GRF with it."""
+    done = expanded(Strategy.GRF, Scripted(lambda request: "zinc, tin, zinc, zinc"))
+    assert Counter(done["passages"]) == {"zinc, tin": 2, "zinc, tin, zinc, zinc": 8}
+
+
 # ---------------------------------------------------------------- QA-Expand
 
 
@@ -495,6 +503,23 @@ def test_a_translated_query_is_joined_in_both_of_its_states() -> None:
     assert vector(record) == pytest.approx([value / length for value in mixed], abs=1e-6)
 
 
+@pytest.mark.parametrize("kept", [PASSAGES[:1], []])
+def test_one_text_has_no_passage_that_a_judge_gives_no_weight(kept: list[str]) -> None:
+    record = record_of(Strategy.GENQR, [*kept, "far away"])
+    judged = {**record, "closeness": {"passages": [*[0.4] * len(kept), -0.2]}}
+    expected = published.JOINED["genqr"](QUERY, kept) if kept else QUERY
+    assert vector(judged) == pytest.approx(encoded(expected)[0], abs=1e-6)
+
+
+@pytest.mark.parametrize("strategy", [Strategy.HYDE, Strategy.QUERY2DOC, Strategy.GENQR, Strategy.GRF])
+def test_a_vector_says_how_it_was_put_together(strategy: Strategy) -> None:
+    made = meanings([(record_of(strategy), "here")] * 2, FakeEncoder(), Meant(), Known())
+    assert [one.vectors for one in made if isinstance(one, Meaning)] == [strategy.recipe.combination.vectors] * 2
+    [usual] = meanings([(record_of(strategy), "here")], FakeEncoder(), Meant(heeds_record=False), Known())
+    assert isinstance(usual, Meaning)
+    assert usual.vectors is None
+
+
 def test_exp4fuse_fuses_what_the_query_finds_alone_and_with_its_passage(index: Index) -> None:
     record = record_of(Strategy.EXP4FUSE, ["tin and harbour"])
     alone = {name: value for name, value in record.items() if name not in ("passages", "combine")}
@@ -552,6 +577,8 @@ def test_options_go_before_the_recipe() -> None:
     assert sum("Question to answer" in chat.user for chat in chats(engine)) == 2
     with pytest.raises(XqeError, match=r"8 at temperature 0.*write the same passage.*or --samples 1"):
         expanded(Strategy.HYDE, Scripted(), temperature=0.0)
+    with pytest.raises(XqeError, match="the prompt qa-expand shows a chat model no examples"):
+        expanded(Strategy.QA_EXPAND, Scripted(), expansion=Expansion(shots=2))
 
 
 def test_a_prompt_of_ones_own_takes_the_place_of_the_strategys(tmp_path: Path) -> None:
@@ -573,6 +600,9 @@ def test_qa_expand_does_not_fit_a_batch_file_and_the_others_do(xqe: Run) -> None
     assert "a batch file asks once" in refused.stderr
     written = xqe("batch", "export", "-s", "genqr-ensemble", "-m", "openai:m", stdin=jsonl(RECORD))
     assert len(written.stdout.splitlines()) == 10
+    unread = xqe("batch", "export", "-s", "lamer", "-m", "openai:m", stdin=jsonl(RECORD))
+    assert unread.returncode == 2
+    assert "no hits with texts, which --strategy lamer reads" in unread.stderr
 
 
 def test_strategies_are_listed(xqe: Run) -> None:
@@ -608,9 +638,24 @@ def test_auto_chooses_by_what_is_known_of_a_query(
     done = expanded(Strategy.AUTO, Scripted(is_chat=is_chat), record)
     step = done["steps"][-1]
     assert step["strategy"] == strategy
-    assert step["chosen"] == next(rule.why for rule in RULES if rule.strategy == strategy)
+    assert step["why"] == next(rule.why for rule in RULES if rule.strategy == strategy)
     own = expanded(Strategy(strategy), Scripted(is_chat=is_chat), record)
     assert {**done, "steps": 0} == {**own, "steps": 0}
+
+
+def test_auto_takes_examples_of_ones_own_and_tells_how_they_were_chosen(tmp_path: Path) -> None:
+    path = tmp_path / "examples.jsonl"
+    path.write_text(jsonl(*({"query": f"ships in port {n}", "passage": f"text {n}"} for n in range(6))), "utf-8")
+    make = steps.expansion(Strategy.AUTO, Expansion(examples=str(path)), Generation(), None)
+    guide = Guide(Choice(FakeEncoder(), "query"))
+    short, long = run(make(engine := Scripted(), guide), engine, [RECORD, {**RECORD, "query": "a b c d e"}])
+    assert short["steps"][-1]["strategy"] == "zeroshot"
+    assert "text 1" in "".join(chat.user for chat in chats(engine))
+    step = long["steps"][-1]
+    assert (step["shots"], step["chosen"], step["why"]) == (5, "nearest", "it has 5 words or more")
+    path.write_text(jsonl({"query": "ships", "passage": "text"}), "utf-8")
+    with pytest.raises(InputError, match="1 examples"):  # before a model is opened
+        steps.expansion(Strategy.AUTO, Expansion(examples=str(path)), Generation(), None)
 
 
 def test_some_rule_holds_for_whatever_is_known() -> None:

@@ -82,7 +82,7 @@ def export(
     from xqe.stages.generation import Tally
 
     make, name = _stage(work, expansion, generation), _model(work)
-    queries = _records(work, query, files)
+    queries = _records(work, expansion, query, files)
     arrived = first_of(queries)
     if arrived is None:
         return
@@ -118,7 +118,7 @@ def import_(
     from xqe.stages.generation import Tally
 
     make, name = _stage(work, expansion, generation), _model(work)
-    queries = _records(work, query, files)
+    queries = _records(work, expansion, query, files)
     engine = ResultReader(name, results, generation.api.value)
     stage = make(engine)
     tally = Tally()
@@ -153,10 +153,12 @@ def _stage(work: Work, expansion: Expansion, generation: Generation) -> Callable
     return steps.translation(work.to, generation, work.max_tokens, expansion.samples or 1)
 
 
-def _records(work: Work, query: str | None, files: list[str] | None) -> Queries | DocumentRecords:
+def _records(work: Work, expansion: Expansion, query: str | None, files: list[str] | None) -> Queries | DocumentRecords:
     """The records that the work is done on."""
     if not work.documents:
-        return Queries(query, files, "--lang", work.lang)
+        if work.strategy is None and expansion.prompt is None:
+            return Queries(query, files, "--lang", work.lang)
+        return Queries(query, files, "--lang", work.lang, steps.hits_check(work.strategy, expansion))
     if query is not None:
         raise XqeError("a QUERY is no document", "leave it out, or leave out --documents")
     return DocumentRecords(files, Format.AUTO, "--lang", work.lang)

@@ -101,7 +101,7 @@ def expansion(
             stages[chosen] = stage
         return Chosen(engine, stages)
 
-    _chooser(options, generation, 0 if options.shots is None else options.shots)
+    _chooser(options, generation, max(rule.strategy.template.shots for rule in RULES))
     return make
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ from xqe.files.records import Record, has_failed, untranslated
 from xqe.models.encoders.base import Side
 from xqe.retrieval.choices import MASS, Encode, Use
 from xqe.retrieval.closeness import passage_weights
-from xqe.retrieval.combining import JOINED, MEAN, SEP, USUAL, combination_of
+from xqe.retrieval.combining import JOINED, MEAN, SEP, USUAL, Combination, combination_of
 from xqe.retrieval.nbest import alternatives
 from xqe.retrieval.retriever import FEEDBACK, QUERY, SOURCE, QueryError
 
@@ -72,11 +72,13 @@ class Piece:
 @dataclass(frozen=True, slots=True)
 class Meaning:
     """A vector to search with. vector: float32 of length 1, shape (dimension,). parts: the vectors that it is made of,
-    shape (pieces, dimension), each of length 1."""
+    shape (pieces, dimension), each of length 1. vectors: how a published method has the query and its passages together
+    (`combining`), None for the usual weight."""
 
     vector: Matrix
     pieces: tuple[Piece, ...]
     parts: Matrix
+    vectors: str | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -88,7 +90,7 @@ class Meaning:
         added = weight / (len(vectors) or 1)
         pieces = [Piece(piece.part, piece.text, own_weight * piece.weight) for piece in self.pieces]
         pieces += [Piece(FEEDBACK, None, added)] * len(vectors)
-        return combined(pieces, numpy.concatenate([self.parts, vectors]))
+        return replace(combined(pieces, numpy.concatenate([self.parts, vectors])), vectors=self.vectors)
 
 
 def combined(pieces: Sequence[Piece], parts: Matrix) -> Meaning:
@@ -110,7 +112,12 @@ def meanings(
     pieces = [[piece for piece in _pieces(record, meant, where) if _says_something(piece)] for record, where in records]
     known.add(encoder, [piece for some in pieces for piece in some])
     nothing = combined([], numpy.zeros((0, encoder.contract.dimension), numpy.float32))
-    return [known.meaning(some) if some else nothing for some in pieces]
+    made = [known.meaning(some) if some else nothing for some in pieces]
+    ways = (_combination(record, meant, where).vectors for record, where in records)
+    return [
+        one if isinstance(one, QueryError) or way is None else replace(one, vectors=way)
+        for one, way in zip(made, ways, strict=True)
+    ]
 
 
 class Known:
@@ -161,22 +168,27 @@ def _pieces(record: Record, meant: Meant, where: str) -> Iterator[Piece]:
     passages = record.get("passages", []) if meant.use is not Use.QUERY else []
     if meant.use is Use.DOC and not passages and not has_failed(record):
         raise InputError(f'{where}: no "passages" to search with', "write them with xqe expand, or give --use query")
-    combination = combination_of(record, where) if meant.heeds_record else USUAL
-    has_both = bool(passages) and meant.use is Use.QUERY_DOC
-    if has_both and combination.vectors in (SEP, JOINED):
+    combination = _combination(record, meant, where)
+    weights, _ = passage_weights(record, passages, where, are_alone=meant.use is Use.DOC)
+    if combination.vectors in (SEP, JOINED) and any(weights):
+        kept = [passage for passage, weight in zip(passages, weights, strict=True) if weight]
         for part, text, share in _asked(record, meant, where):
-            yield Piece(part, combination.text(text, passages, meant.query_weight), share)
+            yield Piece(part, combination.text(text, kept, meant.query_weight), share)
         return
     if meant.use is not Use.DOC or not passages:
         weight = meant.usual_weight if passages else 1.0
-        if has_both and combination.vectors == MEAN and meant.query_weight is None:
+        if combination.vectors == MEAN and meant.query_weight is None:
             weight = 1 / len(passages)
         for part, text, share in _asked(record, meant, where):
             yield Piece(part, text, weight * share)
-    weights, _ = passage_weights(record, passages, where, are_alone=meant.use is Use.DOC)
     for passage, weight in zip(passages, weights, strict=True):
         if weight:
             yield Piece(PASSAGES, passage, weight)
+
+
+def _combination(record: Record, meant: Meant, where: str) -> Combination:
+    """How the query of a record and its passages, where it has any, are put together."""
+    return combination_of(record, where) if meant.heeds_record and meant.use is Use.QUERY_DOC else USUAL
 
 
 def _asked(record: Record, meant: Meant, where: str) -> list[tuple[str, str, float]]:

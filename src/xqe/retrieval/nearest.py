@@ -171,6 +171,10 @@ class Dense(Retriever[Meaning]):
             "query_weight": meant.usual_weight,
             "k": k,
         }
+        if query.vectors is not None:
+            said["vectors"] = query.vectors
+            if meant.query_weight is None:
+                del said["query_weight"]
         if (translations := sum(piece.part == QUERY for piece in query.pieces)) > 1:
             said |= {"nbest_mass": meant.nbest_mass, "translations": translations}
         if self._vectors.questions:

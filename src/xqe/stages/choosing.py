@@ -77,7 +77,7 @@ class Chosen:
     def result(self, record: Record, answers: Sequence[Answer]) -> Record:
         done = self._of(record).result(record, answers)
         *before, step = done["steps"]
-        return {**done, "steps": [*before, {**step, "chosen": self._rule(record).why}]}
+        return {**done, "steps": [*before, {**step, "why": self._rule(record).why}]}
 
     def _of(self, record: Record) -> Expand:
         return self._stages[self._rule(record).strategy]

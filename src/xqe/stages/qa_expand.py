@@ -17,7 +17,7 @@ from xqe.models.engines.requests import Request, Sampling
 from xqe.models.examples import Chooser
 from xqe.models.prompts import TARGET, Template
 from xqe.retrieval.combining import FIELD, Combination
-from xqe.stages.expand import Expand
+from xqe.stages.expand import Expand, Way
 from xqe.stages.generation import Answer, Round, Rounds, one_line, provenance, request
 from xqe.stages.librarian.guide import Guide
 from xqe.text.answers import lists
@@ -68,7 +68,8 @@ class QAExpand(Rounds):
             sampling,
             max_tokens,
             target,
-            guide=guide,
+            Way(strategy),
+            guide,
         )
         self.answering = Expand(engine, prompts.answers, choose, 1, sampling, max_tokens)
 

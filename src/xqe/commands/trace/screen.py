@@ -88,6 +88,8 @@ def _described(step: Mapping[str, Any]) -> str:
         said.append(f"{step['strategy']} with {step['shots']} examples" if "shots" in step else str(step["strategy"]))
         if "to" in step:
             said.append(f"in {name_of(step['to'])}")
+    if "why" in step:
+        said.append(f"since {step['why']}")
     if "model" in step:
         said.append(str(step["model"]))
     return ", ".join(said)
@@ -186,6 +188,9 @@ def _found(found: Found, full: bool, k: int) -> list[Any]:
 
 def _manner(index: Mapping[str, Any]) -> str:
     """What a search found documents by."""
+    if "twice" in index:
+        once = _manner({name: value for name, value in index.items() if name != "twice"})
+        return f"{once}; twice, by the query alone and with its passages, fused by {index['twice']['fusion']}"
     if index["by"] == By.HYBRID:
         sides = " and ".join(_manner({**said, "by": by}) for by, said in index["sides"].items())
         norm = f" of {index['norm']}" if "norm" in index else ""

@@ -209,11 +209,10 @@ def _expansion(strategy: Strategy, texts: Texts, plan: Plan, engine: Engine, gui
     spoken = texts.target if texts.order == "te" and texts.target else texts.source
     choose = None
     parts = [part for template in recipe.templates for part in template.each()]
-    is_given = grid.shots is not None or grid.examples != BUILTIN
+    of_train = (grid.examples != BUILTIN or texts.guide.has_examples) and texts.kind != DIRECT
+    is_given = grid.shots is not None or of_train
     if is_given and any(part.shows_examples(engine.is_chat) for part in parts):
-        path = None
-        if (grid.examples != BUILTIN or texts.guide.has_examples) and texts.kind != DIRECT:
-            path = str(examples_file(plan.asked[texts.collection], spoken))
+        path = str(examples_file(plan.asked[texts.collection], spoken)) if of_train else None
         choose = Chooser(path, parts[0].shots if grid.shots is None else grid.shots, grid.sampling.seed)
     direct = LANGUAGES[texts.target] if texts.kind == DIRECT and texts.target is not None else None
     if recipe.in_rounds:

@@ -26,7 +26,17 @@ from xqe.experiments.grid.plan import (
     Texts,
     needed,
 )
-from xqe.experiments.grid.settings import BUILTIN, DOCUMENTS, Grid, Guidance, ModelRow, Pair, QuestionsRow, RerankRow
+from xqe.experiments.grid.settings import (
+    BUILTIN,
+    DOCUMENTS,
+    TRAIN,
+    Grid,
+    Guidance,
+    ModelRow,
+    Pair,
+    QuestionsRow,
+    RerankRow,
+)
 from xqe.experiments.grid.tables import told_at
 from xqe.files.hashes import cached_sha256
 from xqe.models import examples, prompts
@@ -353,7 +363,7 @@ class _Planner:
             said += [one.documents_sha256(target), self.grid.nearby, TOKENS, nearby_forms(), one.drop_self]
         if guide.has_examples:
             examples = train_pairs(one, (source, target)) if kind == TRANSLATE else examples_file(one, target)
-            said += [digest(examples) if isinstance(examples, list) else cached_sha256(examples), BALANCE]
+            said += [TRAIN, digest(examples) if isinstance(examples, list) else cached_sha256(examples), BALANCE]
         return said
 
     def _shown(self, one: Asked, kind: str, source: str, target: str | None, strategy: Strategy | None) -> str:

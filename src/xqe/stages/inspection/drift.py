@@ -44,7 +44,7 @@ class Shown:
             return []
         if written is not row if is_file else shots > BUILTIN:  # more than there are: of a file that was not named
             return []
-        key = (row.code, spoken.code, step.get("strategy"), shots, seed, "chosen" in step)
+        key = (row.code, spoken.code, str(step.get("strategy")), shots, str(seed), "chosen" in step)
         if key not in self._words:
             chooser = Chooser(self._examples, shots, seed if isinstance(seed, int) else 0)
             asked = spoken if is_file else row

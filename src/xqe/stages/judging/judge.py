@@ -5,7 +5,8 @@
     closest    of several translations, and of several passages, the closest alone is kept
 
 Where a query has several translations, each with its share, the share of one changes by e to SHARPNESS x its closeness,
-and the query is then the one with the greatest. Should all have strayed, the closest is kept: it is all there is.
+and the query is then the one with the greatest. Should all have strayed, the closest is kept: it is all there is. The
+share of one that was judged before changes by the difference alone: a judge at each command counts as one.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ AT_A_TIME = 64  # records whose texts are encoded together
 SHARPNESS = 4.0
 """A translation that is half as close as another counts a seventh of it. For e5 that is about a softmax of 30 x the
 cosine, which was the best of what was tried."""
+_GREATEST = 100.0  # closeness, which is about 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +110,12 @@ class Judge:
     def _weighed(self, translations: Sequence[Mapping[str, Any]], values: Sequence[float]) -> list[dict[str, Any]]:
         """The translations that are kept, each with its closeness and with the share that it has then."""
         kept = self._kept(values) or [_closest(values)]
-        best = max(values)
-        weights = [translations[at].get("share", 1.0) * math.exp(SHARPNESS * (values[at] - best)) for at in kept]
+        nearer = [values[at] - _before(translations[at]) for at in kept]
+        most = max(nearer)
+        weights = [
+            translations[at].get("share", 1.0) * math.exp(SHARPNESS * (more - most))
+            for at, more in zip(kept, nearer, strict=True)
+        ]
         total = sum(weights)
         return [
             {**translations[at], "share": weight / total if total else 1 / len(kept), CLOSENESS: values[at]}
@@ -121,6 +127,13 @@ class Judge:
         if self._judging is Judging.CLOSEST:
             return [_closest(values)] if values else []
         return [place for place, value in enumerate(values) if self._judging is Judging.WEIGH or value >= STRAYED]
+
+
+def _before(translation: Mapping[str, Any]) -> float:
+    """The closeness that the share of a translation has in it already; 0 for none."""
+    said = translation.get(CLOSENESS)
+    is_number = isinstance(said, int | float) and abs(said) <= _GREATEST
+    return float(said) if is_number and said is not None else 0.0
 
 
 def _said(query: float | None, passages: Sequence[float]) -> dict[str, Any]:
@@ -141,7 +154,7 @@ def _compared(record: Record) -> list[Compared] | XqeError:
         return []
     first: Mapping[str, Any] = record.get("source") or record
     asked, passages = first.get("query"), record.get("passages") or []
-    texts = [str(translation["text"]) for translation in _translations(record)]
+    texts = [translation["text"] for translation in _translations(record)]
     if not texts and asked != record["query"]:
         texts = [record["query"]]
     if not texts and not passages:
@@ -171,7 +184,15 @@ def _parted(record: Record, values: Sequence[float]) -> Judged:
 
 
 def _translations(record: Record) -> Sequence[Mapping[str, Any]]:
-    """The translations that a query has; none where it is not among them, as they are of an earlier state then."""
+    """The translations that a query has; none where it is not among them, as they are of an earlier state then, and
+    none of another form, which a search refuses."""
     said = record.get(TRANSLATIONS) or []
-    is_list = isinstance(said, list) and all(isinstance(one, dict) and "text" in one for one in said)
+    is_list = isinstance(said, list) and all(map(_is_translation, said))
     return said if is_list and any(one["text"] == record["query"] for one in said) else []
+
+
+def _is_translation(one: object) -> bool:
+    if not isinstance(one, dict) or not isinstance(one.get("text"), str):
+        return False
+    share = one.get("share", 1.0)
+    return isinstance(share, int | float) and 0 <= share < math.inf
