@@ -11,7 +11,8 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 import typer
-from typer.core import CompletionItem, TyperGroup  # type: ignore[attr-defined]  # no public place has the former
+from typer.core import CompletionItem, TyperCommand, TyperGroup  # type: ignore[attr-defined]  # the first: nowhere public
+from typer.exceptions import TyperException
 from typer.main import get_command
 
 from xqe.files.numbers import GREATEST, decimal, whole
@@ -41,6 +42,17 @@ class Group(NamedTuple):
 
 Table = Mapping[str, Sequence[Verb | Group]]
 """Commands, by the headings of the help that they stand under."""
+
+
+class Single(TyperCommand):
+    """A command that is the one to look up where its options are wrong: of some of that typer does not say whose."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except TyperException as error:
+            error.ctx = getattr(error, "ctx", None) or ctx  # type: ignore[attr-defined]
+            raise
 
 
 class OnDemand(TyperGroup):
@@ -113,7 +125,7 @@ def _group(row: Group) -> Any:
 def _command(row: Verb) -> Any:
     module, _, function = row.place.partition(":")
     app = typer.Typer(rich_markup_mode=None, add_completion=False)
-    app.command(row.name)(getattr(import_module(f"xqe.commands.{module}"), function))
+    app.command(row.name, cls=Single)(getattr(import_module(f"xqe.commands.{module}"), function))
     command = get_command(app)
     for parameter in command.params:
         parameter.type = _in_full(parameter.type)

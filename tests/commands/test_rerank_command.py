@@ -97,6 +97,7 @@ def test_runs_are_joined_with_their_queries(tmp_path: Path, form: str, is_file: 
     [
         ("q7 Q0 far 1 9 t\n", jsonl(*QUERIES), 'holds no query of the run, which has "q7", and it "q1"'),
         (TREC, jsonl(QUERIES[0], QUERIES[0]), 'query "q1" twice'),
+        (TREC, "", "no queries; --queries names the queries that were searched with"),
         (TREC, None, "a bare text, not JSON; a run has no queries: name them with --queries FILE"),
         (jsonl(QUERIES[0]), None, 'query "q1" has no "hits"; search first'),
         (jsonl({**QUERIES[0], "hits": [{"id": "a", "score": 1}] * 2}), None, 'document "a" twice for query "q1"'),

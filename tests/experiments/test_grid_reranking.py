@@ -94,7 +94,7 @@ def test_cells_are_what_the_pipe_gives_and_no_pair_is_read_twice(
 ) -> None:
     path, out = made(), tmp_path / "out"
     assert cli.run(["grid", str(path), "--out", str(out)]) == 0
-    assert "windows stayed as they were" in capsys.readouterr().err
+    assert "windows that stayed as they were: " in capsys.readouterr().err
     found = cells(out)
     index = str(out / "indexes/fixtures/en")
     for system, (first, kind, options_) in {

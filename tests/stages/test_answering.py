@@ -296,8 +296,11 @@ def test_a_prompt_that_is_said_again_is_no_answer(index: Index) -> None:
     assert done["error"]["message"] == "the model says the prompt again"
 
 
-def test_a_query_without_a_language_is_answered_in_the_one_that_is_asked_for(index: Index) -> None:
-    record = {"id": "q", "query": "zinc", "hits": HITS}
+@pytest.mark.parametrize("lang", [{}, {"lang": "fi"}, {"source": {"lang": 7}}])
+def test_a_query_whose_language_is_not_known_is_answered_in_the_one_that_is_asked_for(
+    index: Index, lang: Mapping[str, Any]
+) -> None:
+    record = {"id": "q", "query": "zinc", "hits": HITS, **lang}
     done = answered(index, Saying("Ja [1]."), How(target=LANGUAGES["de"]), record)
     assert done["answer"]["lang"] == "de"
 

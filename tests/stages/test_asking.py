@@ -15,6 +15,8 @@ from xqe import cli
 from xqe.commands.ask import _alone
 from xqe.commands.options.common import Switch
 from xqe.commands.options.generation import Generation
+from xqe.errors import XqeError
+from xqe.files import jsonl as files_jsonl
 
 FRENCH_TEXT = "Le prix du zinc monte toujours dans tous les pays de l'est."
 ENGLISH = [
@@ -173,6 +175,34 @@ def test_many_questions_come_out_in_their_order_and_a_bad_one_stops_none(
     assert "ask: 4 records" in err and "2 failed" in err
 
 
+def test_what_an_earlier_ask_searched_with_is_not_of_this_one(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    asked_before = tmp_path / "asked.jsonl"
+    asked_before.write_text(jsonl({"id": "a", "query": "prix du zinc", "lang": "fr", "searched": {"de": "Zinkpreis"}}))
+    out, _ = ran(capsys, "ask", folder / "en", "-i", asked_before, "--gloss", "none", "--format", "text")
+    assert [line.split()[0] for line in out.splitlines()[:2]] == ["question", "en"]
+    assert "Zinkpreis" not in out
+
+
+@pytest.mark.parametrize(
+    ("stopped", "status"), [(KeyboardInterrupt(), 130), (XqeError("no space left", "make some"), 2)]
+)
+def test_what_was_generated_is_said_however_it_ends(
+    capsys: pytest.CaptureFixture[str],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stopped: BaseException,
+    status: int,
+) -> None:
+    def full(line: str) -> None:
+        raise stopped
+
+    monkeypatch.setattr(files_jsonl, "write", full)
+    _, err = ran(capsys, "ask", folder / "en", "prix", "--lang", "fr", status=status)
+    assert "ask: 1 records, 3 generated" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -186,6 +216,8 @@ def test_many_questions_come_out_in_their_order_and_a_bad_one_stops_none(
         (["answer", "en", "--encoder", "fake", "-i", "q.jsonl"], "--encoder has no effect on --cite model"),
         (["answer", "en", "--prompt", "en.jsonl"], "en.jsonl"),
         (["answer", "mixed", "--cite", "after", "--encoder", "fake", "-i", "q.jsonl"], "no vectors"),
+        (["answer", "en", "-i", "unsearched.jsonl"], 'unsearched.jsonl:1: query "q" has no "hits"; search first'),
+        (["answer", "en", "-i", "failed.jsonl"], 'failed.jsonl:1: an "error" that is none of a stage'),
     ],
 )
 def test_what_means_nothing_is_said_at_once(
@@ -196,7 +228,10 @@ def test_what_means_nothing_is_said_at_once(
     message: str,
 ) -> None:
     monkeypatch.chdir(folder)
-    Path("q.jsonl").write_text(jsonl({"id": "q", "query": "zinc", "lang": "en", "hits": [{"id": "e1", "score": 1}]}))
+    unsearched = {"id": "q", "query": "zinc", "lang": "en"}
+    Path("q.jsonl").write_text(jsonl({**unsearched, "hits": [{"id": "e1", "score": 1}]}))
+    Path("unsearched.jsonl").write_text(jsonl(unsearched))
+    Path("failed.jsonl").write_text(jsonl({**unsearched, "error": "404"}))
     out, err = ran(capsys, *arguments, status=2)
     assert out == ""
     assert message in err.splitlines()[-1]

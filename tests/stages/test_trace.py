@@ -199,6 +199,10 @@ def test_what_cannot_be_re_ranked_is_said(english: str, tmp_path: Path, capsys: 
     assert cli.run([*asked, "--rerank", "likelihood", *FAKE, "--format", "text"]) == 1
     out = capsys.readouterr().out
     assert "failed     the fake engine was asked to fail; hits stay as they were found" in out and "cost" in out
+    assert "from the store" not in out
+    unasked = (asked[0], "mercury", *asked[2:])
+    assert cli.run([*unasked, "--rerank", "listwise", *FAKE, "--format", "text"]) == 0
+    assert "note       windows that stayed as they were: 1; the answer names no document" in capsys.readouterr().out
 
 
 # ---------------------------------------------------------------- generation

@@ -131,6 +131,9 @@ def test_the_command_and_an_index_of_what_it_wrote(xqe: Run, tmp_path: Path) -> 
     assert summary(done) == "translate: 2 records, 1 generated, 0 reused, 1 failed, 4 tokens"
     first, second = records(done)
     assert first["id"] == "d1" and "contents" not in first and second["error"]["step"] == "translate"
+    none = xqe("index", str(tmp_path / "none"), "--lang", "record", stdin=jsonl(second, second))
+    assert none.returncode == 2
+    assert "xqe: <stdin>:1: a stage failed on this document, as on all of 2; " in none.stderr
     built = xqe("index", str(tmp_path / "ix"), "--lang", "record", stdin=done.stdout)
     assert built.returncode == 1
     assert built.stderr == "xqe: 1 document left out, the first at <stdin>:2: a stage failed on it\n"

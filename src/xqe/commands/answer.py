@@ -15,6 +15,7 @@ from xqe.commands.options.common import Input, ScreenFormat
 from xqe.commands.options.encoding import Encoding, beside
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
+from xqe.commands.runs import check_hits
 from xqe.commands.screens import on_screen
 from xqe.commands.streams import Queries, emit
 from xqe.files import jsonl
@@ -51,7 +52,7 @@ def answer(
     """
     check_encoding(answering.cite, encoding)
     encoding = beside(encoding, generation)
-    queries = Queries(None, files)
+    queries = Queries(None, files, check=check_hits)
     sources, make = answerer(answering, generation, encoding, directories)
     made: list[Stage] = []
 

@@ -46,8 +46,9 @@ if TYPE_CHECKING:
 
     from xqe.files.records import Record
     from xqe.models.engines.base import Engine
+    from xqe.stages.answering.answer import Answering as Stage
     from xqe.stages.asking import Asking
-    from xqe.stages.generation import Generating
+    from xqe.stages.generation import Generating, Tally
     from xqe.stages.librarian.guide import Guide
 
 AT_A_TIME = 64  # questions that go from step to step together
@@ -194,10 +195,12 @@ def ask(
             _say_nothing if generation.quiet else _tell,
             tally,
         )
-        _run(asking, arrived, on_screen(form))
-    if not generation.quiet:
-        say(f"ask: {tally.line()}")
-        say_remarks(answer)
+        try:
+            _run(asking, arrived, on_screen(form))
+        except (KeyboardInterrupt, XqeError):  # not a closed pipe, which ends quietly
+            _summarize(tally, answer, generation.quiet)
+            raise
+    _summarize(tally, answer, generation.quiet)
     if tally.failed:
         raise typer.Exit(FAILED_STATUS)
 
@@ -228,6 +231,12 @@ def _run(asking: Asking, records: Iterator[Record], is_shown: bool) -> None:
                 jsonl.write(text)
         for record in done if not is_shown else ():
             jsonl.write(jsonl.dumps(record))
+
+
+def _summarize(tally: Tally, answer: Stage, quiet: bool) -> None:
+    if not quiet:
+        say(f"ask: {tally.line()}")
+        say_remarks(answer)
 
 
 def _in_a_language(queries: Queries, spoken: str | None, is_one: bool, quiet: bool) -> Iterator[Record]:

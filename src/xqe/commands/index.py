@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,13 +17,14 @@ from xqe.commands.options.common import DocumentsFormat, Input
 from xqe.commands.options.embedding import Embedding
 from xqe.commands.options.encoding import Encoding
 from xqe.commands.streams import FAILED_STATUS, input_paths
-from xqe.errors import XqeError
+from xqe.errors import InputError, XqeError
 from xqe.files import jsonl
 from xqe.files.documents import Format, documents, line_count
 from xqe.messages import plural, progress, say
 from xqe.text.languages import LANGUAGES, language
 
 if TYPE_CHECKING:
+    from xqe.files.documents import Placed
     from xqe.models.encoders.base import Encoder
     from xqe.retrieval.lexical import Manifest
 
@@ -96,7 +97,7 @@ def index(
         started = time.monotonic()
         total = line_count(paths) if sys.stderr.isatty() else None
         left_out: list[str] = []
-        arriving = progress(documents(paths, form, left_out.append), total, "index")
+        arriving = progress(_done(documents(paths, form, left_out.append), left_out), total, "index")
         parameters = Parameters().changed(k1, b)
         if code is not None:
             done = _summary(directory, build(directory, code, arriving, force, parameters, texts))
@@ -114,6 +115,19 @@ def index(
     if left_out:
         say(f"{plural(len(left_out), 'document')} left out, the first at {left_out[0]}: a stage failed on it")
         raise typer.Exit(FAILED_STATUS)
+
+
+def _done(arriving: Iterable[Placed], left_out: Sequence[str]) -> Iterator[Placed]:
+    """The documents that arrive, some of which are left out. Raises InputError where that is all of them."""
+    none = True
+    for placed in arriving:
+        none = False
+        yield placed
+    if none and left_out:
+        raise InputError(
+            f"{left_out[0]}: a stage failed on this document, as on all of {len(left_out)}",
+            'their "error" says at which step and why; do it again',
+        )
 
 
 def _embedded(directory: Path, embedder: Encoder, vectors: Embedding) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class _Records:
 
     def __init__(self, files: Sequence[str] | None) -> None:
         with _named():
-            self._records = Queries(None, files, check=_check)
+            self._records = Queries(None, files, check=check_hits)
         self.total = self._records.total
 
     def __iter__(self) -> Iterator[Record]:
@@ -101,6 +101,8 @@ class _Joined:
     def _checked(self) -> int:
         """How many records there are. Raises InputError where a run cannot be read, or has none of the queries."""
         seen = {answer.id for answer in self._answers()}
+        if seen and not self._queries:
+            raise InputError(f"{self._file}: no queries", "--queries names the queries that were searched with")
         if not seen & self._queries.keys():
             one, other = next(iter(seen), ""), next(iter(self._queries), "")
             raise InputError(
@@ -136,7 +138,8 @@ def _named() -> Iterator[None]:
         raise
 
 
-def _check(record: Record, where: str) -> None:
+def check_hits(record: Record, where: str) -> None:
+    """Raise InputError for a record without hits that has not failed, and for hits that are none."""
     from xqe.files.trec import hits_of
 
     _check_scores(hits_of(record, where, record["id"]), where)

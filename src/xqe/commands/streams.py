@@ -14,7 +14,7 @@ import typer
 from xqe.errors import InputError, XqeError
 from xqe.files import documents, jsonl, packing
 from xqe.files.documents import Format
-from xqe.files.records import Record, check_query, failure, has_failed
+from xqe.files.records import Record, check_error, check_query, has_failed
 from xqe.messages import progress, say
 from xqe.text.languages import language
 
@@ -99,8 +99,7 @@ class DocumentRecords:
                     raise InputError(f'{where}: missing "lang"', f"name the language of all with {self._option}")
                 record["lang"] = self._default
             language(record["lang"], where)
-            if has_failed(record) and not failure(record):
-                raise InputError(f'{where}: an "error" that is none of a stage', "give that field another name")
+            check_error(record, where)
             yield record
 
 

@@ -92,7 +92,14 @@ def check_query(raw: Any, where: str) -> Record:
         raise InputError(f'{where}: "steps" is not a list', QUERY_SHAPE)
     if not isinstance(record.get("source", {}), dict):
         raise InputError(f'{where}: "source" is not an object', QUERY_SHAPE)
+    check_error(record, where)
     return record
+
+
+def check_error(record: Record, where: str) -> None:
+    """Raise InputError for an "error" that no stage has written."""
+    if has_failed(record) and not failure(record):
+        raise InputError(f'{where}: an "error" that is none of a stage', "give that field another name")
 
 
 def check_document(raw: Any, where: str) -> Document:

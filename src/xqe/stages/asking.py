@@ -198,7 +198,7 @@ def _together(codes: Sequence[str], records: Sequence[Record], depth: int) -> Re
     """One question's records of several collections, with these languages, as one: hits fused, the query as it first
     came, and "searched", what it was searched with in each language."""
     if len(records) == 1:
-        return records[0]
+        return {name: value for name, value in records[0].items() if name != "searched"}  # that of an earlier ask
     runs = [
         Run(code, iter([Answer(record["id"], {hit["id"]: hit["score"] for hit in record["hits"]}, "", record)]))
         for code, record in zip(codes, records, strict=True)

@@ -340,9 +340,11 @@ def _reranked(piece: Reranked, full: bool) -> list[Any]:
     if piece.texts:
         tokens = sum(text.tokens for text in piece.texts if not text.reused)
         asked = counted(len(piece.texts), "window" if piece.texts[0].field == WINDOW else "document")
-        cost = f"{asked}, {counted(tokens, 'token')} in {piece.seconds:.1f} s" if tokens else f"{asked}, from the store"
+        is_kept = all(text.reused for text in piece.texts)
+        cost = "from the store" if is_kept else f"{counted(tokens, 'token')} in {piece.seconds:.1f} s"
         query = _HELD_AGAINST.get(step.get("query", ""), "")
-        said = " · ".join(filter(None, (str(step.get("kind", "")), str(step.get("model", "")), query, cost)))
+        what = (str(step.get("kind", "")), str(step.get("model", "")), query, f"{asked}, {cost}")
+        said = " · ".join(filter(None, what))
     else:
         said = "nothing to do: there are no hits"
     parts: list[Any] = [section("rerank", plain(said if not piece.error or piece.texts else ""), _order(piece, full))]
@@ -361,6 +363,8 @@ def _order(piece: Reranked, full: bool) -> Iterator[Row]:
     for text in piece.texts:
         if text.field == WINDOW and not text.error:
             yield "output", plain(text.raw, QUIET)
+    if stayed := piece.provenance.get("fell_back"):
+        yield "note", plain(f"windows that stayed as they were: {stayed}; the answer names no document", NOTE)
     if piece.error:
         yield "failed", plain(f"{piece.error}; hits stay as they were found", ERROR)
         return

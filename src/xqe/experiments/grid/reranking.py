@@ -114,8 +114,7 @@ def _ranked(ranked: Ranked, plan: Plan, folder: Folder, engine: Engine) -> tuple
     done, fell_back = _run(ranked.row, ranked.n, numbered, engine, records, tally)
     seconds = time.monotonic() - started
     if fell_back:
-        windows_ = plural(fell_back, "window")
-        say(f"grid: {ranked.place}: {windows_} stayed as they were: the answer names no document")
+        say(f"grid: {ranked.place}: windows that stayed as they were: {fell_back}; the answer names no document")
     said = {
         "stage": "rerank",
         "kind": ranked.row.kind,

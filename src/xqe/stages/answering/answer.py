@@ -139,15 +139,17 @@ class Answering:
         return sum(bool(sources[at]) for at in lacking)
 
     def _languages(self, record: Record) -> tuple[Language, Language]:
-        """That of the query as it first came, and that of the answer. Raises XqeError where neither is known."""
-        source = record.get("source", {})
+        """That of the query as it first came, and that of the answer; this for both where the query's is not known.
+        Raises XqeError where neither is."""
+        source, target = record.get("source", {}), self._how.target
         named = source.get("lang") or record.get("lang")
-        if not isinstance(named, str) or not named:
-            if self._how.target is None:
-                raise XqeError('the query has no "lang" to answer in', "add it, or give --to")
-            return self._how.target, self._how.target
+        named = named if isinstance(named, str) else ""
+        if target is not None:
+            return LANGUAGES.get(code_of(named), target), target
+        if not named:
+            raise XqeError('the query has no "lang" to answer in', "add it, or give --to")
         asked = language(named)
-        return asked, self._how.target or asked
+        return asked, asked
 
     def _request(self, record: Record, documents: Sequence[Offered]) -> Request:
         """The request, which notes the documents, and the most tokens of each that are in it: fewer where the prompt
