@@ -208,6 +208,7 @@ def test_what_was_generated_is_said_however_it_ends(
     [
         (["ask", "en", " ", "--lang", "fr"], "the question is empty"),
         (["ask", "en", "prix", "zinc"], '"prix" is not an index, and a question is one argument, the last'),
+        (["ask", "en", "./", "--lang", "fr"], "./: a folder, and no index; build one with xqe index"),
         (["ask", "en", "xyz"], "the language of the question is not certain; name it with --lang"),
         (["ask", "en", "zinc", "--lang", "xx"], '--lang: unknown language "xx"'),
         (["ask", "en", "zinc", "--lang", "de", "--to", "xx"], '--to: unknown language "xx"'),

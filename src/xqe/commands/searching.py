@@ -168,6 +168,8 @@ def given(
         directories.append(Path(rest.pop(0)))
     if len(rest) > 1:
         raise XqeError(f'"{rest[0]}" is not an index, and {last} is one argument, the last', hint)
+    if rest and os.sep in rest[0] and os.path.isdir(rest[0]):  # noqa: PTH112  # as above; one word may be a query
+        raise XqeError(f"{rest[0]}: a folder, and no index", "build one with xqe index")
     return directories, (rest[0] if rest else None)
 
 
