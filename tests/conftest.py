@@ -18,6 +18,7 @@ import pytest
 import small_models
 from forks import Forks
 from gguf_files import with_few_tokens
+from hypothesis import HealthCheck, settings
 from serving import Server
 
 # A shell that starts the tests in the background lets them ignore interrupts, and so would the commands under test.
@@ -30,6 +31,10 @@ os.environ.setdefault("XQE_THREADS", "1")
 _MEMORY, _ROOM = Path("/dev/shm"), 4 << 30
 if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM and not os.statvfs(_MEMORY).f_flag & os.ST_NOEXEC:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
+# No test fails on a time.
+settings.register_profile("xqe", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("xqe")
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = ROOT / "fixtures"

@@ -170,7 +170,7 @@ def test_one_split_divided(tmp_path: Path) -> None:
     } <= train
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 9)), min_size=4, max_size=14),
     st.integers(0, 50),

@@ -99,7 +99,7 @@ runs = st.dictionaries(query_ids, st.dictionaries(documents, scores, max_size=18
 qrels_sets = st.dictionaries(query_ids, st.dictionaries(documents, grade, min_size=1, max_size=10), max_size=6)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(qrels_sets, runs, st.integers(1, 3))
 def test_values_are_the_references(qrels: dict[str, Grades], run: dict[str, Hits], rel: int) -> None:
     values = per_query(qrels, run, MEASURES, rel)
@@ -112,7 +112,7 @@ def test_values_are_the_references(qrels: dict[str, Grades], run: dict[str, Hits
         assert found == pytest.approx(expected, abs=1e-12)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(qrels_sets, runs, st.integers(1, 3))
 def test_values_are_those_of_trec_eval(qrels: dict[str, Grades], run: dict[str, Hits], rel: int) -> None:
     # it loops without end on a query whose grades are all negative
@@ -200,7 +200,7 @@ def test_which_queries_count_is_trec_evals(
     assert average(evaluation.of().values()) == pytest.approx({"nDCG@10": ndcg, "MAP": mean_ap}, abs=5e-5)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(qrels_sets.filter(len), runs, st.randoms(use_true_random=False))
 def test_order_changes_no_mean(qrels: dict[str, Grades], run: dict[str, Hits], chance: random.Random) -> None:
     def shuffled(mapping: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
@@ -431,7 +431,7 @@ def test_a_run_in_which_all_failed_is_worth_nothing() -> None:
     assert shown(evaluated("ab", [answer("a", {}, error={"step": "search"})], "index.lang")) == {"": (2, 2, 0.0)}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.sets(st.tuples(st.sampled_from("abcdef"), st.sampled_from("xy"), st.sampled_from("12"))))
 def test_every_query_is_placed_and_none_in_a_group_it_denies(cells: set[tuple[str, str, str]]) -> None:
     groups = {(pair, part) for _, pair, part in cells}

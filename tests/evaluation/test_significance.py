@@ -31,7 +31,7 @@ def reciprocal_ranks(count: int, seed: int) -> list[float]:
 # ---- the randomization test ----
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pairs.filter(lambda found: 0 < len(found) <= 9))
 def test_p_of_few_queries_is_the_share_of_all_ways_to_swap(found: list[tuple[float, float]]) -> None:
     differences = [one - other for one, other in found]
@@ -106,7 +106,7 @@ def test_t_p_is_the_published_value() -> None:
     assert found.p == pytest.approx(0.00390625)  # all of nine signs alike, or only the least one not: 4 of 1,024
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(values.filter(bool), st.sampled_from([0.8, 0.95, 0.99]))
 def test_the_interval_is_scipys_t_interval_of_two_values_more(found: list[float], level: float) -> None:
     low, high = interval(found, level)
@@ -175,7 +175,7 @@ def test_no_query_one_query_and_no_difference() -> None:
         compare([1.0, 0.0], [1.0])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pairs, st.randoms(use_true_random=False))
 def test_sides_and_order_do_not_matter(found: list[tuple[float, float]], chance: random.Random) -> None:
     one, other = [pair[0] for pair in found], [pair[1] for pair in found]

@@ -64,7 +64,7 @@ def reference(query: Any, vectors: Any, count: int, balance: float) -> list[int]
     return chosen
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(0, 12), st.integers(0, 14), st.sampled_from([0.0, 0.3, 0.7, 1.0]))
 def test_the_formula_chooses(seed: int, size: int, count: int, balance: float) -> None:
     drawn = numpy.random.default_rng(seed)

@@ -293,7 +293,7 @@ def test_a_model_of_llama_cpp(english: str, certain_path: Path) -> None:
 WEIGHTS = st.one_of(st.none(), st.floats(0.125, 20, width=16))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     query_weight=WEIGHTS,
     source_weight=st.sampled_from([0.0, 0.5]),

@@ -348,7 +348,7 @@ ANY_TEXT = st.text(st.characters(), max_size=60)  # lone surrogates and controls
 
 @pytest.mark.parametrize("code", CODES)
 @given(text=ANY_TEXT)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_string_has_terms_without_white_space(code: str, text: str) -> None:
     terms = analyzer(code).terms(text)
     assert terms == analyzer(code).terms(text) == [term for word in analyzer(code).explain(text) for term in word.terms]

@@ -75,7 +75,7 @@ PARAMETERS = st.builds(
 @given(
     texts=TEXTS, query=st.lists(st.integers(0, 9), min_size=1, max_size=8), k=st.integers(1, 14), parameters=PARAMETERS
 )
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 def test_scores_are_those_of_the_reference_in_each_language(
     code: str, texts: list[list[int]], query: list[int], k: int, parameters: Parameters
 ) -> None:

@@ -312,7 +312,7 @@ TERMS_OF_LONG = st.lists(
 
 
 @given(words=TERMS_OF_LONG, separator=st.sampled_from([" ", "\n", "\u3000"]), piece=st.integers(12, 40))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_long_text_has_the_terms_of_its_pieces(words: list[str], separator: str, piece: int) -> None:
     text = separator.join(words)
     with pytest.MonkeyPatch.context() as patch:
