@@ -17,10 +17,10 @@ class _End(Generic[T]):
         self.error = error
 
 
-def together(items: Iterable[T], most: int) -> Iterator[list[T]]:
-    """Groups of what has arrived, in order, at most so many at a time; a thread reads ahead by as many. What reading
-    raises is raised after all that came before it."""
-    arrivals: queue.Queue[T | _End[T]] = queue.Queue(most)
+def together(items: Iterable[T], most: int, ahead: int | None = None) -> Iterator[list[T]]:
+    """Groups of what has arrived, in order, at most so many at a time. What reading raises is raised after all that
+    came before it. ahead: how many items a thread reads before they are asked for; as many as of a group if None."""
+    arrivals: queue.Queue[T | _End[T]] = queue.Queue(ahead or most)
 
     def read() -> None:
         try:

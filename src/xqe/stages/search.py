@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from xqe.errors import XqeError
+from xqe.files.arriving import together
 from xqe.files.records import Record, failed
 from xqe.retrieval.fusion import falling, in_32_bits
 from xqe.retrieval.pools import Pools
@@ -134,32 +135,20 @@ def _in_order(
 ) -> Iterator[Record]:
     """Read in one thread, make queries in another, work in `threads`, and yield in this one: an answer never waits for
     input."""
-    arrivals: queue.Queue[tuple[Record, str] | BaseException | None] = queue.Queue(4 * threads * retriever.together)
     answers: queue.Queue[Future[list[Record]] | BaseException | None] = queue.Queue(4 * threads)
     executor = ThreadPoolExecutor(threads if retriever.together == 1 else 1)  # what is found together has threads
 
-    def read() -> None:
-        try:
-            for record in records:
-                arrivals.put((record, place()))
-            arrivals.put(None)
-        except BaseException as error:
-            arrivals.put(error)
-
     def ask() -> None:
         try:
-            for group, end in _grouped(arrivals, retriever.together):
-                if group:
-                    queries = retriever.queries(group)
-                    answers.put(executor.submit(work, [record for record, _ in group], queries))
-                if isinstance(end, BaseException):
-                    raise end
+            arriving = ((record, place()) for record in records)
+            for group in together(arriving, retriever.together, 4 * threads * retriever.together):
+                queries = retriever.queries(group)
+                answers.put(executor.submit(work, [record for record, _ in group], queries))
             answers.put(None)
         except BaseException as error:
             answers.put(error)
 
-    # Daemons, since they may be waiting for input when this process ends.
-    threading.Thread(target=read, daemon=True).start()
+    # A daemon, since it may be waiting for input when this process ends.
     threading.Thread(target=ask, daemon=True).start()
     try:
         while (answer := answers.get()) is not None:
@@ -168,28 +157,6 @@ def _in_order(
             yield from answer.result()
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
-
-
-def _grouped(
-    arrivals: queue.Queue[tuple[Record, str] | BaseException | None], most: int
-) -> Iterator[tuple[list[tuple[Record, str]], BaseException | None]]:
-    """Groups of what has arrived, at most so many at a time, the first waited for; with the last one, what ended it."""
-    while True:
-        group: list[tuple[Record, str]] = []
-        arrived = arrivals.get()
-        while isinstance(arrived, tuple):
-            group.append(arrived)
-            if len(group) == most:
-                break
-            try:
-                arrived = arrivals.get_nowait()
-            except queue.Empty:
-                break
-        if isinstance(arrived, tuple):
-            yield group, None
-        else:
-            yield group, arrived
-            return
 
 
 def run_lines(record: Record, tag: str) -> list[str]:
