@@ -592,7 +592,7 @@ def test_a_server_that_cannot_do_the_work_is_one_line(xqe: Run, server: Server, 
     for name, value in how.items():
         setattr(server, name, value)
     done = xqe("translate", *options(server.url, "--retries", "1", "--quiet"), stdin=jsonl(*map(query, range(40))))
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert done.stderr.startswith(f"xqe: {said.format(url=server.url)}")
 
 
@@ -641,7 +641,7 @@ BAD = [
 @pytest.mark.parametrize(("arguments", "said"), BAD, ids=[said[:40] for _, said in BAD])
 def test_bad_input_is_one_line_and_status_2(xqe: Run, arguments: tuple[str, ...], said: str) -> None:
     done = xqe("translate", "--to", "en", "--no-store", *arguments, stdin=jsonl(query(1)))
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert done.stderr.startswith(f"xqe: {said}")
 
 

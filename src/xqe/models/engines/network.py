@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -39,11 +40,25 @@ class Network:
 
 
 async def _end(last: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    while tasks := _others():  # one that is cancelled may have begun another
+        while any(map(_is_new, tasks)):
+            await asyncio.sleep(0)
+            tasks = _others()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
     await last()
+
+
+def _others() -> set[asyncio.Task[Any]]:
+    return asyncio.all_tasks() - {asyncio.current_task()}
+
+
+def _is_new(task: asyncio.Task[Any]) -> bool:
+    """Whether a task has not begun: anyio 4.16 wraps a coroutine in another, and one that is cancelled before it begins
+    leaves the inner one, of which Python warns at its end that nobody awaited it."""
+    work = task.get_coro()
+    return inspect.iscoroutine(work) and inspect.getcoroutinestate(work) == inspect.CORO_CREATED
 
 
 class _Lookups(ThreadPoolExecutor):
