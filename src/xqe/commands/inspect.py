@@ -15,9 +15,9 @@ from xqe.collections.parallel import Texts
 from xqe.commands import referencing
 from xqe.commands.aligning import SAMPLE, inspect_encoder
 from xqe.commands.encoding import open_encoder
-from xqe.commands.options.common import Input, ScreenFormat
+from xqe.commands.options.common import Input, ScreenFormat, examples_file
 from xqe.commands.options.encoding import Encoding
-from xqe.commands.options.groups import takes
+from xqe.commands.options.groups import on_command_line, takes
 from xqe.commands.options.lists import fields_of, language_codes
 from xqe.commands.screens import on_screen
 from xqe.commands.searching import names_encoder
@@ -59,12 +59,7 @@ def inspect(
     ] = None,
     examples: Annotated[
         str | None,
-        typer.Option(
-            "--examples",
-            metavar="FILE",
-            show_default=False,
-            help="The worked examples that xqe expand was given with --examples. [default: the built-in ones]",
-        ),
+        examples_file("The worked examples that xqe expand was given with --examples. [default: the built-in ones]"),
     ] = None,
     references: Annotated[
         str | None,
@@ -185,11 +180,7 @@ def inspect(
 def _check_effect(context: typer.Context, collection: Path | None, references: str | None) -> None:
     """Raise XqeError for an option that is for another of what is inspected; environment variables are for all
     commands."""
-    given = {
-        parameter.name: parameter.opts[0]
-        for parameter in context.command.params
-        if (source := context.get_parameter_source(parameter.name or "")) is not None and source.name == "COMMANDLINE"
-    }
+    given = on_command_line(context)
     encoding = {field.name for field in fields_in(Encoding)}
     of_collections = {*_OF_COLLECTIONS} - ({"split"} if references is not None and collection is None else set())
     for name, option in given.items():

@@ -14,7 +14,7 @@ from xqe.commands.guiding import Guided, check_guiding, open_guide
 from xqe.commands.options.common import Input, Query, spoken
 from xqe.commands.options.encoding import Encoding, beside
 from xqe.commands.options.generation import Generation
-from xqe.commands.options.groups import part, takes
+from xqe.commands.options.groups import on_command_line, part, takes
 from xqe.commands.options.guiding import Guiding
 from xqe.commands.options.steps import DOCUMENTS, TO, TRANSLATIONS, Worked, most_tokens
 from xqe.commands.streams import DocumentRecords, Queries
@@ -95,10 +95,9 @@ def _over(guided: Guided, generation: Generation) -> Over:
 def _check_of_queries(context: typer.Context) -> None:
     """Raise XqeError for an option that is for queries; environment variables are for all commands."""
     names = {field.name for group in (Worked, Guiding) for field in fields(group)} | {"samples", "encoder", "runtime"}
-    for parameter in context.command.params:
-        source = context.get_parameter_source(parameter.name or "")
-        if parameter.name in names and source is not None and source.name == "COMMANDLINE":
-            raise XqeError(f"{parameter.opts[0]} has no effect on documents", "leave it out, or leave out --documents")
+    for name, option in on_command_line(context).items():
+        if name in names:
+            raise XqeError(f"{option} has no effect on documents", "leave it out, or leave out --documents")
 
 
 def _documents(make: Callable[[Engine], TranslateDocuments], records: DocumentRecords, generation: Generation) -> None:

@@ -167,12 +167,11 @@ class Expand:
 
     def guided(self, record: Record) -> dict[str, Any]:
         """What a step says of what the guide chose for a record."""
-        return self._guide.said(record, self._engine, self._shows_examples(record))
+        return self._guide.said(record, self._engine, self._chooser(record) is not None)
 
     def _examples_of(self, record: Record) -> dict[str, int]:
         """What the step says of the examples that were shown: how many, and the seed if it chose among more."""
-        shows = (part for part in self._used(record) if part.shows_examples(self._engine.is_chat))
-        choose = next((self._choosers[id(part)] for part in shows), None)
+        choose = self._chooser(record)
         if choose is None:
             return {}
         is_drawn = self._guide.choice is None and 0 < choose.shots < len(
@@ -191,8 +190,10 @@ class Expand:
         read = self._read(record)
         return (read.language if read is not None else None) or language(record.get("lang", ""))
 
-    def _shows_examples(self, record: Record) -> bool:
-        return any(part.shows_examples(self._engine.is_chat) for part in self._used(record))
+    def _chooser(self, record: Record) -> Chooser | None:
+        """What chooses the worked examples of a record, of several prompts those of the first that shows any."""
+        shows = (part for part in self._used(record) if part.shows_examples(self._engine.is_chat))
+        return next((self._choosers[id(part)] for part in shows), None)
 
     def _is_direct(self, record: Record) -> bool:
         """True if the passages are to be in another language than the record's query."""

@@ -46,6 +46,11 @@ class Strategy(StrEnum):
         return RECIPES[self]
 
     @property
+    def reads(self) -> int:
+        """How many hits it needs; none for "auto", which reads those that are there."""
+        return RECIPES[self].documents if self in RECIPES else 0
+
+    @property
     def template(self) -> Template:
         """The prompt, of a method that has several the first."""
         return self.recipe.templates[0]

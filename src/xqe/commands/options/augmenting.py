@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from xqe.commands.options.common import examples_file
 from xqe.text.languages import LANGUAGES
 
 QUESTIONS = 5
@@ -55,12 +56,9 @@ class Augmenting:
     ] = None
     examples: Annotated[
         str | None,
-        typer.Option(
-            "--examples",
-            metavar="FILE",
-            show_default=False,
-            help='Worked examples to choose from, JSONL {"query", "passage"}, perhaps with "lang" and "passage_lang". '
-            "[default: five built-in ones]",
+        examples_file(
+            'Worked examples to choose from, JSONL {"query", "passage"}, perhaps with "lang" and "passage_lang". '
+            "[default: five built-in ones]"
         ),
     ] = None
     shots: Annotated[

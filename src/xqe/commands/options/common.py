@@ -145,3 +145,8 @@ class Switch(StrEnum):
     AUTO = AUTO
     ON = "on"
     OFF = "off"
+
+
+def examples_file(what: str) -> Any:
+    """--examples; `what` says of what, and what there is without it."""
+    return typer.Option("--examples", metavar="FILE", show_default=False, help=what)

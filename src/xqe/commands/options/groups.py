@@ -5,7 +5,10 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import typer
 
 G = TypeVar("G")
 
@@ -56,3 +59,14 @@ def part(group: type[G], *names: str) -> Callable[..., G]:
     parameters = inspect.signature(group, eval_str=True).parameters
     make.__signature__ = inspect.Signature([parameters[name] for name in names])  # type: ignore[attr-defined]
     return make
+
+
+def on_command_line(context: typer.Context) -> dict[str, str]:
+    """The parameters that were given there, not by the environment, each with what its option is called."""
+    found = {}
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            found[name] = parameter.opts[0]
+    return found

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from xqe.commands.options.common import examples_file
 from xqe.stages.strategies import Strategy
 from xqe.text.languages import LANGUAGES
 
@@ -55,12 +56,9 @@ class Worked:
 
     examples: Annotated[
         str | None,
-        typer.Option(
-            "--examples",
-            metavar="FILE",
-            show_default=False,
-            help='Worked examples of translated queries to choose from, JSONL {"source", "target"}, for chat models, '
-            "too. [default: five built-in ones, for pretrained models]",
+        examples_file(
+            'Worked examples of translated queries to choose from, JSONL {"source", "target"}, for chat models, '
+            "too. [default: five built-in ones, for pretrained models]"
         ),
     ] = None
     shots: Annotated[
@@ -81,12 +79,7 @@ class Expansion:
 
     examples: Annotated[
         str | None,
-        typer.Option(
-            "--examples",
-            metavar="FILE",
-            show_default=False,
-            help='Worked examples to choose from, JSONL {"query", "passage"}. [default: five built-in ones]',
-        ),
+        examples_file('Worked examples to choose from, JSONL {"query", "passage"}. [default: five built-in ones]'),
     ] = None
     shots: Annotated[
         int | None,

@@ -17,7 +17,7 @@ from xqe.commands.guiding import open_judge, open_nearby
 from xqe.commands.options.common import Input, Query, ScreenFormat, spoken
 from xqe.commands.options.encoding import Encoding, beside
 from xqe.commands.options.generation import DRAWN, Generation
-from xqe.commands.options.groups import part, takes
+from xqe.commands.options.groups import on_command_line, part, takes
 from xqe.commands.options.guiding import nearby as nearby_option
 from xqe.commands.options.reranking import Reordering
 from xqe.commands.options.searching import SCORING, Searching
@@ -199,11 +199,10 @@ def _check_effect(
     if not writes:
         of_texts = DRAWN if reordering.rerank_model is None else (*DRAWN, "model", "lora")
         idle |= dict.fromkeys(of_texts if reordering.reranks else _GENERATION, generated)
-    for parameter in context.command.params:
-        source = context.get_parameter_source(parameter.name or "")
-        if parameter.name in idle and source is not None and source.name == "COMMANDLINE":
-            what, hint = idle[parameter.name]
-            raise XqeError(f"{parameter.opts[0]} has no effect, since nothing is {what}", f"add {hint}")
+    for name, option in on_command_line(context).items():
+        if name in idle:
+            what, hint = idle[name]
+            raise XqeError(f"{option} has no effect, since nothing is {what}", f"add {hint}")
 
 
 @contextmanager

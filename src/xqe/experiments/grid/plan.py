@@ -66,7 +66,7 @@ class Texts:
     @property
     def reads(self) -> int:
         """How many documents it reads that each of its records finds before."""
-        return self.strategy.recipe.documents if self.kind == EXPAND and self.strategy in RECIPES else 0
+        return self.strategy.reads if self.kind == EXPAND and self.strategy is not None else 0
 
     @property
     def records(self) -> int:

@@ -266,7 +266,7 @@ class _Planner:
         if "te" in self.grid.orders:
             after = self.translated(one, pair, model, guide)
             yield EXPANSION, self._texts(one, EXPAND, pair, model, strategy, "te", samples, after, guide=guide)
-        if strategy in RECIPES and strategy.recipe.documents:
+        if strategy.reads:
             return  # it reads documents that were found, which the words of the other language do not find
         if "direct" in self.grid.baselines and not guide.has_examples:  # no split has any in two languages
             yield "direct", self._texts(one, DIRECT, pair, model, strategy, None, samples, guide=guide)
@@ -381,7 +381,7 @@ class _Planner:
 
     def _read(self, one: Asked, strategy: Strategy | None, target: str) -> list[object]:
         """What else decides the texts of a strategy that reads documents: these."""
-        reads = strategy is not None and strategy in RECIPES and strategy.recipe.documents
+        reads = strategy is not None and strategy.reads
         return [one.documents_sha256(target), *(["drop_self"] if one.drop_self else [])] if reads else []
 
     def _cell(
