@@ -2,7 +2,8 @@
 
     python docs/generate.py [--check]
 
-`{{help translate}}` becomes the help of that command, `{{help}}` that of xqe. In a ```console block every line that
+`{{help translate}}` becomes the help of that command, `{{help}}` that of xqe; the options that several commands share
+are named there, and stand in full where `{{shared_options}}` does. In a ```console block every line that
 begins with "$ " is run, one after the other, in a scratch folder that has the project's `fixtures/` in it, with the
 fake engine; what it prints follows it. Tables of the code (`{{strategies}}` and so on) are written from the code. With
 --check nothing is written, and the exit status is 1 if docs/cli.md is stale.
@@ -17,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import fill
 
 DOCS = Path(__file__).parent
 SOURCE, TARGET = DOCS / "cli.in.md", DOCS / "cli.md"
@@ -103,7 +105,58 @@ def answer_measures() -> str:
     return "\n".join(["| measure | of an answer | needs |", "| --- | --- | --- |", *rows])
 
 
+def contents() -> str:
+    """Links to the sections of the page."""
+    headings = re.findall(r"^## (.+)$", SOURCE.read_text("utf-8"), re.MULTILINE)
+    return " · ".join(f"[{heading}](#{heading.lower().replace(' ', '-')})" for heading in headings)
+
+
+def shared() -> dict[str, dict[str, str]]:
+    """The options that stand under a heading of those that commands share: by it, how they are given, and what is said
+    of each by the first command that has it."""
+    from typer import Context
+
+    from xqe.cli import command
+    from xqe.commands.manual import below
+    from xqe.commands.options.panels import SHARED
+    from xqe.helping import headings
+
+    found: dict[str, dict[str, str]] = {heading: {} for heading in SHARED}
+    for context in below(Context(command(), info_name="xqe")).values():
+        for heading, rows in headings(context.command, context).items():
+            for name, said in rows if heading in found else ():
+                found[heading].setdefault(name, said)
+    return found
+
+
+def shared_options() -> str:
+    from typer import Context
+
+    from xqe.cli import command
+
+    page = Context(command(), info_name="xqe", terminal_width=int(WIDTH))
+    parts = []
+    for heading, rows in shared().items():
+        lines = page.make_formatter()
+        lines.write_dl(list(rows.items()))
+        parts.append(f"### {heading}\n\n```text\n{lines.getvalue().rstrip()}\n```")
+    return "\n\n".join(parts)
+
+
+def variables() -> str:
+    from typer import Context
+
+    from xqe.cli import command
+    from xqe.commands.manual import variables as known
+
+    rows = known(Context(command(), info_name="xqe")).items()
+    return "\n".join(["| variable | meaning |", "| --- | --- |", *(f"| `{name}` | {said} |" for name, said in rows)])
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "contents": contents,
+    "shared_options": shared_options,
+    "variables": variables,
     "strategies": strategies,
     "languages": languages,
     "models": models,
@@ -122,8 +175,19 @@ def generate(program: str = PROGRAM) -> str:
         launcher.chmod(0o755)
         (folder / "work" / "fixtures").symlink_to(DOCS.parent / "fixtures")
 
+        of_several = shared()
+
         def help_block(match: re.Match[str]) -> str:
-            return f"```text\n{run(f'xqe {match[1]} --help', folder).rstrip()}\n```"
+            shown = []
+            for part in run(f"xqe {match[1]} --help", folder).rstrip().split("\n\n"):
+                heading, _, rows = part.partition(":\n")
+                if heading in of_several:
+                    names = " ".join(re.findall(r"^  (?:-\w, )?(--?[a-z0-9-]+)", rows, re.MULTILINE))
+                    part = fill(
+                        f"{heading} (shared): {names}", int(WIDTH), subsequent_indent="  ", break_on_hyphens=False
+                    )
+                shown.append(part)
+            return "```text\n{}\n```".format("\n\n".join(shown))
 
         def console_block(match: re.Match[str]) -> str:
             out = []

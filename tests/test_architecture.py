@@ -31,6 +31,7 @@ LAYERS = (
     {"retrieval"},
     {"collections", "stages"},
     {"doctor", "experiments.grid", "experiments.report", "training"},
+    {"helping"},
     {"commands"},
     {"verbs"},
     {"cli"},

@@ -52,13 +52,11 @@ def test_interrupts_that_are_to_be_ignored_are() -> None:
     assert done.returncode == 7
 
 
-WRITTEN = (["--version"], ["--help"], ["--show-completion", "bash"])
+WRITTEN = (["--version"], ["--help"], ["completion", "bash"])
 
 
 @pytest.mark.parametrize("arguments", WRITTEN, ids=" ".join)
-def test_what_is_no_record_is_written_as_records_are(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    # typer's own, for tests: else it takes the shell that it finds above, which there may be none
-    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+def test_what_is_no_record_is_written_as_records_are(arguments: list[str]) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(command(*arguments), stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 2

@@ -15,7 +15,7 @@ from xqe import __version__
 from xqe.errors import XqeError, why
 from xqe.files.stdout import Output
 from xqe.messages import say
-from xqe.verbs import UNABLE_STATUS, Group, OnDemand, Table, Verb, check_given, with_commands
+from xqe.verbs import COMPLETING, UNABLE_STATUS, Group, OnDemand, Table, Verb, check_given, with_commands
 
 INTERRUPTED_STATUS = 130
 _OF_PATHS = {errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.ENOTDIR}
@@ -123,6 +123,8 @@ COMMANDS: Table = {
     "Help": (
         Verb("doctor", "Say what is true of this machine, and what is wrong.", "doctor.doctor:doctor"),
         Verb("help", "Show this help, or that of a command.", "help:help_of"),
+        Verb("man", "Show or write pages of the manual.", "man:man"),
+        Verb("completion", "Print what lets a shell complete xqe.", "completion:completion"),
     ),
 }
 
@@ -130,6 +132,7 @@ _APP = typer.Typer(
     cls=OnDemand,
     name="xqe",
     rich_markup_mode=None,
+    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="Search documents in a language you do not write: translate and expand queries with a multilingual "
@@ -155,6 +158,10 @@ def _top(
 
 def command() -> Any:
     """`xqe` itself, as typer has it, with none of its commands imported."""
+    if COMPLETING in os.environ:
+        from typer.completion import completion_init
+
+        completion_init()
     return with_commands(_APP, COMMANDS)
 
 

@@ -5,20 +5,24 @@ Help, the completion of names, and what is said of a wrong name are made of the 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from importlib import import_module
 from typing import Any, NamedTuple
 
 import typer
-from typer.core import CompletionItem, TyperCommand, TyperGroup  # type: ignore[attr-defined]  # the first: nowhere public
+from typer.core import CompletionItem, TyperCommand, TyperGroup, TyperOption  # type: ignore[attr-defined]  # the first: nowhere public
 from typer.exceptions import TyperException
 from typer.main import get_command
 
 from xqe.files.numbers import GREATEST, decimal, whole
+from xqe.helping import SHORT, is_short, write_examples, write_options, write_text
 from xqe.messages import show
 
 UNABLE_STATUS = 2
+COMPLETING = "_XQE_COMPLETE"
+"""The variable by which a shell asks for completions."""
 
 
 class Verb(NamedTuple):
@@ -45,7 +49,10 @@ Table = Mapping[str, Sequence[Verb | Group]]
 
 
 class Single(TyperCommand):
-    """A command that is the one to look up where its options are wrong: of some of that typer does not say whose."""
+    """A command that is the one to look up where its options are wrong: of some of that typer does not say whose.
+
+    Its help has its options by panels, and examples (`xqe.helping`); -h shows the short one.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         try:
@@ -53,6 +60,13 @@ class Single(TyperCommand):
         except TyperException as error:
             error.ctx = getattr(error, "ctx", None) or ctx  # type: ignore[attr-defined]
             raise
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        write_text(formatter, self.help, is_short(ctx))
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        write_options(formatter, self, ctx)
+        write_examples(formatter, ctx)
 
 
 class OnDemand(TyperGroup):
@@ -129,7 +143,47 @@ def _command(row: Verb) -> Any:
     command = get_command(app)
     for parameter in command.params:
         parameter.type = _in_full(parameter.type)
+        if COMPLETING in os.environ:
+            parameter.type = _completing(parameter.type)
+    command.params.append(_short_help())
     return command
+
+
+def _completing(kind: Any) -> Any:
+    """A type whose values a shell completes by `xqe.commands.values`, where they have some, else as it does itself."""
+    from xqe.commands.values import completed
+
+    known = copy(kind)
+
+    def shell_complete(context: Any, parameter: Any, typed: str) -> list[Any]:
+        option = parameter.opts[0] if parameter.param_type_name == "option" else ""
+        values = completed(option, parameter.metavar or "", typed)
+        return [CompletionItem(value, help=about) for value, about in values] or kind.shell_complete(
+            context, parameter, typed
+        )
+
+    known.shell_complete = shell_complete
+    return known
+
+
+def _short_help() -> Any:
+    """-h of a command: of its help, what matters most."""
+
+    def show_short(context: Any, parameter: Any, asked: bool) -> None:
+        if asked and not context.resilient_parsing:
+            context.meta[SHORT] = True
+            typer.echo(context.get_help())
+            context.exit()
+
+    return TyperOption(
+        param_decls=["-h"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=show_short,
+        show_default=False,
+        help="Show what matters most, and exit.",
+    )
 
 
 def _in_full(kind: Any) -> Any:

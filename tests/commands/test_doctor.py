@@ -547,7 +547,7 @@ def test_other_values_are_shown_as_they_are(value: str) -> None:
 
 def test_every_variable_that_the_code_names_is_known() -> None:
     text = "\n".join(path.read_text("utf-8") for path in Path(package.__file__).parent.rglob("*.py"))
-    known = _variables(command()) | set(VARIABLES)
+    known = {name for name in _variables(command()) | set(VARIABLES) if name.startswith("XQE_")}
     assert set(re.findall(r'"(XQE_[A-Z_]+)"', text)) == known
     assert "XQE_GPU_LAYERS" in known
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -58,7 +60,7 @@ def test_every_module_of_the_commands_is_in_the_table_or_imported_by_another() -
     folder = SOURCE / "commands"
     names = {".".join(path.relative_to(folder).with_suffix("").parts) for path in folder.rglob("*.py")}
     used = {row.place.partition(":")[0] for row in TYPED.values() if isinstance(row, Verb)}
-    for path in folder.rglob("*.py"):
+    for path in [*folder.rglob("*.py"), SOURCE / "verbs.py"]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module:
                 used |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
@@ -154,7 +156,105 @@ def test_what_other_shells_complete() -> None:
     ]
 
 
-def test_completion_can_be_shown(xqe_alone: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")  # there may be no shell to detect
-    shown = xqe_alone("--show-completion", "bash")
-    assert "_XQE_COMPLETE=complete_bash" in shown.stdout
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("xqe translate --to e", ["en", "es"]),
+        ("xqe inspect --lang de,f", ["de,fr"]),
+        ("xqe expand -m gemma-3-4", ["gemma-3-4b"]),
+        ("xqe embed english --encoder e5-s", ["e5-small"]),
+        ("xqe expand -s query", ["query2doc"]),
+        ("xqe fuse --method r", ["rrf"]),
+        ("xqe eval -m nD", ["nDCG", "nDCG@10"]),
+        ("xqe data fetch mm", ["mmarco"]),
+        ("xqe data convert clir", ["clirmatrix"]),
+        ("xqe models pull tiny-", ["tiny-aya"]),
+        ("xqe search e", ["english"]),
+        ("xqe search folder/", ["folder/german"]),
+        ("xqe trace --index f", ["folder/german"]),
+    ],
+)
+def test_values_are_completed(
+    typed: str, words: list[str], tmp_path: Path, xqe: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("english", "folder/german", "empty"):
+        (tmp_path / folder).mkdir(parents=True)
+    for folder in ("english", "folder/german"):
+        (tmp_path / folder / "xqe.json").write_text("{}")
+    monkeypatch.setenv("_XQE_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(len(typed.split(" ")) - 1))
+    assert xqe(cwd=tmp_path).stdout.splitlines() == words
+
+
+@pytest.mark.parametrize(
+    ("shell", "line"),
+    [("bash", "complete -o default -F _xqe_completion xqe"), ("zsh", "compdef _xqe_completion xqe"), ("fish", "")],
+)
+def test_a_completion_script_is_printed_by_the_name_of_its_shell(shell: str, line: str, xqe: Run) -> None:
+    script = xqe("completion", shell).stdout
+    assert f"_XQE_COMPLETE=complete_{shell}" in script
+    assert line in script
+
+
+# ---------------------------------------------------------------- short help, panels
+
+
+def test_the_short_help_has_the_own_options_and_names_the_others(xqe: Run) -> None:
+    short, long = xqe("search", "-h").stdout, xqe("search", "--help").stdout
+    assert "\n  --by <bm25|dense|hybrid>" in short
+    assert "\n  --k1 X" in long
+    assert "\n  --k1 X" not in short
+    assert "Search by words: " in short
+    assert " --k1 " in short
+    assert short.count("\n") < long.count("\n") / 2
+    assert "\n    xqe search english" in short
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 120, 200])
+def test_no_name_in_a_help_is_broken(columns: int, xqe: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for asked in ("-h", "--help"):
+        words = xqe("trace", asked).stdout.split()
+        assert [word for word in words if word.startswith("--") and word.endswith("-")] == []
+
+
+def test_options_stand_under_their_headings(xqe: Run) -> None:
+    parts = dict(part.split(":\n", 1) for part in xqe("expand", "--help").stdout.split("\n\n") if ":\n" in part)
+    assert "--to LANG" in parts["Options"]
+    assert "--threads N" in parts["Hardware"]
+    assert "--base-url URL" in parts["Servers"]
+    assert "--seed N" in parts["Generation"]
+
+
+# ---------------------------------------------------------------- the manual, the environment
+
+
+def test_man_reads_the_pages_without_a_complaint(tmp_path: Path, xqe: Run) -> None:
+    xqe("man", "--dir", tmp_path / "man")
+    names = {"xqe", *("-".join(("xqe", *typed)) for typed in TYPED)}
+    assert {path.stem for path in (tmp_path / "man").iterdir()} == names
+    groff = shutil.which("groff")
+    if groff is None:
+        return
+    for page in (tmp_path / "man").iterdir():
+        done = subprocess.run(
+            [groff, "-K", "utf8", "-man", "-Tutf8", "-ww", page], capture_output=True, text=True, check=True
+        )
+        assert done.stderr == "", page.name
+        assert "NAME" in re.sub(r"\x1b\[[0-9]*m|.\x08", "", done.stdout)
+
+
+def test_a_page_says_what_the_help_says(xqe: Run) -> None:
+    page = xqe("man", "data", "fetch").stdout
+    assert page.startswith('.TH "XQE-DATA-FETCH" "1"')
+    assert "\n.B \\-\\-again\n" in page
+    assert "XQE_DATA" in page
+    assert xqe("man", "nothing").stderr == 'xqe: "nothing" is no command; see xqe help\n'
+
+
+def test_the_variables_that_options_read_are_listed(xqe: Run) -> None:
+    shown = xqe("help", "environment").stdout
+    named = set(re.findall(r"^(XQE_\w+|OPENAI_\w+)", shown, re.MULTILINE))
+    sources = "".join(path.read_text("utf-8") for path in SOURCE.rglob("*.py"))
+    assert named == set(re.findall(r'"(XQE_[A-Z_]+|OPENAI_[A-Z_]+)"', sources))

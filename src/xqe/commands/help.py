@@ -7,7 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from xqe.commands.manual import variables
 from xqe.errors import XqeError
+from xqe.files import jsonl
+
+ENVIRONMENT = "environment"
 
 
 def _below(context: typer.Context, names: Sequence[str]) -> list[Any]:
@@ -21,7 +25,9 @@ def _below(context: typer.Context, names: Sequence[str]) -> list[Any]:
 
 def _names(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """The commands that may be named next, and their lines, for a shell."""
-    return [(row.name, row.help) for row in _below(context, context.params.get("command") or ())]
+    names = context.params.get("command") or ()
+    topics = [] if names else [(ENVIRONMENT, "The variables that are read.")]
+    return [*((row.name, row.help) for row in _below(context, names)), *topics]
 
 
 def help_of(
@@ -36,8 +42,16 @@ def help_of(
         ),
     ] = None,
 ) -> None:
-    """Show this help, or that of a command."""
+    """Show this help, or that of a command.
+
+    "xqe help environment" lists the variables of the environment that are read.
+    """
     xqe, names = context.find_root(), command or []
+    if names == [ENVIRONMENT]:
+        formatter = xqe.make_formatter()
+        formatter.write_dl(list(variables(xqe).items()))
+        jsonl.write(formatter.getvalue().rstrip())
+        return
     above = names[:-1]
     if above and any(row.name == above[0] for row in _below(context, [])) and not _below(context, above):
         raise XqeError(f'"{names[-1]}" is no command of xqe {" ".join(above)}', f"see xqe help {' '.join(above)}")

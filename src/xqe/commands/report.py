@@ -33,7 +33,7 @@ Files = Iterator[tuple[str, bytes]]
 def report(
     folders: Annotated[
         list[str],
-        typer.Argument(metavar="DIR...", help="Folders that xqe grid wrote; several are shards of one grid."),
+        typer.Argument(metavar="GRID...", help="Folders that xqe grid wrote; several are shards of one grid."),
     ],
     out: Annotated[
         str | None,

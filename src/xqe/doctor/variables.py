@@ -8,7 +8,17 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-VARIABLES = ("XQE_API_KEY", "XQE_DEBUG", "XQE_MODELS")  # that are read and belong to no option
+VARIABLES = {
+    "HF_ENDPOINT": "Another hub than huggingface.co, to download models and collections from.",
+    "HF_TOKEN": "The token for the hub, where a model is gated.",
+    "OPENAI_API_KEY": "The key of a server, where XQE_API_KEY is not set.",
+    "XQE_API_KEY": "The key of the server.",
+    "XQE_DEBUG": "Show where in xqe an error arose.",
+    "XQE_MODELS": "The folder of models.",
+    "XDG_CACHE_HOME": "The folder of caches, ~/.cache if it is not set; models, downloads and texts are kept in it.",
+    "NO_COLOR": "Show no colours.",
+}
+"""What is read and belongs to no option."""
 
 _SHOWN = re.compile(
     r"(XQE|OMP|GOMP|KMP|GGML|LLAMA|CUDA|HIP|ROCR|HF)_.+|OPENAI_API_KEY|XDG_CACHE_HOME|(LD_LIBRARY|PYTHON)PATH"

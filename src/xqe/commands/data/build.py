@@ -13,7 +13,7 @@ from xqe.errors import XqeError
 
 
 def build(
-    name: Annotated[str, typer.Argument(metavar="NAME", show_default=False, help="debian or debian-graded.")],
+    name: Annotated[str, typer.Argument(metavar="COLLECTION", show_default=False, help="debian or debian-graded.")],
     out: Out,
     languages: Languages = None,
     graded: Annotated[bool, typer.Option("--graded", help="The same as debian-graded.")] = False,

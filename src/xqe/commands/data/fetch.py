@@ -18,7 +18,7 @@ LARGE = 10_000_000_000  # bytes that are not downloaded because an option was fo
 
 
 def fetch(
-    name: Annotated[str, typer.Argument(metavar="NAME", show_default=False, help='A name of "xqe data list".')],
+    name: Annotated[str, typer.Argument(metavar="SOURCE", show_default=False, help='A name of "xqe data list".')],
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", show_default=False, help="The folder of the collection."),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def info(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME|DIR", show_default=False, help='A name of "xqe data list", or a collection.'),
+        typer.Argument(metavar="SOURCE|DIR", show_default=False, help='A name of "xqe data list", or a collection.'),
     ],
     verify: Annotated[
         bool, typer.Option("--verify", help="Check every file of a collection against its hash.")

@@ -27,7 +27,9 @@ def _pool(text: str) -> tuple[int | None]:
 
 
 def sample(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", show_default=False, help="The collection to draw from.")],
+    directory: Annotated[
+        Path, typer.Argument(metavar="COLLECTION", show_default=False, help="The collection to draw from.")
+    ],
     out: Out,
     queries: Annotated[
         int,

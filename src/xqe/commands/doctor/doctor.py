@@ -46,5 +46,6 @@ def doctor(
 
 def _variables(command: Any) -> set[str]:
     """The variables that the options of a command, and of those below it, read."""
-    names = {str(option.envvar) for option in command.params if getattr(option, "envvar", None)}
+    given = (getattr(option, "envvar", None) or () for option in command.params)
+    names = {name for names in given for name in ([names] if isinstance(names, str) else names)}
     return names.union(*map(_variables, getattr(command, "commands", {}).values()))

@@ -9,7 +9,7 @@ import typer
 Name = Annotated[
     str,
     typer.Argument(
-        metavar="NAME",
+        metavar="MODEL",
         show_default=False,
         help='A name of "xqe models list", or OWNER/REPOSITORY/FILE.gguf of the hub.',
     ),

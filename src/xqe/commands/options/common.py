@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from xqe.commands.options.panels import HARDWARE, SERVER, STORE
 from xqe.files.documents import Format
 from xqe.files.numbers import GREATEST, whole
 
@@ -64,6 +65,7 @@ Threads = Annotated[
         envvar="XQE_THREADS",
         show_default=False,
         help="CPU threads. [default: the cores this process may use]",
+        rich_help_panel=HARDWARE,
     ),
 ]
 GpuLayers = Annotated[
@@ -75,6 +77,7 @@ GpuLayers = Annotated[
         envvar="XQE_GPU_LAYERS",
         show_default=False,
         help="Layers to put on the GPU. [default: auto, as many as fit]",
+        rich_help_panel=HARDWARE,
     ),
 ]
 BaseUrl = Annotated[
@@ -82,19 +85,32 @@ BaseUrl = Annotated[
     typer.Option(
         "--base-url",
         metavar="URL",
-        envvar="XQE_BASE_URL",
+        envvar=["XQE_BASE_URL", "OPENAI_BASE_URL"],
         show_default=False,
         help="Of the OpenAI-compatible server for openai:NAME, such as http://localhost:8080/v1.",
+        rich_help_panel=SERVER,
     ),
 ]
 Timeout = Annotated[
     float,
-    typer.Option("--timeout", metavar="SECONDS", min=0.001, envvar="XQE_TIMEOUT", help="For one server request."),
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        min=0.001,
+        envvar="XQE_TIMEOUT",
+        help="For one server request.",
+        rich_help_panel=SERVER,
+    ),
 ]
 Retries = Annotated[
     int,
     typer.Option(
-        "--retries", metavar="N", min=0, envvar="XQE_RETRIES", help="Of a server request that failed in passing."
+        "--retries",
+        metavar="N",
+        min=0,
+        envvar="XQE_RETRIES",
+        help="Of a server request that failed in passing.",
+        rich_help_panel=SERVER,
     ),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show what llama.cpp logs, or each retry of a server.")]
@@ -106,6 +122,7 @@ Store = Annotated[
         envvar="XQE_STORE",
         show_default=False,
         help="The file of finished generations. [default: generations.sqlite in xqe's cache folder]",
+        rich_help_panel=STORE,
     ),
 ]
 

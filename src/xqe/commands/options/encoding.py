@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xqe.commands.options.common import BaseUrl, GpuLayers, Retries, Threads, Timeout, Verbose
+from xqe.commands.options.panels import ENCODER, HARDWARE
 
 if TYPE_CHECKING:
     from xqe.commands.options.generation import Generation
@@ -43,11 +44,17 @@ class Encoding:
             show_default=False,
             help='A name of "xqe models list", a GGUF file, openai:NAME on a server, sentence-transformers:NAME, or '
             '"fake". [default: e5-small, or the one of the index]',
+            rich_help_panel=ENCODER,
         ),
     ] = None
     pooling: Annotated[
         Pooling | None,
-        typer.Option("--pooling", show_default=False, help="What is taken of a text's tokens. [default: the model's]"),
+        typer.Option(
+            "--pooling",
+            show_default=False,
+            help="What is taken of a text's tokens. [default: the model's]",
+            rich_help_panel=ENCODER,
+        ),
     ] = None
     query_prefix: Annotated[
         str | None,
@@ -56,6 +63,7 @@ class Encoding:
             metavar="TEXT",
             show_default=False,
             help="What the encoder wants before a query. [default: the model's]",
+            rich_help_panel=ENCODER,
         ),
     ] = None
     passage_prefix: Annotated[
@@ -65,6 +73,7 @@ class Encoding:
             metavar="TEXT",
             show_default=False,
             help="What the encoder wants before a passage. [default: the model's]",
+            rich_help_panel=ENCODER,
         ),
     ] = None
     limit: Annotated[
@@ -75,10 +84,14 @@ class Encoding:
             min=8,
             show_default=False,
             help="Most tokens of a text; what is longer is cut. [default: the model's]",
+            rich_help_panel=ENCODER,
         ),
     ] = None
     runtime: Annotated[
-        Runtime, typer.Option("--runtime", help="What computes a GGUF file; auto takes the fastest that can.")
+        Runtime,
+        typer.Option(
+            "--runtime", help="What computes a GGUF file; auto takes the fastest that can.", rich_help_panel=ENCODER
+        ),
     ] = Runtime.AUTO
     threads: Threads = None
     gpu_layers: GpuLayers = None
@@ -90,6 +103,7 @@ class Encoding:
             min=1,
             show_default=False,
             help="Texts in a request to a server, or together in sentence-transformers. [default: 32]",
+            rich_help_panel=HARDWARE,
         ),
     ] = None
     base_url: BaseUrl = None

@@ -19,6 +19,7 @@ from xqe.commands.options.common import (
     Verbose,
     number_or_auto,
 )
+from xqe.commands.options.panels import GENERATION, HARDWARE, SERVER, STORE
 from xqe.models.engines.llama.settings import tensor_split
 
 MOST_SEQUENCES = 256  # llama.cpp's limit
@@ -73,6 +74,7 @@ class Generation:
             metavar="FILE[:SCALE]",
             show_default=False,
             help="A LoRA adapter (GGUF) for the model, at full scale unless told. Repeatable.",
+            rich_help_panel=GENERATION,
         ),
     ] = None
     temperature: Annotated[
@@ -84,6 +86,7 @@ class Generation:
             show_default=False,
             help="0 takes the likeliest token; above, sampling from the seed. [default: 0; of xqe augment 0.7, of a "
             "strategy its own]",
+            rich_help_panel=GENERATION,
         ),
     ] = None
     top_p: Annotated[
@@ -95,6 +98,7 @@ class Generation:
             max=1.0,
             show_default=False,
             help="Draw from the likeliest tokens that make up P together. [default: 0.95; a server's own]",
+            rich_help_panel=GENERATION,
         ),
     ] = None
     top_k: Annotated[
@@ -105,6 +109,7 @@ class Generation:
             min=0,
             show_default=False,
             help="Draw from the N likeliest tokens; 0 is all. [default: 64; a server's own]",
+            rich_help_panel=GENERATION,
         ),
     ] = None
     repeat_penalty: Annotated[
@@ -116,16 +121,26 @@ class Generation:
             show_default=False,
             help="Divide the score of a token that the text has by R. [default: 1.1 for a pretrained model, else 1, "
             "which is none; a server's own]",
+            rich_help_panel=GENERATION,
         ),
     ] = None
     seed: Annotated[
         int,
-        typer.Option("--seed", metavar="N", min=0, max=2**31 - 1, help="Seed of sampling and of choosing examples."),
+        typer.Option(
+            "--seed",
+            metavar="N",
+            min=0,
+            max=2**31 - 1,
+            help="Seed of sampling and of choosing examples.",
+            rich_help_panel=GENERATION,
+        ),
     ] = 0
     deterministic: Annotated[
         bool,
         typer.Option(
-            "--deterministic", help="Decode one text at a time: slow, and the same bits whatever stands beside it."
+            "--deterministic",
+            help="Decode one text at a time: slow, and the same bits whatever stands beside it.",
+            rich_help_panel=GENERATION,
         ),
     ] = False
     batch: Annotated[
@@ -137,6 +152,7 @@ class Generation:
             envvar="XQE_BATCH",
             show_default=False,
             help="Texts generated together; for a server, requests in flight. [default: auto]",
+            rich_help_panel=HARDWARE,
         ),
     ] = None
     ctx: Annotated[
@@ -148,13 +164,16 @@ class Generation:
             envvar="XQE_CTX",
             show_default=False,
             help="Tokens of context for all texts together. [default: auto, what the prompts need and memory holds]",
+            rich_help_panel=HARDWARE,
         ),
     ] = None
     threads: Threads = None
     gpu_layers: GpuLayers = None
     split_mode: Annotated[
         SplitMode,
-        typer.Option("--split-mode", envvar="XQE_SPLIT_MODE", help="How several GPUs share the model."),
+        typer.Option(
+            "--split-mode", envvar="XQE_SPLIT_MODE", help="How several GPUs share the model.", rich_help_panel=HARDWARE
+        ),
     ] = SplitMode.LAYER
     tensor_split: Annotated[
         Any,
@@ -165,35 +184,60 @@ class Generation:
             envvar="XQE_TENSOR_SPLIT",
             show_default=False,
             help="What part of the model each GPU takes, such as 3,1. [default: by free memory]",
+            rich_help_panel=HARDWARE,
         ),
     ] = None
     main_gpu: Annotated[
         int,
-        typer.Option("--main-gpu", metavar="N", min=0, envvar="XQE_MAIN_GPU", help="The GPU of --split-mode none."),
+        typer.Option(
+            "--main-gpu",
+            metavar="N",
+            min=0,
+            envvar="XQE_MAIN_GPU",
+            help="The GPU of --split-mode none.",
+            rich_help_panel=HARDWARE,
+        ),
     ] = 0
     flash_attention: Annotated[
-        Switch, typer.Option("--flash-attention", envvar="XQE_FLASH_ATTENTION", help="llama.cpp's flash attention.")
+        Switch,
+        typer.Option(
+            "--flash-attention",
+            envvar="XQE_FLASH_ATTENTION",
+            help="llama.cpp's flash attention.",
+            rich_help_panel=HARDWARE,
+        ),
     ] = Switch.AUTO
     gpu_sampling: Annotated[
         Switch,
         typer.Option(
-            "--gpu-sampling", envvar="XQE_GPU_SAMPLING", help="Pick greedy tokens on the GPU, if it does so rightly."
+            "--gpu-sampling",
+            envvar="XQE_GPU_SAMPLING",
+            help="Pick greedy tokens on the GPU, if it does so rightly.",
+            rich_help_panel=HARDWARE,
         ),
     ] = Switch.AUTO
     cache_type: Annotated[
         CacheType,
-        typer.Option("--cache-type", envvar="XQE_CACHE_TYPE", help="Number format of the KV cache."),
+        typer.Option(
+            "--cache-type", envvar="XQE_CACHE_TYPE", help="Number format of the KV cache.", rich_help_panel=HARDWARE
+        ),
     ] = CacheType.F16
     base_url: BaseUrl = None
     api: Annotated[
         Api,
-        typer.Option("--api", envvar="XQE_API", help="Ask the server's chat API, or let a pretrained model complete."),
+        typer.Option(
+            "--api",
+            envvar="XQE_API",
+            help="Ask the server's chat API, or let a pretrained model complete.",
+            rich_help_panel=SERVER,
+        ),
     ] = Api.CHAT
     timeout: Timeout = 120.0
     retries: Retries = 5
     store: Store = None
     no_store: Annotated[
-        bool, typer.Option("--no-store", help="Neither reuse finished generations nor keep new ones.")
+        bool,
+        typer.Option("--no-store", help="Neither reuse finished generations nor keep new ones.", rich_help_panel=STORE),
     ] = False
     show_prompt: Annotated[
         bool,

@@ -12,6 +12,7 @@ import typer
 
 from xqe.commands.options.common import DropSelf
 from xqe.commands.options.judging import Judge
+from xqe.commands.options.panels import GUIDING
 from xqe.stages.librarian.choices import NEARBY
 
 
@@ -30,6 +31,7 @@ def nearby(of: str, default: str) -> Any:
         min=1,
         show_default=False,
         help=f"Documents {of} that are shown to the model. [default: {default}]",
+        rich_help_panel=GUIDING,
     )
 
 
@@ -45,6 +47,7 @@ class Guiding:
             show_default=False,
             help="Show the model the documents of this index that are nearest to each query, as it first came, by the "
             "vectors of xqe embed; or the best hits that a record has: how such things are called there.",
+            rich_help_panel=GUIDING,
         ),
     ] = None
     nearby: Annotated[int | None, nearby("of --index", str(NEARBY))] = None
@@ -55,6 +58,7 @@ class Guiding:
             "--choose",
             help="Which of the worked examples of --examples: those that the seed draws, or for each query the nearest "
             "by an encoder, diverse, and none that is a near copy of it.",
+            rich_help_panel=GUIDING,
         ),
     ] = Choosing.SEED
     judge: Judge = None

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from xqe.commands.options.panels import RERANKING
 from xqe.stages.rerank.kinds import DOCUMENT_TOKENS, FIRST_WEIGHT, HITS, Asked, Kind
 
 _FirstWeight = Annotated[
@@ -31,6 +32,7 @@ RerankModel = Annotated[
         metavar="NAME|PATH",
         show_default=False,
         help="Re-rank by another model than --model, such as a cross-encoder.",
+        rich_help_panel=RERANKING,
     ),
 ]
 
@@ -87,11 +89,17 @@ class Reordering:
         typer.Option("--rerank", show_default=False, help="Re-rank what is found, as xqe rerank --kind does."),
     ] = None
     rerank_model: RerankModel = None
-    rerank_n: Annotated[int, typer.Option("--rerank-n", metavar="N", min=1, help="Re-rank the best N hits.")] = HITS
+    rerank_n: Annotated[
+        int, typer.Option("--rerank-n", metavar="N", min=1, help="Re-rank the best N hits.", rich_help_panel=RERANKING)
+    ] = HITS
     first_weight: _FirstWeight = None
     rerank_query: Annotated[
         Asked,
-        typer.Option("--rerank-query", help="Hold documents against the query as asked, or as it is searched with."),
+        typer.Option(
+            "--rerank-query",
+            help="Hold documents against the query as asked, or as it is searched with.",
+            rich_help_panel=RERANKING,
+        ),
     ] = Asked.SOURCE
     document_tokens: _DocumentTokens = DOCUMENT_TOKENS
 

@@ -10,6 +10,7 @@ import typer
 from xqe.commands.options.bm25 import K1, B
 from xqe.commands.options.common import AUTO, DropSelf
 from xqe.commands.options.judging import Judge
+from xqe.commands.options.panels import FEEDBACK, VECTORS, WORDS
 from xqe.files.numbers import decimal
 from xqe.retrieval.choices import GREATEST_WEIGHT, MASS, QUESTION_SHARE, QUESTION_WEIGHT, By, Encode, Method, Use
 from xqe.retrieval.fusion import DEFAULT_NORM, METHODS, NORMS
@@ -92,9 +93,12 @@ class Searching:
             "else bm25]",
         ),
     ] = None
-    use: Annotated[Use, typer.Option("--use", help="Search with the query, with its passages (doc), or with both.")] = (
-        Use.QUERY_DOC
-    )
+    use: Annotated[
+        Use,
+        typer.Option(
+            "--use", help="Search with the query, with its passages (doc), or with both.", rich_help_panel=WORDS
+        ),
+    ] = Use.QUERY_DOC
     query_weight: Annotated[
         Any,
         typer.Option(
@@ -105,6 +109,7 @@ class Searching:
             help="With passages, the query counts W times; 1 is the paper's. [default: as the record's strategy does, "
             "else auto, which gives it 0.6 to 0.9 of all weight, the less the more of its words the passages have; "
             "among vectors 5]",
+            rich_help_panel=WORDS,
         ),
     ] = None
     source_weight: Annotated[
@@ -116,6 +121,7 @@ class Searching:
             show_default=False,
             help="Search also with the words of the untranslated query, which counts W times as much as the query; 0 "
             "is the paper's. [default: auto, which weighs each word: names in full, function words not at all]",
+            rich_help_panel=WORDS,
         ),
     ] = None
     nbest_mass: Annotated[
@@ -128,6 +134,7 @@ class Searching:
             show_default=False,
             help="Of several translations (xqe translate --samples), search with the likeliest that have P of all "
             f"probability; 0 is the best alone. [default: {MASS}]",
+            rich_help_panel=WORDS,
         ),
     ] = None
     question_weight: Annotated[
@@ -140,6 +147,7 @@ class Searching:
             show_default=False,
             help="What the words of documents' questions (see xqe augment) count, where those of their text count 1. "
             f"[default: {QUESTION_WEIGHT:g}]",
+            rich_help_panel=WORDS,
         ),
     ] = None
     question_share: Annotated[
@@ -152,6 +160,7 @@ class Searching:
             show_default=False,
             help="Mix the vectors of documents' questions into those of the documents, with this share. "
             f"[default: {QUESTION_SHARE:g}]",
+            rich_help_panel=VECTORS,
         ),
     ] = None
     questions_of: Annotated[
@@ -161,6 +170,7 @@ class Searching:
             metavar="LANG,...",
             show_default=False,
             help="Only questions in these languages count. [default: all]",
+            rich_help_panel=WORDS,
         ),
     ] = None
     passage_terms: Annotated[
@@ -171,6 +181,7 @@ class Searching:
             min=1,
             show_default=False,
             help="Keep the N terms of the passages that weigh most. [default: all]",
+            rich_help_panel=WORDS,
         ),
     ] = None
     k: Annotated[int, typer.Option("-k", metavar="N", min=1, help="Most hits for a query.")] = 1000
@@ -183,6 +194,7 @@ class Searching:
             show_default=False,
             help="Add what the first hits are about to the query, and search again: rm3 and rocchio add terms, rocchio "
             "and mean add vectors.",
+            rich_help_panel=FEEDBACK,
         ),
     ] = None
     feedback_docs: Annotated[
@@ -193,10 +205,14 @@ class Searching:
             min=1,
             show_default=False,
             help="How many hits are looked at. [default: 10 for terms, 3 for vectors]",
+            rich_help_panel=FEEDBACK,
         ),
     ] = None
     feedback_terms: Annotated[
-        int, typer.Option("--feedback-terms", metavar="N", min=1, help="How many terms are added.")
+        int,
+        typer.Option(
+            "--feedback-terms", metavar="N", min=1, help="How many terms are added.", rich_help_panel=FEEDBACK
+        ),
     ] = 10
     feedback_weight: Annotated[
         float | None,
@@ -208,6 +224,7 @@ class Searching:
             show_default=False,
             help="What they count; rm3 gives the query 1 - W. [default: 0.5 with rm3, 0.75 with rocchio; of vectors "
             "their number with mean, 0.11 with rocchio]",
+            rich_help_panel=FEEDBACK,
         ),
     ] = None
     encode: Annotated[
@@ -217,11 +234,16 @@ class Searching:
             show_default=False,
             help="The vector is that of the query as it was asked (source), as it is now (query), or of both. "
             "[default: both]",
+            rich_help_panel=VECTORS,
         ),
     ] = None
     approximate: Annotated[
         bool,
-        typer.Option("--approximate", help="Look for near vectors in the graph that xqe embed --approximate made."),
+        typer.Option(
+            "--approximate",
+            help="Look for near vectors in the graph that xqe embed --approximate made.",
+            rich_help_panel=VECTORS,
+        ),
     ] = False
     fusion: Annotated[
         str | None,
@@ -231,6 +253,7 @@ class Searching:
             show_default=False,
             help="How the hits of words and vectors are fused, or by words those of several indexes: one of "
             f"{' '.join(method.name for method in METHODS)}. [default: combsum; of several indexes rrf]",
+            rich_help_panel=VECTORS,
         ),
     ] = None
     norm: Annotated[
@@ -242,6 +265,7 @@ class Searching:
             help="How a fusion of scores makes them comparable: one of "
             f"{' '.join(norm.name for norm in NORMS if not norm.at_face_value)}, of several indexes also "
             f"{' '.join(norm.name for norm in NORMS if norm.at_face_value)}. [default: {DEFAULT_NORM}]",
+            rich_help_panel=VECTORS,
         ),
     ] = None
     dense_weight: Annotated[
@@ -253,6 +277,7 @@ class Searching:
             max=GREATEST_WEIGHT,
             show_default=False,
             help="What vectors count in the fusion, where words count 1. [default: 2]",
+            rich_help_panel=VECTORS,
         ),
     ] = None
     per_language: Annotated[
@@ -261,6 +286,7 @@ class Searching:
             "--per-language",
             help="Search the vectors of each of several indexes for itself and fuse these lists, instead of taking the "
             "nearest of all: encoders prefer documents in the query's own language.",
+            rich_help_panel=VECTORS,
         ),
     ] = False
     pool: Annotated[

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from xqe.commands.options.common import examples_file
+from xqe.commands.options.panels import GUIDING
 from xqe.stages.strategies import Strategy
 from xqe.text.languages import LANGUAGES
 
@@ -69,6 +70,7 @@ class Worked:
             metavar="N",
             show_default=False,
             help="Worked examples of --examples to show. [default: 10]",
+            rich_help_panel=GUIDING,
         ),
     ] = None
 
@@ -90,6 +92,7 @@ class Expansion:
             show_default=False,
             help="Worked examples to show; 0 for none. [default: the strategy's: 5 for fewshot, 4 for query2doc; for "
             "pretrained models 2 or 4 otherwise]",
+            rich_help_panel=GUIDING,
         ),
     ] = None
     samples: Annotated[
