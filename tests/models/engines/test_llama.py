@@ -513,6 +513,25 @@ def test_no_decoding_fails_in_a_run_of_many_lengths(letters: LlamaEngine, capsys
     assert letters.counts.generated == sum(request.max_tokens for request in requests)
 
 
+def test_a_later_call_begins_with_what_earlier_ones_have_read(random_path: Path) -> None:
+    """Two steps of a pipeline take turns, as those of xqe ask do: neither reads its worked examples twice."""
+    steps = ["translate " * 30, "expand " * 30]
+    asked = [Request(Text(f"{step}what {number} is", ()), "", 6) for number in range(3) for step in steps]
+    settings = Settings(batch=8, threads=1)
+    with LlamaEngine("random", str(random_path), settings=settings) as engine:
+        decoded, texts = [], []
+        for request in asked:
+            texts += texts_of(engine, [request]).values()
+            decoded.append(engine.counts.prompt_decoded)
+    assert min(decoded[:2]) > 100
+    assert max(decoded[2:]) < 40
+    alone = []
+    for request in asked:
+        with LlamaEngine("random", str(random_path), settings=settings) as engine:
+            alone += texts_of(engine, [request]).values()
+    assert texts == alone
+
+
 def test_texts_of_many_lengths_are_what_a_plain_pass_finds_likeliest(small: Known) -> None:
     requests = limited(requests_of(21, stop=()), [1 + (5 * i) % 17 for i in range(21)])
     done = small.scheduled(requests, batch=8)

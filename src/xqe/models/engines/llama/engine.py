@@ -70,6 +70,7 @@ class LlamaEngine(Engine):
         self._interrupt: Interrupt | None = None
         self._most_cells = self._model.context_size
         self._picks: bool | None = None  # not tried yet
+        self._resting: list[Scheduler] = []  # of earlier calls, with the beginnings of prompts that they have read
         self._most_cells = 0  # not known before the weights are loaded
         self.counts = Counts()  # of the latest `generate`
         try:
@@ -169,8 +170,8 @@ class LlamaEngine(Engine):
         return self._vocabulary.text(self._tokens(prompt))
 
     def generate(self, jobs: Iterable[Job[T]]) -> Iterator[Job[T]]:
-        decoder = self._decoder()
-        self.counts = decoder.counts
+        decoder = self._resting.pop() if self._resting else self._decoder()
+        self.counts = decoder.counts = Counts()
         feed = Feed(jobs, depth=READ_AHEAD * self._batch)
         try:
             with deferred_interrupt() as self._interrupt:
@@ -191,7 +192,10 @@ class LlamaEngine(Engine):
             feed.check()
         finally:
             feed.close()
-            decoder.close()
+            if decoder.is_idle and isinstance(decoder, Scheduler) and not self._resting:
+                self._resting.append(decoder)
+            else:
+                decoder.close()
 
     def _decoder(self) -> Decoder:
         model, settings = self._model, self._settings
@@ -308,6 +312,8 @@ class LlamaEngine(Engine):
     def close(self) -> None:
         if self._template is not None:
             self._template.close()
+        while self._resting:
+            self._resting.pop().close()
         self._loaded.close()
 
 

@@ -31,6 +31,7 @@ from xqe.models.engines.llama.vocabulary import Tokens, Vocabulary, common
 LEAST_SHARED = 16  # tokens; a shorter common beginning is worth neither a copy nor a wait
 LONG = 2048  # cells of a sequence
 MAX_FAILURES = 3
+WORTH_KEEPING = 64  # tokens that only one sequence has; what is asked about, behind a beginning, is shorter
 
 _NOTHING: Tokens = np.empty(0, dtype=np.int32)
 
@@ -190,6 +191,8 @@ class Scheduler:
                 each = max(each, min(_padded(longest * 5 // 4, CELL_PADDING), self._most_cells // self._batch))
             places = self._places(each)
             if input_ended:
+                # those of later calls may begin alike and be longer
+                each = max(each, min(_padded(longest * 3 // 2, CELL_PADDING), LONG))
                 places = min(places, self._asked.filled(len(self._waiting)))
                 if each > LONG:  # sequences only to fill up calls would take much memory, and time to lay out
                     places = min(places, len(self._waiting))
@@ -258,6 +261,7 @@ class Scheduler:
 
     def _place(self, context: CachedContext, slot: Slot, tokens: Tokens) -> None:
         """Cut a free sequence back to what it has of a prompt's beginning, or let it have what another has."""
+        self._save(context, slot, tokens)
         source, shared = self._best_source(tokens)
         kept = min(common(slot.cached, tokens), len(tokens) - 1) if self._shares else 0
         if source is not None and shared >= kept + LEAST_SHARED:
@@ -267,6 +271,20 @@ class Scheduler:
         slot.cached = tokens[:kept]
         slot.decoded = kept
 
+    def _save(self, context: CachedContext, slot: Slot, tokens: Tokens) -> None:
+        """Copy what a sequence is to be cut back from to another that is free, where no other has it: the prompts of
+        another step begin so."""
+        others = [other for other in self._slots if other is not slot]
+        elsewhere = max((common(other.cached, slot.cached) for other in others), default=0)
+        if not self._shares or len(slot.cached) - max(elsewhere, common(slot.cached, tokens)) < WORTH_KEEPING:
+            return
+        least = min(
+            (other for other in others if other.pending is None), key=lambda other: len(other.cached), default=None
+        )
+        if least is not None and len(least.cached) < len(slot.cached):
+            context.copy_sequence(slot.sequence, least.sequence)
+            least.cached, least.decoded = slot.cached, len(slot.cached)
+
     def _compact(self, context: CachedContext) -> int:
         """Move texts down into free sequences until there is no gap below them; return how many there are."""
         active = self._active()
@@ -274,6 +292,7 @@ class Scheduler:
             free = (slot for slot in self._slots[: len(active)] if slot.pending is None)
             for slot in [slot for slot in active if slot.sequence >= len(active)]:
                 target = next(free)
+                self._save(context, target, slot.cached)
                 context.copy_sequence(slot.sequence, target.sequence)
                 target.pending, target.input = slot.pending, slot.input
                 target.cached, target.decoded = slot.cached, slot.decoded
