@@ -175,6 +175,8 @@ ROWS = (
     Row("report % --history --out new", 4, "", "results:**/*.json*"),
     Row("finetune data col --out new --lang en", 4),
     Row("doctor", 1),
+    Row("man data fetch", 2),
+    Row("completion zsh", 2),
 )
 # What would take what the machine has, wait for somebody, or say nothing of xqe.
 _NEVER = {

@@ -22,7 +22,7 @@ from xqe.verbs import Group, Verb
 SOURCE = Path(xqe.__file__).parent
 LAYERS = (
     {"lines"},
-    {"errors", "machine", "messages"},
+    {"errors", "kept", "machine", "messages"},
     {"files"},
     {"text"},
     {"evaluation", "models"},
@@ -31,7 +31,7 @@ LAYERS = (
     {"retrieval"},
     {"collections", "stages"},
     {"doctor", "experiments.grid", "experiments.report", "training"},
-    {"helping"},
+    {"helping", "resident"},
     {"commands"},
     {"verbs"},
     {"cli"},

@@ -26,6 +26,12 @@ def main() -> NoReturn:
     if takes_interrupts:
         signal.signal(signal.SIGINT, _end)
     _fill_closed_streams()
+    from xqe.resident import client
+
+    status, arguments = client.run_there(sys.argv[1:])
+    if status is not None:
+        sys.exit(status)
+    sys.argv[1:] = arguments
     from xqe import cli
 
     sys.unraisablehook = _not_lost

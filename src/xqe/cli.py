@@ -121,6 +121,7 @@ COMMANDS: Table = {
         ),
     ),
     "Help": (
+        Verb("serve", "Keep models and indexes open for the commands that follow.", "serve:serve"),
         Verb("doctor", "Say what is true of this machine, and what is wrong.", "doctor.doctor:doctor"),
         Verb("help", "Show this help, or that of a command.", "help:help_of"),
         Verb("man", "Show or write pages of the manual.", "man:man"),
@@ -159,7 +160,7 @@ def _top(
 def command() -> Any:
     """`xqe` itself, as typer has it, with none of its commands imported."""
     if COMPLETING in os.environ:
-        from typer.completion import completion_init
+        from typer.completion import completion_init  # type: ignore[attr-defined]  # nowhere public
 
         completion_init()
     return with_commands(_APP, COMMANDS)
@@ -186,7 +187,7 @@ def main() -> NoReturn:
 def run(arguments: list[str] | None = None) -> int:
     """Run one command; return 0, 1, 2 or 130, having said in one line what went wrong."""
     try:
-        return int(command().main(arguments, prog_name="xqe", standalone_mode=False) or 0)
+        return int(command().main(arguments, prog_name="xqe", standalone_mode=False, obj=run) or 0)
     except TyperException as error:
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "xqe"

@@ -89,7 +89,7 @@ def test_help_is_what_the_option_shows(about: str, xqe: Run) -> None:
 @pytest.mark.parametrize(
     ("about", "line"),
     [
-        ("serch", "xqe: no such command 'serch'. Did you mean 'search'?; see xqe --help\n"),
+        ("seach", "xqe: no such command 'seach'. Did you mean 'search'?; see xqe --help\n"),
         ("data fech", "xqe: no such command 'fech'. Did you mean 'fetch'?; see xqe data --help\n"),
         ("nothing", "xqe: no such command 'nothing'; see xqe --help\n"),
     ],
@@ -137,7 +137,7 @@ def completed(typed: str, shell: str) -> list[str]:
     ("typed", "words"),
     [
         ("xqe ", [row.name for row in chain.from_iterable(COMMANDS.values())]),
-        ("xqe s", ["strategies", "search", "store"]),
+        ("xqe s", ["strategies", "search", "store", "serve"]),
         ("xqe data f", ["fetch"]),
         ("xqe help data s", ["sample"]),
         ("xqe help search ", []),
@@ -150,8 +150,8 @@ def test_what_bash_completes(typed: str, words: list[str]) -> None:
 
 
 def test_what_other_shells_complete() -> None:
-    assert completed("xqe se", "fish") == ["search\tSearch indexes by words, by meaning, or by both."]
-    assert completed("xqe se", "zsh") == [
+    assert completed("xqe sea", "fish") == ["search\tSearch indexes by words, by meaning, or by both."]
+    assert completed("xqe sea", "zsh") == [
         """_arguments '*: :(("search":"Search indexes by words, by meaning, or by both."))'"""
     ]
 

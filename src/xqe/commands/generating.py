@@ -113,9 +113,13 @@ def _local(options: Generation, measures: bool) -> Engine:
     check_generates(resolved.name, resolved.path, measures)
     sha256 = model_sha256(resolved.path)
     from xqe.models.engines.llama.engine import LlamaEngine
+    from xqe.models.lent import lent_engine
 
-    return LlamaEngine(
-        resolved.name, str(resolved.path), sha256, settings, adapters, vocabulary_only=options.show_prompt
+    depends_on = (resolved.name, str(resolved.path), sha256, settings, adapters, options.show_prompt)
+    return lent_engine(
+        "generator",
+        depends_on,
+        lambda: LlamaEngine(*depends_on[:5], vocabulary_only=options.show_prompt),
     )
 
 

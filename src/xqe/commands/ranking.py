@@ -113,7 +113,11 @@ def _local(options: Generation, name: str) -> Engine:
     head = check_ranks(resolved.name, resolved.path)
     sha256 = model_sha256(resolved.path)
     from xqe.models.engines.llama.ranker import LlamaRanker
+    from xqe.models.lent import lent_engine
 
-    return LlamaRanker(
-        resolved.name, str(resolved.path), sha256, head, hardware, options.batch, vocabulary_only=options.show_prompt
+    depends_on = (resolved.name, str(resolved.path), sha256, head, hardware, options.batch)
+    return lent_engine(
+        "reranker",
+        (*depends_on, options.show_prompt),
+        lambda: LlamaRanker(*depends_on, vocabulary_only=options.show_prompt),
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from xqe.errors import MissingExtraError, XqeError
 from xqe.messages import plural
 from xqe.models.encoders.recipes import Recipe, check_makes_vectors, recipe
+from xqe.models.lent import lent_encoder
 from xqe.models.lookup import resolve
 from xqe.models.registry import EXTRA, named
 from xqe.models.split import parts_of
@@ -48,10 +49,10 @@ def open_encoder(
     if by_onnx:
         from xqe.models.encoders.onnx import OnnxEncoder
 
-        return OnnxEncoder(name, how, sha256, hardware)
+        return lent_encoder((name, ONNX, sha256, how, hardware), lambda: OnnxEncoder(name, how, sha256, hardware))
     from xqe.models.encoders.llama import LlamaEncoder
 
-    return LlamaEncoder(name, how, sha256, hardware)
+    return lent_encoder((name, LLAMA, sha256, how, hardware), lambda: LlamaEncoder(name, how, sha256, hardware))
 
 
 def _by_onnx(runtime: str, how: Recipe, hardware: Hardware | None) -> bool:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from xqe.errors import InputError, XqeError
 from xqe.files.names import Numbers
+from xqe.kept import kept
 from xqe.machine import available_cores
 from xqe.retrieval.dense.approximate import Graph
 from xqe.retrieval.dense.description import Description, check_description, chosen
@@ -42,7 +43,12 @@ def open_vectors(
     folder = documents.folder / description.folder_name
     check_description(folder, description)
     try:
-        vectors = opened(folder, description, documents, threads or available_cores())
+        workers = threads or available_cores()
+        vectors = kept(
+            "vectors",
+            (str(folder.resolve()), repr(description), workers),
+            lambda: opened(folder, description, documents, workers),
+        )
         return vectors.mixed(opened_questions(folder, description, owners), share) if owners and share else vectors
     except FileNotFoundError as error:
         raise InputError(f"{directory}: {error.filename} is gone", "the index was replaced; try again") from None

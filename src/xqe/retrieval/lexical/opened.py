@@ -14,6 +14,7 @@ from xqe.errors import InputError, why
 from xqe.files.arrays import mapped
 from xqe.files.names import NONE, Names, Numbers
 from xqe.files.whole import check_whole
+from xqe.kept import kept
 from xqe.retrieval.documents import MANIFEST, Documents, Owners, Questions, Scores
 from xqe.retrieval.lexical.bm25 import Floats, Padding, Parameters, idf
 from xqe.retrieval.lexical.builder import DOCUMENTS
@@ -59,8 +60,15 @@ def open_index(directory: Path, verify: bool = False) -> Index:
 
 
 def _opened(directory: Path, manifest: Manifest, verify: bool) -> Index:
-    analyze = fitting_analyzer(directory, manifest)
     check_files(directory, manifest, verify)
+    if verify:
+        return _read(directory, manifest, verify)
+    place = directory.resolve()
+    return kept("index", (str(place), repr(manifest)), lambda: _read(directory, manifest))
+
+
+def _read(directory: Path, manifest: Manifest, verify: bool = False) -> Index:
+    analyze = fitting_analyzer(directory, manifest)
     data = directory / manifest.data
     ours = (f"{DOCUMENTS}.", "vectors.", "terms.", OWNERS)
     tantivy_files = [name for name in manifest.files if not name.startswith(ours)]
