@@ -71,6 +71,8 @@ ONLY_IMPORTER = {
         "models/encoders/onnx.py",
     },
     "onnxruntime": {"models/encoders/onnx.py"},
+    "uvicorn": {"resident/endpoint.py"},
+    "starlette": {"resident/endpoint.py"},
 }
 HEAVY = {
     "llama_cpp",
@@ -93,6 +95,8 @@ HEAVY = {
     "ir_datasets",
     "gguf",
     "onnxruntime",
+    "uvicorn",
+    "starlette",
     "transformers",
     "torch",
     "peft",

@@ -12,13 +12,19 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from conftest import FIXTURES, command
 
 from xqe import __file__ as package
 from xqe import __version__
+from xqe.models.encoders.base import Side
+from xqe.models.encoders.fake import FakeEncoder
+from xqe.models.engines.fake import FakeEngine
 from xqe.resident.client import address
+from xqe.resident.endpoint import Endpoint, Models
 from xqe.resident.server import ask
 
 TRACE = ("trace", "nom du mercure", "--lang", "fr", "--to", "en", "-s", "zeroshot", "--index", "english", "--no-store")
@@ -216,3 +222,94 @@ def test_a_socket_that_others_could_have_made_is_not_asked(place: Place) -> None
     Path(address()).parent.chmod(0o700)
     assert place.run(*SEARCH).stdout == ""
     thread.join()
+
+
+# ---------------------------------------------------------------- the endpoint
+
+
+def posted(url: str, body: dict[str, Any], key: str = "secret") -> tuple[int, dict[str, Any]]:
+    request = Request(url, json.dumps(body).encode(), {"Authorization": f"Bearer {key}"})
+    try:
+        with urlopen(request, timeout=60) as answer:
+            return answer.status, json.loads(answer.read())
+    except HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read())
+
+
+@pytest.fixture(scope="module")
+def in_process() -> Iterator[str]:
+    """An endpoint of the fake engine in this process."""
+    models = Models(lambda: ["fake"], lambda _: FakeEngine(), lambda _: FakeEncoder(), threading.Lock(), lambda: None)
+    endpoint = Endpoint(models, "127.0.0.1", 0, "secret")
+    endpoint.start()
+    yield f"http://127.0.0.1:{endpoint.port}/v1"
+    endpoint.close()
+
+
+@pytest.fixture
+def endpoint(place: Place, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("XQE_API_KEY", "secret")
+    server = place.serve("--port", "0")
+    assert server.stderr is not None
+    said = server.stderr.readline()
+    assert said.endswith("/v1; the key is that of XQE_API_KEY\n")
+    return said.split()[3].rstrip(";")
+
+
+def test_xqe_itself_asks_the_endpoint(endpoint: str, place: Place) -> None:
+    """Chats of one turn, many at a time, in their order: what the engine says when it is asked in process."""
+    lines = [{"id": f"q{number}", "query": f"mot {number}", "lang": "fr"} for number in range(20)]
+    (place.folder / "q.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    own = ("translate", "--to", "en", "-i", "q.jsonl", "--no-store", "-q")
+    there = place.run("--server", "off", *own, "-m", "openai:fake", "--base-url", endpoint)
+    queries = [json.loads(line)["query"] for line in there.stdout.splitlines()]
+    assert [f" mot {number} " in f"{query} " for number, query in enumerate(queries)] == [True] * 20
+    listed = json.loads(urlopen(Request(f"{endpoint}/models", headers={"Authorization": "Bearer secret"})).read())
+    assert listed["data"][0]["id"] == "fake"
+
+
+def test_embeddings_are_those_of_the_encoder(endpoint: str) -> None:
+    texts = ["symbol of mercury", "a harbour"]
+    status, answer = posted(f"{endpoint}/embeddings", {"model": "fake", "input": texts})
+    assert status == 200
+    expected = FakeEncoder().encode(texts, Side.PASSAGE).vectors
+    for row, vector in zip(answer["data"], expected, strict=True):
+        assert row["embedding"] == pytest.approx(vector.tolist(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "said"),
+    [
+        (
+            "chat/completions",
+            {"model": "none", "messages": [{"role": "user", "content": "a"}]},
+            404,
+            'no model "none" is here, only fake',
+        ),
+        ("chat/completions", {"model": "fake", "messages": [{"role": "assistant", "content": "a"}]}, 400, "user turn"),
+        ("chat/completions", {"model": "fake", "messages": "a"}, 400, '"messages" is no list'),
+        ("completions", {"model": "fake", "prompt": []}, 400, '"prompt" is no text'),
+        ("completions", {"model": "fake", "prompt": "a", "stream": True}, 400, '"stream" is not done here'),
+        ("completions", {"model": "fake", "prompt": "a", "n": "two"}, 400, '"n" is no number'),
+        ("completions", {"model": "fake", "prompt": "a", "max_tokens": 0}, 400, "out of range"),
+        ("embeddings", {"model": "fake", "input": [1]}, 400, '"input" is no text'),
+    ],
+)
+def test_what_it_cannot_answer_is_said(
+    path: str, body: dict[str, Any], status: int, said: str, in_process: str
+) -> None:
+    found, answer = posted(f"{in_process}/{path}", body)
+    assert (found, said in answer["error"]["message"]) == (status, True), answer
+
+
+def test_without_the_key_nothing_is_told(in_process: str) -> None:
+    assert posted(f"{in_process}/completions", {"model": "fake", "prompt": "a"}, key="other")[0] == 401
+
+
+def test_texts_are_cut_where_they_are_to_stop(in_process: str) -> None:
+    asked = {"model": "fake", "prompt": ["one two", "three"], "n": 2, "stop": "e"}
+    status, answer = posted(f"{in_process}/completions", asked)
+    assert status == 200
+    assert len(answer["choices"]) == 4
+    assert not any("e" in choice["text"] for choice in answer["choices"])

@@ -54,7 +54,10 @@ class Server:
         self._asked: queue.Queue[Asked | None] = queue.Queue()
         self._busy = threading.Lock()
         self._running = False
+        self._used = time.monotonic()
         self.commands = 0
+        self.work = threading.Lock()
+        """Held by whoever computes: a command, or somebody else in this process."""
         self._listener = _listening(path)
 
     def __enter__(self) -> Server:
@@ -71,14 +74,17 @@ class Server:
         signal.signal(signal.SIGINT, self._interrupted)
         with keeping() as keeper, _own_streams():
             self._keeper = keeper
-            while True:
-                try:
-                    asked = self._asked.get(timeout=idle)
-                except queue.Empty:
-                    return
-                if asked is None:
-                    return
-                self._answer(asked)
+            while (left := self._used + idle - time.monotonic()) > 0:
+                with suppress(queue.Empty):
+                    asked = self._asked.get(timeout=left)
+                    if asked is None:
+                        return
+                    self._answer(asked)
+                    self.used()
+
+    def used(self) -> None:
+        """Note that something was asked for just now."""
+        self._used = time.monotonic()
 
     # -- what arrives ------------------------------------------------------------------------------------------
 
@@ -136,7 +142,7 @@ class Server:
             _send(asked.connection, {"accepted": True})
             self._running = True
             threading.Thread(target=self._listen, args=(asked.connection,), daemon=True).start()
-            with _as_client(asked):
+            with self.work, _as_client(asked):
                 status = self._run(asked.said["arguments"])
         except SystemExit as end:  # 141, of a closed pipe
             status = end.code if isinstance(end.code, int) else 2
