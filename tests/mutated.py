@@ -104,7 +104,7 @@ class Row:
 ROWS = (
     Row("translate --to en -i @q.jsonl", 30, "q.jsonl"),
     Row("translate --documents --from en --to de -i @docs.jsonl", 20, "docs.jsonl"),
-    Row("translate --documents --from en --to de --format tsv -i @docs.tsv", 5),
+    Row("translate --documents --from en --to de --input-format tsv -i @docs.tsv", 5),
     Row("expand -s zeroshot -i @t.jsonl", 30, "t.jsonl"),
     Row("expand -s fewshot --lang en -i @q.jsonl", 20, "q.jsonl"),
     Row("expand --prompt @prompt.toml -i q.jsonl", 20),
@@ -117,7 +117,7 @@ ROWS = (
     Row("batch export --to en -i @q.jsonl -m openai:m", 15),
     Row("batch import --to en -i q.jsonl -m openai:m --results @results.jsonl", 40, "q.jsonl"),
     Row("index new --lang en -i @asked.jsonl --force", 12),
-    Row("index new --lang en -i @docs.tsv --format tsv --force", 8),
+    Row("index new --lang en -i @docs.tsv --input-format tsv --force", 8),
     Row("translate --to en --examples @pairs.jsonl --choose seed -i q.jsonl", 10, "q.jsonl"),
     Row("translate --to en --index % -i q.jsonl", 8, "", "idx:**/*"),
     Row("expand --index idx --nearby 2 -i @run.jsonl", 10, "run.jsonl"),

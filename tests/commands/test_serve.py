@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -259,12 +260,14 @@ def endpoint(place: Place, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_xqe_itself_asks_the_endpoint(endpoint: str, place: Place) -> None:
     """Chats of one turn, many at a time, in their order: what the engine says when it is asked in process."""
-    lines = [{"id": f"q{number}", "query": f"mot {number}", "lang": "fr"} for number in range(20)]
+    words = [f"mot{letter} ici" for letter in ascii_lowercase]
+    lines = [{"id": word[:4], "query": word, "lang": "fr"} for word in words]
     (place.folder / "q.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     own = ("translate", "--to", "en", "-i", "q.jsonl", "--no-store", "-q")
     there = place.run("--server", "off", *own, "-m", "openai:fake", "--base-url", endpoint)
-    queries = [json.loads(line)["query"] for line in there.stdout.splitlines()]
-    assert [f" mot {number} " in f"{query} " for number, query in enumerate(queries)] == [True] * 20
+    records = [json.loads(line) for line in there.stdout.splitlines()]
+    assert [record["id"] for record in records] == [word[:4] for word in words]
+    assert all(f" {record['id']}" in record["query"] for record in records)
     listed = json.loads(urlopen(Request(f"{endpoint}/models", headers={"Authorization": "Bearer secret"})).read())
     assert listed["data"][0]["id"] == "fake"
 

@@ -15,7 +15,10 @@ from hypothesis import strategies as st
 
 from xqe.errors import InputError
 from xqe.files import jsonl
+from xqe.files.forms import QUERIES
+from xqe.files.queries import checked
 from xqe.files.records import advanced, check_document, check_query, failed
+from xqe.files.rows import Rows
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -112,7 +115,7 @@ def test_a_bad_line_in_a_file_is_found_before_anything_is_returned(tmp_path: Pat
     path = tmp_path / "q.jsonl"
     path.write_text('{"id": "1", "query": "q"}\n' * 11 + "{broken\n")
     with pytest.raises(InputError, match=r"q.jsonl:12: broken JSON"):
-        jsonl.checked([str(path)], check_query)
+        checked(Rows(QUERIES), [str(path)], check_query)
 
 
 def test_write_flushes_every_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,9 @@ from xqe.commands.options.generation import Generation
 from xqe.commands.steps import augmentation
 from xqe.commands.streams import DocumentRecords
 from xqe.errors import XqeError
-from xqe.files.documents import Format, documents
+from xqe.files.documents import documents
+from xqe.files.forms import DOCUMENTS
+from xqe.files.rows import Rows
 from xqe.models import prompts
 from xqe.models.encoders.base import Side
 from xqe.models.engines.fake import FakeEngine
@@ -342,7 +344,7 @@ def test_a_document_in_a_file_that_is_none_is_said_before_anything_is_written(
     path = tmp_path / "docs.jsonl"
     path.write_text(jsonl(TEA, line))
     with pytest.raises(XqeError, match=said) as raised:
-        DocumentRecords([str(path)], Format.AUTO, "--from")
+        DocumentRecords([str(path)], Rows(DOCUMENTS), "--from")
     assert f"{path}:2" in str(raised.value)
 
 

@@ -17,18 +17,17 @@ from xqe.collections.conversion import (
     Material,
     Placed,
     Stream,
-    data_files,
     document_files,
     existing,
     folder_name,
-    json_queries,
     one_language,
-    plain_path,
+    query_file,
     selected,
     trec_qrels,
 )
 from xqe.collections.options import Options
 from xqe.errors import InputError
+from xqe.files.folders import data_files, plain_path
 from xqe.files.records import Document
 
 _OF_DOCUMENTS = frozenset({"arguana", "quora"})
@@ -51,11 +50,11 @@ def read(path: Path, options: Options) -> Material:
         licence="that of the source, which its files do not say",
         source={"name": name, "layout": "beir"},
         documents={},
-        queries={split: {asked: [json_queries(queries)]} for split in chosen},
+        queries={split: {asked: [query_file(queries)]} for split in chosen},
         qrels={split: {(asked, lang): trec_qrels(file)} for split, file in chosen.items()},
         paths=[corpus, queries, *chosen.values()],
     )
-    material.documents[lang] = _compared(document_files([corpus]), json_queries(queries), material)
+    material.documents[lang] = _compared(document_files([corpus]), query_file(queries), material)
     return material
 
 

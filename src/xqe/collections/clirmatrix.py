@@ -23,14 +23,13 @@ from xqe.collections.conversion import (
     Placed,
     Query,
     Stream,
-    data_files,
     document_files,
-    plain_path,
     selected,
 )
 from xqe.collections.options import Options
 from xqe.errors import InputError
 from xqe.files import jsonl
+from xqe.files.folders import data_files, plain_path
 from xqe.text.languages import LANGUAGES
 
 _QUERIES = re.compile(
@@ -73,7 +72,7 @@ def read(path: Path, options: Options) -> Material:
                 material.paths.append(file)
     used = {lang for pairs in material.qrels.values() for _, lang in pairs}
     for lang in sorted(used):
-        material.documents[lang] = document_files([documents[lang]])
+        material.documents[lang] = document_files([documents[lang]], are_bare=True)
         material.paths.append(documents[lang])
     return material
 

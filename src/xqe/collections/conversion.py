@@ -30,7 +30,9 @@ from xqe.collections.manifest import check_name
 from xqe.collections.target import check_apart, check_target
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl, packing
+from xqe.files.fields import ID_AND_REST
 from xqe.files.fingerprints import Keys, fingerprints
+from xqe.files.forms import Form
 from xqe.files.hashes import sha256
 from xqe.files.names import NONE, Numbering
 from xqe.files.numbers import whole
@@ -48,6 +50,7 @@ Judgement = tuple[str, str, int]  # query, document, grade
 Pair = tuple[str, str]  # language of queries or ANY, language of documents
 
 _AT_A_TIME = 4096
+_BARE = Form.TSV, ID_AND_REST
 
 
 @dataclass
@@ -342,30 +345,15 @@ def _note(writer: CollectionWriter, text: str) -> None:
 # ---------------------------------------------------------------- what readers share
 
 
-def tsv_queries(path: Path) -> Stream[Query]:
-    """Queries of id<TAB>text, perhaps under the names of the columns."""
+def query_file(path: Path, are_bare: bool = False) -> Stream[Query]:
+    """Queries in any form that commands read, without topics. are_bare: they are id<TAB>text, without a header."""
+    from xqe.files.forms import QUERIES
+    from xqe.files.rows import Rows
+
+    rows = Rows(QUERIES, *(_BARE if are_bare else ()))
 
     def read() -> Iterator[Placed[Query]]:
-        from xqe.files.documents import header, named_columns
-
-        names: Sequence[str] = ("id", "text")
-        for number, (where, line) in enumerate(jsonl.lines(str(path))):
-            if not number and (named := header(line)) is not None:
-                names = named
-                continue
-            if "\t" not in line:
-                raise InputError(f"{where}: no tab", "queries are id<TAB>text, topics or JSONL; see docs/cli.md")
-            columns = named_columns(names, line, where)
-            yield where, (columns["id"], columns["text"])
-
-    return _filled(read, path, "queries")
-
-
-def json_queries(path: Path) -> Stream[Query]:
-    """Queries of JSONL, {"id", "query"} or {"_id", "text"}."""
-
-    def read() -> Iterator[Placed[Query]]:
-        for where, raw in jsonl.objects(str(path)):
+        for where, raw in rows.read([str(path)]):
             record = check_query(raw, where)
             yield where, (record["id"], record["query"])
 
@@ -407,29 +395,14 @@ def trec_qrels(path: Path) -> Stream[Judgement]:
     return _filled(read, path, "judgements")
 
 
-def document_files(paths: Sequence[Path]) -> Stream[Document]:
-    """Documents of JSONL or TSV files, in any spelling that `xqe index` reads."""
+def document_files(paths: Sequence[Path], are_bare: bool = False) -> Stream[Document]:
+    """Documents of files, in any form that `xqe index` reads. are_bare: they are id<TAB>text, without a header."""
     from xqe.files.documents import documents
+    from xqe.files.forms import DOCUMENTS
+    from xqe.files.rows import Rows
 
-    return lambda: documents([str(path) for path in paths])
-
-
-_STALE = (".bak", ".old", ".orig", ".part", ".tmp", "~")
-
-
-def data_files(folder: Path, pattern: str = "**/*") -> list[Path]:
-    """The files of a folder, and of those in it, in the order of their paths.
-
-    Left out are hidden ones, backups of files that are there, and of a file that is there plain and packed, or packed
-    in several ways, all but one: the plain one, if there is one.
-    """
-    files: dict[Path, Path] = {}
-    for path in sorted(folder.glob(pattern)):
-        is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        backed_up = next((path.name.removesuffix(end) for end in _STALE if path.name.endswith(end)), "")
-        if not is_hidden and path.is_file() and not (backed_up and path.with_name(backed_up).is_file()):
-            files.setdefault(plain_path(path), path)  # a name stands before one that goes on
-    return list(files.values())
+    rows = Rows(DOCUMENTS, *(_BARE if are_bare else ()))
+    return lambda: documents([str(path) for path in paths], rows)
 
 
 def put_once(files: dict[K, Path], key: K, file: Path) -> None:
@@ -437,11 +410,6 @@ def put_once(files: dict[K, Path], key: K, file: Path) -> None:
     if key in files:
         raise InputError(f"{file}: {file.name} again, first in {files[key].parent}", "keep one of them in the folder")
     files[key] = file
-
-
-def plain_path(path: Path) -> Path:
-    """A file's path without what its name was given when it was packed."""
-    return path.with_name(packing.unpacked_name(path.name))
 
 
 def existing(path: Path) -> Path:

@@ -15,16 +15,15 @@ from pathlib import Path
 from xqe.collections import licences
 from xqe.collections.conversion import (
     Material,
-    data_files,
     document_files,
-    plain_path,
     put_once,
+    query_file,
     selected,
     trec_qrels,
-    tsv_queries,
 )
 from xqe.collections.options import Options
 from xqe.errors import InputError
+from xqe.files.folders import data_files, plain_path
 from xqe.text.languages import LANGUAGES
 
 _CORPUS = re.compile(r"miracl-corpus-v1\.0-(?P<lang>[a-z]+)")
@@ -61,7 +60,7 @@ def read(path: Path, options: Options) -> Material:
             material.notes.append(f"{split}, {lang}: queries without qrels were left out")
             continue
         judged = qrels[lang, split]
-        material.queries.setdefault(split, {})[lang] = [tsv_queries(file)]
+        material.queries.setdefault(split, {})[lang] = [query_file(file, are_bare=True)]
         material.qrels.setdefault(split, {})[lang, lang] = trec_qrels(judged)
         material.paths += [file, judged]
     if not material.queries:

@@ -18,19 +18,18 @@ from pathlib import Path
 from xqe.collections import licences
 from xqe.collections.conversion import (
     Material,
-    data_files,
     document_files,
     existing,
     one_language,
-    plain_path,
     put_once,
+    query_file,
     selected,
     trec_qrels,
-    tsv_queries,
 )
 from xqe.collections.layout import ANY
 from xqe.collections.options import Options
 from xqe.errors import InputError
+from xqe.files.folders import data_files, plain_path
 
 NAMES = {
     "ar": "arabic",
@@ -88,7 +87,7 @@ def read_mmarco(path: Path, options: Options) -> Material:
     )
     chosen = selected(documents, options.languages, "documents in", path)
     for lang, file in chosen.items():
-        material.documents[lang] = document_files([file])
+        material.documents[lang] = document_files([file], are_bare=True)
         material.counts[lang] = PASSAGES
         material.paths.append(file)
     for split, file in selected(qrels, options.splits, "qrels of", path).items():
@@ -97,7 +96,7 @@ def read_mmarco(path: Path, options: Options) -> Material:
             material.notes.append(f"{split}: judged, but there were no queries")
             continue
         material.paths += [file, *asked.values()]
-        material.queries[split] = {lang: [tsv_queries(one)] for lang, one in asked.items()}
+        material.queries[split] = {lang: [query_file(one)] for lang, one in asked.items()}
         material.qrels[split] = {(ANY, lang): trec_qrels(file) for lang in chosen}
     return material
 
@@ -121,13 +120,13 @@ def read_msmarco(path: Path, options: Options) -> Material:
         about="MS MARCO: passages of the web, and the queries that they answer",
         licence=licences.MSMARCO,
         source={"name": "msmarco"},
-        documents={lang: document_files([collection])},
+        documents={lang: document_files([collection], are_bare=True)},
         paths=[collection],
         notes=[f"{split}: queries without qrels" for split in sorted(queries.keys() - qrels.keys())],
     )
     both = {split: file for split, file in queries.items() if split in qrels}
     for split, file in selected(both, options.splits, "queries and qrels of", path).items():
-        material.queries[split] = {asked: [tsv_queries(file)]}
+        material.queries[split] = {asked: [query_file(file, are_bare=True)]}
         material.qrels[split] = {(asked, lang): trec_qrels(qrels[split])}
         material.paths += [file, qrels[split]]
     return material

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xqe.collections.conversion import Placed, Query, Stream, json_queries, tsv_queries
-from xqe.collections.sgml import attributes_of, bare_line
+from xqe.collections.conversion import Placed, Query, Stream, query_file
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl
+from xqe.files.sgml import attributes_of, bare_line
 from xqe.text.languages import code_of
 
 FIELDS = ("title", "desc", "narr")
@@ -72,7 +72,7 @@ def topics(path: Path, fields: str | None, lang: str) -> Stream[Query]:
         return lambda: _of_languages(path, wanted, lang)
     if fields is not None:
         raise XqeError(f"--topic {fields}: {path} has no fields", "it is for topics with <title> and <desc>")
-    return json_queries(path) if head.startswith(("{", "[")) else tsv_queries(path)
+    return query_file(path)
 
 
 # ---------------------------------------------------------------- elements

@@ -10,12 +10,10 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from xqe.collections import sgml
 from xqe.collections.conversion import (
     Material,
     Placed,
     Stream,
-    data_files,
     document_files,
     existing,
     folder_name,
@@ -25,8 +23,9 @@ from xqe.collections.conversion import (
 from xqe.collections.options import Options
 from xqe.collections.topics import topics
 from xqe.errors import InputError, XqeError
-from xqe.files import jsonl
-from xqe.files.records import Document
+from xqe.files import jsonl, sgml
+from xqe.files.folders import data_files
+from xqe.files.records import Document, check_document
 from xqe.messages import say
 
 
@@ -77,8 +76,8 @@ def _of_sgml(files: Sequence[Path]) -> Iterator[Placed[Document]]:
     total = 0
     for path in files:
         count = 0
-        for count, placed in enumerate(sgml.documents(path), 1):  # noqa: B007
-            yield placed
+        for count, (where, raw) in enumerate(sgml.documents(jsonl.lines(str(path))), 1):  # noqa: B007
+            yield where, check_document(raw, where)
         total += count
         if not count and len(files) > 1:
             say(f"{path}: no <DOC> in it")

@@ -19,6 +19,7 @@ from xqe.commands.runs import check_hits
 from xqe.commands.screens import on_screen
 from xqe.commands.streams import Queries, emit
 from xqe.files import jsonl
+from xqe.files.forms import RECORDS
 from xqe.files.records import as_asked, has_failed
 from xqe.stages.answering.cite import Cite
 
@@ -52,7 +53,7 @@ def answer(
     """
     check_encoding(answering.cite, encoding)
     encoding = beside(encoding, generation)
-    queries = Queries(None, files, check=check_hits)
+    queries = Queries(None, files, check=check_hits, kind=RECORDS)
     sources, make = answerer(answering, generation, encoding, directories)
     made: list[Stage] = []
 

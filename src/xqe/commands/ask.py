@@ -16,7 +16,7 @@ from xqe.commands.answering import answer_section, answerer, say_remarks
 from xqe.commands.generating import keeping, open_engine, open_store
 from xqe.commands.guiding import open_judge, open_nearby
 from xqe.commands.options.answering import Answering
-from xqe.commands.options.common import Input, ScreenFormat, Switch, spoken
+from xqe.commands.options.common import AUTO, Input, QueriesForm, ScreenFormat, Switch, spoken
 from xqe.commands.options.encoding import Encoding, beside
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes, with_defaults
@@ -30,6 +30,7 @@ from xqe.commands.searching import by_language, check_searching, given, open_ret
 from xqe.commands.streams import FAILED_STATUS, Queries, first_of
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl
+from xqe.files.forms import Form
 from xqe.files.records import as_asked, failed
 from xqe.machine import available_cores
 from xqe.messages import say
@@ -110,6 +111,7 @@ def ask(
     ] = Glossed.CITED,
     form: ScreenFormat = None,
     files: Input = None,
+    input_format: QueriesForm = Form.AUTO,
     searching: Searching,
     generation: Generation,
     encoding: Encoding,
@@ -138,8 +140,8 @@ def ask(
     if rerank is None:
         rerank = preset.rerank or (HITS if rerank_model is not None else 0)
     how = how_of(Reranking(n=rerank, document_tokens=RERANKED_TOKENS), ranking, writes=True) if rerank else None
-    queries = Queries(question, files)
-    spoken_language = language(lang, "--lang").code if lang is not None else None
+    queries = Queries(question, files, form=input_format)
+    spoken_language = language(lang, "--lang").code if lang not in (None, AUTO) else None
     arrived = first_of(_in_a_language(queries, spoken_language, is_one=question is not None, quiet=generation.quiet))
     if arrived is None:
         return

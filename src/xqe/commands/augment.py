@@ -12,7 +12,8 @@ import typer
 from xqe.commands import steps
 from xqe.commands.generating import run_stage
 from xqe.commands.options.augmenting import TEMPERATURE, Augmenting
-from xqe.commands.options.common import DocumentsFormat, Input
+from xqe.commands.options.common import Input, spoken
+from xqe.commands.options.documents import OfDocuments
 from xqe.commands.options.encoding import Encoding, beside
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes, with_defaults
@@ -20,7 +21,6 @@ from xqe.commands.options.searching import Searching
 from xqe.commands.searching import names_encoder, open_retriever
 from xqe.commands.streams import DocumentRecords
 from xqe.errors import XqeError
-from xqe.files.documents import Format
 from xqe.messages import say
 from xqe.retrieval.choices import By
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 @takes(
     augmenting=Augmenting,
+    written=OfDocuments,
     generation=with_defaults(Generation, temperature=TEMPERATURE),
     encoding=part(Encoding, "encoder", "runtime"),
 )
@@ -40,13 +41,7 @@ def augment(
     augmenting: Augmenting,
     source: Annotated[
         str | None,
-        typer.Option(
-            "--from",
-            "--lang",
-            metavar="LANG",
-            show_default=False,
-            help='Language of the documents that have no "lang" of their own.',
-        ),
+        spoken("--from", "--lang", of="documents"),
     ] = None,
     index: Annotated[
         Path | None,
@@ -58,7 +53,7 @@ def augment(
         ),
     ] = None,
     files: Input = None,
-    form: DocumentsFormat = Format.AUTO,
+    written: OfDocuments,
     generation: Generation,
     encoding: Encoding,
 ) -> None:
@@ -70,7 +65,7 @@ def augment(
     """
     _check_effect(index, encoding)
     make = steps.augmentation(augmenting, generation)
-    documents = DocumentRecords(files, form, "--from", source)
+    documents = DocumentRecords(files, written.rows(), "--from", source)
     made: list[Augment] = []
     with _consistency(None if generation.show_prompt else index, generation, encoding) as consistency:
 

@@ -10,12 +10,12 @@ import typer
 
 from xqe.commands import steps
 from xqe.commands.options.common import Input, Query, spoken
+from xqe.commands.options.documents import OfDocuments, check_no_fields
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
 from xqe.commands.options.steps import DOCUMENTS, OF_THE_STEP, STRATEGY, Expansion, most_tokens
 from xqe.commands.streams import FAILED_STATUS, DocumentRecords, Queries, emit, first_of
 from xqe.errors import XqeError
-from xqe.files.documents import Format
 from xqe.messages import progress, say
 from xqe.models.engines import SERVER
 from xqe.stages.strategies import Strategy
@@ -59,6 +59,7 @@ class Work:
 
 _takes = takes(
     work=Work,
+    written=OfDocuments,
     expansion=Expansion,
     generation=part(Generation, "temperature", "top_p", "top_k", "repeat_penalty", "seed", "api", "quiet"),
 )
@@ -71,6 +72,7 @@ def export(
     work: Work,
     expansion: Expansion,
     files: Input = None,
+    written: OfDocuments,
     generation: Generation,
 ) -> None:
     """Write the requests of an expansion or a translation.
@@ -82,7 +84,7 @@ def export(
     from xqe.stages.generation import Tally
 
     make, name = _stage(work, expansion, generation), _model(work)
-    queries = _records(work, expansion, query, files)
+    queries = _records(work, expansion, query, files, written)
     arrived = first_of(queries)
     if arrived is None:
         return
@@ -107,6 +109,7 @@ def import_(
     work: Work,
     expansion: Expansion,
     files: Input = None,
+    written: OfDocuments,
     generation: Generation,
 ) -> None:
     """Join results to the records that they answer.
@@ -118,7 +121,7 @@ def import_(
     from xqe.stages.generation import Tally
 
     make, name = _stage(work, expansion, generation), _model(work)
-    queries = _records(work, expansion, query, files)
+    queries = _records(work, expansion, query, files, written)
     engine = ResultReader(name, results, generation.api.value)
     stage = make(engine)
     tally = Tally()
@@ -153,15 +156,19 @@ def _stage(work: Work, expansion: Expansion, generation: Generation) -> Callable
     return steps.translation(work.to, generation, work.max_tokens, expansion.samples or 1)
 
 
-def _records(work: Work, expansion: Expansion, query: str | None, files: list[str] | None) -> Queries | DocumentRecords:
+def _records(
+    work: Work, expansion: Expansion, query: str | None, files: list[str] | None, written: OfDocuments
+) -> Queries | DocumentRecords:
     """The records that the work is done on."""
     if not work.documents:
+        check_no_fields(written)
         if work.strategy is None and expansion.prompt is None:
-            return Queries(query, files, "--lang", work.lang)
-        return Queries(query, files, "--lang", work.lang, steps.hits_check(work.strategy, expansion))
+            return Queries(query, files, "--lang", work.lang, form=written.input_format)
+        check = steps.hits_check(work.strategy, expansion)
+        return Queries(query, files, "--lang", work.lang, check, written.input_format)
     if query is not None:
         raise XqeError("a QUERY is no document", "leave it out, or leave out --documents")
-    return DocumentRecords(files, Format.AUTO, "--lang", work.lang)
+    return DocumentRecords(files, written.rows(), "--lang", work.lang)
 
 
 def _run(stage: Generating, engine: Engine, records: Iterable[Record], tally: Tally) -> Iterator[Record]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xqe.commands.options.common import Input, ScreenFormat
+from xqe.commands.options.common import Input, QueriesForm, ScreenFormat
 from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.groups import part, takes
 from xqe.commands.options.searching import SCORING, Searching
@@ -16,6 +16,7 @@ from xqe.commands.screens import on_screen
 from xqe.commands.searching import ENCODERS, check_searching, numbers_of, open_retriever
 from xqe.commands.streams import Queries
 from xqe.files import jsonl
+from xqe.files.forms import Form
 from xqe.retrieval.choices import By
 from xqe.text.languages import name_of
 
@@ -41,6 +42,7 @@ def explain(
     ] = None,
     form: ScreenFormat = None,
     files: Input = None,
+    input_format: QueriesForm = Form.AUTO,
     *,
     encoding: Encoding,
 ) -> None:
@@ -54,7 +56,7 @@ def explain(
     they count, stands apart. Of a record that xqe rerank wrote, "reranked" has what it made of the document.
     """
     check_searching(searching)
-    queries = Queries(query, files)
+    queries = Queries(query, files, form=input_format)
     shown = on_screen(form)
     directories = [directory, *(also or ())]
     with open_retriever(searching, encoding, directories, offers_questions=True) as retriever:

@@ -13,39 +13,49 @@ import typer
 
 from xqe.commands.embedding import embed_documents, open_embedder
 from xqe.commands.options.bm25 import K1, B
-from xqe.commands.options.common import DocumentsFormat, Input
+from xqe.commands.options.common import AUTO, Input
+from xqe.commands.options.documents import OfDocuments
 from xqe.commands.options.embedding import Embedding
 from xqe.commands.options.encoding import Encoding
+from xqe.commands.options.groups import takes
 from xqe.commands.streams import FAILED_STATUS, input_paths
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl
-from xqe.files.documents import Format, documents, line_count
+from xqe.files.documents import documents
+from xqe.files.rows import line_count
 from xqe.messages import plural, progress, say
-from xqe.text.languages import LANGUAGES, language
+from xqe.text.languages import LANGUAGES, language, name_of
 
 if TYPE_CHECKING:
     from xqe.files.documents import Placed
     from xqe.models.encoders.base import Encoder
     from xqe.retrieval.lexical import Manifest
+    from xqe.stages.detect import Mixture
 
 RECORD = "record"
 """In place of a language: each document names its own."""
 
 
+@takes(written=OfDocuments)
 def index(
     directory: Annotated[Path, typer.Argument(metavar="DIR", show_default=False, help="The folder of the index.")],
     lang: Annotated[
         str | None,
         typer.Option(
             "--lang",
-            metavar="LANG|record",
+            metavar="LANG|record|auto",
             show_default=False,
             help=f"Language of the documents: {' '.join(LANGUAGES)}. record: each document names its own, and each "
-            "language has an index of its own.",
+            "language has an index of its own. auto: told from the texts; several, if they are in several.",
         ),
     ] = None,
+    more: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILE]...", show_default=False, help="Files of documents, as with --input."),
+    ] = None,
     files: Input = None,
-    form: DocumentsFormat = Format.AUTO,
+    *,
+    written: OfDocuments,
     k1: K1 = None,
     b: B = None,
     texts: Annotated[
@@ -68,41 +78,53 @@ def index(
     """Index documents for search.
 
     Documents are {"id", "text"} with an optional "title"; Pyserini's, BEIR's and MIRACL's names of these fields are
-    read too. "questions" that a document answers, by their language, are fields beside its text. Writes one line that
-    sums the index up. An index is replaced in one step, when the new one is whole. It answers fastest with the k1
-    (default 0.82) and b (default 0.68) that it is built with; xqe search can be given others.
+    read too, and --id-field, --text-field and --title-field name others. They come as JSONL, an array of JSON, CSV or
+    TSV, Parquet, TREC's SGML, or a folder of texts, whose paths are their ids. "questions" that a document answers, by
+    their language, are fields beside its text.
+
+    Writes one line that sums the index up. An index is replaced in one step, when the new one is whole. It answers
+    fastest with the k1 (default 0.82) and b (default 0.68) that it is built with; xqe search can be given others.
 
     A document with the "error" of a stage, such as xqe translate, is left out and counted, and the exit status is 1.
 
-    With --lang record, DIR/LANG is the index of a language and may be searched by itself; xqe search DIR searches all
-    of them.
+    With --lang record, or auto and documents in several languages, DIR/LANG is the index of a language and may be
+    searched by itself; xqe search DIR searches all of them.
     """
+    files = [*(files or ()), *(more or ())]
     if verify:
         _verify(directory, building=bool(lang or files or encoder or force))
         return
     if lang is None:
-        raise XqeError("missing option --lang", f"the language of the documents: {' '.join(LANGUAGES)}, or {RECORD}")
-    code = language(lang, "--lang").code if lang != RECORD else None
+        raise XqeError(
+            "missing option --lang", f"the language of the documents: {' '.join(LANGUAGES)}, {RECORD}, or {AUTO}"
+        )
+    code = language(lang, "--lang").code if lang not in (RECORD, AUTO) else None
     from xqe.retrieval.lexical import Parameters, build, build_languages, check_languages, check_target, read_languages
 
-    if code is None:
-        check_languages(directory, force)
-    else:
+    if code is not None:
         check_target(directory, force)
-    paths = input_paths(None, files)
+    elif lang == RECORD:
+        check_languages(directory, force)
+    rows, paths = written.rows(), input_paths(None, files)
     if encoder is not None and not texts:
         raise XqeError("--encoder embeds the texts that the index keeps", "leave out --no-texts")
     vectors = Embedding()
     with nullcontext() if encoder is None else open_embedder(Encoding(encoder=encoder), vectors) as embedder:
         started = time.monotonic()
-        total = line_count(paths) if sys.stderr.isatty() else None
+        total = line_count(paths, rows.form) if sys.stderr.isatty() else None
         left_out: list[str] = []
-        arriving = progress(_done(documents(paths, form, left_out.append), left_out), total, "index")
+        arriving = progress(_done(documents(paths, rows, left_out.append), left_out), total, "index")
+        told: Mixture | None = None
+        if lang == AUTO:
+            told, arriving = _told(arriving)
+            code = told.usual if told.is_one else None
         parameters = Parameters().changed(k1, b)
         if code is not None:
             done = _summary(directory, build(directory, code, arriving, force, parameters, texts))
         else:
             done = _summary_of_all(directory, build_languages(directory, arriving, force, parameters, texts))
+        if told is not None:
+            done["told"] = _say_told(told)
         done["seconds"] = round(time.monotonic() - started, 2)
         if embedder is not None and code is not None:
             done["vectors"] = _embedded(directory, embedder, vectors)
@@ -115,6 +137,24 @@ def index(
     if left_out:
         say(f"{plural(len(left_out), 'document')} left out, the first at {left_out[0]}: a stage failed on it")
         raise typer.Exit(FAILED_STATUS)
+
+
+def _told(arriving: Iterator[Placed]) -> tuple[Mixture, Iterator[Placed]]:
+    """The languages that documents are told to be in, and all of them, each with its own where they are several."""
+    from xqe.stages.detect import Mixture
+
+    told = Mixture(arriving)
+    return told, told.documents if told.is_one else told.each()
+
+
+def _say_told(told: Mixture) -> dict[str, int]:
+    """Say which languages documents were told to be in; return how many are in each, of those that were looked at."""
+    if told.is_one:
+        of = f"{told.languages[told.usual]} of the first {told.languages.total() + told.unsure}"
+        say(f"documents are taken for {name_of(told.usual)}, as {of} are; --lang LANG says otherwise")
+    elif told.unsure:
+        say(f"the language of {plural(told.unsure, 'document')} is not certain, and taken for {name_of(told.usual)}")
+    return dict(told.languages)
 
 
 def _done(arriving: Iterable[Placed], left_out: Sequence[str]) -> Iterator[Placed]:

@@ -24,6 +24,7 @@ from xqe.commands.searching import names_encoder
 from xqe.commands.streams import Queries, emit, report_failures
 from xqe.errors import XqeError
 from xqe.files import jsonl
+from xqe.files.forms import RECORDS
 from xqe.files.records import Record, has_failed
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def inspect(
         raise XqeError("--qrels writes no --summary", "leave one of them out")
     found = referencing.found_by(qrels, run, measure or referencing.MEASURES) if qrels is not None else None
     fields = fields_of(by, "strategy,order")
-    queries = Queries(None, files)
+    queries = Queries(None, files, kind=RECORDS)
     from xqe.stages.inspection.inspector import Inspector, inspected
     from xqe.stages.inspection.summary import BY
     from xqe.stages.judging.judge import Judge

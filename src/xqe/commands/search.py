@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from xqe.commands.guiding import JudgedQueries, open_judge
-from xqe.commands.options.common import Input, Threads
+from xqe.commands.options.common import Input, QueriesForm, Threads
 from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.groups import part, takes
 from xqe.commands.options.searching import Searching
@@ -15,6 +15,7 @@ from xqe.commands.runs import RunForm, RunFormat, write_run
 from xqe.commands.searching import ENCODERS, check_searching, given, open_retriever, pools_of
 from xqe.commands.streams import Queries, emit, report_failures
 from xqe.errors import XqeError
+from xqe.files.forms import Form
 from xqe.machine import available_cores
 from xqe.messages import progress, say
 
@@ -41,6 +42,7 @@ def search(
     tag: Annotated[str, typer.Option("--tag", metavar="NAME", help="Name of the run, in a TREC run.")] = "xqe",
     threads: Threads = None,
     files: Input = None,
+    input_format: QueriesForm = Form.AUTO,
     *,
     encoding: Encoding,
 ) -> None:
@@ -56,7 +58,7 @@ def search(
         raise XqeError("--texts has no effect on a TREC run", "leave one of them out")
     check_searching(searching)
     directories, query = given(arguments)
-    queries = Queries(query, files)
+    queries = Queries(query, files, form=input_format)
     from xqe.stages.search import check_texts
     from xqe.stages.search import search as search_records
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -11,14 +12,20 @@ from typing import Any
 
 import typer
 
+from xqe.commands.options.common import AUTO
 from xqe.errors import InputError, XqeError
-from xqe.files import documents, jsonl, packing
-from xqe.files.documents import Format
-from xqe.files.records import Record, check_error, check_query, has_failed
-from xqe.messages import progress, say
-from xqe.text.languages import language
+from xqe.files import documents, jsonl
+from xqe.files.forms import QUERIES, TEXTS, Form, Kind, by_name, suffix
+from xqe.files.irdatasets import is_named
+from xqe.files.packing import SUFFIXES
+from xqe.files.queries import Twice, checked
+from xqe.files.records import Record, check_error, check_query, failure, has_failed
+from xqe.files.rows import Rows
+from xqe.messages import plural, progress, say
+from xqe.text.languages import language, name_of
 
 FAILED_STATUS = 1
+_SHOWN = 5  # ids of records whose language could not be told
 
 
 class Queries:
@@ -35,23 +42,20 @@ class Queries:
         language_option: str = "",
         lang: str | None = None,
         check: Callable[[Record, str], object] = lambda record, where: None,
+        form: Form = Form.AUTO,
+        kind: Kind = QUERIES,
     ) -> None:
         """`language_option` names the option that gave `lang`, the language of records that name none; with it every
-        record must have a language, never a guessed one. `check` is given each record and where it stands, and raises
-        InputError."""
+        record must have a language, guessed only if `lang` is "auto". `check` is given each record and where it stands,
+        and raises InputError. `form` and `kind` are of files: what is read, and how it is written."""
         self.place = ""
-        default = language(lang, language_option).code if lang is not None else None
+        self._spoken = Spoken("query", language_option, lang) if language_option else None
+        self._twice = Twice()
 
         def parse(raw: Any, where: str) -> Record:
             record = check_query(raw, where)
-            if language_option:
-                if "lang" not in record:
-                    if default is None:
-                        raise InputError(
-                            f'{where}: missing "lang"', f"add it, or name the language of all with {language_option}"
-                        )
-                    record["lang"] = default
-                language(record["lang"], where)
+            if self._spoken is not None:
+                record = self._spoken.named(record, record["query"], where)
             check(record, where)
             return record
 
@@ -59,20 +63,31 @@ class Queries:
         self.total: int | None
         if query is not None and query != jsonl.STDIN:
             if files:
-                raise XqeError("both a QUERY and --input are given", "give one of them")
+                both = f"to read both files: --input {files[-1]} --input {query}"
+                raise XqeError("both a QUERY and --input are given", both if _is_file(query) else "give one of them")
+            if form is not Form.AUTO:
+                raise XqeError(f"--input-format {form} has no effect on a QUERY", "leave it out")
             if query.encode("utf-8", "ignore").decode() != query:  # bytes that the locale does not know
                 raise InputError("QUERY is not UTF-8", "check the locale, or give it in a file with --input")
-            is_named_so = Path(query).suffix in {".jsonl", ".json", ".tsv", *packing.SUFFIXES}
-            if is_named_so and os.path.isfile(query):  # noqa: PTH113  # which a long query is too long for
+            if (by_name(query) or suffix(query) in TEXTS or query.endswith(SUFFIXES)) and _is_file(query):
                 raise XqeError(f'QUERY "{query}" is the name of a file', f"read it with --input {query}")
-            self._records, self.total = iter([("QUERY", parse({"id": "q1", "query": query}, "QUERY"))]), 1
+            record = parse({"id": "q1", "query": query}, "QUERY")
+            if failure(record):
+                raise InputError(f"QUERY: {record['error']['message']}", f"name it with {language_option}")
+            self._records, self.total = iter([("QUERY", record)]), 1
         else:
-            self._records, self.total = jsonl.checked(input_paths(query, files), parse)
+            self._records, self.total = checked(Rows(kind, form), input_paths(query, files), parse)
 
     def __iter__(self) -> Iterator[Record]:
         for place, record in self._records:
             self.place = place
+            if "source" not in record:  # else a stage before has said so
+                self._twice.look(record, place)
+            if self._spoken is not None:
+                self._spoken.count(record)
             yield record
+        if self._spoken is not None:
+            self._spoken.sum_up()
 
 
 class DocumentRecords:
@@ -82,25 +97,78 @@ class DocumentRecords:
     found before a model is loaded. Every document has a language: its own, or the one of `language_option`.
     """
 
-    def __init__(
-        self, files: Sequence[str] | None, form: Format, language_option: str, lang: str | None = None
-    ) -> None:
-        self._paths, self._form = input_paths(None, files), form
-        self._option = language_option
-        self._default = language(lang, language_option).code if lang is not None else None
+    def __init__(self, files: Sequence[str] | None, rows: Rows, language_option: str, lang: str | None = None) -> None:
+        self._paths, self._rows = input_paths(None, files), rows
+        self._spoken = Spoken("document", language_option, lang)
         self.total: int | None = None
-        if all(path != jsonl.STDIN and Path(path).is_file() for path in self._paths):
-            self.total = sum(1 for _ in self)
+        if all(is_named(path) or (path != jsonl.STDIN and _is_on_disk(path)) for path in self._paths):
+            self.total = sum(1 for _ in self._read())
 
     def __iter__(self) -> Iterator[Record]:
-        for where, record in documents.records(self._paths, self._form):
-            if "lang" not in record:
-                if self._default is None:
-                    raise InputError(f'{where}: missing "lang"', f"name the language of all with {self._option}")
-                record["lang"] = self._default
-            language(record["lang"], where)
-            check_error(record, where)
+        for record in self._read():
+            self._spoken.count(record)
             yield record
+        self._spoken.sum_up()
+
+    def _read(self) -> Iterator[Record]:
+        for where, record in documents.records(self._paths, self._rows):
+            check_error(record, where)
+            title = record.get("title") or ""
+            yield self._spoken.named(record, f"{title}\n{record['text']}", where)
+
+
+class Spoken:
+    """The language of records: their own, that of an option, or the one that they are told to be in, with "auto"."""
+
+    def __init__(self, one: str, option: str, lang: str | None) -> None:
+        """one: what a record is. Raises XqeError for a language that xqe does not know."""
+        self._one, self._option = one, option
+        self._is_told = lang == AUTO
+        self._default = language(lang, option).code if lang not in (None, AUTO) else None
+        self._told: Counter[str] = Counter()
+        self._unsure: list[str] = []
+
+    def named(self, record: Record, text: str, where: str) -> Record:
+        """The record with a language. Raises InputError where it has none, or one that xqe does not know."""
+        if "lang" in record:
+            language(record["lang"], where)
+            return record
+        if self._is_told:
+            from xqe.stages.detect import with_language
+
+            return record if has_failed(record) else with_language(record, text)
+        if self._default is None:
+            hint = f"add it, or name the language of all with {self._option}; {AUTO} tells it from each text"
+            raise InputError(f'{where}: missing "lang"', hint)
+        return {**record, "lang": self._default}
+
+    def count(self, record: Record) -> None:
+        """Keep what is to be said of a record that was told."""
+        if not self._is_told:
+            return
+        steps = record.get("steps") or [{}]
+        if failure(record).startswith("detect: "):
+            self._unsure.append(record["id"])
+        elif isinstance(steps[-1], dict) and steps[-1].get("step") == "detect":
+            self._told[record["lang"]] += 1
+
+    def sum_up(self) -> None:
+        """Say in which languages the records were told to be, and of which it is not known."""
+        told = ", ".join(f"{count:,} {name_of(code)}" for code, count in self._told.most_common())
+        if told:
+            say(f"languages told from the texts: {told}")
+        if self._unsure:
+            some = ", ".join(self._unsure[:_SHOWN]) + (" …" if len(self._unsure) > _SHOWN else "")
+            few = plural(len(self._unsure), self._one)
+            say(f"no language could be told of {few}: {some}; name it with {self._option}")
+
+
+def _is_on_disk(path: str) -> bool:
+    return Path(path).is_file() or Path(path).is_dir()
+
+
+def _is_file(text: str) -> bool:
+    return os.path.isfile(text)  # noqa: PTH113  # which a long query is too long for
 
 
 def input_paths(argument: str | None, files: Sequence[str] | None) -> list[str]:

@@ -12,6 +12,7 @@ from xqe.commands import steps
 from xqe.commands.generating import Over, run_stage
 from xqe.commands.guiding import Guided, check_guiding, open_guide
 from xqe.commands.options.common import Input, Query, spoken
+from xqe.commands.options.documents import OfDocuments, check_no_fields
 from xqe.commands.options.encoding import Encoding, beside
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import on_command_line, part, takes
@@ -19,7 +20,6 @@ from xqe.commands.options.guiding import Guiding
 from xqe.commands.options.steps import DOCUMENTS, TO, TRANSLATIONS, Worked, most_tokens
 from xqe.commands.streams import DocumentRecords, Queries
 from xqe.errors import XqeError
-from xqe.files.documents import Format
 from xqe.messages import say
 from xqe.text.languages import language
 
@@ -30,7 +30,13 @@ if TYPE_CHECKING:
     from xqe.stages.translate_documents import TranslateDocuments
 
 
-@takes(worked=Worked, guiding=Guiding, generation=Generation, encoding=part(Encoding, "encoder", "runtime"))
+@takes(
+    written=OfDocuments,
+    worked=Worked,
+    guiding=Guiding,
+    generation=Generation,
+    encoding=part(Encoding, "encoder", "runtime"),
+)
 def translate(
     context: typer.Context,
     to: Annotated[str, TO],
@@ -38,13 +44,10 @@ def translate(
     source: Annotated[str | None, spoken("--from", of="records")] = None,
     files: Input = None,
     documents: Annotated[bool, DOCUMENTS] = False,
-    form: Annotated[
-        Format | None,
-        typer.Option("--format", show_default=False, help="Of documents, as of xqe index. [default: auto]"),
-    ] = None,
     max_tokens: Annotated[int | None, most_tokens("64 for a query, 384 for other texts, less for short ones")] = None,
     samples: Annotated[int, TRANSLATIONS] = 1,
     *,
+    written: OfDocuments,
     worked: Worked,
     guiding: Guiding,
     generation: Generation,
@@ -69,14 +72,13 @@ def translate(
             raise XqeError("a QUERY is no document", "leave it out, or leave out --documents")
         _check_of_queries(context)
         documents_step = steps.document_translation(to, generation, max_tokens)
-        _documents(documents_step, DocumentRecords(files, form or Format.AUTO, "--from", source), generation)
+        _documents(documents_step, DocumentRecords(files, written.rows(), "--from", source), generation)
         return
-    if form is not None:
-        raise XqeError("--format has no effect on queries", "leave it out, or add --documents")
+    check_no_fields(written)
     encoding = beside(encoding, generation)
     check_guiding(guiding, encoding, worked.examples is not None)
     make = steps.translation(to, generation, max_tokens, samples, worked)
-    queries = Queries(query, files, "--from", source)
+    queries = Queries(query, files, "--from", source, form=written.input_format)
     with open_guide(guiding, encoding, "source", language(to), generation.threads) as guided:
         run_stage(queries, generation, lambda engine: make(engine, guided.guide), _over(guided, generation))
 

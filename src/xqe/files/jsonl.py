@@ -10,10 +10,10 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import ujson
 
@@ -26,28 +26,37 @@ LONGEST_LINE = 1 << 27
 """Bytes: of a record with a million hits it is half, and of what has no ends of lines it is soon reached."""
 _EDGES = " \r\ufeff"  # no tab, which may end a line of columns
 _SHAPE = "each line must be one JSON object; jq -c . FILE makes it so"
-_OF_COLUMNS = "jq -Rc 'split(\"\\t\") | {id: .[0], query: .[1]}' FILE makes records of it"
-_OF_TEXT = "jq -Rc '{id: \"q\\(input_line_number)\", query: .}' FILE makes records of it"
 
-T = TypeVar("T")
-Parse = Callable[[Any, str], T]
+Line = tuple[str, str]
+"""Where it stands ("file:12"), and its text."""
 
 
-def lines(path: str) -> Iterator[tuple[str, str]]:
+def lines(path: str) -> Iterator[Line]:
     """Yield ("file:line", text) for each non-blank line of a file, or of standard input for "-".
 
     A byte order mark before a line is dropped, wherever it is: files that have one are joined. Lines end in LF, CRLF,
     or, in a file of which the first block has no other, CR. Raises InputError for a file that cannot be opened or is
     no text, and for a line that is not UTF-8, holds a NUL byte, or does not end.
     """
+    return filled(as_they_are(path))
+
+
+def filled(lines: Iterable[Line]) -> Iterator[Line]:
+    """Those of some lines that are not blank, without what does not belong to them at their edges."""
+    for where, line in lines:
+        line = line.strip(_EDGES)
+        if line and not line.isspace():
+            yield where, line
+
+
+def as_they_are(path: str) -> Iterator[Line]:
+    """Yield every line, blank or not, with whatever stands before its LF. Raises as `lines` does."""
     name = "<stdin>" if path == STDIN else path
     for first, chunk in _chunks(path, name):
         text, fault = _decoded(chunk)
         number = first
         for number, line in enumerate(text.split("\n"), first):
-            line = line.strip(_EDGES)
-            if line and not line.isspace():
-                yield f"{name}:{number}", line
+            yield f"{name}:{number}", line
         if fault is not None:
             raise InputError(f"{name}:{number}: {fault[0]}", fault[1])
 
@@ -167,43 +176,6 @@ def can_be_read_twice(path: str) -> bool:
     except OSError as error:
         raise _unreadable(path, error) from None
     return stat.S_ISREG(mode)
-
-
-def checked(paths: Sequence[str], parse: Parse[T]) -> tuple[Iterator[tuple[str, T]], int | None]:
-    """Return the parsed lines of `paths`, and how many there are where that can be known beforehand.
-
-    Regular files are read through once before anything is returned, so that a bad line in a file is found
-    before a model is loaded; a pipe is checked line by line as it is read. A file that begins with a bare text, or with
-    one behind a tab, is refused with what makes records of it.
-    """
-    total: int | None = 0
-    for path in paths:
-        if not can_be_read_twice(path):
-            total = None
-            continue
-        start = os.lseek(0, 0, os.SEEK_CUR) if path == STDIN else 0
-        count = 0
-        for where, raw in _records(path):
-            parse(raw, where)
-            count += 1
-        if path == STDIN:
-            os.lseek(0, start, os.SEEK_SET)
-        total = None if total is None else total + count
-    return ((where, parse(raw, where)) for path in paths for where, raw in _records(path)), total
-
-
-def _records(path: str) -> Iterator[tuple[str, Any]]:
-    is_first = True
-    for where, text in lines(path):
-        try:
-            raw = value(text, where)
-        except InputError:
-            if is_first and text.lstrip()[:1] not in {"{", "["}:
-                kind, hint = ("columns", _OF_COLUMNS) if "\t" in text.strip() else ("a bare text", _OF_TEXT)
-                raise InputError(f"{where}: {kind}, not JSON", hint) from None
-            raise
-        is_first = False
-        yield where, raw
 
 
 def dumps(value: Any) -> str:

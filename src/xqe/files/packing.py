@@ -23,13 +23,15 @@ _TELLING = 16  # bytes: as many as the longest mark, and fewer than any line tha
 @dataclass(frozen=True, slots=True)
 class Packing:
     """How text is packed. mark: what the file begins with. opens, fails: the class that unpacks, and what it raises for
-    a damaged file; both in modules that a Python may lack. command: what unpacks in a shell."""
+    a damaged file; both in modules that a Python may lack. command: what unpacks in a shell. extra: what brings a
+    module of that name, in `backports`, to a Python that lacks it."""
 
     suffix: str
     mark: re.Pattern[bytes]
     opens: tuple[str, str]
     fails: tuple[str, str]
     command: str
+    extra: str = ""
 
 
 _PACKINGS = (
@@ -48,10 +50,12 @@ _PACKINGS = (
         ("compression.zstd", "ZstdFile"),
         ("compression.zstd", "ZstdError"),
         "zstd -dc",
+        "zst",
     ),
 )
 SUFFIXES = tuple(one.suffix for one in _PACKINGS)
 
+_NEW, _BACKPORTED = "compression.", "backports."  # of Python 3.14, and the same for those before
 _UNPACK = "unpack it: {} FILE | xqe ..."
 _ICONV = "convert it: iconv -f {} -t UTF-8 FILE"
 _ROWS = 'write its rows as JSONL: pandas has read_{} and to_json(FILE, orient="records", lines=True)'
@@ -63,7 +67,7 @@ _NO_TEXT: tuple[tuple[bytes, str, str], ...] = (
     (rb"LZIP[\x00\x01]", "a file packed by lzip", _UNPACK.format("lzip -dc")),
     (rb"\x1f\x9d", "a file packed by compress", _UNPACK.format("gzip -dc")),
     (rb"(?=.{0,256}\x00).{257}ustar", "a tar archive", _UNPACK.format("tar -xOf")),
-    (rb"PAR1\x15", "a parquet file", _ROWS.format("parquet")),
+    (rb"PAR1\x15", "a parquet file", "xqe index and others read it as documents or queries: --input FILE.parquet"),
     (rb"ARROW1\x00\x00|\xff\xff\xff\xff", "an arrow file", _ROWS.format("feather")),
     (rb"Obj\x01", "an avro file", "write its rows as JSONL"),
     (rb"\x89HDF\r\n", "an HDF5 file", _ROWS.format("hdf")),
@@ -143,16 +147,21 @@ def _opened(packing: Packing, source: _Rejoined, name: str) -> _Readable:
     try:
         opens = _named(packing.opens)
     except ImportError:
-        raise InputError(
-            f"{name}: a {packing.suffix} file, which this Python cannot read", _UNPACK.format(packing.command)
-        ) from None
+        unpack = _UNPACK.format(packing.command)
+        hint = f'pip install "xqe[{packing.extra}]", or {unpack}' if packing.extra else unpack
+        raise InputError(f"{name}: a {packing.suffix} file, which this Python cannot read", hint) from None
     reader: _Readable = opens(fileobj=source) if packing.suffix == ".gz" else opens(source)
     return reader
 
 
 def _named(place: tuple[str, str]) -> Any:
     module, name = place
-    return getattr(import_module(module), name)
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError:
+        if not module.startswith(_NEW):
+            raise
+        return getattr(import_module(module.replace(_NEW, _BACKPORTED)), name)
 
 
 def _damaged(packing: Packing, name: str, error: Exception) -> InputError:

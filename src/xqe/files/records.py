@@ -30,6 +30,8 @@ QUERY_SHAPE = 'each line needs {"id", "query", "lang"}'
 DOCUMENT_SHAPE = 'each line needs {"id", "text"} and may have "title"'
 QUESTIONS_SHAPE = 'xqe augment writes them: "questions": {"de": ["Was ist Zink?"]}'
 
+_NAMED = 8  # fields of a document, in an error
+
 TRANSLATIONS, CLOSENESS = "translations", "closeness"
 
 QUERY_IDS = ("id", "_id", "qid", "query_id")
@@ -108,10 +110,10 @@ def check_document(raw: Any, where: str) -> Document:
         raise InputError(f"{where}: not a JSON object", DOCUMENT_SHAPE)
     id_field = _spelt(raw, DOCUMENT_IDS)
     if id_field is None:
-        raise InputError(f'{where}: missing "id"', DOCUMENT_SHAPE)
+        raise InputError(f'{where}: missing "id"', _lacking(raw))
     text_field = _spelt(raw, TEXT_FIELDS)
     if text_field is None:
-        raise InputError(f'{where}: missing "text"', DOCUMENT_SHAPE)
+        raise InputError(f'{where}: missing "text"', _lacking(raw))
     text, title = raw[text_field], raw.get("title") or ""
     if not isinstance(text, str) or not isinstance(title, str):
         raise InputError(f'{where}: "{text_field}" and "title" must be strings', DOCUMENT_SHAPE)
@@ -123,6 +125,11 @@ def check_document(raw: Any, where: str) -> Document:
         lang if isinstance(lang, str) else "",
         _questions(raw.get("questions"), where),
     )
+
+
+def _lacking(raw: Mapping[str, Any]) -> str:
+    has = f"it has {', '.join(list(raw)[:_NAMED])}" if raw else DOCUMENT_SHAPE
+    return f"{has}; --id-field, --text-field and --title-field of xqe index say which field is which"
 
 
 def _questions(value: Any, where: str) -> Mapping[str, list[str]] | None:

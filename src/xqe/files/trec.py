@@ -20,7 +20,7 @@ from itertools import chain, groupby
 from typing import Any
 
 from xqe.errors import InputError
-from xqe.files import jsonl
+from xqe.files import irdatasets, jsonl
 from xqe.files.numbers import BEYOND, decimal, is_number, whole
 from xqe.files.records import Record, has_failed
 
@@ -28,6 +28,7 @@ Grades = Mapping[str, int]  # document id -> grade
 Hits = Mapping[str, float]  # document id -> score
 Qrels = dict[str, dict[str, int]]
 Line = tuple[str, str]
+Judgement = tuple[str, tuple[str, str, int]]  # where, (query, document, grade)
 
 GREATEST_GRADE = 10_000  # trec_eval allots memory by the grade, and a greater one is a document id in the wrong column
 _GREATEST_RANK = 1 << 24  # from here on, ranks beside each other are one 32-bit float, and so they would tie
@@ -80,8 +81,11 @@ def file_name(path: str) -> str:
 def read_qrels(path: str) -> Qrels:
     """Return the judgements of a TREC or BEIR qrels file: query id -> document id -> grade.
 
-    The same judgement twice counts once; two different ones of a document raise, as every malformed line does.
+    path: also that of a collection of ir_datasets, ir_datasets:ID. The same judgement twice counts once; two different
+    ones of a document raise, as every malformed line does.
     """
+    if irdatasets.is_named(path):
+        return _joined(irdatasets.qrels(irdatasets.load(path, ["qrels"]), path))
     source = jsonl.lines(path)
     where, head = next(source, ("", ""))
     if not head:
@@ -122,17 +126,24 @@ def check_grade(grade: int, where: str, hint: str) -> None:
 
 
 def _grades(source: Iterable[Line], count: int, document: int, grade: int) -> Qrels:
-    qrels: Qrels = {}
+    return _joined(_judgements(source, count, document, grade))
+
+
+def _judgements(source: Iterable[Line], count: int, document: int, grade: int) -> Iterator[Judgement]:
     for where, text in source:
         columns = text.split()
         if len(columns) != count:
             raise InputError(f"{where}: {_columns(len(columns))} where {count} are needed", QRELS_SHAPE)
-        value = grade_of(columns[grade], where, QRELS_SHAPE)
-        judged = columns[document]
-        before = qrels.setdefault(columns[0], {}).setdefault(judged, value)
-        if before != value:
+        yield where, (columns[0], columns[document], grade_of(columns[grade], where, QRELS_SHAPE))
+
+
+def _joined(judgements: Iterable[Judgement]) -> Qrels:
+    qrels: Qrels = {}
+    for where, (query, document, grade) in judgements:
+        before = qrels.setdefault(query, {}).setdefault(document, grade)
+        if before != grade:
             raise InputError(
-                f'{where}: document "{judged}" of query "{columns[0]}" is judged {value} here and {before} before',
+                f'{where}: document "{document}" of query "{query}" is judged {grade} here and {before} before',
                 "keep one of the two lines",
             )
     return qrels

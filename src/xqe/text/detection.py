@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from xqe.text.languages import LANGUAGES, Language
 
@@ -31,6 +31,8 @@ SCRIPTS: dict[str, frozenset[str]] = {
 SURE = 0.7
 SURE_OF_OTHERS = 0.8  # that it is none of xqe's languages; no text of theirs was mistaken for one
 FEWEST_HAN = 10  # characters; a shorter text without kana may be Chinese or Japanese
+
+DETECTOR = "py3langid"
 
 _NO_SCRIPT = ""
 
@@ -61,19 +63,36 @@ def _identifier() -> LanguageIdentifier:
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
-def language_of(text: str) -> str | None:
-    """Return the ISO 639 code of the language of `text`, None where that is not certain enough.
+class Guess(NamedTuple):
+    """The language that a text is most likely in: its ISO 639 code, its share among xqe's languages or, for one that is
+    none of these, among all; and whether that is certain enough to go by."""
+
+    lang: str
+    share: float
+    is_certain: bool
+
+
+def guess(text: str) -> Guess | None:
+    """The language that a text is most likely in; None for a text without letters.
 
     A language other than xqe's is named only if it is certain among all; else the choice is among xqe's, which
     is more often right for short texts.
     """
     scripts = Counter(map(_script_name, text))
-    if scripts.total() == scripts[_NO_SCRIPT] or _is_only_han(scripts):
+    if scripts.total() == scripts[_NO_SCRIPT]:
         return None
     ranked = _identifier().rank(text)
     best, confidence = ranked[0]
     if best not in LANGUAGES and confidence >= SURE_OF_OTHERS:
-        return str(best)
+        return Guess(str(best), float(confidence), not _is_only_han(scripts))
     own = [(code, share) for code, share in ranked if code in LANGUAGES]
     code, share = own[0]
-    return str(code) if share >= SURE * sum(share for _, share in own) > 0 else None
+    total = sum(share for _, share in own)
+    is_certain = share >= SURE * total > 0 and not _is_only_han(scripts)
+    return Guess(str(code), float(share / total) if total else 0.0, is_certain)
+
+
+def language_of(text: str) -> str | None:
+    """The ISO 639 code of the language of a text, None where that is not certain enough."""
+    told = guess(text)
+    return told.lang if told is not None and told.is_certain else None

@@ -162,10 +162,12 @@ _LONG = {
 }  # fmt: skip
 """ISO 639-1 -> ISO 639-3, and what ISO 639-2/B calls otherwise."""
 _SHORT = {long: short for short, longs in _LONG.items() for long in longs.split()}
+_SHORT |= {name.lower(): row.code for row in _ROWS for name in (row.name, row.native)}
 
 
 def language(code: str, where: str = "") -> Language:
-    """Return the row of a language code, of two letters or three, in any case and with any region ("pt_BR" is "pt").
+    """Return the row of a language, in any case: by its code, of two letters or three and with any region ("pt_BR" is
+    "pt"), or by its name, in English or in itself.
 
     Raises XqeError for an unknown one; `where` ("queries.jsonl:3", "--to") says in the message who named it.
     """

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from xqe.commands.options.panels import HARDWARE, SERVER, STORE
-from xqe.files.documents import Format
+from xqe.files.forms import DOCUMENTS, QUERIES, Form, Kind
 from xqe.files.numbers import GREATEST, whole
 
 AUTO = "auto"
@@ -46,16 +46,23 @@ Input = Annotated[
         "-i",
         metavar="FILE",
         show_default=False,
-        help="Read this file (plain, .gz, .bz2 or .xz; - is standard input) instead of standard input. Repeatable.",
+        help="Read this file (plain, .gz, .bz2, .xz or .zst; - is standard input; ir_datasets:ID) instead of standard "
+        "input. Repeatable.",
     ),
 ]
-DocumentsFormat = Annotated[
-    Format,
-    typer.Option(
-        "--format",
-        help="JSONL with id and text, or id<TAB>text. auto goes by the name of a file or its first line.",
-    ),
-]
+
+
+def _input_format(kind: Kind) -> Any:
+    forms = ", ".join(form for form in Form if form in kind.forms)
+    return typer.Option(
+        "--input-format",
+        metavar="FORM",
+        help=f"How the {kind.several} are written: {forms}; auto goes by the name of a file, or its first line.",
+    )
+
+
+QueriesForm = Annotated[Form, _input_format(QUERIES)]
+DocumentsForm = Annotated[Form, _input_format(DOCUMENTS)]
 Threads = Annotated[
     int | None,
     typer.Option(
@@ -139,7 +146,10 @@ DropSelf = Annotated[
 def spoken(*spellings: str, of: str = "queries") -> Any:
     """The option for the language of records that name none."""
     return typer.Option(
-        *spellings, metavar="LANG", show_default=False, help=f'Language of the {of} that have no "lang" of their own.'
+        *spellings,
+        metavar="LANG|auto",
+        show_default=False,
+        help=f'Language of the {of} that have no "lang" of their own; auto tells it from each text.',
     )
 
 

@@ -14,7 +14,7 @@ import typer
 from xqe.commands import steps
 from xqe.commands.generating import keeping, open_engine, open_store
 from xqe.commands.guiding import open_judge, open_nearby
-from xqe.commands.options.common import Input, Query, ScreenFormat, spoken
+from xqe.commands.options.common import Input, QueriesForm, Query, ScreenFormat, spoken
 from xqe.commands.options.encoding import Encoding, beside
 from xqe.commands.options.generation import DRAWN, Generation
 from xqe.commands.options.groups import on_command_line, part, takes
@@ -28,6 +28,7 @@ from xqe.commands.searching import check_searching, numbers_of, open_documents, 
 from xqe.commands.streams import Queries, first_of, report_failures
 from xqe.errors import XqeError
 from xqe.files import jsonl
+from xqe.files.forms import Form
 from xqe.files.records import has_failed
 from xqe.stages.rerank.kinds import Kind
 from xqe.stages.strategies import Strategy
@@ -101,6 +102,7 @@ def trace(
     ] = False,
     form: ScreenFormat = None,
     files: Input = None,
+    input_format: QueriesForm = Form.AUTO,
     *,
     expansion: Expansion,
     max_tokens: Annotated[int | None, most_tokens(OF_THE_STEP)] = None,
@@ -127,7 +129,8 @@ def trace(
     if expands:
         expansion_step = steps.expansion(strategy, expansion, generation, max_tokens, to if is_direct else None)
         makes.insert(len(makes) if order is Order.TE else 0, expansion_step)
-    queries = Queries(query, files, "--lang" if makes or gloss or lang is not None else "", lang)
+    needs_language = bool(makes) or gloss or lang is not None
+    queries = Queries(query, files, "--lang" if needs_language else "", lang, form=input_format)
     ranking = of_model(generation, reordering.rerank_model)
     how = how_of(reordering.reranking(), ranking, writes) if reordering.reranks else None
     from xqe.stages.tracing import Found, Reranked, as_record, costs, glossed, traced

@@ -8,13 +8,10 @@ order, and its title what those of `_TITLES` do; of one without, all of it. The 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import unescape
-from pathlib import Path
 
 from xqe.errors import InputError
-from xqe.files import jsonl
-from xqe.files.records import Document, check_document
 
 _MAIN = ("TEXT", "BODY", "TX", "TE")
 _TEXTS = (*_MAIN, "LP", "LEADPARA", "LEAD", "LD", "LE", "SUMMARY", "DD", "DATE")
@@ -43,11 +40,11 @@ _TAG = re.compile(  # "x <5 and y> 3" is none, and "x <y and z> 3" neither
 _ENTITIES = (("&blank;", " "), ("&hyph;", "-"))  # of the Federal Register, beside those of HTML
 
 
-def documents(path: Path) -> Iterator[tuple[str, Document]]:
-    """Yield ("file:line", document) for each <DOC> of a file."""
+def documents(lines: Iterable[tuple[str, str]]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield ("file:line", {"id", "title", "text"}) for each <DOC> of the lines of a file."""
     inside: list[str] = []
     start = attributes = ""
-    for where, text in jsonl.lines(str(path)):
+    for where, text in lines:
         if "<" not in text:
             if start:
                 inside.append(text)
@@ -69,7 +66,7 @@ def documents(path: Path) -> Iterator[tuple[str, Document]]:
         raise InputError(f"{start}: <DOC> without </DOC>", "the file is not whole")
 
 
-def _document(raw: str, attributes: str, where: str) -> Document:
+def _document(raw: str, attributes: str, where: str) -> dict[str, str]:
     raw = _without_comments(raw)
     names = {match["name"].upper(): match["value"].strip() for match in reversed(list(_NAME.finditer(raw)))}
     name = names.get("DOCNO") or attributes_of(attributes).get("id") or names.get("DOCID")
@@ -81,7 +78,7 @@ def _document(raw: str, attributes: str, where: str) -> Document:
     texts = [inside for name, inside in elements if name.upper() in _TEXTS]
     if not any(name.upper() in _MAIN for name, _ in elements):
         titles, texts = [], [raw]
-    return check_document({"id": name, "text": bare("\n".join(texts)), "title": bare_line(" ".join(titles))}, where)
+    return {"id": name, "title": bare_line(" ".join(titles)), "text": bare("\n".join(texts))}
 
 
 def _without_comments(text: str) -> str:
