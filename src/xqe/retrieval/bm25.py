@@ -139,6 +139,7 @@ class BM25(Retriever[Query]):
             "by": str(By.BM25),
             "use": str(weighting.use),
             "query_weight": query.query_weight,
+            **_reason(query),
             "source_weight": "auto" if weighting.source_weight is None else weighting.source_weight,
             "k": k,
             "k1": self._parameters.k1,
@@ -209,6 +210,14 @@ class BM25(Retriever[Query]):
             yield "no document has any of the terms"
         if has_hits and not self.documents.has_texts:
             yield "the index was built without texts, so there are no snippets"
+
+
+def _reason(query: Query) -> dict[str, Any]:
+    """Why the weight is what it is, where it is automatic."""
+    if query.automatic is None:
+        return {}
+    share, coverage = query.automatic
+    return {"query_share": round(share, 3), **({} if coverage is None else {"coverage": round(coverage, 3)})}
 
 
 def _score(fields: Iterable[Iterable[Contribution]]) -> float:

@@ -37,7 +37,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from xqe.errors import InputError
 from xqe.files.records import Record, has_failed, passages_lang, untranslated
@@ -80,7 +80,8 @@ class Query:
 
     parts: what of it comes from the "query", the "passages" and the "source", and from "feedback" once that is added;
     for each term they sum to its weight. questions: by language, the terms that are looked for in the questions of
-    documents. translations: how many texts of the query there are in it.
+    documents. translations: how many texts of the query there are in it. automatic: how the query's weight came about,
+    where it was not given.
     """
 
     weights: Mapping[str, float]
@@ -88,6 +89,14 @@ class Query:
     parts: Mapping[str, Mapping[str, float]]
     questions: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     translations: int = 1
+    automatic: Automatic | None = None
+
+
+class Automatic(NamedTuple):
+    """share: of all weight that the query is to have. coverage: None where the share is not by that."""
+
+    share: float
+    coverage: float | None
 
 
 def weighted_query(record: Record, index: Index, weighting: Weighting, where: str) -> Query:
@@ -111,11 +120,16 @@ def weighted_query(record: Record, index: Index, weighting: Weighting, where: st
     expansion, query_weight = _combined(combination, record, query, expanded, weights_of, weighting)
     if weighting.passage_terms is not None:
         expansion = _heaviest(expansion, index, weighting.passage_terms)
+    reason = None
     if query_weight is None:
-        share = None if code_of(passages_lang(record)) == code_of(record.get("lang", "")) else LEAST_SHARE
         if is_judged:
-            share = _share(sum(weights_of))
-        query_weight = auto_weight(query, expansion, index, share)
+            reason = Automatic(_share(sum(weights_of)), None)
+        elif code_of(passages_lang(record)) != code_of(record.get("lang", "")):
+            reason = Automatic(LEAST_SHARE, None)
+        else:
+            coverage = _coverage(query, expansion, index)
+            reason = Automatic(_share(coverage), coverage)
+        query_weight = auto_weight(query, expansion, reason.share)
 
     source = _source_weights(record, query, index, weighting.source_weight, where)
     parts = {
@@ -128,7 +142,7 @@ def weighted_query(record: Record, index: Index, weighting: Weighting, where: st
         for term, weight in part.items():
             weights[term] += weight
     questions = _asked_of_questions(record, texts, index, weighting, query_weight, where) if query else {}
-    return Query(weights, query_weight, parts, questions, len(texts))
+    return Query(weights, query_weight, parts, questions, len(texts), reason if query and expansion else None)
 
 
 def _source_weights(
@@ -197,17 +211,10 @@ def _mean_counts(passages: Sequence[Sequence[str]], weights_of: Sequence[float])
     return weights
 
 
-def auto_weight(
-    query: Mapping[str, float], expansion: Mapping[str, float], index: Index, share: float | None = None
-) -> float:
-    """How often a query must be repeated to have its share of all weight; never less than once.
-
-    share: None is the one that depends on how far the passages keep to the query (see above).
-    """
+def auto_weight(query: Mapping[str, float], expansion: Mapping[str, float], share: float) -> float:
+    """How often a query must be repeated to have a share of all weight; never less than once."""
     if not query or not expansion:
         return 1.0
-    if share is None:
-        share = _share(_coverage(query, expansion, index))
     return max(1.0, share / (1 - share) * sum(expansion.values()) / sum(query.values()))
 
 

@@ -208,6 +208,14 @@ _ENCODED = {
 }
 
 
+def _why(index: Mapping[str, Any]) -> str:
+    """Why the query counts what it does, where nobody said so."""
+    if "query_share" not in index:
+        return ""
+    share = f", for {index['query_share']:.0%} of all weight"
+    return f"{share}, since its passages have {index['coverage']:.0%} of its words" if "coverage" in index else share
+
+
 def _weights(found: Found) -> Iterator[Row]:
     """What counts how much among words, where that is more than the query."""
     index = found.record["index"]
@@ -215,7 +223,7 @@ def _weights(found: Found) -> Iterator[Row]:
     used = _parts(found.terms)
     said = []
     if "query" in used and "passages" in used:
-        said.append(f"the query counts {index['query_weight']:.3g} times")
+        said.append(f"the query counts {index['query_weight']:.3g} times{_why(index)}")
     if "source" in used:
         said.append(f"the untranslated query {_times(index['source_weight'])}")
     if _looks_into_questions(index):
