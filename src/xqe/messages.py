@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+import time
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Self, TypeVar
 
 from xqe.lines import HINT, MESSAGE, bounded, harmless, one_line
+from xqe.terminal import Line, above
 
 T = TypeVar("T")
 
@@ -20,8 +23,9 @@ def say(text: str) -> None:
 def show(text: str) -> None:
     """Write lines to standard error: a table, say."""
     try:
-        sys.stderr.write(f"{harmless(text)}\n")
-        sys.stderr.flush()
+        with above():
+            sys.stderr.write(f"{harmless(text)}\n")
+            sys.stderr.flush()
     except OSError:  # a reader that has gone away, a full disk: what is said is not worth the work
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
@@ -42,14 +46,70 @@ def amount(size: int | None) -> str:
     return f"{number:.3g} {units[0]}"
 
 
-def progress(items: Iterable[T], total: int | None, label: str, done: int = 0) -> Iterator[T]:
-    """Yield `items`, with a bar on a terminal where their number is known. done: how many of them an earlier run did.
+class Progress:
+    """How far some work is, on a line of the terminal while it is open; nothing off a terminal.
 
-    A stage that reads a pipe has no total and shows nothing: the stages of a pipe share one terminal.
+    label: what the work is. total: how many there are of what is counted, None where nobody knows. done: how many of
+    them an earlier run did. shown: a number of them for people. speed: how fast it goes; None for how many a second.
+    `doing` says what is done where that cannot be counted: "loading model".
     """
-    if total is None or total < 2 or not sys.stderr.isatty():
-        yield from items
-        return
-    from tqdm import tqdm
 
-    yield from tqdm(items, total=total, initial=done, desc=label, unit="rec", dynamic_ncols=True, smoothing=0.1)
+    def __init__(
+        self,
+        label: str,
+        total: int | None = None,
+        done: int = 0,
+        shown: Callable[[int], str] = "{:,}".format,
+        speed: Callable[[], str] | None = None,
+    ) -> None:
+        self.label, self.total, self.done, self.doing = label, total, done, ""
+        self._first, self._shown, self._speed = done, shown, speed
+        self._began = self._counting = time.monotonic()
+        self._line = Line(self.text)
+
+    def __enter__(self) -> Self:
+        self._line.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._line.__exit__(kind, value, trace)
+
+    def each(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield what is counted."""
+        self.doing, self._counting = "", time.monotonic()
+        for item in items:
+            yield item
+            self.done += 1
+
+    def text(self) -> str:
+        """What the line says now."""
+        now = time.monotonic()
+        elapsed = _clock(now - self._began)
+        if self.doing:
+            return f"{self.label}: {self.doing} · {elapsed}"
+        of = "" if self.total is None else f"/{self._shown(self.total)}"
+        said = [f"{self.label}: {self._shown(self.done)}{of}"]
+        made, seconds = self.done - self._first, now - self._counting
+        if made > 0:
+            said.append(self._speed() if self._speed is not None else f"{self._shown(round(made / seconds))}/s")
+        said.append(elapsed)
+        if made > 0 and self.total is not None:
+            said.append(f"{_clock(seconds / made * (self.total - self.done))} left")
+        return " · ".join(filter(None, said))
+
+
+def progress(
+    items: Iterable[T], total: int | None, label: str, done: int = 0, speed: Callable[[], str] | None = None
+) -> Iterator[T]:
+    """Yield `items`, and say on a terminal how many there were (`Progress`)."""
+    with Progress(label, total, done, speed=speed) as shown:
+        yield from shown.each(items)
+
+
+def _clock(seconds: float) -> str:
+    """As a stop watch shows it: 0:42, 1:02:03."""
+    minutes, left = divmod(round(max(seconds, 0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"

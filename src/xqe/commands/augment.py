@@ -14,11 +14,12 @@ from xqe.commands.generating import run_stage
 from xqe.commands.options.augmenting import TEMPERATURE, Augmenting
 from xqe.commands.options.common import DocumentsFormat, Input
 from xqe.commands.options.encoding import Encoding, beside
+from xqe.commands.options.forms import Screen, ScreenFormat
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes, with_defaults
 from xqe.commands.options.searching import Searching
 from xqe.commands.searching import names_encoder, open_retriever
-from xqe.commands.streams import DocumentRecords
+from xqe.commands.streams import DocumentRecords, writing
 from xqe.errors import XqeError
 from xqe.files.documents import Format
 from xqe.messages import say
@@ -58,7 +59,8 @@ def augment(
         ),
     ] = None,
     files: Input = None,
-    form: DocumentsFormat = Format.AUTO,
+    input_format: DocumentsFormat = Format.AUTO,
+    form: ScreenFormat = Screen.AUTO,
     generation: Generation,
     encoding: Encoding,
 ) -> None:
@@ -70,7 +72,7 @@ def augment(
     """
     _check_effect(index, encoding)
     make = steps.augmentation(augmenting, generation)
-    documents = DocumentRecords(files, form, "--from", source)
+    documents = DocumentRecords(files, input_format, "--from", source)
     made: list[Augment] = []
     with _consistency(None if generation.show_prompt else index, generation, encoding) as consistency:
 
@@ -79,7 +81,7 @@ def augment(
             return made[0]
 
         try:
-            run_stage(documents, generation, stage)
+            run_stage("augment", documents, generation, stage, write=writing(form))
         finally:
             if made and not generation.quiet and not generation.show_prompt:
                 say(f"augment: {made[0].summary()}")

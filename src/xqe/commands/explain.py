@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xqe.commands.options.common import Input, ScreenFormat
+from xqe.commands.options.common import Input
 from xqe.commands.options.encoding import Encoding
+from xqe.commands.options.forms import Screen, ScreenFormat, on_screen
 from xqe.commands.options.groups import part, takes
 from xqe.commands.options.searching import SCORING, Searching
-from xqe.commands.screens import on_screen
 from xqe.commands.searching import ENCODERS, check_searching, numbers_of, open_retriever
 from xqe.commands.streams import Queries
 from xqe.files import jsonl
@@ -39,7 +39,7 @@ def explain(
         list[Path] | None,
         typer.Option("--also", metavar="DIR", show_default=False, help="Search this index, too. Repeatable."),
     ] = None,
-    form: ScreenFormat = None,
+    form: ScreenFormat = Screen.AUTO,
     files: Input = None,
     *,
     encoding: Encoding,

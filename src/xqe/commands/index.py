@@ -16,7 +16,7 @@ from xqe.commands.options.bm25 import K1, B
 from xqe.commands.options.common import DocumentsFormat, Input
 from xqe.commands.options.embedding import Embedding
 from xqe.commands.options.encoding import Encoding
-from xqe.commands.streams import FAILED_STATUS, input_paths
+from xqe.commands.streams import FAILED_STATUS, OF_DOCUMENTS, input_paths
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl
 from xqe.files.documents import Format, documents, line_count
@@ -45,7 +45,7 @@ def index(
         ),
     ] = None,
     files: Input = None,
-    form: DocumentsFormat = Format.AUTO,
+    input_format: DocumentsFormat = Format.AUTO,
     k1: K1 = None,
     b: B = None,
     texts: Annotated[
@@ -89,7 +89,7 @@ def index(
         check_languages(directory, force)
     else:
         check_target(directory, force)
-    paths = input_paths(None, files)
+    paths = input_paths(None, files, OF_DOCUMENTS)
     if encoder is not None and not texts:
         raise XqeError("--encoder embeds the texts that the index keeps", "leave out --no-texts")
     vectors = Embedding()
@@ -97,7 +97,7 @@ def index(
         started = time.monotonic()
         total = line_count(paths) if sys.stderr.isatty() else None
         left_out: list[str] = []
-        arriving = progress(_done(documents(paths, form, left_out.append), left_out), total, "index")
+        arriving = progress(_done(documents(paths, input_format, left_out.append), left_out), total, "index")
         parameters = Parameters().changed(k1, b)
         if code is not None:
             done = _summary(directory, build(directory, code, arriving, force, parameters, texts))

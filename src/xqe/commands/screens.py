@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
-from xqe.commands.options.common import Screen
 from xqe.lines import STEERING
 
 if TYPE_CHECKING:
@@ -18,11 +17,6 @@ if TYPE_CHECKING:
 _REPLACED = dict.fromkeys((*(code for code in STEERING if chr(code) not in "\n\t"), *range(0xD800, 0xE000)), "\ufffd")
 _NARROWEST = 40  # columns; on fewer, which may be what COLUMNS says, tables would lose what they hold
 _UNFOLDED = 10_000  # columns off a terminal, where nothing is folded
-
-
-def on_screen(form: Screen | None) -> bool:
-    """Whether a person is to read it: as was asked, else on a terminal."""
-    return form is Screen.TEXT or (form is None and sys.stdout.isatty())
 
 
 def table(headings: Sequence[str], numbers: Sequence[str] = ()) -> Table:

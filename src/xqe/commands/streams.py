@@ -5,20 +5,25 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from xqe.commands.options.forms import Form, on_screen
 from xqe.errors import InputError, XqeError
 from xqe.files import documents, jsonl, packing
 from xqe.files.documents import Format
 from xqe.files.records import Record, check_error, check_query, has_failed
-from xqe.messages import progress, say
+from xqe.messages import say
 from xqe.text.languages import language
 
 FAILED_STATUS = 1
+OF_QUERIES = "give a QUERY or --input FILE, or pipe records in"
+OF_RECORDS = "give --input FILE, or pipe records in"
+OF_DOCUMENTS = "give --input FILE, or pipe documents in"
 
 
 class Queries:
@@ -35,10 +40,11 @@ class Queries:
         language_option: str = "",
         lang: str | None = None,
         check: Callable[[Record, str], object] = lambda record, where: None,
+        hint: str = OF_QUERIES,
     ) -> None:
         """`language_option` names the option that gave `lang`, the language of records that name none; with it every
         record must have a language, never a guessed one. `check` is given each record and where it stands, and raises
-        InputError."""
+        InputError. hint: what to give where nothing is given."""
         self.place = ""
         default = language(lang, language_option).code if lang is not None else None
 
@@ -67,7 +73,7 @@ class Queries:
                 raise XqeError(f'QUERY "{query}" is the name of a file', f"read it with --input {query}")
             self._records, self.total = iter([("QUERY", parse({"id": "q1", "query": query}, "QUERY"))]), 1
         else:
-            self._records, self.total = jsonl.checked(input_paths(query, files), parse)
+            self._records, self.total = jsonl.checked(input_paths(query, files, hint), parse)
 
     def __iter__(self) -> Iterator[Record]:
         for place, record in self._records:
@@ -85,7 +91,7 @@ class DocumentRecords:
     def __init__(
         self, files: Sequence[str] | None, form: Format, language_option: str, lang: str | None = None
     ) -> None:
-        self._paths, self._form = input_paths(None, files), form
+        self._paths, self._form = input_paths(None, files, OF_DOCUMENTS), form
         self._option = language_option
         self._default = language(lang, language_option).code if lang is not None else None
         self.total: int | None = None
@@ -103,17 +109,15 @@ class DocumentRecords:
             yield record
 
 
-def input_paths(argument: str | None, files: Sequence[str] | None) -> list[str]:
-    """The files to read: those of --input, else standard input, which must not be a terminal left by mistake."""
+def input_paths(argument: str | None, files: Sequence[str] | None, hint: str = OF_QUERIES) -> list[str]:
+    """The files to read: those of --input, else standard input, which must not be a terminal left by mistake. hint:
+    what the command may be given."""
     if files:
         return list(files)
     if sys.stdin is None:
-        raise InputError("standard input is closed", "give a QUERY or --input FILE, or pipe records in")
+        raise InputError("standard input is closed", hint)
     if argument is None and sys.stdin.isatty():
-        raise InputError(
-            "standard input is a terminal and nothing else was given",
-            "give a QUERY or --input FILE, or pipe records in",
-        )
+        raise InputError("standard input is a terminal and nothing else was given", hint)
     return [jsonl.STDIN]
 
 
@@ -124,12 +128,21 @@ def first_of(records: Iterable[Record]) -> Iterator[Record] | None:
     return next(((chain([record], rest)) for record in rest), None)
 
 
-def emit(
-    records: Iterable[Record], label: str, total: int | None = None, shown: Callable[[Record], str] = jsonl.dumps
-) -> tuple[int, int]:
+def writing(form: Form, k: int | None = None, more: str = "") -> Callable[[Iterable[Record]], tuple[int, int]]:
+    """What writes records in a form, as `emit` does. For a person: k is how many hits are shown, None for as many as
+    usual, and `more` how more of them are."""
+    if not on_screen(form):
+        return emit
+    from xqe.commands.showing import shown
+    from xqe.stages.excerpts import HITS
+
+    return partial(emit, shown=partial(shown, k=k or HITS, more=more))
+
+
+def emit(records: Iterable[Record], shown: Callable[[Record], str] = jsonl.dumps) -> tuple[int, int]:
     """Write each record as it comes, as `shown` writes it; return how many there were, and how many of them failed."""
     count = failures = 0
-    for record in progress(records, total, label):
+    for record in records:
         jsonl.write(shown(record))
         count += 1
         failures += has_failed(record)

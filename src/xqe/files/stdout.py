@@ -10,6 +10,7 @@ from typing import TextIO
 
 from xqe.errors import XqeError, why
 from xqe.lines import STEERING
+from xqe.terminal import above
 
 SIGPIPE_STATUS = 141  # 128 + SIGPIPE, what a shell reports for `yes | head -1`
 
@@ -26,7 +27,12 @@ class Output(TextIOWrapper):
 
     def write(self, text: str, /) -> int:
         with written():
-            return super().write(text.translate(self._escapes) if self._escapes else text)
+            if not self._escapes:
+                return super().write(text)
+            with above():
+                count = super().write(text.translate(self._escapes))
+                super().flush()
+                return count
 
     def flush(self) -> None:
         with written():

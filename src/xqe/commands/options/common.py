@@ -51,7 +51,7 @@ Input = Annotated[
 DocumentsFormat = Annotated[
     Format,
     typer.Option(
-        "--format",
+        "--input-format",
         help="JSONL with id and text, or id<TAB>text. auto goes by the name of a file or its first line.",
     ),
 ]
@@ -124,19 +124,6 @@ def spoken(*spellings: str, of: str = "queries") -> Any:
     return typer.Option(
         *spellings, metavar="LANG", show_default=False, help=f'Language of the {of} that have no "lang" of their own.'
     )
-
-
-class Screen(StrEnum):
-    """How what is meant for a person is written."""
-
-    TEXT = "text"
-    JSONL = "jsonl"
-
-
-ScreenFormat = Annotated[
-    Screen | None,
-    typer.Option("--format", show_default=False, help="[default: text on a terminal, jsonl elsewhere]"),
-]
 
 
 class Switch(StrEnum):

@@ -9,6 +9,7 @@ import typer
 
 from xqe.commands.options.bm25 import K1, B
 from xqe.commands.options.common import AUTO, DropSelf
+from xqe.commands.options.forms import MOST_HITS
 from xqe.commands.options.judging import Judge
 from xqe.files.numbers import decimal
 from xqe.retrieval.choices import GREATEST_WEIGHT, MASS, QUESTION_SHARE, QUESTION_WEIGHT, By, Encode, Method, Use
@@ -173,7 +174,7 @@ class Searching:
             help="Keep the N terms of the passages that weigh most. [default: all]",
         ),
     ] = None
-    k: Annotated[int, typer.Option("-k", metavar="N", min=1, help="Most hits for a query.")] = 1000
+    k: Annotated[int | None, MOST_HITS] = None
     k1: K1 = None
     b: B = None
     feedback: Annotated[
