@@ -21,7 +21,7 @@ from xqe.verbs import Group, Verb
 
 SOURCE = Path(xqe.__file__).parent
 LAYERS = (
-    {"lines"},
+    {"lines", "terminal"},
     {"errors", "machine", "messages"},
     {"files"},
     {"text"},

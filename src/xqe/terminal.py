@@ -80,8 +80,8 @@ class Line:
             return
         Line._open.remove(self)
         if not Line._open and Line._ticking is not None:
-            ticking, Line._ticking = Line._ticking, None
-            ticking.stop()
+            Line._ticking.stop()
+            Line._ticking = None
 
 
 class _Ticks:

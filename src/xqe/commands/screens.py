@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
-from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 from xqe.lines import STEERING
+from xqe.terminal import size
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -38,13 +39,20 @@ def legible(text: str) -> str:
     return text.translate(_REPLACED)
 
 
+def columns_there() -> int:
+    """How wide what a person reads may be: as the terminal, also where a pager stands between that is to have colours;
+    without end where there is none."""
+    if not (sys.stdout.isatty() or os.environ.get("FORCE_COLOR")):
+        return _UNFOLDED
+    return max(int(given) if (given := os.environ.get("COLUMNS", "")).isdecimal() else size().columns, _NARROWEST)
+
+
 def rendered(*parts: Any) -> str:
     """What rich makes of the parts, one below the other, as wide as the terminal. Nothing that they say is taken for
     markup, and nothing of it steers the terminal."""
     from rich.console import Console
 
-    width = max(get_terminal_size().columns, _NARROWEST) if sys.stdout.isatty() else _UNFOLDED
-    console = Console(width=width, markup=False, emoji=False)
+    console = Console(width=columns_there(), markup=False, emoji=False)
     with console.capture() as captured:
         for part in parts:
             console.print(_Harmless(part))
