@@ -114,7 +114,8 @@ def _row(analyze: Analyzer, text: str) -> dict[str, Any]:
 def _text(row: dict[str, Any]) -> str:
     from rich.text import Text
 
-    from xqe.commands.screens import legible, rendered, table
+    from xqe.commands.columns import table
+    from xqe.commands.screens import legible, rendered
 
     found = table(("word", "form", "stem", "beside it"))
     for word in row["words"]:

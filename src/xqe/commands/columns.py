@@ -6,15 +6,17 @@ Imports rich: load it in a command's body.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from typing import NamedTuple
 
 from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from xqe.commands.screens import columns_there, legible, rendered
+from xqe.commands.screens import legible, rendered
 
 GAP = 2  # cells between columns
 _PROSE = 24  # cells that prose is given at least
@@ -45,9 +47,34 @@ class Column(NamedTuple):
     kind: Kind
 
 
+class Fitting:
+    """A table that is laid out for the room that it is given."""
+
+    def __init__(self, columns: Sequence[Column], rows: Iterable[Sequence[Text | str]] = ()) -> None:
+        self._columns, self._rows = columns, list(rows)
+
+    def add_row(self, *cells: Text | str) -> None:
+        self._rows.append(cells)
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[Table | str]:
+        for number, block in enumerate(blocks(self._columns, self._rows, options.max_width)):
+            if number:
+                yield ""
+            yield block
+
+    def __rich_measure__(self, _: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(1, options.max_width)
+
+
+def table(headings: Sequence[str], numbers: Sequence[str] = ()) -> Fitting:
+    """A table of which the first column stands in each block, those in `numbers` hold numbers, and others prose."""
+    kinds = [Kind.NUMBER if heading in numbers else Kind.PROSE for heading in headings]
+    return Fitting([Column(*column) for column in zip(headings, [Kind.KEY, *kinds[1:]], strict=True)])
+
+
 def laid_out(columns: Sequence[Column], rows: Sequence[Sequence[Text | str]]) -> str:
     """The table as text, as wide as the terminal."""
-    return "\n\n".join(rendered(block) for block in blocks(columns, rows, columns_there()))
+    return rendered(Fitting(columns, rows))
 
 
 def blocks(columns: Sequence[Column], rows: Sequence[Sequence[Text | str]], width: int) -> list[Table]:

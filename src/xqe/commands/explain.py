@@ -113,7 +113,7 @@ def _standing(row: dict[str, Any]) -> str:
 
 def _fused(row: dict[str, Any]) -> Iterator[Row]:
     """What each side adds to a fused score, as a table."""
-    from xqe.commands.screens import table
+    from xqe.commands.columns import table
     from xqe.commands.sections import plain
 
     found = table(("side", "rank", "weight", "adds"), ("rank", "weight", "adds"))
@@ -127,7 +127,7 @@ def _fused(row: dict[str, Any]) -> Iterator[Row]:
 
 def _of_vectors(row: dict[str, Any]) -> Iterator[Row]:
     """What each text that is searched with adds to a cosine, as a table."""
-    from xqe.commands.screens import table
+    from xqe.commands.columns import table
     from xqe.commands.sections import plain
 
     if row["windows"] > 1:
@@ -163,7 +163,7 @@ def _of_words(row: dict[str, Any]) -> Iterator[Row]:
 
 def _terms(label: str, row: dict[str, Any], total: float) -> Iterator[Row]:
     """The terms that occur as a table, with their share of a total, and the names of those that are missing."""
-    from xqe.commands.screens import table
+    from xqe.commands.columns import table
     from xqe.commands.sections import named, plain
 
     numbers = ("weight", "tf", "df", "idf", "adds", "share")

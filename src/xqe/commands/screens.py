@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from xqe.lines import STEERING
@@ -13,25 +13,10 @@ from xqe.terminal import size
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
     from rich.segment import Segment
-    from rich.table import Table
 
 _REPLACED = dict.fromkeys((*(code for code in STEERING if chr(code) not in "\n\t"), *range(0xD800, 0xE000)), "\ufffd")
 _NARROWEST = 40  # columns; on fewer, which may be what COLUMNS says, tables would lose what they hold
 _UNFOLDED = 10_000  # columns off a terminal, where nothing is folded
-
-
-def table(headings: Sequence[str], numbers: Sequence[str] = ()) -> Table:
-    """A table without lines; the columns in `numbers` are set flush right and never folded."""
-    from rich.table import Table
-    from rich.text import Text
-
-    made = Table(box=None, pad_edge=False)
-    for heading in headings:
-        if heading in numbers:
-            made.add_column(Text(heading), justify="right", no_wrap=True)
-        else:
-            made.add_column(Text(heading), overflow="fold")  # Text, since rich would read "[...]" in a str as markup
-    return made
 
 
 def legible(text: str) -> str:

@@ -10,13 +10,14 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text as Styled
 
+from xqe.commands.columns import Fitting
 from xqe.commands.screens import legible
 
 NAMES = 20  # of terms that are only named
 
 HEADING, LABEL, QUIET, NOTE, ERROR, GOOD, MATCH = "bold cyan", "dim", "dim", "yellow", "red", "green", "bold"
 
-Row = tuple[str, Styled | Table]
+Row = tuple[str, Styled | Table | Fitting]
 
 
 def section(name: str, said: Styled, rows: Iterable[Row] = ()) -> Table:

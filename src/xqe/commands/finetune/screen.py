@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from xqe.commands.screens import rendered, table
+from xqe.commands.columns import table
+from xqe.commands.screens import rendered
 
 if TYPE_CHECKING:
     from xqe.training.candidates import Left, Row

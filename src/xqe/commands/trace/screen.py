@@ -9,7 +9,8 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text as Styled
 
-from xqe.commands.screens import legible, rendered, table
+from xqe.commands.columns import table
+from xqe.commands.screens import legible, rendered
 from xqe.commands.sections import ERROR, GOOD, MATCH, NOTE, QUIET, Row, counted, named, plain, section
 from xqe.commands.showing import asked, described, identity, made_by, passages, times
 from xqe.files.records import CLOSENESS, TRANSLATIONS, Record
