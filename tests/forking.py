@@ -58,7 +58,6 @@ _GENERATION = (
     "xqe.models.engines.stored",
     "xqe.models.engines.fake",
     "xqe.text.detection",
-    "tqdm",
 )
 _SCREENS = ("rich.table", "rich.console", "rich.text")
 _TRAINING = ("torch", "transformers.trainer", "peft")

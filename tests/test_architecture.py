@@ -79,7 +79,6 @@ HEAVY = {
     "threadpoolctl",
     "numpy",
     "rich",
-    "tqdm",
     "pytrec_eval_ext",
     "py3langid",
     "scipy",

@@ -76,12 +76,22 @@ class Progress:
     ) -> None:
         self._line.__exit__(kind, value, trace)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a line that shows it."""
+        return self._line.is_open
+
     def each(self, items: Iterable[T]) -> Iterator[T]:
         """Yield what is counted."""
         self.doing, self._counting = "", time.monotonic()
         for item in items:
             yield item
-            self.done += 1
+            self.count(1)
+
+    def count(self, more: int) -> None:
+        """Count what is done by now."""
+        self.done += more
+        self.doing = ""
 
     def text(self) -> str:
         """What the line says now."""

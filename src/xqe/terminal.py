@@ -68,6 +68,10 @@ class Line:
     def __init__(self, text: Text) -> None:
         self.text = text
 
+    @property
+    def is_open(self) -> bool:
+        return self in Line._open
+
     def __enter__(self) -> Line:
         if sys.stderr.isatty() and stream() is not None:
             Line._open.append(self)
@@ -76,7 +80,7 @@ class Line:
         return self
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
-        if self not in Line._open:
+        if not self.is_open:
             return
         Line._open.remove(self)
         if not Line._open and Line._ticking is not None:

@@ -20,7 +20,7 @@ from xqe.commands.streams import FAILED_STATUS, OF_DOCUMENTS, input_paths
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl
 from xqe.files.documents import Format, documents, line_count
-from xqe.messages import plural, progress, say
+from xqe.messages import Progress, plural, say
 from xqe.text.languages import LANGUAGES, language
 
 if TYPE_CHECKING:
@@ -97,12 +97,14 @@ def index(
         started = time.monotonic()
         total = line_count(paths) if sys.stderr.isatty() else None
         left_out: list[str] = []
-        arriving = progress(_done(documents(paths, input_format, left_out.append), left_out), total, "index")
-        parameters = Parameters().changed(k1, b)
-        if code is not None:
-            done = _summary(directory, build(directory, code, arriving, force, parameters, texts))
-        else:
-            done = _summary_of_all(directory, build_languages(directory, arriving, force, parameters, texts))
+        arriving = _done(documents(paths, input_format, left_out.append), left_out)
+        how = (arriving, force, Parameters().changed(k1, b), texts)
+        with Progress("index", total) as shown:
+            shown.doing = "reading"
+            if code is not None:
+                done = _summary(directory, build(directory, code, *how, shown))
+            else:
+                done = _summary_of_all(directory, build_languages(directory, *how, shown))
         done["seconds"] = round(time.monotonic() - started, 2)
         if embedder is not None and code is not None:
             done["vectors"] = _embedded(directory, embedder, vectors)
