@@ -46,6 +46,13 @@ def amount(size: int | None) -> str:
     return f"{number:.3g} {units[0]}"
 
 
+def duration(seconds: float) -> str:
+    """As people say it: 40 s, 12 min, 3.5 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 class Progress:
     """How far some work is, on a line of the terminal while it is open; nothing off a terminal.
 
@@ -98,7 +105,7 @@ class Progress:
         now = time.monotonic()
         elapsed = _clock(now - self._began)
         if self.doing:
-            return f"{self.label}: {self.doing} · {elapsed}"
+            return f"{self.label}: {elapsed} · {self.doing}"
         of = "" if self.total is None else f"/{self._shown(self.total)}"
         said = [f"{self.label}: {self._shown(self.done)}{of}"]
         made, seconds = self.done - self._first, now - self._counting
@@ -120,6 +127,6 @@ def progress(
 
 def _clock(seconds: float) -> str:
     """As a stop watch shows it: 0:42, 1:02:03."""
-    minutes, left = divmod(round(max(seconds, 0)), 60)
+    minutes, left = divmod(int(max(seconds, 0)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"

@@ -59,7 +59,7 @@ def size() -> os.terminal_size:
 class Line:
     """A line of this process while it is open, drawn now and then with what `text` says at that time.
 
-    Of several that are open, one within another, the inner one is shown. Nothing is written off a terminal.
+    Of several that are open, one within another, each is shown. Nothing is written off a terminal.
     """
 
     _open: list[Line] = []  # noqa: RUF012
@@ -103,42 +103,55 @@ class _Ticks:
             wait = OFTEN
             with suppress(OSError, ValueError):  # a terminal that has gone away, a stream that is closed
                 self.has_begun = True
-                with above():
-                    pass
+                _draw()
 
     def stop(self) -> None:
         self._over.set()
         self._thread.join()
         if self.has_begun:
-            with suppress(OSError, ValueError), above():
-                pass
+            with suppress(OSError, ValueError):
+                _draw()
 
 
 @contextmanager
 def above() -> Iterator[None]:
     """Erases the lines for what is written, which ends with its line, and draws them again below it."""
     shown = stream()
-    is_shown = Line._ticking is not None and Line._ticking.has_begun
-    if shown is None or not (is_shown or _path(shown).exists()):
+    if shown is None or not (_is_shown() or _path(shown).exists()):
         yield
         return
     with _state(shown) as (state, is_shared):
-        there = bool(state.get("lines"))
-        own = str(os.getpid())
-        lines = {process: line for process, line in state.get("lines", {}).items() if _is_alive(process)}
-        if there:
+        if state.get("lines"):
             _put(shown, _ERASE)
         try:
             yield
         finally:
-            lines.pop(own, None)
-            if is_shown and Line._open:
-                lines[own] = Line._open[-1].text()
-            state["lines"] = lines
-            if lines:
-                _put(shown, _drawn(lines))
-            elif is_shared:
-                _path(shown).unlink()
+            _put_lines(shown, state, is_shared)
+
+
+def _draw() -> None:
+    """Draw all lines, or erase them where none is left."""
+    shown = stream()
+    if shown is not None:
+        with _state(shown) as (state, is_shared):
+            _put_lines(shown, state, is_shared)
+
+
+def _put_lines(shown: TextIO, state: State, is_shared: bool) -> None:
+    there = state.get("lines", {})
+    lines = {process: line for process, line in there.items() if process != str(os.getpid()) and _is_alive(process)}
+    if _is_shown() and Line._open:
+        lines[str(os.getpid())] = "\n".join(line.text() for line in Line._open)
+    state["lines"] = lines
+    if lines or there:
+        _put(shown, _drawn(lines))
+    if not lines and is_shared:
+        _path(shown).unlink()
+
+
+def _is_shown() -> bool:
+    """Whether this process has a line by now."""
+    return Line._ticking is not None and Line._ticking.has_begun
 
 
 def once(what: str) -> bool:
@@ -157,7 +170,8 @@ def once(what: str) -> bool:
 def _drawn(lines: dict[str, str]) -> str:
     """The lines, those of processes that began first above, and the way back to the first."""
     columns, rows = size()
-    some = [_fitting(lines[process], columns - 1) for process in sorted(lines, key=int)][-max(rows - 1, 1) :]
+    each = [line for process in sorted(lines, key=int) for line in lines[process].split("\n")]
+    some = [_fitting(line, columns - 1) for line in each[-max(rows - 1, 1) :]]
     back = f"\x1b[{len(some) - 1}A" if len(some) > 1 else ""
     return _ERASE + "\r\n".join(some) + back + "\r"
 

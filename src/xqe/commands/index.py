@@ -100,7 +100,7 @@ def index(
         arriving = _done(documents(paths, input_format, left_out.append), left_out)
         how = (arriving, force, Parameters().changed(k1, b), texts)
         with Progress("index", total) as shown:
-            shown.doing = "reading"
+            shown.doing = "analysing"
             if code is not None:
                 done = _summary(directory, build(directory, code, *how, shown))
             else:
