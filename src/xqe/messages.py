@@ -109,10 +109,12 @@ class Progress:
         of = "" if self.total is None else f"/{self._shown(self.total)}"
         said = [f"{self.label}: {self._shown(self.done)}{of}"]
         made, seconds = self.done - self._first, now - self._counting
-        if made > 0:
-            said.append(self._speed() if self._speed is not None else f"{self._shown(round(made / seconds))}/s")
+        if self._speed is not None:
+            said.append(self._speed())
+        elif made >= seconds:
+            said.append(f"{self._shown(round(made / seconds))}/s")
         said.append(elapsed)
-        if made > 0 and self.total is not None:
+        if made > 0 and self.total is not None and self.total > self.done:
             said.append(f"{_clock(seconds / made * (self.total - self.done))} left")
         return " · ".join(filter(None, said))
 

@@ -108,9 +108,8 @@ class _Ticks:
     def stop(self) -> None:
         self._over.set()
         self._thread.join()
-        if self.has_begun:
-            with suppress(OSError, ValueError):
-                _draw()
+        with suppress(OSError, ValueError):
+            _draw()
 
 
 @contextmanager
@@ -145,7 +144,7 @@ def _put_lines(shown: TextIO, state: State, is_shared: bool) -> None:
     state["lines"] = lines
     if lines or there:
         _put(shown, _drawn(lines))
-    if not lines and is_shared:
+    if not lines and is_shared and not Line._open:
         _path(shown).unlink()
 
 
@@ -155,9 +154,9 @@ def _is_shown() -> bool:
 
 
 def once(what: str) -> bool:
-    """Whether nothing was said of this by another process that has a line on this terminal. Say it then."""
+    """Whether this is still to be said: another process that has a line on this terminal may have done it."""
     shown = stream()
-    if shown is None or not _path(shown).exists():
+    if shown is None or not Line._open:
         return True
     with _state(shown) as (state, _):
         said = state.setdefault("said", [])

@@ -175,9 +175,14 @@ def run_stage(
     if arrived is None:
         return
     tally = Tally(scores)
+
+    def speed() -> str:
+        return tally.speed(engine.generated)
+
+    shown = Progress(name, queries.total, speed=speed)
+    shown.doing = "loading the model"
     with ExitStack() as opened:
-        shown = opened.enter_context(Progress(name, queries.total, speed=tally.speed))
-        shown.doing = "loading the model"
+        opened.enter_context(shown)
         store = opened.enter_context(open_store(options))
         engine = keeping(opened.enter_context(opening(options)), store)
         stage = make(engine)

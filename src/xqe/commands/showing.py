@@ -13,6 +13,7 @@ from rich.text import Text as Styled
 from xqe.commands.answering import answer_section, footnotes
 from xqe.commands.screens import rendered
 from xqe.commands.sections import ERROR, MATCH, NOTE, QUIET, Row, counted, plain, section
+from xqe.files import jsonl
 from xqe.files.records import CLOSENESS, TRANSLATIONS, Record, as_asked, failure, has_failed, passages_lang
 from xqe.retrieval.choices import By
 from xqe.stages.excerpts import HITS
@@ -22,8 +23,16 @@ _TEXT = 600  # characters of a document
 
 
 def shown(record: Record, k: int = HITS, more: str = "") -> str:
-    """A record, or a document, as text as wide as the terminal, and an empty line. k: how many hits are shown. more:
-    how more of them are shown."""
+    """A record, or a document, as text as wide as the terminal, and an empty line; as JSON where a field of it has
+    another form than xqe writes. k: how many hits are shown. more: how more of them are shown."""
+    try:
+        parts = _parts(record, k, more)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        parts = [plain(jsonl.dumps(record))]
+    return f"{rendered(*parts)}\n"
+
+
+def _parts(record: Record, k: int, more: str) -> list[Any]:
     is_query = "query" in record
     heading = _query(record) if is_query else _document(record)
     rows = [row for part in _PARTS for row in part(record)]
@@ -34,15 +43,22 @@ def shown(record: Record, k: int = HITS, more: str = "") -> str:
         parts.append(section("hits", plain("nothing was found", NOTE)))
     if isinstance(record.get("answer"), Mapping) and not has_failed(record):
         parts.append(answer_section(record, footnotes(record)))
-    return f"{rendered(*parts)}\n"
+    return parts
 
 
 def _query(record: Record) -> Styled:
-    return Styled.assemble(plain(record["query"], "bold"), plain(f"  {identity(record)}", QUIET))
+    return _named(record["query"], record)
 
 
 def _document(record: Record) -> Styled:
-    return Styled.assemble(plain(record.get("title") or "", "bold"), plain(f"  {identity(record)}", QUIET))
+    return _named(record.get("title") or "", record)
+
+
+def _named(text: str, record: Record) -> Styled:
+    """A text and the id of its record; the id alone where there is none."""
+    if not text:
+        return plain(identity(record), "bold")
+    return Styled.assemble(plain(text, "bold"), plain(f"  {identity(record)}", QUIET))
 
 
 def identity(record: Record) -> str:
@@ -101,8 +117,8 @@ def _is_cut_off(step: Any) -> bool:
 
 
 def _text(record: Record) -> Iterator[Row]:
-    text = record.get("text")
-    if "query" not in record and isinstance(text, str):
+    if "query" not in record:
+        text = " ".join(record["text"].split())
         yield "text", plain(text if len(text) <= _TEXT else f"{text[:_TEXT].rstrip()} …")
 
 

@@ -130,12 +130,12 @@ class Tally:
         counts = f"{self.records} records, {made}, {self.reused} reused, {self.failed} failed"
         return f"{counts}, {self.speed()}" if self.scores else f"{counts}, {self.tokens} tokens, {self.speed()}"
 
-    def speed(self) -> str:
-        """How much is made in a second."""
+    def speed(self, under_way: int = 0) -> str:
+        """How much is made in a second. under_way: tokens, with those of texts that are not done, where that is told."""
         seconds = max(time.monotonic() - self._start, 1e-9)
         if self.scores:
             return f"{self.generated / seconds:.1f} scored/s"
-        return f"{self.tokens / seconds:.0f} tokens/s"
+        return f"{max(self.tokens, under_way) / seconds:.0f} tokens/s"
 
 
 def run(stage: Generating, engine: Engine, records: Iterable[Record], tally: Tally | None = None) -> Iterator[Record]:

@@ -33,6 +33,10 @@ class Wrapper(Engine):
     def prompt_end(self, prompt: Prompt) -> str:
         return self._engine.prompt_end(prompt)
 
+    @property
+    def generated(self) -> int:
+        return self._engine.generated
+
     def identity(self) -> dict[str, Any]:
         return self._engine.identity()
 

@@ -168,6 +168,10 @@ class LlamaEngine(Engine):
     def show(self, prompt: Prompt) -> str:
         return self._vocabulary.text(self._tokens(prompt))
 
+    @property
+    def generated(self) -> int:
+        return self.counts.generated
+
     def generate(self, jobs: Iterable[Job[T]]) -> Iterator[Job[T]]:
         decoder = self._decoder()
         self.counts = decoder.counts
