@@ -141,7 +141,7 @@ def test_the_command_and_an_index_of_what_it_wrote(xqe: Run, tmp_path: Path) -> 
 
 
 def test_a_text_that_was_cut_off_is_said(xqe: Run) -> None:
-    done = xqe("translate", "--documents", "--to", "en", "--from", "de", "--model", "fake", "--format", "tsv",
+    done = xqe("translate", "--documents", "--to", "en", "--from", "de", "--model", "fake", "--input-format", "tsv",
                stdin="1\tfake:length hier\n2\tGut so\n")  # fmt: skip
     assert [step["finish"] for record in records(done) for step in record["steps"]] == ["length", "stop"]
     assert done.returncode == 0
@@ -152,7 +152,7 @@ def test_a_text_that_was_cut_off_is_said(xqe: Run) -> None:
     ("arguments", "line"),
     [
         (["--documents", "hallo"], "a QUERY is no document; leave it out, or leave out --documents"),
-        (["--format", "tsv"], "--format has no effect on queries; leave it out, or add --documents"),
+        (["--input-format", "tsv"], "--input-format has no effect on queries; leave it out, or add --documents"),
         (["--documents", "--max-tokens", "8"], "--max-tokens 8 leaves no room for a sentence; give 32 or more"),
         (["--documents"], '<stdin>:1: missing "lang"; name the language of all with --from'),
         (["--documents", "--from", "xx"], '--from: unknown language "xx"'),

@@ -177,7 +177,7 @@ def run_stage(
     tally = Tally(scores)
 
     def speed() -> str:
-        return tally.speed(engine.generated)
+        return tally.speed(engine.tokens_so_far)
 
     shown = Progress(name, queries.total, speed=speed)
     shown.doing = "loading the model"

@@ -131,7 +131,7 @@ class Tally:
         return f"{counts}, {self.speed()}" if self.scores else f"{counts}, {self.tokens} tokens, {self.speed()}"
 
     def speed(self, under_way: int = 0) -> str:
-        """How much is made in a second. under_way: tokens, with those of texts that are not done, where that is told."""
+        """How much is made in a second. under_way: tokens, of texts that are not done, too, where that is told."""
         seconds = max(time.monotonic() - self._start, 1e-9)
         if self.scores:
             return f"{self.generated / seconds:.1f} scored/s"

@@ -170,7 +170,7 @@ def test_empty_documents_are_kept_and_counted(xqe: Run, tmp_path: Path) -> None:
 
 
 def test_an_empty_text_in_tsv_is_an_empty_document(xqe: Run, tmp_path: Path) -> None:
-    done = xqe("index", tmp_path / "ix", "--lang", "en", "--format", "tsv", stdin="a\t\nb\tship\n")
+    done = xqe("index", tmp_path / "ix", "--lang", "en", "--input-format", "tsv", stdin="a\t\nb\tship\n")
     assert json.loads(done.stdout)["empty"] == 1
 
 

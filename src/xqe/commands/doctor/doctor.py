@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from xqe.commands.options.forms import Screen
+from xqe.errors import XqeError
 from xqe.files import jsonl
 
 PROBLEM_STATUS = 1
@@ -20,6 +21,7 @@ def doctor(
             "--format", help="Of what is written; auto is text, everywhere; jsonl one object, sizes in bytes."
         ),
     ] = Screen.AUTO,
+    as_json: Annotated[bool, typer.Option("--json", hidden=True)] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Read all of every model file and of the store, which may take minutes.")
     ] = False,
@@ -32,6 +34,8 @@ def doctor(
 
     Exit status: 0 if there is no problem, though there may be warnings; 1 if there is one.
     """
+    if as_json:
+        raise XqeError("--json has another name", "give --format jsonl")
     from dataclasses import asdict
 
     from xqe.doctor.facts import examine

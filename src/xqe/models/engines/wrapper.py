@@ -34,8 +34,8 @@ class Wrapper(Engine):
         return self._engine.prompt_end(prompt)
 
     @property
-    def generated(self) -> int:
-        return self._engine.generated
+    def tokens_so_far(self) -> int:
+        return self._engine.tokens_so_far
 
     def identity(self) -> dict[str, Any]:
         return self._engine.identity()

@@ -169,7 +169,7 @@ class LlamaEngine(Engine):
         return self._vocabulary.text(self._tokens(prompt))
 
     @property
-    def generated(self) -> int:
+    def tokens_so_far(self) -> int:
         return self.counts.generated
 
     def generate(self, jobs: Iterable[Job[T]]) -> Iterator[Job[T]]:
