@@ -111,7 +111,7 @@ class Progress:
         made, seconds = self.done - self._first, now - self._counting
         if self._speed is not None:
             said.append(self._speed())
-        elif made >= seconds:
+        elif made >= seconds > 0:
             said.append(f"{self._shown(round(made / seconds))}/s")
         said.append(elapsed)
         if made > 0 and self.total is not None and self.total > self.done:

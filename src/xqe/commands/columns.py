@@ -21,6 +21,7 @@ from xqe.commands.screens import legible, rendered
 GAP = 2  # cells between columns
 _PROSE = 24  # cells that prose is given at least
 _SHORTEST = 16  # cells that a name is shortened to at most, as long as it is one of its own
+_NARROWEST = 8  # cells of a column that is folded
 _GONE = "…"
 
 
@@ -88,19 +89,19 @@ def blocks(columns: Sequence[Column], rows: Sequence[Sequence[Text | str]], widt
     others = [at for at, column in enumerate(columns) if not column.kind.is_key]
     needed = sum(natural) + GAP * (len(columns) - 1)
     widths = list(natural)
+    for_keys = width - _longest_part(columns, cells, others)
     for at in keys:
         if needed > width and columns[at].kind is Kind.RUN:
+            beside = sum(natural[key] + GAP for key in keys if key != at)
             most = max(natural[at] - (needed - width), min(_SHORTEST, natural[at]))
-            names = shortened([row[at].plain for row in cells], most)
+            names = shortened([row[at].plain for row in cells], max(min(most, for_keys - beside - GAP), _NARROWEST))
             for row, name in zip(cells, names, strict=True):
                 row[at] = Text(name)
             widths[at] = max(map(cell_len, [columns[at].heading, *names]))
-    beside = sum(widths[at] + GAP for at in keys)
-    if beside > width - _longest_part(columns, cells, others):  # keys are folded, and not cut
-        over = beside - (width - _longest_part(columns, cells, others))
+    if (over := sum(widths[at] + GAP for at in keys) - for_keys) > 0:  # the longest is folded
         longest = max(keys, key=lambda at: widths[at])
-        widths[longest] = max(widths[longest] - over, 8)
-        beside = sum(widths[at] + GAP for at in keys)
+        widths[longest] = max(widths[longest] - over, _NARROWEST)
+    beside = sum(widths[at] + GAP for at in keys)
     room = max(width - beside, 1)
     for at in others:
         if columns[at].kind is Kind.PROSE:

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from xqe.commands.searching import open_documents
+from xqe.commands.searching import by_language, open_documents
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl
 from xqe.files.records import Record, check_query, document_record
@@ -69,21 +69,24 @@ def view(
     if file == jsonl.STDIN and sys.stdin is not None and sys.stdin.isatty():
         raise InputError("nothing to view", "give a FILE, or pipe records in")
     documents = open_documents(index) if index else None
+    languages = list(by_language(index)) if index else []
+    read = partial(_read, documents=documents, k=k, lang=languages[0] if len(languages) == 1 else "")
     records = _chosen(_records(file, queries), ids or (), file)
     first = next(records)  # what is wrong with a file is said before a pager takes the screen
     from xqe.commands.showing import shown
 
     with _paged(pager) as write:
         for record in chain([first], records):
-            write(shown(_read(record, documents, k), k, ", shown with -k"))
+            write(shown(read(record), k, ", shown with -k"))
 
 
-def _read(record: Record, documents: Numbered | None, k: int) -> Record:
+def _read(record: Record, documents: Numbered | None, k: int, lang: str) -> Record:
+    """A record with titles and snippets, where there are documents that have them."""
     if documents is None:
         return record
     from xqe.stages.excerpts import by_words
 
-    return by_words(record, documents, k)
+    return by_words(record, documents, k, lang)
 
 
 def _chosen(records: Iterable[Record], ids: Sequence[str], file: str) -> Iterator[Record]:

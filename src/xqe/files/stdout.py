@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from io import TextIOWrapper
 from typing import TextIO
 
@@ -27,12 +27,10 @@ class Output(TextIOWrapper):
 
     def write(self, text: str, /) -> int:
         with written():
-            if not self._escapes:
-                return super().write(text)
-            with above():
-                count = super().write(text.translate(self._escapes))
-                super().flush()
-                return count
+            if not text.endswith("\n"):  # on a terminal it waits for the rest of its line
+                return super().write(text.translate(self._escapes))
+            with above() if self._escapes else nullcontext():
+                return super().write(text.translate(self._escapes))
 
     def flush(self) -> None:
         with written():

@@ -30,9 +30,10 @@ def found_for(record: Record, retriever: Retriever[Any], n: int) -> Record:
     return _read(record, retriever.documents, n, lambda at: retriever.snippet(at, retriever.explain(query, at)))
 
 
-def by_words(record: Record, documents: Numbered, n: int = HITS) -> Record:
-    """The same, with snippets of what has the words of the record's query, analysed in the language of the index."""
-    lang = str((record.get("index") or {}).get("lang", "")).partition(",")[0] or record.get("lang", "")
+def by_words(record: Record, documents: Numbered, n: int = HITS, lang: str = "") -> Record:
+    """The same, with snippets of what has the words of the record's query. lang: of the documents; "" for that of the
+    index that the record names."""
+    lang = lang or str((record.get("index") or {}).get("lang", "")).partition(",")[0] or record.get("lang", "")
     if not record.get("hits") or not documents.has_texts or lang not in LANGUAGES:
         return record
     terms_of = analyzer(lang).terms
