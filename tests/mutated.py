@@ -153,6 +153,8 @@ ROWS = (
     Row("analyze --lang ru @text.txt", 8),
     Row("analyze --lang en -i @q.jsonl", 15),
     Row("explain idx zinc d1", 3),
+    Row("view @run.jsonl --index idx", 15),
+    Row("view @run.trec --queries q.jsonl", 8),
     Row("trace --index idx -i @e.jsonl", 8),
     Row("grid @grid.toml --out new --dry-run", 15),
     Row("data info %", 10, "", "col:**/*.json"),

@@ -21,7 +21,7 @@ from xqe.verbs import Group, Verb
 
 SOURCE = Path(xqe.__file__).parent
 LAYERS = (
-    {"lines"},
+    {"lines", "terminal"},
     {"errors", "kept", "machine", "messages"},
     {"files"},
     {"text"},
@@ -53,6 +53,7 @@ ONLY_IMPORTER = {
         "models/engines/exchange.py",
         "models/download.py",
     },  # for errors that huggingface_hub passes on
+    "tqdm": {"messages.py"},
     "jinja2": {"models/engines/llama/rendering.py", "experiments/report/page.py"},
     "markupsafe": {"experiments/report/page.py"},
     "matplotlib": {"experiments/report/drawing.py"},

@@ -50,6 +50,7 @@ COMMANDS: Table = {
         Verb("answer", "Answer questions from the documents that were found.", "answer:answer"),
     ),
     "Look closer": (
+        Verb("view", "Show records, documents or a run to a reader.", "view:view"),
         Verb("analyze", "Show the terms that a text is indexed and searched by.", "analyze:analyze"),
         Verb("explain", "Explain the score of a document for a query.", "explain:explain"),
         Verb("trace", "Show the whole way of a query, from prompts to hits.", "trace.trace:trace"),

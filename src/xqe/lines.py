@@ -7,6 +7,7 @@ the line around, a hundred thousand characters of what should have been a number
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 VALUE = 200  # characters that are shown of what somebody gave
 MESSAGE = 600  # of what is said of it
@@ -16,6 +17,7 @@ HINT = 1000  # of the next step, which may be a list of what there is
 STEERING = (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x2028, 0x2029)
 _ESCAPES = {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for code in STEERING}
 _ESCAPES_IN_LINES = {code: shown for code, shown in _ESCAPES.items() if chr(code) not in "\n\t"}
+_JOINTS = dict.fromkeys(map(ord, "-_ "), "")
 _QUOTED = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)")
 _WORD = re.compile(r"[^\s/]{200,}")  # no path: the parts of one are shorter, and a person may want the whole
 
@@ -43,3 +45,16 @@ def bounded(text: str, most: int = MESSAGE) -> str:
     for long in (_QUOTED, _WORD):
         text = long.sub(lambda found: cut(found[0]), text)
     return cut(text, most)
+
+
+def nearest(text: str, known: Sequence[str]) -> str:
+    """The one of some names that a text may mean, however it is written; "" for none."""
+    from difflib import get_close_matches
+
+    names = {_bare(name): name for name in reversed(known)}
+    return next((names[near] for near in get_close_matches(_bare(text), names, 1, 0.6)), "")
+
+
+def _bare(name: str) -> str:
+    """A name without what people write in other ways."""
+    return name.lower().translate(_JOINTS)

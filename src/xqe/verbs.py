@@ -18,6 +18,7 @@ from typer.main import get_command
 
 from xqe.files.numbers import GREATEST, decimal, whole
 from xqe.helping import SHORT, is_short, write_examples, write_options, write_text
+from xqe.lines import nearest
 from xqe.messages import show
 
 UNABLE_STATUS = 2
@@ -187,8 +188,11 @@ def _short_help() -> Any:
 
 
 def _in_full(kind: Any) -> Any:
-    """A type of options, by which a number is read as `files.numbers` reads it: not as Python does, which takes "nan",
-    "1_0" and digits of every script, and lets the first of them pass whatever the range."""
+    """A type of options: what names none of its values is told the nearest, and a number is read as `files.numbers`
+    reads it: not as Python does, which takes "nan", "1_0" and digits of every script, and lets the first of them pass
+    whatever the range."""
+    if hasattr(kind, "choices"):
+        return _with_nearest(kind)
     read = {"float": decimal, "int": whole}.get(kind.name.partition(" ")[0])
     if read is None:
         return kind
@@ -206,3 +210,20 @@ def _in_full(kind: Any) -> Any:
 
     strict.convert = converted
     return strict
+
+
+def _with_nearest(kind: Any) -> Any:
+    """A type of some values, of which the nearest is told for what is none of them."""
+    helpful, convert = copy(kind), kind.convert
+
+    def converted(value: Any, parameter: Any, context: Any) -> Any:
+        try:
+            return convert(value, parameter, context)
+        except TyperException as error:
+            near = nearest(str(value), [str(getattr(one, "value", one)) for one in kind.choices])
+            if near:
+                error.message = f"{error.message.rstrip('.')} (did you mean {near}?)"
+            raise
+
+    helpful.convert = converted
+    return helpful

@@ -30,6 +30,7 @@ from xqe.collections.fetching import fetch
 from xqe.collections.layout import Collection
 from xqe.errors import XqeError
 from xqe.files import parts
+from xqe.messages import Progress
 
 CONTENT = bytes(range(256)) * 4000  # a megabyte
 MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
@@ -342,12 +343,11 @@ def test_a_disk_that_is_too_full_is_refused_before(server: Server, tmp_path: Pat
 def test_an_interrupt_keeps_what_arrived(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    class Interrupted(fetching._NoBar):
-        def update(self, count: int) -> None:
-            raise KeyboardInterrupt
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(fetching, "_NoBar", Interrupted)
+        patched.setattr(Progress, "count", interrupted)
         fetch([wanted(server)], tmp_path)
     assert "stopped; 262 kB of folder/file are kept, and the same command goes on from there" in capsys.readouterr().err
     fetch([wanted(server)], tmp_path)

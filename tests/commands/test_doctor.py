@@ -87,8 +87,8 @@ def little(own: Path) -> Path:
 
 
 def diagnosis(run: Run, *arguments: str) -> dict[str, Any]:
-    """What --json says; that the exit status is as the findings say is checked for each."""
-    done = run("doctor", "--json", *arguments)
+    """What --format jsonl says; that the exit status is as the findings say is checked for each."""
+    done = run("doctor", "--format", "jsonl", *arguments)
     assert done.stderr == ""
     (line,) = done.stdout.splitlines()
     told: dict[str, Any] = json.loads(line)
@@ -518,7 +518,7 @@ def test_the_text_is_for_people(xqe_alone: Run, little: Path, monkeypatch: pytes
     assert words[-1] == "problem"
 
 
-@pytest.mark.parametrize("arguments", [[], ["--json"]])
+@pytest.mark.parametrize("arguments", [[], ["--format", "jsonl"]])
 def test_no_secret_is_written(here: Run, own: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
     for name in ("XQE_API_KEY", "OPENAI_API_KEY", "HF_TOKEN", "https_proxy", "XQE_APIKEY", "XQE_BASE_ULR"):
         monkeypatch.setenv(name, SECRET)

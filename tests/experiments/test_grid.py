@@ -623,7 +623,37 @@ def test_a_plan_is_printed_and_nothing_is_left(
     assert "114 cells, 19 systems on 6 pairs; 0 are done" in said
     assert "6 pairs of 6 queries each" in said
     assert "288 texts; without sharing" in said
-    assert "measured now" in said and "generating: about" in said
+    assert "generating: 288 texts of 48 stages" in said and "measured" not in said
+    status, said = grid(capsys, written(languages=ALL), "--out", tmp_path / "out", "--dry-run", "--measure")
+    assert status == 0 and "measured now" in said and "generating takes about" in said
+    assert grid(capsys, written(), "--out", tmp_path / "out", "--measure")[0] == 2
+
+
+def test_a_plan_needs_no_model(
+    written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XQE_MODELS", str(tmp_path / "none"))
+    path, out = written(), tmp_path / "out"
+    path.write_text(path.read_text("utf-8").replace('model = "fake"', 'model = "gemma-3-12b"'), "utf-8")
+    status, said = grid(capsys, path, "--out", out, "--dry-run")
+    assert status == 0 and "gemma-3-12b: the model is not here yet" in said and "; 0 are done" in said
+    status, said = grid(capsys, path, "--out", out)
+    assert status == 2 and "xqe models pull gemma-3-12b" in said
+    path.write_text(path.read_text("utf-8").replace("gemma-3-12b", "gemma-3-12c"), "utf-8")
+    status, said = grid(capsys, path, "--out", out, "--dry-run")
+    assert status == 2 and 'unknown model "gemma-3-12c"' in said
+
+
+def test_ctrl_c_says_how_to_go_on(
+    written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    path, out = written(), tmp_path / "out"
+    monkeypatch.setattr("xqe.experiments.grid.conduct.generate", interrupted)
+    status, said = grid(capsys, path, "--out", out)
+    assert status == 130 and said.endswith(f"what is done stays done: xqe grid {path} --out {out} --resume goes on\n")
 
 
 def test_what_was_damaged_is_done_again(written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

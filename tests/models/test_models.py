@@ -372,7 +372,7 @@ def test_list_draws_a_table_on_a_terminal() -> None:
 
 
 def test_looking_a_model_up_loads_nothing_heavy() -> None:
-    heavy = "{'llama_cpp', 'tantivy', 'numpy', 'rich', 'tqdm'}"
+    heavy = "{'llama_cpp', 'tantivy', 'numpy', 'rich'}"
     program = f"import sys, xqe.cli, xqe.models.lookup; sys.exit(' '.join({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stderr == "\n"
 

@@ -6,16 +6,14 @@ it stopped; one that another process left, too. Servers that know no ranges send
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import http.client
 import re
 import shutil
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -27,7 +25,7 @@ from xqe.errors import XqeError, why
 from xqe.files.hashes import is_sha256
 from xqe.files.parts import empty, part_of, part_path, put_in_place
 from xqe.lines import one_line
-from xqe.messages import amount, say
+from xqe.messages import Progress, amount, say
 
 _BLOCK = 1 << 18
 _TRIES = 5
@@ -96,7 +94,7 @@ def _fetch(one: Download, folder: Path, force: bool) -> None:
                 return
             if not _version(one) or part.tell() > (one.size or part.tell()):
                 empty(part)  # nothing tells that what is there is of the same file, or it is not
-            with _bar(one, part.tell()) as bar:
+            with Progress(one_line(Path(one.path).name), one.size, part.tell(), shown=amount) as bar:
                 _receive(one, part, bar)
             _check(one, part)
             put_in_place(part, target)
@@ -106,7 +104,7 @@ def _fetch(one: Download, folder: Path, force: bool) -> None:
         ) from None
 
 
-def _receive(one: Download, part: BinaryIO, bar: Any) -> None:
+def _receive(one: Download, part: BinaryIO, bar: Progress) -> None:
     """Append to the part what is missing of the file, trying again where the connection breaks."""
     failures = 0
     while one.size is None or part.tell() < one.size:
@@ -135,14 +133,14 @@ class _BrokenError(Exception):
         self.status = status
 
 
-def _append(one: Download, part: BinaryIO, bar: Any) -> None:
+def _append(one: Download, part: BinaryIO, bar: Progress) -> None:
     """Ask for what is missing and append it."""
     start = part.tell()
     headers = {"Range": f"bytes={start}-"} if start else {}
     with _answer(one.url, headers) as answer:
         if start and not _continues(answer, start):
             empty(part)
-            bar.reset()
+            bar.done = 0
         expected = _length(answer.headers.get("Content-Length"))
         received = 0
         while True:
@@ -154,7 +152,7 @@ def _append(one: Download, part: BinaryIO, bar: Any) -> None:
                 break
             _check_fits(one, part, len(block))
             part.write(block)
-            bar.update(len(block))
+            bar.count(len(block))
             received += len(block)
         if expected is not None and received < expected:
             raise _BrokenError(f"the connection broke after {amount(part.tell())}")
@@ -201,29 +199,6 @@ def _check(one: Download, part: BinaryIO) -> None:
             f"{one.url}: what arrived has {one.algorithm} {digest} instead of {one.digest}",
             "try again; a proxy may have changed it, or the source has a new version",
         )
-
-
-class _NoBar:
-    """What takes the place of a progress bar off a terminal."""
-
-    def update(self, count: int) -> None:
-        pass
-
-    def reset(self) -> None:
-        pass
-
-
-@contextlib.contextmanager
-def _bar(one: Download, done: int) -> Iterator[Any]:
-    """A progress bar in bytes on a terminal."""
-    if not sys.stderr.isatty():
-        yield _NoBar()
-        return
-    from tqdm import tqdm
-
-    name = one_line(Path(one.path).name)
-    with tqdm(total=one.size, initial=done, desc=name, unit="B", unit_scale=True, dynamic_ncols=True) as bar:
-        yield bar
 
 
 # ---------------------------------------------------------------- requests

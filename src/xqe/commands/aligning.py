@@ -13,9 +13,8 @@ from xqe.files import jsonl
 from xqe.messages import say
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from xqe.collections.parallel import Texts
+    from xqe.commands.columns import Fitting
     from xqe.commands.options.encoding import Encoding
     from xqe.evaluation.alignment import Alignment
     from xqe.models.encoders.base import Encoder, Matrix, Side
@@ -80,8 +79,8 @@ def _tables(rows: Sequence[Alignment], title: str) -> str:
     return rendered(*parts)
 
 
-def _table(rows: Sequence[Alignment], cell: Callable[[Alignment], str]) -> Table:
-    from xqe.commands.screens import table
+def _table(rows: Sequence[Alignment], cell: Callable[[Alignment], str]) -> Fitting:
+    from xqe.commands.columns import table
 
     languages = list(dict.fromkeys(row.source for row in rows))
     at = {(row.source, row.target): cell(row) for row in rows}

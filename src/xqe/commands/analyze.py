@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xqe.commands.options.common import Input, ScreenFormat
-from xqe.commands.screens import on_screen
+from xqe.commands.options.common import Input
+from xqe.commands.options.forms import Screen, ScreenFormat, on_screen
 from xqe.commands.streams import input_paths
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl
@@ -41,7 +41,7 @@ def analyze(
             "--index", metavar="DIR", show_default=False, help="Take the language of this index instead of --lang."
         ),
     ] = None,
-    form: ScreenFormat = None,
+    form: ScreenFormat = Screen.AUTO,
     files: Input = None,
 ) -> None:
     """Show the terms that a text is indexed and searched by.
@@ -114,7 +114,8 @@ def _row(analyze: Analyzer, text: str) -> dict[str, Any]:
 def _text(row: dict[str, Any]) -> str:
     from rich.text import Text
 
-    from xqe.commands.screens import legible, rendered, table
+    from xqe.commands.columns import table
+    from xqe.commands.screens import legible, rendered
 
     found = table(("word", "form", "stem", "beside it"))
     for word in row["words"]:

@@ -11,12 +11,12 @@ import typer
 from xqe.commands.answering import answer_section, answerer, check_encoding, cites, footnotes, say_remarks
 from xqe.commands.generating import run_stage
 from xqe.commands.options.answering import Answering
-from xqe.commands.options.common import Input, ScreenFormat
+from xqe.commands.options.common import Input
 from xqe.commands.options.encoding import Encoding, beside
+from xqe.commands.options.forms import Screen, ScreenFormat, on_screen
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
 from xqe.commands.runs import check_hits
-from xqe.commands.screens import on_screen
 from xqe.commands.streams import Queries, emit
 from xqe.files import jsonl
 from xqe.files.forms import RECORDS
@@ -38,7 +38,7 @@ def answer(
         list[Path], typer.Argument(metavar="DIR...", show_default=False, help="The folders of the indexes searched.")
     ],
     answering: Answering,
-    form: ScreenFormat = None,
+    form: ScreenFormat = Screen.AUTO,
     files: Input = None,
     *,
     generation: Generation,
@@ -67,7 +67,7 @@ def answer(
             sources.after  # noqa: B018  # what is wrong with it is found before a model is loaded
         try:
             shown = _Screen(sources.documents) if on_screen(form) else jsonl.dumps
-            run_stage(queries, generation, stage, write=partial(emit, shown=shown))
+            run_stage("answer", queries, generation, stage, write=partial(emit, shown=shown))
         finally:
             if made and not generation.quiet:
                 say_remarks(made[0])

@@ -16,8 +16,9 @@ from xqe.commands.answering import answer_section, answerer, say_remarks
 from xqe.commands.generating import keeping, open_engine, open_store
 from xqe.commands.guiding import open_judge, open_nearby
 from xqe.commands.options.answering import Answering
-from xqe.commands.options.common import AUTO, Input, QueriesForm, ScreenFormat, Switch, spoken
+from xqe.commands.options.common import AUTO, Input, QueriesForm, Switch, spoken
 from xqe.commands.options.encoding import Encoding, beside
+from xqe.commands.options.forms import Screen, ScreenFormat, on_screen
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes, with_defaults
 from xqe.commands.options.guiding import nearby as nearby_option
@@ -25,7 +26,6 @@ from xqe.commands.options.reranking import Reranking, RerankModel
 from xqe.commands.options.searching import Searching
 from xqe.commands.options.steps import MOST_TRANSLATIONS, STRATEGY, Expansion
 from xqe.commands.ranking import how_of, of_model, open_reranker
-from xqe.commands.screens import on_screen
 from xqe.commands.searching import by_language, check_searching, given, open_retriever
 from xqe.commands.streams import FAILED_STATUS, Queries, first_of
 from xqe.errors import InputError, XqeError
@@ -109,7 +109,7 @@ def ask(
             "the sentence that tells most; or all snippets.",
         ),
     ] = Glossed.CITED,
-    form: ScreenFormat = None,
+    form: ScreenFormat = Screen.AUTO,
     files: Input = None,
     input_format: QueriesForm = Form.AUTO,
     searching: Searching,

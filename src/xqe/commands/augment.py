@@ -15,11 +15,12 @@ from xqe.commands.options.augmenting import TEMPERATURE, Augmenting
 from xqe.commands.options.common import Input, spoken
 from xqe.commands.options.documents import OfDocuments
 from xqe.commands.options.encoding import Encoding, beside
+from xqe.commands.options.forms import Screen, ScreenFormat
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes, with_defaults
 from xqe.commands.options.searching import Searching
 from xqe.commands.searching import names_encoder, open_retriever
-from xqe.commands.streams import DocumentRecords
+from xqe.commands.streams import DocumentRecords, writing
 from xqe.errors import XqeError
 from xqe.messages import say
 from xqe.retrieval.choices import By
@@ -54,6 +55,7 @@ def augment(
     ] = None,
     files: Input = None,
     written: OfDocuments,
+    form: ScreenFormat = Screen.AUTO,
     generation: Generation,
     encoding: Encoding,
 ) -> None:
@@ -74,7 +76,7 @@ def augment(
             return made[0]
 
         try:
-            run_stage(documents, generation, stage)
+            run_stage("augment", documents, generation, stage, write=writing(form))
         finally:
             if made and not generation.quiet and not generation.show_prompt:
                 say(f"augment: {made[0].summary()}")

@@ -125,7 +125,7 @@ def import_(
     engine = ResultReader(name, results, generation.api.value)
     stage = make(engine)
     tally = Tally()
-    emit(_run(stage, engine, queries, tally), stage.name, queries.total)
+    emit(progress(_run(stage, engine, queries, tally), queries.total, "batch import"))
     if engine.unused:
         say(f"results that belong to no request of these records with these options: {engine.unused}")
     if not generation.quiet:

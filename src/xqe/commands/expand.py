@@ -9,11 +9,12 @@ from xqe.commands.generating import run_stage
 from xqe.commands.guiding import check_guiding, open_guide
 from xqe.commands.options.common import Input, QueriesForm, Query, spoken
 from xqe.commands.options.encoding import Encoding, beside
+from xqe.commands.options.forms import Screen, ScreenFormat
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
 from xqe.commands.options.guiding import Guiding
 from xqe.commands.options.steps import STRATEGY, WRITTEN_IN, Expansion, most_tokens
-from xqe.commands.streams import Queries
+from xqe.commands.streams import Queries, writing
 from xqe.files.forms import Form
 from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
 from xqe.text.languages import language
@@ -27,6 +28,7 @@ def expand(
     to: Annotated[str | None, WRITTEN_IN] = None,
     *,
     expansion: Expansion,
+    form: ScreenFormat = Screen.AUTO,
     files: Input = None,
     input_format: QueriesForm = Form.AUTO,
     max_tokens: Annotated[int | None, most_tokens(f"the strategy's; {PASSAGE_TOKENS} for the paper's")] = None,
@@ -47,4 +49,4 @@ def expand(
     queries = Queries(query, files, "--lang", lang, steps.hits_check(strategy, expansion), input_format)
     written = language(to) if to is not None else None
     with open_guide(guiding, encoding, "query", written, generation.threads) as guided:
-        run_stage(queries, generation, lambda engine: make(engine, guided.guide), guided.over)
+        run_stage("expand", queries, generation, lambda engine: make(engine, guided.guide), guided.over, writing(form))

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xqe.commands.options.common import Input, QueriesForm, ScreenFormat
+from xqe.commands.options.common import Input, QueriesForm
 from xqe.commands.options.encoding import Encoding
+from xqe.commands.options.forms import Screen, ScreenFormat, on_screen
 from xqe.commands.options.groups import part, takes
 from xqe.commands.options.searching import SCORING, Searching
-from xqe.commands.screens import on_screen
 from xqe.commands.searching import ENCODERS, check_searching, numbers_of, open_retriever
 from xqe.commands.streams import Queries
 from xqe.files import jsonl
@@ -40,7 +40,7 @@ def explain(
         list[Path] | None,
         typer.Option("--also", metavar="DIR", show_default=False, help="Search this index, too. Repeatable."),
     ] = None,
-    form: ScreenFormat = None,
+    form: ScreenFormat = Screen.AUTO,
     files: Input = None,
     input_format: QueriesForm = Form.AUTO,
     *,
@@ -115,7 +115,7 @@ def _standing(row: dict[str, Any]) -> str:
 
 def _fused(row: dict[str, Any]) -> Iterator[Row]:
     """What each side adds to a fused score, as a table."""
-    from xqe.commands.screens import table
+    from xqe.commands.columns import table
     from xqe.commands.sections import plain
 
     found = table(("side", "rank", "weight", "adds"), ("rank", "weight", "adds"))
@@ -129,7 +129,7 @@ def _fused(row: dict[str, Any]) -> Iterator[Row]:
 
 def _of_vectors(row: dict[str, Any]) -> Iterator[Row]:
     """What each text that is searched with adds to a cosine, as a table."""
-    from xqe.commands.screens import table
+    from xqe.commands.columns import table
     from xqe.commands.sections import plain
 
     if row["windows"] > 1:
@@ -165,7 +165,7 @@ def _of_words(row: dict[str, Any]) -> Iterator[Row]:
 
 def _terms(label: str, row: dict[str, Any], total: float) -> Iterator[Row]:
     """The terms that occur as a table, with their share of a total, and the names of those that are missing."""
-    from xqe.commands.screens import table
+    from xqe.commands.columns import table
     from xqe.commands.sections import named, plain
 
     numbers = ("weight", "tf", "df", "idf", "adds", "share")

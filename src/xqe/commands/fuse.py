@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xqe.commands.runs import RunForm, RunFormat, write_run
-from xqe.commands.streams import emit, report_failures
+from xqe.commands.options.forms import MOST_HITS, RunForm, RunFormat
+from xqe.commands.runs import DEPTH, MORE, writing_run
+from xqe.commands.streams import report_failures
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl, packing
 from xqe.files.records import Record
-from xqe.messages import say
+from xqe.messages import progress, say
 from xqe.retrieval.fusion import (
     DEFAULT_METHOD,
     DEFAULT_NORM,
@@ -84,7 +85,7 @@ def fuse(
             help="Take only the first N hits of each run. [default: all]",
         ),
     ] = None,
-    k: Annotated[int, typer.Option("-k", metavar="N", min=1, help="Most hits for a query.")] = 1000,
+    k: Annotated[int | None, MOST_HITS] = None,
     languages: Annotated[
         bool,
         typer.Option(
@@ -102,7 +103,7 @@ def fuse(
             help='What a run is called in "from", one for each run. [default: its file name]',
         ),
     ] = None,
-    form: RunForm = RunFormat.JSONL,
+    form: RunForm = RunFormat.AUTO,
     tag: Annotated[
         str | None,
         typer.Option("--tag", metavar="NAME", show_default=False, help=f"Name of a TREC run. [default: {_TAG}]"),
@@ -130,8 +131,9 @@ def fuse(
     _say_twice(paths)
     inputs = [Run(name, read_run(path), weight) for name, path, weight in zip(names, paths, weights, strict=True)]
     counts: Counter[str] = Counter()
-    fused = _counting(fuse_runs(inputs, Settings(settings, depth, k, languages)), inputs, counts)
-    count, failures = write_run(_once_each(fused), tag or _TAG) if form is RunFormat.TREC else emit(fused, "fuse")
+    fused = _counting(fuse_runs(inputs, Settings(settings, depth, k or DEPTH, languages)), inputs, counts)
+    written = _once_each(fused) if form is RunFormat.TREC else fused
+    count, failures = writing_run(form, tag or _TAG, k, MORE)(progress(written, None, "fuse"))
     _say_lacking(counts, names, count)
     report_failures(count, failures)
 

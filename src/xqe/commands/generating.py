@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,7 +14,7 @@ from xqe.commands.streams import FAILED_STATUS, emit, first_of
 from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.lines import harmless
-from xqe.messages import say
+from xqe.messages import Progress, say
 from xqe.models.engines import FAKE, SERVER
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 Over = Callable[["Generating", "Engine", "Iterable[Record]", "Tally"], "Iterator[Record]"]
-Write = Callable[["Iterable[Record]", str, "int | None"], object]
-"""(records, what to call the work, how many there are if that is known); writes each as it comes."""
+Write = Callable[["Iterable[Record]"], object]
+"""Writes each record as it comes."""
 
 
 class Arriving(Protocol):
@@ -158,6 +158,7 @@ def keeping(engine: Engine, store: Store | None) -> Engine:
 
 
 def run_stage(
+    name: str,
     queries: Arriving,
     options: Generation,
     make: Callable[[Engine], Generating],
@@ -168,8 +169,8 @@ def run_stage(
 ) -> None:
     """Run the stage that `make` builds for the engine, or show its prompts; no model is loaded for no records.
 
-    over: how it is run over records, where that is another way than `stages.generation.run`. write: how records are
-    written. scores: whether scores are made, and not texts. opening: what opens the engine.
+    name: of the command. over: how it is run over records, where that is another way than `stages.generation.run`.
+    write: how records are written. scores: whether scores are made, and not texts. opening: what opens the engine.
     """
     from xqe.stages.generation import Tally, prompts_of, run
 
@@ -178,14 +179,22 @@ def run_stage(
     if arrived is None:
         return
     tally = Tally(scores)
-    with open_store(options) as store, opening(options) as engine:
-        engine = keeping(engine, store)
+
+    def speed() -> str:
+        return tally.speed(engine.tokens_so_far)
+
+    shown = Progress(name, queries.total, speed=speed)
+    shown.doing = "loading the model"
+    with ExitStack() as opened:
+        opened.enter_context(shown)
+        store = opened.enter_context(open_store(options))
+        engine = keeping(opened.enter_context(opening(options)), store)
         stage = make(engine)
         if options.show_prompt:
             _show(prompts_of(stage, engine, arrived))
             return
         try:
-            write(over(stage, engine, arrived, tally), stage.name, queries.total)
+            write(shown.each(over(stage, engine, arrived, tally)))
         except (KeyboardInterrupt, XqeError):  # not a closed pipe, which ends quietly
             _summarize(stage, tally, options)
             raise

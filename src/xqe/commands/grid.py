@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from xqe.commands.streams import FAILED_STATUS
 from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.machine import available_cores
-from xqe.messages import plural, say
+from xqe.messages import Progress, duration, plural, say
 from xqe.models.engines import FAKE
 from xqe.stages.rerank.kinds import Kind
 
@@ -60,7 +60,10 @@ def grid(
         bool, typer.Option("--resume", help="Go on in a folder that holds a grid, whole or not; start if it does not.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", "-n", help="Print the plan, with a measured estimate of its time, and stop.")
+        bool, typer.Option("--dry-run", "-n", help="Print the plan, which takes no model, and stop.")
+    ] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="With --dry-run: say also how long it takes, from a few texts made now.")
     ] = False,
     shard: Annotated[
         Any,
@@ -97,20 +100,25 @@ def grid(
 
     Exit status 1 if a record or a cell failed or a limit of [gate] was missed; the last line says so.
     """
-    from xqe.experiments.grid.conduct import check, conduct
+    from xqe.experiments.grid.checking import check
     from xqe.experiments.grid.folder import Folder
+    from xqe.experiments.grid.keys import is_read
     from xqe.experiments.grid.planner import make_plan
     from xqe.experiments.grid.settings import read_grid
     from xqe.experiments.grid.tables import told_at
     from xqe.models.registry import DEFAULT_ENCODER, default_model
 
+    if measure and not dry_run:
+        raise XqeError("--measure has no effect without --dry-run", "add it, or leave it out")
     usual = os.environ.get("XQE_MODEL") or default_model(), os.environ.get("XQE_ENCODER") or DEFAULT_ENCODER
     grid = read_grid(file, *usual)
     folder = Folder(out, resume or dry_run)
+    reads_models = not dry_run or measure
     for row in grid.rerankers:
-        with told_at(row.where):
-            check_model(row.kind, _options_for(generation, row.model))
-    plan = make_plan(grid, folder.manifest())
+        if reads_models or is_read(row.model):
+            with told_at(row.where):
+                check_model(row.kind, _options_for(generation, row.model))
+    plan = make_plan(grid, folder.manifest(), reads_models)
     if shard is not None:
         plan = plan.shard(*shard)
         if not plan.cells:
@@ -118,8 +126,12 @@ def grid(
             return
     if dry_run:
         check(plan, folder, reindex)
-        _show(plan, folder, generation, reindex)
+        _show(plan, folder, reindex)
+        if measure:
+            _measure(plan, folder, generation)
         return
+    from xqe.experiments.grid.conduct import conduct
+
     with folder.locked(), _store(generation, out) as store:
 
         def kept(engine: Engine, model: ModelRow) -> Engine:
@@ -140,15 +152,31 @@ def grid(
             return open_embedder(_encoding_for(generation, row), Embedding())
 
         threads = generation.threads or available_cores()
-        outcome = conduct(plan, folder, opened, reranker, encoder, threads, _ignore if quiet else say, reindex, again)
+        try:
+            with _telling(quiet) as tell:
+                outcome = conduct(plan, folder, opened, reranker, encoder, threads, tell, reindex, again)
+        except KeyboardInterrupt:
+            say(f"grid: stopped; what is done stays done: xqe grid {file} --out {out} --resume goes on")
+            raise
     if not quiet or not outcome.is_good:
         say(outcome.summary)
     if not outcome.is_good:
         raise typer.Exit(FAILED_STATUS)
 
 
-def _ignore(_: str) -> None:
-    """--quiet: progress is not told."""
+@contextmanager
+def _telling(quiet: bool) -> Iterator[Callable[[str], None]]:
+    """What is told of progress: on a terminal it is one line, which the next takes the place of; elsewhere a line
+    each."""
+    with Progress("grid") as shown:
+        shown.doing = "beginning"
+
+        def tell(line: str) -> None:
+            if not shown.is_open:
+                say(line)
+            shown.doing = line.removeprefix("grid: ")
+
+        yield tell if not quiet else lambda _: None
 
 
 def _options_for(generation: Generation, model: ModelRow) -> Generation:
@@ -180,46 +208,55 @@ def _store(generation: Generation, out: Path) -> Iterator[Store]:
         yield store
 
 
-def _show(plan: Plan, folder: Folder, generation: Generation, reindex: bool) -> None:
-    """Write the plan for a person: what is shared, what is done, and how long the rest will take."""
-    from xqe.experiments.grid.generating import duration, estimate, measured
+def _show(plan: Plan, folder: Folder, reindex: bool) -> None:
+    """Write the plan for a person: what is shared, what is done, and what is left."""
     from xqe.experiments.grid.indexing import check_indexes, unembedded
-    from xqe.experiments.grid.reranking import asked_of, estimate_ranking, measured_ranking, undone
 
-    def opened(model: ModelRow) -> Engine:
-        return open_engine(_options_for(generation, model))
-
-    def reranker(row: RerankRow) -> Engine:
-        return open_reranker(row.kind, _options_for(generation, row.model))
-
-    rates = measured(plan, folder, opened)
-    of_ranking = measured_ranking(plan, folder, reranker)
     for line in _plan_lines(plan, folder):
         jsonl.write(line)
-    for (model, what), rate in rates.items():
-        jsonl.write(f"{model}: {rate:.2f} s a {what}, measured now")
-    seconds = estimate(plan, folder, rates)
-    if any(not folder.has_texts(texts) for texts in plan.texts):
-        jsonl.write("generating: " + ("time unknown" if seconds is None else f"about {duration(seconds)}"))
-    else:
-        jsonl.write("generating: nothing left to do")
+    left = [texts for texts in plan.texts if not folder.has_texts(texts)]
+    what = f"{plural(sum(texts.count for texts in left), 'text')} of {plural(len(left), 'stage')}"
+    jsonl.write(f"generating: {what if left else 'nothing left to do'}")
+    missing = check_indexes(plan, folder, reindex)
+    jsonl.write(f"indexing: {len(missing) or 'nothing left to do'}")
     if plan.grid.rerankers:
-        for name, rate in of_ranking.items():
-            what = "pair" if Kind(plan.rerankers[name]["kind"]).gives_scores else "window"
-            jsonl.write(f"{name}: {rate:.3g} s a {what}, measured now")
+        from xqe.experiments.grid.reranking import asked_of, undone
+
         left_over = undone(plan, folder)
-        time = duration(estimate_ranking(plan, folder, of_ranking))
-        what = f"{sum(map(asked_of, left_over))} of {plural(len(left_over), 'ranking')}, about {time}"
+        what = f"{sum(map(asked_of, left_over))} of {plural(len(left_over), 'ranking')}"
         jsonl.write(f"re-ranking: {what if left_over else 'nothing left to do'}")
     if plan.grid.encoder is not None:
-        left = unembedded(plan, folder, check_indexes(plan, folder, reindex))
-        what = f"{plural(sum(left.values()), 'document')} of {len(left)} indexes" if left else "nothing left to do"
-        jsonl.write(f"embedding: {what}")
+        lacking = unembedded(plan, folder, missing)
+        what = f"{plural(sum(lacking.values()), 'document')} of {len(lacking)} indexes"
+        jsonl.write(f"embedding: {what if lacking else 'nothing left to do'}")
+
+
+def _measure(plan: Plan, folder: Folder, generation: Generation) -> None:
+    """Write how long the rest will take, from what is generated for that now."""
+    from xqe.experiments.grid.generating import estimate, measured
+    from xqe.experiments.grid.reranking import estimate_ranking, measured_ranking
+
+    with _telling(quiet=False) as tell:
+        tell("grid: measuring")
+        rates = measured(plan, folder, lambda model: open_engine(_options_for(generation, model)))
+        of_ranking = measured_ranking(
+            plan, folder, lambda row: open_reranker(row.kind, _options_for(generation, row.model))
+        )
+    for (model, what), rate in rates.items():
+        jsonl.write(f"{model}: {rate:.2f} s a {what}, measured now")
+    if rates:
+        seconds = estimate(plan, folder, rates)
+        jsonl.write("generating takes " + ("a time unknown" if seconds is None else f"about {duration(seconds)}"))
+    for name, rate in of_ranking.items():
+        what = "pair" if Kind(plan.rerankers[name]["kind"]).gives_scores else "window"
+        jsonl.write(f"{name}: {rate:.3g} s a {what}, measured now")
+    if of_ranking:
+        jsonl.write(f"re-ranking takes about {duration(estimate_ranking(plan, folder, of_ranking))}")
 
 
 def _plan_lines(plan: Plan, folder: Folder) -> Iterator[str]:
-    from rich.table import Table
-
+    from xqe.commands.columns import Column, Fitting
+    from xqe.commands.columns import Kind as Of
     from xqe.commands.screens import rendered
 
     pairs = {(cell.collection, cell.pair) for cell in plan.cells}
@@ -237,23 +274,23 @@ def _plan_lines(plan: Plan, folder: Folder) -> Iterator[str]:
         firsts = {ranked.first.system for ranked in plan.ranked}
         yield f"re-ranked: {plural(len(firsts), 'system')}, by {', '.join(row.name for row in plan.grid.rerankers)}"
     yield from (f"not possible: {line}" for line in plan.impossible)
-    table = Table(box=None, pad_edge=False)
-    for heading, justify in (
-        ("model", "left"),
-        ("texts", "left"),
-        ("stages", "right"),
-        ("done", "right"),
-        ("texts", "right"),
-    ):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     groups: dict[tuple[str, str], list[Any]] = {}
     for texts in plan.texts:
         groups.setdefault((texts.model.name, _KINDS[texts.name.split(".")[0]]), []).append(texts)
+    table = Fitting(
+        [
+            *(Column("model", Of.KEY), Column("texts", Of.PROSE)),
+            *(Column(heading, Of.NUMBER) for heading in ("stages", "done", "texts")),
+        ]
+    )
     for (model, kind), stages in groups.items():
         count = sum(texts.count for texts in stages)
         over = sum(folder.has_texts(texts) for texts in stages)
-        table.add_row(model, kind, str(len(stages)), str(over), str(count))
+        table.add_row(model, kind, *(f"{number:,}" for number in (len(stages), over, count)))
     yield rendered(table)
+    for row in plan.grid.models:
+        if plan.identities[row.name].get("known") is False:
+            yield f"{row.name}: the model is not here yet, or on a server; nothing counts as made by it"
     asked_for = sum(_unshared(cell) for cell in plan.cells)
     yield f"{sum(texts.count for texts in plan.texts)} texts; without sharing it would be {asked_for}"
 

@@ -18,12 +18,12 @@ from xqe.commands.options.documents import OfDocuments
 from xqe.commands.options.embedding import Embedding
 from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.groups import takes
-from xqe.commands.streams import FAILED_STATUS, input_paths
+from xqe.commands.streams import FAILED_STATUS, OF_DOCUMENTS, input_paths
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl
 from xqe.files.documents import documents
 from xqe.files.rows import line_count
-from xqe.messages import plural, progress, say
+from xqe.messages import Progress, plural, say
 from xqe.text.languages import LANGUAGES, language, name_of
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def index(
         check_target(directory, force)
     elif lang == RECORD:
         check_languages(directory, force)
-    rows, paths = written.rows(), input_paths(None, files)
+    rows, paths = written.rows(), input_paths(None, files, OF_DOCUMENTS)
     if encoder is not None and not texts:
         raise XqeError("--encoder embeds the texts that the index keeps", "leave out --no-texts")
     vectors = Embedding()
@@ -113,16 +113,18 @@ def index(
         started = time.monotonic()
         total = line_count(paths, rows.form) if sys.stderr.isatty() else None
         left_out: list[str] = []
-        arriving = progress(_done(documents(paths, rows, left_out.append), left_out), total, "index")
+        arriving = _done(documents(paths, rows, left_out.append), left_out)
         told: Mixture | None = None
         if lang == AUTO:
             told, arriving = _told(arriving)
             code = told.usual if told.is_one else None
-        parameters = Parameters().changed(k1, b)
-        if code is not None:
-            done = _summary(directory, build(directory, code, arriving, force, parameters, texts))
-        else:
-            done = _summary_of_all(directory, build_languages(directory, arriving, force, parameters, texts))
+        how = (arriving, force, Parameters().changed(k1, b), texts)
+        with Progress("index", total) as shown:
+            shown.doing = "analysing"
+            if code is not None:
+                done = _summary(directory, build(directory, code, *how, shown))
+            else:
+                done = _summary_of_all(directory, build_languages(directory, *how, shown))
         if told is not None:
             done["told"] = _say_told(told)
         done["seconds"] = round(time.monotonic() - started, 2)

@@ -15,17 +15,18 @@ from xqe.collections.parallel import Texts
 from xqe.commands import referencing
 from xqe.commands.aligning import SAMPLE, inspect_encoder
 from xqe.commands.encoding import open_encoder
-from xqe.commands.options.common import Input, ScreenFormat, examples_file
+from xqe.commands.options.common import Input, examples_file
 from xqe.commands.options.encoding import Encoding
+from xqe.commands.options.forms import Screen, ScreenFormat, on_screen
 from xqe.commands.options.groups import on_command_line, takes
 from xqe.commands.options.lists import fields_of, language_codes
-from xqe.commands.screens import on_screen
 from xqe.commands.searching import names_encoder
-from xqe.commands.streams import Queries, emit, report_failures
+from xqe.commands.streams import OF_RECORDS, Queries, emit, report_failures
 from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.files.forms import RECORDS
 from xqe.files.records import Record, has_failed
+from xqe.messages import progress
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -115,7 +116,7 @@ def inspect(
         typer.Option("--lang", metavar="LANG,...", show_default=False, help="Only these languages. [default: all]"),
     ] = None,
     sample: Annotated[int, typer.Option("--sample", metavar="N", min=2, help="Most texts of each language.")] = SAMPLE,
-    form: ScreenFormat = None,
+    form: ScreenFormat = Screen.AUTO,
     *,
     encoding: Encoding,
 ) -> None:
@@ -151,7 +152,7 @@ def inspect(
         raise XqeError("--qrels writes no --summary", "leave one of them out")
     found = referencing.found_by(qrels, run, measure or referencing.MEASURES) if qrels is not None else None
     fields = fields_of(by, "strategy,order")
-    queries = Queries(None, files, kind=RECORDS)
+    queries = Queries(None, files, kind=RECORDS, hint=OF_RECORDS)
     from xqe.stages.inspection.inspector import Inspector, inspected
     from xqe.stages.inspection.summary import BY
     from xqe.stages.judging.judge import Judge
@@ -167,6 +168,7 @@ def inspect(
             people = referencing.references_in(references, split)
             records = stack.enter_context(referencing.referenced(records, people, encoder))
             fields = fields or (referencing.BY if summary or found else ())
+        records = progress(records, queries.total, "inspect")
         if found is not None:
             count, failures = referencing.correlate(records, lambda: queries.place, found, fields, shown)
         elif summary or fields:
@@ -174,7 +176,7 @@ def inspect(
         elif shown:
             count, failures = _show(records)
         else:
-            count, failures = emit(records, "inspect", queries.total)
+            count, failures = emit(records)
     report_failures(count, failures)
 
 

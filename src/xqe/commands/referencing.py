@@ -144,7 +144,8 @@ def correlate(
 
 
 def _table(rows: Sequence[Correlation]) -> str:
-    from xqe.commands.screens import rendered, table
+    from xqe.commands.columns import table
+    from xqe.commands.screens import rendered
 
     made = table(("", "", "", "queries", "Spearman", "95 %", "Kendall", "95 %"), ("queries", "Spearman", "Kendall"))
     for row in rows:

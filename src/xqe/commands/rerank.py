@@ -10,18 +10,18 @@ import typer
 
 from xqe.commands.generating import run_stage
 from xqe.commands.options.common import Input
+from xqe.commands.options.forms import RunForm, RunFormat, on_screen
 from xqe.commands.options.generation import DRAWN, Generation
 from xqe.commands.options.groups import part, takes
 from xqe.commands.options.reranking import Reranking
 from xqe.commands.ranking import how_of, open_reranker
-from xqe.commands.runs import RunForm, RunFormat, open_run, write_run
+from xqe.commands.runs import open_run, writing_run
 from xqe.commands.searching import given, open_documents
 from xqe.commands.streams import FAILED_STATUS
 from xqe.errors import XqeError
-from xqe.messages import progress, say
+from xqe.messages import say
 
 if TYPE_CHECKING:
-    from xqe.commands.generating import Write
     from xqe.files.records import Record
     from xqe.models.engines.base import Engine
     from xqe.stages.generation import Generating, Tally
@@ -51,7 +51,7 @@ def rerank(
             help="The queries of a run that has none, such as one of TREC or MS MARCO, as records with the same ids.",
         ),
     ] = None,
-    form: RunForm = RunFormat.JSONL,
+    form: RunForm = RunFormat.AUTO,
     tag: Annotated[
         str | None, typer.Option("--tag", metavar="NAME", show_default=False, help="Name of a TREC run. [default: xqe]")
     ] = None,
@@ -75,6 +75,8 @@ def rerank(
     directories, run = given(arguments, "a run", "xqe fuse makes one of several")
     arriving = open_run(run, files, queries, "rerank")
     documents = open_documents(directories)
+    from xqe.stages.excerpts import by_words
+
     made: list[Reranker] = []
 
     def make(engine: Engine) -> Reranker:
@@ -82,22 +84,15 @@ def rerank(
         return made[0]
 
     def over(_: Generating, engine: Engine, records: Iterable[Record], tally: Tally) -> Iterator[Record]:
-        return made[0].run(records, tally)
+        done = made[0].run(records, tally)
+        return (by_words(record, documents) for record in done) if on_screen(form) else done
 
     scores, opening = how.kind.gives_scores, partial(open_reranker, how.kind)
     try:
-        run_stage(arriving, generation, make, over, _writing(form, tag or "xqe"), scores, opening)
+        run_stage("rerank", arriving, generation, make, over, writing_run(form, tag or "xqe"), scores, opening)
     finally:
         fell_back = made[0].fell_back if made else 0
         if fell_back:
             say(f'windows that stayed as they were: {fell_back}; the answer names no document (see "raw" of the step)')
     if fell_back:
         raise typer.Exit(FAILED_STATUS)
-
-
-def _writing(form: RunFormat, tag: str) -> Write:
-    from xqe.commands.streams import emit
-
-    if form is RunFormat.JSONL:
-        return emit
-    return lambda records, label, total: write_run(progress(records, total, label), tag)

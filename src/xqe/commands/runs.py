@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import TYPE_CHECKING
 
-import typer
-
-from xqe.commands.streams import Queries, input_paths
+from xqe.commands.options.forms import RunFormat
+from xqe.commands.streams import Queries, input_paths, writing
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl
 from xqe.files.forms import RECORDS
@@ -22,14 +21,15 @@ if TYPE_CHECKING:
     from xqe.files.trec import Answer, Hits
 
 
-class RunFormat(StrEnum):
-    """Records with hits, or the lines of a TREC run."""
+_OF_RUN = "give a RUN or --input FILE, or pipe records in"
+MORE = ", shown with -k"
+DEPTH = 1000
+"""Hits of a query, unless told."""
 
-    JSONL = "jsonl"
-    TREC = "trec"
 
-
-RunForm = Annotated[RunFormat, typer.Option("--format", help="Records with hits, or the lines of a TREC run.")]
+def writing_run(form: RunFormat, tag: str, k: int | None = None, more: str = "") -> Callable[..., tuple[int, int]]:
+    """What writes records with hits in a form; k and more as in `writing`."""
+    return partial(write_run, tag=tag) if form is RunFormat.TREC else writing(form, k, more)
 
 
 def write_run(records: Iterable[Record], tag: str) -> tuple[int, int]:
@@ -60,7 +60,7 @@ def open_run(run: str | None, files: Sequence[str] | None, queries: str | None, 
         return _Records([run] if run is not None else files)
     if queries == jsonl.STDIN:
         raise XqeError("--queries cannot be standard input, which is for the run", "give a file")
-    return _Joined(input_paths(run, [run] if run is not None else files), queries, step)
+    return _Joined(input_paths(run, [run] if run is not None else files, _OF_RUN), queries, step)
 
 
 class _Records:
@@ -68,7 +68,7 @@ class _Records:
 
     def __init__(self, files: Sequence[str] | None) -> None:
         with _named():
-            self._records = Queries(None, files, check=check_hits, kind=RECORDS)
+            self._records = Queries(None, files, check=check_hits, kind=RECORDS, hint=_OF_RUN)
         self.total = self._records.total
 
     def __iter__(self) -> Iterator[Record]:

@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator, Sequence
-from shutil import get_terminal_size
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from xqe.commands.options.common import Screen
 from xqe.lines import STEERING
+from xqe.terminal import size
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
     from rich.segment import Segment
-    from rich.table import Table
 
 _REPLACED = dict.fromkeys((*(code for code in STEERING if chr(code) not in "\n\t"), *range(0xD800, 0xE000)), "\ufffd")
 _NARROWEST = 40  # columns; on fewer, which may be what COLUMNS says, tables would lose what they hold
 _UNFOLDED = 10_000  # columns off a terminal, where nothing is folded
-
-
-def on_screen(form: Screen | None) -> bool:
-    """Whether a person is to read it: as was asked, else on a terminal."""
-    return form is Screen.TEXT or (form is None and sys.stdout.isatty())
-
-
-def table(headings: Sequence[str], numbers: Sequence[str] = ()) -> Table:
-    """A table without lines; the columns in `numbers` are set flush right and never folded."""
-    from rich.table import Table
-    from rich.text import Text
-
-    made = Table(box=None, pad_edge=False)
-    for heading in headings:
-        if heading in numbers:
-            made.add_column(Text(heading), justify="right", no_wrap=True)
-        else:
-            made.add_column(Text(heading), overflow="fold")  # Text, since rich would read "[...]" in a str as markup
-    return made
 
 
 def legible(text: str) -> str:
@@ -44,13 +24,20 @@ def legible(text: str) -> str:
     return text.translate(_REPLACED)
 
 
+def columns_there() -> int:
+    """How wide what a person reads may be: as the terminal, also where a pager stands between that is to have colours;
+    without end where there is none."""
+    if not (sys.stdout.isatty() or os.environ.get("FORCE_COLOR")):
+        return _UNFOLDED
+    return max(int(given) if (given := os.environ.get("COLUMNS", "")).isdecimal() else size().columns, _NARROWEST)
+
+
 def rendered(*parts: Any) -> str:
     """What rich makes of the parts, one below the other, as wide as the terminal. Nothing that they say is taken for
     markup, and nothing of it steers the terminal."""
     from rich.console import Console
 
-    width = max(get_terminal_size().columns, _NARROWEST) if sys.stdout.isatty() else _UNFOLDED
-    console = Console(width=width, markup=False, emoji=False)
+    console = Console(width=columns_there(), markup=False, emoji=False)
     with console.capture() as captured:
         for part in parts:
             console.print(_Harmless(part))

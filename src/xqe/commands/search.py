@@ -9,11 +9,12 @@ import typer
 from xqe.commands.guiding import JudgedQueries, open_judge
 from xqe.commands.options.common import Input, QueriesForm, Threads
 from xqe.commands.options.encoding import Encoding
+from xqe.commands.options.forms import RunForm, RunFormat, on_screen
 from xqe.commands.options.groups import part, takes
 from xqe.commands.options.searching import Searching
-from xqe.commands.runs import RunForm, RunFormat, write_run
+from xqe.commands.runs import DEPTH, MORE, writing_run
 from xqe.commands.searching import ENCODERS, check_searching, given, open_retriever, pools_of
-from xqe.commands.streams import Queries, emit, report_failures
+from xqe.commands.streams import Queries, report_failures
 from xqe.errors import XqeError
 from xqe.files.forms import Form
 from xqe.machine import available_cores
@@ -32,7 +33,7 @@ def search(
         ),
     ],
     searching: Searching,
-    form: RunForm = RunFormat.JSONL,
+    form: RunForm = RunFormat.AUTO,
     texts: Annotated[
         bool,
         typer.Option(
@@ -59,6 +60,7 @@ def search(
     check_searching(searching)
     directories, query = given(arguments)
     queries = Queries(query, files, form=input_format)
+    from xqe.stages.excerpts import HITS, found_for
     from xqe.stages.search import check_texts
     from xqe.stages.search import search as search_records
 
@@ -72,12 +74,12 @@ def search(
         pools = pools_of(searching, retriever.documents)
         judged = JudgedQueries(queries, judge)
         found = search_records(
-            judged, retriever, threads, lambda: judged.place, searching.k, pools, searching.drop_self, texts
+            judged, retriever, threads, lambda: judged.place, searching.k or DEPTH, pools, searching.drop_self, texts
         )
-        if form is RunFormat.TREC:
-            count, failures = write_run(progress(found, queries.total, "search"), tag)
-        else:
-            count, failures = emit(found, "search", queries.total)
+        found = progress(found, queries.total, "search")
+        if on_screen(form):
+            found = (found_for(record, retriever, searching.k or HITS) for record in found)
+        count, failures = writing_run(form, tag, searching.k, MORE)(found)
     if pools is not None and pools.lacking:
         say(f"{len(pools.lacking)} of {count} queries have no pool in {searching.pool}, and so no hits")
     report_failures(count, failures)

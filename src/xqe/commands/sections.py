@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions
@@ -10,13 +10,14 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text as Styled
 
+from xqe.commands.columns import Fitting
 from xqe.commands.screens import legible
 
 NAMES = 20  # of terms that are only named
 
 HEADING, LABEL, QUIET, NOTE, ERROR, GOOD, MATCH = "bold cyan", "dim", "dim", "yellow", "red", "green", "bold"
 
-Row = tuple[str, Styled | Table]
+Row = tuple[str, Styled | Table | Fitting]
 
 
 def section(name: str, said: Styled, rows: Iterable[Row] = ()) -> Table:
@@ -27,6 +28,16 @@ def section(name: str, said: Styled, rows: Iterable[Row] = ()) -> Table:
     grid.add_row(Styled(name, HEADING), Prose(said))
     for label, content in rows:
         grid.add_row(Styled(label, LABEL), Prose(content) if isinstance(content, Styled) else content)
+    return grid
+
+
+def fields(said: Mapping[str, Styled]) -> Table:
+    """What is said of a thing, a field after the other."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in said.items():
+        grid.add_row(Styled(name, LABEL), Prose(value))
     return grid
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from xqe.commands.options.common import Store
+from xqe.commands.options.forms import Screen, ScreenFormat, on_screen
 from xqe.errors import XqeError
 from xqe.files import jsonl
-from xqe.messages import amount, say
+from xqe.messages import amount, plural, say
 
 if TYPE_CHECKING:
     from xqe.models.store.database import Summary
@@ -20,7 +20,7 @@ _DAY = 86_400.0
 _HASH_DIGITS = 12  # of a sha256, enough for a person
 
 
-def info(store: Store = None) -> None:
+def info(store: Store = None, form: ScreenFormat = Screen.AUTO) -> None:
     """Say what is kept of which model.
 
     A table on a terminal, one JSON object elsewhere.
@@ -37,33 +37,34 @@ def info(store: Store = None) -> None:
         "generations": sum(model.generations for model in models),
         "tokens": sum(model.tokens for model in models),
     }
-    if sys.stdout.isatty():
-        _show(whole, models)
+    if on_screen(form):
+        jsonl.write(_text(whole, models))
         return
     from dataclasses import asdict
 
     jsonl.write(jsonl.dumps({**whole, "models": [asdict(model) for model in models]}))
 
 
-def _show(whole: dict[str, Any], models: list[Summary]) -> None:
-    from rich.table import Table
-    from rich.text import Text
+def _text(whole: dict[str, Any], models: list[Summary]) -> str:
+    from xqe.commands.columns import Column, Kind, laid_out
+    from xqe.commands.screens import rendered
+    from xqe.commands.sections import plain
 
-    from xqe.commands.screens import legible, rendered
-
-    said = f"{whole['path']}: {whole['generations']} generations, {whole['tokens']} tokens, {amount(whole['size'])}"
-    jsonl.write(legible(said))
+    said = f"{whole['path']}: {plural(whole['generations'], 'generation')}, {plural(whole['tokens'], 'token')}"
+    heading = rendered(plain(f"{said}, {amount(whole['size'])}"))
     if not models:
-        return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("model", "sha256", "oldest", "newest"):
-        table.add_column(heading)
-    for heading in ("generations", "tokens"):
-        table.add_column(heading, justify="right")
-    for model in models:
-        cells = (model.model, (model.sha256 or "")[:_HASH_DIGITS], model.oldest, model.newest)
-        table.add_row(*map(Text, (*cells, str(model.generations), str(model.tokens))))
-    jsonl.write(rendered(table))
+        return heading
+    words, numbers = ("sha256", "oldest", "newest"), ("generations", "tokens")
+    columns = [Column("model", Kind.KEY), *(Column(name, Kind.WORD) for name in words)]
+    lines = [
+        [
+            model.model,
+            *((model.sha256 or "")[:_HASH_DIGITS], model.oldest, model.newest),
+            *(f"{count:,}" for count in (model.generations, model.tokens)),
+        ]
+        for model in models
+    ]
+    return f"{heading}\n{laid_out([*columns, *(Column(name, Kind.NUMBER) for name in numbers)], lines)}"
 
 
 def export(store: Store = None) -> None:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
+from xqe.commands.options.forms import Screen, ScreenFormat, on_screen
 from xqe.files import jsonl
 from xqe.messages import plural
 from xqe.stages.strategies import RECIPES, Strategy
 
 
-def strategies() -> None:
+def strategies(form: ScreenFormat = Screen.AUTO) -> None:
     """List the strategies of xqe expand.
 
     They are text on a terminal, and JSONL elsewhere: what each has a model write, how texts are drawn, how search puts
     them together with the query, and who published it. The last one chooses among the others for each query, by the
     first rule that holds.
     """
-    if sys.stdout.isatty():
-        _show(rows())
+    if on_screen(form):
+        jsonl.write(_text(rows()))
         return
     for row in rows():
         jsonl.write(jsonl.dumps(row))
@@ -51,13 +51,15 @@ def _auto() -> dict[str, Any]:
     return {"name": Strategy.AUTO.value, "description": "One of the others, chosen for each query.", "rules": rules}
 
 
-def _show(listed: list[dict[str, Any]]) -> None:
-    widest = max(len(row["name"]) for row in listed)
+def _text(listed: list[dict[str, Any]]) -> str:
+    from xqe.commands.screens import rendered
+    from xqe.commands.sections import fields, plain
+
+    said = {}
     for row in listed:
         about = _of_rules(row["rules"]) if "rules" in row else [_of_texts(row), row["source"]]
-        margin = " " * (widest + 2)
-        lines = [f"{row['name']:{widest}}  {row['description']}", *(f"{margin}{line}" for line in about)]
-        jsonl.write("\n".join(lines))
+        said[row["name"]] = plain("\n".join([row["description"], *about]))
+    return rendered(fields(said))
 
 
 def _of_rules(rules: list[dict[str, str]]) -> list[str]:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 import typer
 
 from xqe.commands.options.common import AUTO
+from xqe.commands.options.forms import Form as Written
+from xqe.commands.options.forms import on_screen
 from xqe.errors import InputError, XqeError
 from xqe.files import documents, jsonl
 from xqe.files.forms import QUERIES, TEXTS, Form, Kind, by_name, suffix
@@ -21,10 +24,13 @@ from xqe.files.packing import SUFFIXES
 from xqe.files.queries import Twice, checked
 from xqe.files.records import Record, check_error, check_query, failure, has_failed
 from xqe.files.rows import Rows
-from xqe.messages import plural, progress, say
+from xqe.messages import plural, say
 from xqe.text.languages import language, name_of
 
 FAILED_STATUS = 1
+OF_QUERIES = "give a QUERY or --input FILE, or pipe records in"
+OF_RECORDS = "give --input FILE, or pipe records in"
+OF_DOCUMENTS = "give --input FILE, or pipe documents in"
 _SHOWN = 5  # ids of records whose language could not be told
 
 
@@ -44,10 +50,12 @@ class Queries:
         check: Callable[[Record, str], object] = lambda record, where: None,
         form: Form = Form.AUTO,
         kind: Kind = QUERIES,
+        hint: str = OF_QUERIES,
     ) -> None:
         """`language_option` names the option that gave `lang`, the language of records that name none; with it every
         record must have a language, guessed only if `lang` is "auto". `check` is given each record and where it stands,
-        and raises InputError. `form` and `kind` are of files: what is read, and how it is written."""
+        and raises InputError. `form` and `kind` are of files: what is read, and how it is written. `hint`: what to give
+        where nothing is given."""
         self.place = ""
         self._spoken = Spoken("query", language_option, lang) if language_option else None
         self._twice = Twice()
@@ -76,7 +84,7 @@ class Queries:
                 raise InputError(f"QUERY: {record['error']['message']}", f"name it with {language_option}")
             self._records, self.total = iter([("QUERY", record)]), 1
         else:
-            self._records, self.total = checked(Rows(kind, form), input_paths(query, files), parse)
+            self._records, self.total = checked(Rows(kind, form), input_paths(query, files, hint), parse)
 
     def __iter__(self) -> Iterator[Record]:
         for place, record in self._records:
@@ -98,7 +106,7 @@ class DocumentRecords:
     """
 
     def __init__(self, files: Sequence[str] | None, rows: Rows, language_option: str, lang: str | None = None) -> None:
-        self._paths, self._rows = input_paths(None, files), rows
+        self._paths, self._rows = input_paths(None, files, OF_DOCUMENTS), rows
         self._spoken = Spoken("document", language_option, lang)
         self.total: int | None = None
         if all(is_named(path) or (path != jsonl.STDIN and _is_on_disk(path)) for path in self._paths):
@@ -171,17 +179,15 @@ def _is_file(text: str) -> bool:
     return os.path.isfile(text)  # noqa: PTH113  # which a long query is too long for
 
 
-def input_paths(argument: str | None, files: Sequence[str] | None) -> list[str]:
-    """The files to read: those of --input, else standard input, which must not be a terminal left by mistake."""
+def input_paths(argument: str | None, files: Sequence[str] | None, hint: str = OF_QUERIES) -> list[str]:
+    """The files to read: those of --input, else standard input, which must not be a terminal left by mistake. hint:
+    what the command may be given."""
     if files:
         return list(files)
     if sys.stdin is None:
-        raise InputError("standard input is closed", "give a QUERY or --input FILE, or pipe records in")
+        raise InputError("standard input is closed", hint)
     if argument is None and sys.stdin.isatty():
-        raise InputError(
-            "standard input is a terminal and nothing else was given",
-            "give a QUERY or --input FILE, or pipe records in",
-        )
+        raise InputError("standard input is a terminal and nothing else was given", hint)
     return [jsonl.STDIN]
 
 
@@ -192,12 +198,21 @@ def first_of(records: Iterable[Record]) -> Iterator[Record] | None:
     return next(((chain([record], rest)) for record in rest), None)
 
 
-def emit(
-    records: Iterable[Record], label: str, total: int | None = None, shown: Callable[[Record], str] = jsonl.dumps
-) -> tuple[int, int]:
+def writing(form: Written, k: int | None = None, more: str = "") -> Callable[[Iterable[Record]], tuple[int, int]]:
+    """What writes records in a form, as `emit` does. For a person: k is how many hits are shown, None for as many as
+    usual, and `more` how more of them are."""
+    if not on_screen(form):
+        return emit
+    from xqe.commands.showing import shown
+    from xqe.stages.excerpts import HITS
+
+    return partial(emit, shown=partial(shown, k=k or HITS, more=more))
+
+
+def emit(records: Iterable[Record], shown: Callable[[Record], str] = jsonl.dumps) -> tuple[int, int]:
     """Write each record as it comes, as `shown` writes it; return how many there were, and how many of them failed."""
     count = failures = 0
-    for record in progress(records, total, label):
+    for record in records:
         jsonl.write(shown(record))
         count += 1
         failures += has_failed(record)

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xqe.commands import steps
-from xqe.commands.generating import Over, run_stage
+from xqe.commands.generating import Over, Write, run_stage
 from xqe.commands.guiding import Guided, check_guiding, open_guide
 from xqe.commands.options.common import Input, Query, spoken
 from xqe.commands.options.documents import OfDocuments, check_no_fields
 from xqe.commands.options.encoding import Encoding, beside
+from xqe.commands.options.forms import Screen, ScreenFormat
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import on_command_line, part, takes
 from xqe.commands.options.guiding import Guiding
 from xqe.commands.options.steps import DOCUMENTS, TO, TRANSLATIONS, Worked, most_tokens
-from xqe.commands.streams import DocumentRecords, Queries
+from xqe.commands.streams import DocumentRecords, Queries, writing
 from xqe.errors import XqeError
 from xqe.messages import say
 from xqe.text.languages import language
@@ -44,6 +45,7 @@ def translate(
     source: Annotated[str | None, spoken("--from", of="records")] = None,
     files: Input = None,
     documents: Annotated[bool, DOCUMENTS] = False,
+    form: ScreenFormat = Screen.AUTO,
     max_tokens: Annotated[int | None, most_tokens("64 for a query, 384 for other texts, less for short ones")] = None,
     samples: Annotated[int, TRANSLATIONS] = 1,
     *,
@@ -72,7 +74,8 @@ def translate(
             raise XqeError("a QUERY is no document", "leave it out, or leave out --documents")
         _check_of_queries(context)
         documents_step = steps.document_translation(to, generation, max_tokens)
-        _documents(documents_step, DocumentRecords(files, written.rows(), "--from", source), generation)
+        records = DocumentRecords(files, written.rows(), "--from", source)
+        _documents(documents_step, records, generation, writing(form))
         return
     check_no_fields(written)
     encoding = beside(encoding, generation)
@@ -80,7 +83,8 @@ def translate(
     make = steps.translation(to, generation, max_tokens, samples, worked)
     queries = Queries(query, files, "--from", source, form=written.input_format)
     with open_guide(guiding, encoding, "source", language(to), generation.threads) as guided:
-        run_stage(queries, generation, lambda engine: make(engine, guided.guide), _over(guided, generation))
+        over = _over(guided, generation)
+        run_stage("translate", queries, generation, lambda engine: make(engine, guided.guide), over, writing(form))
 
 
 def _over(guided: Guided, generation: Generation) -> Over:
@@ -102,7 +106,9 @@ def _check_of_queries(context: typer.Context) -> None:
             raise XqeError(f"{option} has no effect on documents", "leave it out, or leave out --documents")
 
 
-def _documents(make: Callable[[Engine], TranslateDocuments], records: DocumentRecords, generation: Generation) -> None:
+def _documents(
+    make: Callable[[Engine], TranslateDocuments], records: DocumentRecords, generation: Generation, write: Write
+) -> None:
     def over(stage: Any, engine: Engine, arrived: Iterable[Record], tally: Tally) -> Iterator[Record]:
         cut_off = 0
         for record in stage.run(engine, arrived, tally):
@@ -111,7 +117,7 @@ def _documents(make: Callable[[Engine], TranslateDocuments], records: DocumentRe
         if cut_off and not generation.quiet:
             say(f"{cut_off} of {tally.records} documents have a text that was cut off; see --max-tokens")
 
-    run_stage(records, generation, make, over)
+    run_stage("translate", records, generation, make, over, write)
 
 
 def _was_cut_off(record: Record) -> bool:

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import numpy
 from numpy.typing import NDArray
-from scipy import special
 
 Numbers = NDArray[Any]
 
@@ -187,6 +186,8 @@ def _byte_tables(sizes: Numbers) -> Numbers:
 
 
 def _t_p(differences: Numbers, p: float) -> float:
+    from scipy import special
+
     spread = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
     if spread <= _TIE * float(numpy.abs(differences).max()):
         return p
@@ -195,6 +196,8 @@ def _t_p(differences: Numbers, p: float) -> float:
 
 
 def _t_interval(values: Numbers, level: float) -> tuple[float, float]:
+    from scipy import special
+
     reach = float(special.stdtrit(len(values) - 1, (1 + level) / 2)) * float(values.std(ddof=1)) / sqrt(len(values))
     return _mean(values) - reach, _mean(values) + reach
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from io import TextIOWrapper
 from typing import TextIO
 
 from xqe.errors import XqeError, why
 from xqe.lines import STEERING
+from xqe.terminal import above
 
 SIGPIPE_STATUS = 141  # 128 + SIGPIPE, what a shell reports for `yes | head -1`
 
@@ -26,7 +27,10 @@ class Output(TextIOWrapper):
 
     def write(self, text: str, /) -> int:
         with written():
-            return super().write(text.translate(self._escapes) if self._escapes else text)
+            if not text.endswith("\n"):  # on a terminal it waits for the rest of its line
+                return super().write(text.translate(self._escapes))
+            with above() if self._escapes else nullcontext():
+                return super().write(text.translate(self._escapes))
 
     def flush(self) -> None:
         with written():

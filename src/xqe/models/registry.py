@@ -17,6 +17,7 @@ from xqe.messages import say
 from xqe.models import families
 from xqe.models.families import Family
 from xqe.models.folder import models_folder
+from xqe.terminal import once
 
 HUB = "https://huggingface.co"
 DEFAULT_MODEL = "tiny"
@@ -209,5 +210,6 @@ def default_model() -> str:
 
 @cache
 def announce_default() -> None:
-    """Say, once in a process, that no model was configured and which one is used."""
-    say(f'no --model and no XQE_MODEL: using "{DEFAULT_MODEL}", which is only for trying xqe; see xqe models list')
+    """Say, once in a process and once in a pipe on a terminal, that no model was configured and which one is used."""
+    if once("default model"):
+        say(f'no --model and no XQE_MODEL: using "{DEFAULT_MODEL}", which is only for trying xqe; see xqe models list')

@@ -126,12 +126,16 @@ class Tally:
 
     def line(self) -> str:
         """The summary, for a person and for grep: the same words in the same order, whatever the numbers."""
-        seconds = max(time.monotonic() - self._start, 1e-9)
         made = f"{self.generated} {'scored' if self.scores else 'generated'}"
         counts = f"{self.records} records, {made}, {self.reused} reused, {self.failed} failed"
+        return f"{counts}, {self.speed()}" if self.scores else f"{counts}, {self.tokens} tokens, {self.speed()}"
+
+    def speed(self, under_way: int = 0) -> str:
+        """How much is made in a second. under_way: tokens, of texts that are not done, too, where that is told."""
+        seconds = max(time.monotonic() - self._start, 1e-9)
         if self.scores:
-            return f"{counts}, {self.generated / seconds:.1f} scored/s"
-        return f"{counts}, {self.tokens} tokens, {self.tokens / seconds:.0f} tokens/s"
+            return f"{self.generated / seconds:.1f} scored/s"
+        return f"{max(self.tokens, under_way) / seconds:.0f} tokens/s"
 
 
 def run(stage: Generating, engine: Engine, records: Iterable[Record], tally: Tally | None = None) -> Iterator[Record]:

@@ -10,6 +10,7 @@ from xqe.commands.data.options import Force, Languages, Out
 from xqe.commands.data.rows import summarise
 from xqe.commands.options.lists import language_codes
 from xqe.errors import XqeError
+from xqe.messages import Progress
 
 
 def build(
@@ -35,4 +36,7 @@ def build(
         raise XqeError(f'nothing to build by the name "{name}"', f"xqe builds {known}")
     wanted = language_codes(languages) or tuple(debian.NAMES)
     builder = grades if graded or name == "debian-graded" else debian
-    summarise(builder.build(out, wanted, force))
+    with Progress(name) as shown:
+        shown.doing = "making the collection"
+        collection = builder.build(out, wanted, force)
+    summarise(collection)

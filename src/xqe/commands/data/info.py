@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from xqe.commands.data.rows import collection_row, source_row
+from xqe.commands.options.forms import Screen, ScreenFormat, on_screen
 from xqe.errors import XqeError
 from xqe.files import jsonl
-from xqe.lines import harmless
+from xqe.messages import amount
 
 if TYPE_CHECKING:
     from xqe.collections.layout import Collection
@@ -25,6 +25,7 @@ def info(
     verify: Annotated[
         bool, typer.Option("--verify", help="Check every file of a collection against its hash.")
     ] = False,
+    form: ScreenFormat = Screen.AUTO,
 ) -> None:
     """Say all that is known of a source or of a collection."""
     from xqe.collections.sources import sources
@@ -32,7 +33,8 @@ def info(
     if name in sources() and not Path(name).is_dir():
         if verify:
             raise XqeError(f"--verify: {name} is not a collection on disk", "give the folder of one")
-        _write(source_row(name))
+        row = source_row(name)
+        jsonl.write(_text(row) if on_screen(form) else jsonl.dumps(row))
         return
     from xqe.collections.layout import Collection
 
@@ -41,36 +43,39 @@ def info(
     if verify:
         collection.verify()
         row["verified"] = sum(1 for _ in collection.entries())
-    if sys.stdout.isatty():
-        _show_collection(collection, row)
-    else:
-        jsonl.write(jsonl.dumps(row))
+    jsonl.write(_of_collection(collection, row) if on_screen(form) else jsonl.dumps(row))
 
 
-def _write(row: dict[str, Any]) -> None:
-    """One object: a field a line on a terminal, JSON elsewhere."""
-    if not sys.stdout.isatty():
-        jsonl.write(jsonl.dumps(row))
-        return
-    for key, value in row.items():
-        said = " ".join(value) if isinstance(value, list) else value
-        jsonl.write(harmless(f"{key}: {'?' if said is None else said}"))
+def _text(row: dict[str, Any]) -> str:
+    """What is said of a source, a field a line."""
+    from xqe.commands.screens import rendered
+    from xqe.commands.sections import fields, plain
+
+    said = {**row, "size": amount(row["size"]) if row["size"] else "not known before it is made"}
+    return rendered(
+        fields({key: plain(" ".join(value) if isinstance(value, list) else value) for key, value in said.items()})
+    )
 
 
-def _show_collection(collection: Collection, row: dict[str, Any]) -> None:
-    from xqe.commands.screens import rendered, table
+def _of_collection(collection: Collection, row: dict[str, Any]) -> str:
+    from xqe.commands.columns import Column, Kind, laid_out
+    from xqe.commands.screens import rendered
+    from xqe.commands.sections import fields, plain
 
     queries = [(split, lang) for split in collection.splits for lang in collection.query_languages(split)]
     languages = sorted({*row["documents"], *(lang for _, lang in queries)})
-    headings = ["language", "documents", *(f"queries of {split}" for split in collection.splits)]
-    made = table(headings, headings[1:])
+    counts = [
+        Column(heading, Kind.NUMBER) for heading in ("documents", *(f"queries of {s}" for s in collection.splits))
+    ]
+    lines = []
     for lang in languages:
         asked = [row["queries"].get(split, {}).get(lang, 0) for split in collection.splits]
-        made.add_row(lang, *(f"{count:,}" for count in (row["documents"].get(lang, 0), *asked)))
-    pool = "all documents of the source" if row["pool"] is None else f"a pool: {row['pool'].get('how', '')}"
-    jsonl.write(harmless(f"{row['name']}: {row['about']}\nlicence: {row['licence']}\ndocuments: {pool}"))
-    jsonl.write(rendered(made))
-    for note in row["notes"]:
-        jsonl.write(harmless(f"note: {note}"))
+        lines.append([lang, *(f"{count:,}" for count in (row["documents"].get(lang, 0), *asked))])
+    pool = "all of the source" if row["pool"] is None else f"a pool: {row['pool'].get('how', '')}"
+    said = {"name": row["name"], "about": row["about"], "licence": row["licence"], "documents": pool}
+    said |= {"size": amount(row["bytes"])}
+    said |= {f"note {number}": note for number, note in enumerate(row["notes"], 1)}
     if "verified" in row:
-        jsonl.write(f"{row['verified']} files are what the manifest says")
+        said["verified"] = f"{row['verified']} files are what the manifest says"
+    table = laid_out([Column("language", Kind.KEY), *counts], lines)
+    return f"{rendered(fields({key: plain(value) for key, value in said.items()}))}\n\n{table}"

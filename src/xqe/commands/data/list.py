@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from xqe.commands.data.rows import source_row
-from xqe.files import jsonl
+from xqe.commands.options.forms import Rows, RowsFormat
+from xqe.commands.rows import write_rows
 from xqe.messages import amount
 
 
-def list_sources() -> None:
+def list_sources(form: RowsFormat = Rows.AUTO) -> None:
     """List the collections that xqe knows by name.
 
     A table on a terminal, JSONL elsewhere.
@@ -19,18 +19,23 @@ def list_sources() -> None:
     from xqe.collections.sources import sources
 
     rows = [source_row(name) for name in sources()]
-    if sys.stdout.isatty():
-        _show_sources(rows)
-        return
-    for row in rows:
-        jsonl.write(jsonl.dumps(row))
+    write_rows(rows, form, lambda: _table(rows))
 
 
-def _show_sources(rows: Sequence[dict[str, Any]]) -> None:
-    from xqe.commands.screens import rendered, table
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    from xqe.commands.columns import Column, Kind, laid_out
 
-    made = table(("name", "how", "languages", "size", "needs", "licence"), ("size",))
-    for row in rows:
-        size = amount(row["size"]) if row["size"] else "?"
-        made.add_row(row["name"], row["how"], " ".join(row["languages"]), size, row["needs"], row["licence"])
-    jsonl.write(rendered(made))
+    kinds = {"name": Kind.KEY, "how": Kind.WORD, "size": Kind.NUMBER}
+    names = ("name", "how", "languages", "size", "needs", "licence")
+    lines = [
+        [
+            row["name"],
+            row["how"],
+            " ".join(row["languages"]),
+            amount(row["size"]) if row["size"] else "?",
+            row["needs"],
+            row["licence"],
+        ]
+        for row in rows
+    ]
+    return laid_out([Column(name, kinds.get(name, Kind.PROSE)) for name in names], lines)

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from xqe.commands.options.forms import Screen
+from xqe.errors import XqeError
 from xqe.files import jsonl
 
 PROBLEM_STATUS = 1
@@ -13,7 +15,13 @@ PROBLEM_STATUS = 1
 
 def doctor(
     context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object, sizes in bytes.")] = False,
+    form: Annotated[
+        Screen,
+        typer.Option(
+            "--format", help="Of what is written; auto is text, everywhere; jsonl one object, sizes in bytes."
+        ),
+    ] = Screen.AUTO,
+    as_json: Annotated[bool, typer.Option("--json", hidden=True)] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Read all of every model file and of the store, which may take minutes.")
     ] = False,
@@ -26,6 +34,8 @@ def doctor(
 
     Exit status: 0 if there is no problem, though there may be warnings; 1 if there is one.
     """
+    if as_json:
+        raise XqeError("--json has another name", "give --format jsonl")
     from dataclasses import asdict
 
     from xqe.doctor.facts import examine
@@ -33,7 +43,7 @@ def doctor(
 
     facts = examine(_variables(context.find_root().command), verify)
     found = findings(facts)
-    if as_json:
+    if form is Screen.JSONL:
         rows = [asdict(finding) for finding in found]
         jsonl.write(jsonl.dumps({"status": worst(found), "findings": rows, **asdict(facts)}))
     else:

@@ -6,9 +6,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -16,8 +15,10 @@ from xqe.commands.eval.answers import answer_measures_of, evaluate_answers
 from xqe.commands.eval.doubts import OF_RANKINGS, say_doubts
 from xqe.commands.eval.gates import Gates, Test, limits_of, say_verdicts
 from xqe.commands.options.common import DropSelf
+from xqe.commands.options.forms import Rows, RowsFormat
 from xqe.commands.options.groups import takes
 from xqe.commands.options.lists import fields_of
+from xqe.commands.rows import write_rows
 from xqe.commands.streams import FAILED_STATUS
 from xqe.errors import InputError, XqeError
 from xqe.evaluation import measures
@@ -34,11 +35,6 @@ if TYPE_CHECKING:
     from xqe.files.trec import Qrels
 
 Shape = Literal["rows", "matrix", "queries"]
-
-
-class Format(StrEnum):
-    table = "table"
-    jsonl = "jsonl"
 
 
 _TESTS: dict[Test, TestName | None] = {Test.randomization: "randomization", Test.t: "t", Test.none: None}
@@ -165,10 +161,7 @@ def evaluate(
         ),
     ] = True,
     drop_self: DropSelf = False,
-    format: Annotated[
-        Format | None,
-        typer.Option("--format", show_default=False, help="[default: table on a terminal, jsonl elsewhere]"),
-    ] = None,
+    form: RowsFormat = Rows.AUTO,
     gates: Gates,
 ) -> None:
     """Evaluate runs, or answers; fail where they are too low.
@@ -214,7 +207,7 @@ def evaluate(
         from xqe.commands.eval.languages import write_languages
         from xqe.evaluation.languages import AT
 
-        write_languages(_paths(runs, None, None), at or AT, fields, drop_self, _is_table(format))
+        write_languages(_paths(runs, None, None), at or AT, fields, drop_self, form)
         return
     if at is not None:
         raise XqeError("--at has no effect without --languages", "a measure names its depth, such as -m nDCG@10")
@@ -239,10 +232,10 @@ def evaluate(
             check_comparable(evaluation, evaluations[0], gates.each_group)
     tested = _TESTS[test]
     if shape == "queries":
-        _write_queries(query_by_query(evaluations), wanted, format)
+        _write_queries(query_by_query(evaluations), wanted, form)
     else:
         rows = compare(evaluations, Asked(tested, intervals=ci, margins=matrix))
-        _write_rows(rows, shape, fields, wanted, format)
+        _write_rows(rows, shape, fields, wanted, form)
     judged = evaluations if baseline is None else evaluations[1:]
     is_kept = say_verdicts(judged, evaluations[0], limits, gates, tested or "randomization")
     if not is_kept or any(evaluation.failed for evaluation in judged):
@@ -335,36 +328,28 @@ def _say_without_relevant(file: str, qrels: Qrels, rel: int, wanted: Sequence[Me
         say(f"{file}: {count} of {len(qrels)} queries have no {relevant} and count as 0, as in trec_eval{but}")
 
 
-def _is_table(format: Format | None) -> bool:
-    return format is Format.table or (format is None and sys.stdout.isatty())
-
-
 def _write_rows(
     rows: Sequence[Row],
     shape: Shape,
     fields: Sequence[str],
     wanted: Sequence[Measure | AnswerMeasure],
-    format: Format | None,
+    form: Rows,
 ) -> None:
-    if not _is_table(format):
-        for row in rows:
-            said = asdict(row)
-            jsonl.write(jsonl.dumps({name: said[name] for name in said if said[name] or name not in _OCCASIONAL}))
-        return
     from xqe.commands.eval import screen
 
     draw = screen.of_matrix if shape == "matrix" else screen.of_rows
-    jsonl.write(draw(rows, fields, list(map(str, wanted))))
+    said = map(_without_idle, map(asdict, rows))
+    write_rows(said, form, lambda: draw(rows, fields, list(map(str, wanted))))
 
 
 _OCCASIONAL = ("counts", "macro")
 
 
-def _write_queries(rows: Iterator[QueryRow], wanted: Sequence[Measure | AnswerMeasure], format: Format | None) -> None:
-    if not _is_table(format):
-        for row in rows:
-            jsonl.write(jsonl.dumps(asdict(row)))
-        return
+def _without_idle(said: dict[str, Any]) -> dict[str, Any]:
+    return {name: said[name] for name in said if said[name] or name not in _OCCASIONAL}
+
+
+def _write_queries(rows: Iterator[QueryRow], wanted: Sequence[Measure | AnswerMeasure], form: Rows) -> None:
     from xqe.commands.eval import screen
 
-    jsonl.write(screen.of_queries(list(rows), list(map(str, wanted))))
+    write_rows(map(asdict, rows), form, lambda: screen.of_queries(list(rows), list(map(str, wanted))))

@@ -9,30 +9,31 @@ from typing import TYPE_CHECKING
 from xqe.commands.screens import rendered
 
 if TYPE_CHECKING:
-    from rich.table import Table
     from rich.text import Text
 
     from xqe.evaluation.comparison import QueryRow, Row
 
-ALL, MACRO = "all", "macro"
+ALL, MACRO, RUN = "all", "macro", "run"
 _TESTS = {"randomization": "paired randomization test", "t": "paired t-test"}
 
 
 def of_rows(rows: Sequence[Row], fields: Sequence[str], measures: Sequence[str]) -> str:
-    """Return the rows as a table in percent; names fold, and numbers never do, where the terminal is narrow."""
-    lines = [
-        (
-            _texts(*(row.group.get(field, MACRO if row.macro else ALL) for field in fields), row.run),
-            [*_texts(str(row.queries), str(row.missing)), *(_cell(row, measure) for measure in measures)],
-        )
+    """Return the rows as a table in percent (`columns`)."""
+    lines: list[list[Text | str]] = [
+        [
+            *(row.group.get(field, MACRO if row.macro else ALL) for field in fields),
+            row.run,
+            *(str(row.queries), str(row.missing)),
+            *(_cell(row, measure) for measure in measures),
+        ]
         for row in rows
     ]
-    return rendered(_table((*fields, "run"), ("queries", "missing", *measures), lines), *_note(rows))
+    return _with_notes(_table((*fields, RUN), ("queries", "missing", *measures), lines), rows)
 
 
 def of_matrix(rows: Sequence[Row], fields: Sequence[str], measures: Sequence[str]) -> str:
     """Return a table for each measure and run: a line for each value of the first field, a column for the second's."""
-    return "\n\n".join([*_matrices(rows, fields, measures), *map(rendered, _note(rows))])
+    return _with_notes("\n\n".join(_matrices(rows, fields, measures)), rows, "\n\n")
 
 
 def _matrices(rows: Sequence[Row], fields: Sequence[str], measures: Sequence[str]) -> Iterator[str]:
@@ -44,12 +45,12 @@ def _matrices(rows: Sequence[Row], fields: Sequence[str], measures: Sequence[str
     first = rows[0].run
     for measure in measures:
         for run in dict.fromkeys(row.run for row in rows):
-            lines = [
-                (_texts(name), [_cell(at.get((run, name, column)), measure) for column in columns]) for name in names
+            lines: list[list[Text | str]] = [
+                [name, *(_cell(at.get((run, name, column)), measure) for column in columns)] for name in names
             ]
             beside = "" if run == first else f", beside {first}"
             title = f"{measure} of {run}{beside}: {at[run, ALL, ALL].queries} queries; columns are {across}"
-            yield rendered(*_texts(title), _table((down,), columns, lines))
+            yield f"{rendered(title)}\n{_table((down,), columns, lines)}"
 
 
 def of_queries(rows: Sequence[QueryRow], measures: Sequence[str]) -> str:
@@ -58,36 +59,24 @@ def of_queries(rows: Sequence[QueryRow], measures: Sequence[str]) -> str:
     first = measures[0]
     rows = [row for row in rows if row.difference is not None] or rows
     fields = list(dict.fromkeys(field for row in rows for field in row.group))
-    lines = [
-        (
-            _texts(*(row.group.get(field, "") for field in fields), row.run, row.id),
-            [_cell(row, measure) for measure in measures],
-        )
+    lines: list[list[Text | str]] = [
+        [
+            *(row.group.get(field, "") for field in fields),
+            row.run,
+            row.id,
+            *(_cell(row, measure) for measure in measures),
+        ]
         for row in sorted(rows, key=lambda row: (row.difference or row.measures).get(first, math.inf))
     ]
-    return rendered(_table((*fields, "run", "query"), measures, lines))
+    return _table((*fields, RUN, "query"), measures, lines)
 
 
-def _table(names: Sequence[str], numbers: Sequence[str], lines: Sequence[tuple[list[Text], list[Text]]]) -> Table:
-    """A table of lines, each the texts of its names and of its numbers; in a narrow one, the parts of a number go
-    below each other, and no part is broken."""
-    from rich.table import Table
+def _table(keys: Sequence[str], numbers: Sequence[str], lines: Sequence[Sequence[Text | str]]) -> str:
+    """A table of numbers, and of what they are of."""
+    from xqe.commands.columns import Column, Kind, laid_out
 
-    table = Table(box=None, pad_edge=False)
-    for heading in _texts(*names):  # Text, since rich would read "[...]" in a str as markup
-        table.add_column(heading, overflow="fold")
-    for number, heading in enumerate(_texts(*numbers)):
-        parts = [part for _, cells in lines for part in cells[number].plain.split()]
-        table.add_column(heading, justify="right", min_width=max(map(len, [heading.plain, *parts])))
-    for texts, cells in lines:
-        table.add_row(*texts, *cells)
-    return table
-
-
-def _texts(*texts: str) -> list[Text]:
-    from rich.text import Text
-
-    return [Text(text) for text in texts]
+    columns = [Column(key, Kind.RUN if key == RUN else Kind.KEY) for key in keys]
+    return laid_out([*columns, *(Column(number, Kind.NUMBER) for number in numbers)], lines)
 
 
 def _cell(row: Row | QueryRow | None, measure: str) -> Text:
@@ -107,17 +96,17 @@ def _cell(row: Row | QueryRow | None, measure: str) -> Text:
     points = round(100 * row.difference[measure], 2) + 0.0  # makes -0.0 positive
     found = comparison[measure] if comparison else None
     mark = "*" if found and found.is_significant else ""
-    cell.append(f" {points:+.2f}{mark}", style="red" if points < 0 else "green")
+    cell.append(f" {points:+.2f}{mark}", style="red" if points < 0 else "green" if points > 0 else "")
     if interval and found:
         low, high = found.interval
         cell.append(f" [{100 * low:+.2f},{100 * high:+.2f}]")
     return cell
 
 
-def _note(rows: Sequence[Row]) -> list[Text]:
-    """What the mark means, where something could have one."""
+def _with_notes(text: str, rows: Sequence[Row], parting: str = "\n") -> str:
+    """A text, and what the mark in it means, where something could have one."""
     found = [one for row in rows for one in (row.comparison or {}).values()]
     if not found:
-        return []
+        return text
     many = f", adjusted for {len(found)} differences (Holm)" if len(found) > 1 else ""
-    return _texts(f"* p < 0.05 in a {_TESTS[found[0].test]}{many}")
+    return f"{text}{parting}{rendered(f'* p < 0.05 in a {_TESTS[found[0].test]}{many}')}"

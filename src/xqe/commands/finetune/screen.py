@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from xqe.commands.screens import rendered, table
+from xqe.commands.screens import rendered
 
 if TYPE_CHECKING:
     from xqe.training.candidates import Left, Row
@@ -35,6 +35,8 @@ def statistics(rows: Sequence[Row]) -> str:
 
 
 def _examples(rows: Sequence[Row]) -> object:
+    from xqe.commands.columns import table
+
     numbers = ("queries", "train", "validation", "query tokens", "passage tokens", "cut")
     made = table(("collection", "language", *numbers), numbers)
     for row in rows:
@@ -45,6 +47,8 @@ def _examples(rows: Sequence[Row]) -> object:
 
 
 def _left_out(rows: Sequence[Row], reasons: Sequence[Left]) -> object:
+    from xqe.commands.columns import table
+
     made = table(("left out", "", *reasons), reasons)
     for row in rows:
         left: Counter[Left] = row.left

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +14,7 @@ from xqe.commands.options.common import Switch
 from xqe.commands.options.lists import several
 from xqe.errors import MissingExtraError, XqeError
 from xqe.files import jsonl
-from xqe.messages import say
+from xqe.messages import Progress, say
 from xqe.training import settings as defaults
 from xqe.training.settings import Device, Dtype, Schedule, Settings
 
@@ -224,25 +223,22 @@ def _progress(quiet: bool) -> Iterator[Any]:
     if quiet:
         yield lambda _step, _steps: None
         return
-    from tqdm import tqdm
-
     began = said = time.monotonic()
-    bar = tqdm(desc="train", unit="step", dynamic_ncols=True, disable=None, file=sys.stderr)
+    loss = ""
+    with Progress("train", speed=lambda: loss) as shown:
+        shown.doing = "loading the model"
 
-    def tell(step: dict[str, float], steps: int) -> None:
-        nonlocal said
-        number, now = int(step["step"]), time.monotonic()
-        if "validation_loss" in step:
-            with bar.external_write_mode(file=sys.stderr) if not bar.disable else nullcontext():
+        def tell(step: dict[str, float], steps: int) -> None:
+            nonlocal said, loss
+            number, now = int(step["step"]), time.monotonic()
+            if "validation_loss" in step:
                 say(f"step {number} of {steps}: validation loss {step['validation_loss']:.4f}")
-            return
-        if not bar.disable:
-            bar.total = steps
-            bar.set_postfix(loss=f"{step['loss']:.3f}", refresh=False)
-            bar.update(number - bar.n)
-        elif now - said > _SECONDS_BETWEEN_LINES or number == steps:
-            said = now
-            say(f"step {number} of {steps}: loss {step['loss']:.4f}, {now - began:.0f} s")
+                return
+            loss = f"loss {step['loss']:.3f}"
+            shown.total = steps
+            shown.count(number - shown.done)
+            if not shown.is_open and (now - said > _SECONDS_BETWEEN_LINES or number == steps):
+                said = now
+                say(f"step {number} of {steps}: loss {step['loss']:.4f}, {now - began:.0f} s")
 
-    with bar:
         yield tell

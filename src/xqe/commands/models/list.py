@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from xqe.files import jsonl
+from xqe.commands.options.forms import Rows, RowsFormat
+from xqe.commands.rows import write_rows
+from xqe.messages import amount
 
 if TYPE_CHECKING:
     from xqe.models.lookup import ResolvedModel
     from xqe.models.registry import Model
 
 
-def list_models() -> None:
+def list_models(form: RowsFormat = Rows.AUTO) -> None:
     """List the models: a table on a terminal, JSONL elsewhere."""
     from xqe.models.lookup import installed
     from xqe.models.registry import MODELS, find
@@ -20,11 +22,7 @@ def list_models() -> None:
     there = {found.name: found for found in installed()}
     known = [model.name for model in MODELS]
     rows = [_row(find(name), there.get(name)) for name in [*known, *(name for name in there if name.count("/") >= 2)]]
-    if sys.stdout.isatty():
-        _show(rows)
-        return
-    for row in rows:
-        jsonl.write(jsonl.dumps(row))
+    write_rows(rows, form, lambda: _table(rows))
 
 
 def _row(model: Model, found: ResolvedModel | None) -> dict[str, Any]:
@@ -59,16 +57,20 @@ def _size(found: ResolvedModel) -> int | None:
         return None
 
 
-def _show(rows: list[dict[str, Any]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    from xqe.commands.columns import Column, Kind, laid_out
 
-    from xqe.commands.screens import rendered
-
-    table = Table("name", "kind", "size", "present", "gated", "licence", "description", box=None, pad_edge=False)
-    for row in rows:
-        size = f"{row['size'] / 1e9:.2f} GB" if row["size"] else "?"
-        marks = [["no", "yes"][row[field]] for field in ("present", "gated")]
-        kind = f"{row['kind']}, {row['dimension']}" if row["dimension"] else row["kind"]
-        table.add_row(*map(Text, [row["name"], kind, size, *marks, row["licence"], row["description"]]))
-    jsonl.write(rendered(table))
+    kinds = {"name": Kind.KEY, "size": Kind.NUMBER, "licence": Kind.PROSE, "description": Kind.PROSE}
+    names = ("name", "kind", "size", "present", "gated", "licence", "description")
+    lines = [
+        [
+            row["name"],
+            f"{row['kind']}, {row['dimension']}" if row["dimension"] else row["kind"],
+            amount(row["size"]) if row["size"] else "?",
+            *(["no", "yes"][row[field]] for field in ("present", "gated")),
+            row["licence"],
+            row["description"],
+        ]
+        for row in rows
+    ]
+    return laid_out([Column(name, kinds.get(name, Kind.WORD)) for name in names], lines)

@@ -153,19 +153,6 @@ def spoken(*spellings: str, of: str = "queries") -> Any:
     )
 
 
-class Screen(StrEnum):
-    """How what is meant for a person is written."""
-
-    TEXT = "text"
-    JSONL = "jsonl"
-
-
-ScreenFormat = Annotated[
-    Screen | None,
-    typer.Option("--format", show_default=False, help="[default: text on a terminal, jsonl elsewhere]"),
-]
-
-
 class Switch(StrEnum):
     """An option that the engine decides unless told."""
 

@@ -9,6 +9,7 @@ import typer
 
 from xqe.commands.options.bm25 import K1, B
 from xqe.commands.options.common import AUTO, DropSelf
+from xqe.commands.options.forms import MOST_HITS
 from xqe.commands.options.judging import Judge
 from xqe.commands.options.panels import FEEDBACK, VECTORS, WORDS
 from xqe.files.numbers import decimal
@@ -184,7 +185,7 @@ class Searching:
             rich_help_panel=WORDS,
         ),
     ] = None
-    k: Annotated[int, typer.Option("-k", metavar="N", min=1, help="Most hits for a query.")] = 1000
+    k: Annotated[int | None, MOST_HITS] = None
     k1: K1 = None
     b: B = None
     feedback: Annotated[

@@ -9,9 +9,11 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text as Styled
 
-from xqe.commands.screens import legible, rendered, table
+from xqe.commands.columns import table
+from xqe.commands.screens import legible, rendered
 from xqe.commands.sections import ERROR, GOOD, MATCH, NOTE, QUIET, Row, counted, named, plain, section
-from xqe.files.records import CLOSENESS, TRANSLATIONS, Record, as_asked
+from xqe.commands.showing import asked, described, identity, made_by, passages, times
+from xqe.files.records import CLOSENESS, TRANSLATIONS, Record
 from xqe.retrieval.choices import By, Encode
 from xqe.retrieval.retriever import FEEDBACK, QUERY, SEARCHED, SOURCE, Scored, Term
 from xqe.stages.judging.closeness import STRAYED
@@ -58,41 +60,15 @@ def shown(piece: Piece, full: bool, k: int) -> str:
 
 
 def _given(record: Record) -> Table:
-    said = Styled.assemble(plain(record["query"], "bold"), plain(f"  {_identity(record)}", QUIET))
+    said = Styled.assemble(plain(record["query"], "bold"), plain(f"  {identity(record)}", QUIET))
     return section("query", said, _arrived_with(record))
 
 
 def _arrived_with(record: Record) -> Iterator[Row]:
-    source = as_asked(record)
-    if source != record["query"]:
-        yield "asked as", plain(source)
-    for step in record.get("steps", []):
-        if isinstance(step, dict):
-            yield "made by", plain(_described(step))
-    for passage in record.get("passages", []):
-        yield "passage", plain(passage)
+    for part in (asked, made_by, passages):
+        yield from part(record)
     if record.get("error") is not None:
         yield "failed", plain(record["error"], ERROR)
-
-
-def _identity(record: Record) -> str:
-    return f"{record['id']}, {name_of(record['lang'])}" if "lang" in record else str(record["id"])
-
-
-def _described(step: Mapping[str, Any]) -> str:
-    """What a step of a record did, and with which model."""
-    said = [str(step["step"])] if "step" in step else []
-    if "from" in step and "to" in step:
-        said.append(f"{name_of(step['from'])} → {name_of(step['to'])}")
-    if "strategy" in step:
-        said.append(f"{step['strategy']} with {step['shots']} examples" if "shots" in step else str(step["strategy"]))
-        if "to" in step:
-            said.append(f"in {name_of(step['to'])}")
-    if "why" in step:
-        said.append(f"since {step['why']}")
-    if "model" in step:
-        said.append(str(step["model"]))
-    return ", ".join(said)
 
 
 def _step(step: Step, full: bool) -> Table:
@@ -103,7 +79,7 @@ def _step(step: Step, full: bool) -> Table:
     cost = f"{counted(tokens, 'token')} in {step.seconds:.1f} s" if tokens else "from the store"
     if step.error and not tokens:
         cost = ""
-    said = plain(" · ".join(filter(None, (_described(made), cost))))
+    said = plain(" · ".join(filter(None, (described(made), cost))))
     rows = list(_texts(step.texts, full))
     if step.error:
         rows.append(("failed", plain(f"{step.error}; the search is made with what there was before", ERROR)))
@@ -225,7 +201,7 @@ def _weights(found: Found) -> Iterator[Row]:
     if "query" in used and "passages" in used:
         said.append(f"the query counts {index['query_weight']:.3g} times{_why(index)}")
     if "source" in used:
-        said.append(f"the untranslated query {_times(index['source_weight'])}")
+        said.append(f"the untranslated query {times(index['source_weight'])}")
     if _looks_into_questions(index):
         said.append(f"questions in {', '.join(map(name_of, index['questions']))} {index['question_weight']:g} times")
     if "translations" in index:
@@ -240,10 +216,6 @@ def _weights(found: Found) -> Iterator[Row]:
         )
     if said:
         yield "weights", plain("; ".join(said))
-
-
-def _times(weight: Any) -> str:
-    return f"{weight:g} times" if isinstance(weight, float | int) else "word by word"
 
 
 def _looks_into_questions(index: Mapping[str, Any]) -> bool:

@@ -14,8 +14,9 @@ import typer
 from xqe.commands import steps
 from xqe.commands.generating import keeping, open_engine, open_store
 from xqe.commands.guiding import open_judge, open_nearby
-from xqe.commands.options.common import Input, QueriesForm, Query, ScreenFormat, spoken
+from xqe.commands.options.common import Input, QueriesForm, Query, spoken
 from xqe.commands.options.encoding import Encoding, beside
+from xqe.commands.options.forms import Screen, ScreenFormat, on_screen
 from xqe.commands.options.generation import DRAWN, Generation
 from xqe.commands.options.groups import on_command_line, part, takes
 from xqe.commands.options.guiding import nearby as nearby_option
@@ -23,7 +24,6 @@ from xqe.commands.options.reranking import Reordering
 from xqe.commands.options.searching import SCORING, Searching
 from xqe.commands.options.steps import OF_THE_STEP, STRATEGY, TO, Expansion, most_tokens
 from xqe.commands.ranking import how_of, of_model, open_reranker
-from xqe.commands.screens import on_screen
 from xqe.commands.searching import check_searching, numbers_of, open_documents, open_retriever, pools_of
 from xqe.commands.streams import Queries, first_of, report_failures
 from xqe.errors import XqeError
@@ -100,7 +100,7 @@ def trace(
     full: Annotated[
         bool, typer.Option("--full", help="On the screen, show prompts and terms whole; JSON always has all.")
     ] = False,
-    form: ScreenFormat = None,
+    form: ScreenFormat = Screen.AUTO,
     files: Input = None,
     input_format: QueriesForm = Form.AUTO,
     *,

@@ -16,17 +16,17 @@ from typing import Any
 from xqe import __version__, machine
 from xqe.errors import XqeError
 from xqe.experiments.grid import costs
+from xqe.experiments.grid.checking import check
 from xqe.experiments.grid.folder import Folder
-from xqe.experiments.grid.generating import Generated, Opener, duration, generate
+from xqe.experiments.grid.generating import Generated, Opener, generate
 from xqe.experiments.grid.guidance import Guides
-from xqe.experiments.grid.indexing import EncoderOpener, build_indexes, build_translated, check_indexes, embed_indexes
+from xqe.experiments.grid.indexing import EncoderOpener, build_indexes, build_translated, embed_indexes
 from xqe.experiments.grid.nights import (
     DROPPED,
     FAILED,
     PASSED,
     Judgement,
     changes,
-    check_gate,
     judge,
     last_passed,
     means,
@@ -39,7 +39,7 @@ from xqe.experiments.grid.retrieving import evaluate_cells, evaluate_reranked
 from xqe.experiments.grid.searching import Encoding
 from xqe.experiments.grid.settings import EncoderRow, Grid, QuestionsRow, RerankRow
 from xqe.files.times import now
-from xqe.messages import say
+from xqe.messages import duration, say
 from xqe.retrieval.choices import By
 
 Json = dict[str, Any]
@@ -61,18 +61,6 @@ class Outcome:
 
     summary: str
     is_good: bool
-
-
-def check(plan: Plan, folder: Folder, rebuild: bool) -> None:
-    """Raise XqeError for what would only be found when much is done already."""
-    check_gate(plan)
-    before = folder.manifest()
-    if before and before.get("part") != plan.part:
-        holds = f"part {before['part']} of it" if before.get("part") else "the whole grid"
-        raise XqeError(f"{folder.path}: holds {holds}", "give each part a folder of its own")
-    if before and before.get("name") != plan.grid.name:
-        raise XqeError(f'{folder.path}: holds the grid "{before.get("name")}"', "give each grid a folder of its own")
-    check_indexes(plan, folder, rebuild)
 
 
 def conduct(

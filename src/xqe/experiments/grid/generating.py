@@ -16,7 +16,7 @@ from xqe.experiments.grid.plan import DIRECT, TRANSLATE, Plan, Texts
 from xqe.experiments.grid.settings import BUILTIN, DOCUMENTS, ModelRow
 from xqe.files.documents import documents
 from xqe.files.records import Document, Record, has_failed
-from xqe.messages import say
+from xqe.messages import Progress, duration, say
 from xqe.models.engines.base import Engine
 from xqe.models.examples import Chooser
 from xqe.models.examples.pairs import Pairs
@@ -55,13 +55,6 @@ class Clock:
         if self.left <= 0 or self.done <= 0:
             return "done" if self.left <= 0 else "time left unknown"
         return f"{duration(self.left * self.seconds / self.done)} left"
-
-
-def duration(seconds: float) -> str:
-    """As people say it: 40 s, 12 min, 3.5 h."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def expected_tokens(texts: Texts, plan: Plan) -> float:
@@ -171,11 +164,13 @@ def _run(
     for texts, stage, _ in stages:
         tally = Tally()
         done: list[Record] = []
-        while len(done) < texts.records:
-            made_by, record, answers = next(stream)
-            if made_by is stage:  # not so after Ctrl-C, when what is finished comes out of its order
-                tally.count(record, [answer.completion for answer in answers])
-                done.append(record)
+        with Progress(texts.name, texts.records, speed=tally.speed) as shown:
+            while len(done) < texts.records:
+                made_by, record, answers = next(stream)
+                if made_by is stage:  # not so after Ctrl-C, when what is finished comes out of its order
+                    tally.count(record, [answer.completion for answer in answers])
+                    done.append(record)
+                    shown.count(1)
         seconds, started = time.monotonic() - started, time.monotonic()
         here = sum(has_failed(record) and record["error"]["step"] == stage.name for record in done)
         folder.put_texts(texts, done, {**_said(texts, tally, seconds), "failed_here": here})

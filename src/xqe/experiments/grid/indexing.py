@@ -18,13 +18,12 @@ from xqe.errors import InputError
 from xqe.evaluation.values import called, without_relevant
 from xqe.experiments.grid.asked import Asked
 from xqe.experiments.grid.folder import Folder
-from xqe.experiments.grid.generating import duration
 from xqe.experiments.grid.keys import agree
 from xqe.experiments.grid.plan import Cell, Plan, Texts
 from xqe.experiments.grid.settings import EncoderRow, Pair, QuestionsRow
 from xqe.files.documents import Placed, documents
 from xqe.files.records import Document
-from xqe.messages import say
+from xqe.messages import Progress, duration, say
 
 if TYPE_CHECKING:
     from xqe.models.encoders.base import Encoder
@@ -177,9 +176,12 @@ def _build(missing: Sequence[Place], plan: Plan, folder: Folder, tell: Callable[
     for number, place in enumerate(missing, 1):
         needs, asked = needed[place], plan.asked[place[0]]
         started = time.monotonic()
-        manifest = build(
-            folder.index(*place), needs.lang, _arriving(needs, asked, folder), replace=True, keep_texts=needs.texts
-        )
+        with Progress(f"index {' '.join(place)}", count_of(plan, place, needs)) as shown:
+            shown.doing = "analysing"
+            arriving = _arriving(needs, asked, folder)
+            manifest = build(
+                folder.index(*place), needs.lang, arriving, replace=True, keep_texts=needs.texts, shown=shown
+            )
         seconds = time.monotonic() - started
         said: dict[str, Any] = {
             "documents": _made_of(asked, needs, folder),

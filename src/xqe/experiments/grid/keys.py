@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from xqe.errors import XqeError
 from xqe.experiments.grid.settings import EncoderRow, ModelRow
-from xqe.files.hashes import cached_sha256
+from xqe.files.hashes import cached_sha256, is_remembered
 from xqe.models.encoders import SENTENCE_TRANSFORMERS
 from xqe.models.engines import FAKE, SERVER
-from xqe.models.lookup import resolve
-from xqe.models.split import size_of
+from xqe.models.lookup import locate, resolve
+from xqe.models.registry import find
+from xqe.models.split import parts_of, size_of
 from xqe.models.verification import model_sha256
 from xqe.retrieval.choices import TEXT_TOKENS
 
@@ -68,6 +71,29 @@ def encoder_identity(row: EncoderRow, before: Identity | None = None) -> Identit
         "sha256": model_sha256(found.path),
         "limit": TEXT_TOKENS,
     }
+
+
+Row = TypeVar("Row", ModelRow, EncoderRow)
+
+
+def at_once(identify: Callable[[Row, Identity | None], Identity], row: Row, before: Identity | None) -> Identity:
+    """The identity of a model, where none is read and no server is asked for it; else that of an earlier run.
+
+    Raises ModelError for a name that means no model.
+    """
+    if row.model == FAKE or row.model.startswith(SENTENCE_TRANSFORMERS) or is_read(row):
+        return identify(row, before)
+    if not row.model.startswith(SERVER) and "/" not in row.model and not row.model.endswith(".gguf"):
+        find(row.model)
+    return before or {"model": row.model, "known": False}
+
+
+def is_read(row: ModelRow | EncoderRow) -> bool:
+    """Whether the file of a model is there, and its hash known."""
+    try:
+        return not row.model.startswith(SERVER) and all(map(is_remembered, parts_of(locate(row.model).path)))
+    except XqeError:
+        return False
 
 
 def agree(before: Identity, now: Identity) -> bool:

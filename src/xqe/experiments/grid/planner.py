@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from fnmatch import fnmatchcase
+from functools import cache, partial
 from typing import Any
 
 from xqe import __version__
 from xqe.errors import InputError
 from xqe.experiments.grid.asked import Asked, ask_all, examples_file
-from xqe.experiments.grid.guidance import train_pairs
-from xqe.experiments.grid.keys import Identity, digest, encoder_identity, identity
+from xqe.experiments.grid.keys import Identity, at_once, digest, encoder_identity, identity
 from xqe.experiments.grid.plan import (
     DIRECT,
     EXPAND,
@@ -52,21 +52,26 @@ from xqe.stages.librarian.nearby import TOKENS
 from xqe.stages.presets import Preset
 from xqe.stages.strategies import RECIPES, Strategy
 
+Identify = Callable[[Any, Identity | None], Identity]
 
-def make_plan(grid: Grid, before: Mapping[str, Any] | None = None) -> Plan:
+
+def make_plan(grid: Grid, before: Mapping[str, Any] | None = None, reads_models: bool = True) -> Plan:
     """Return what a grid comes to. Raises InputError, with the row of the grid file, for whatever cannot be done.
 
-    before: the manifest of an earlier run, for what servers told that are not there now.
+    before: the manifest of an earlier run, for what servers told that are not there now. reads_models: without it,
+    models need not be there, and what was made by those that are not known yet counts as not done.
     """
     before = before or {}
+    identify: Identify = identity if reads_models else partial(at_once, identity)
+    identify_encoder: Identify = encoder_identity if reads_models else partial(at_once, encoder_identity)
     identities = {}
     for number, row in enumerate(grid.models, 1):
         with told_at(f"{grid.file}: models[{number}]"):
-            identities[row.name] = identity(row, before.get("models", {}).get(row.name))
+            identities[row.name] = identify(row, before.get("models", {}).get(row.name))
     encoder = None
     if grid.encoder is not None:
         with told_at(f"{grid.file}: encoder"):
-            encoder = encoder_identity(grid.encoder, before.get("encoder"))
+            encoder = identify_encoder(grid.encoder, before.get("encoder"))
     asked = ask_all(grid)
     planner = _Planner(grid, asked, identities, encoder)
     cells: list[Cell] = []
@@ -79,7 +84,8 @@ def make_plan(grid: Grid, before: Mapping[str, Any] | None = None) -> Plan:
                 impossible.append(f"{one.name} {pair[0]}-{pair[1]}: no queries that people translated")
     if grid.questions is not None:
         cells += planner.with_questions(grid.questions, cells)
-    rerankers = {row.name: _reranker(row, before.get("rerankers", {}).get(row.name)) for row in grid.rerankers}
+    ranked = before.get("rerankers", {})
+    rerankers = {row.name: _reranker(row, ranked.get(row.name), identify) for row in grid.rerankers}
     searched = tuple(cells)
     for way in grid.rerankers:
         cells += reranked(way, rerankers[way.name], searched)
@@ -89,18 +95,25 @@ def make_plan(grid: Grid, before: Mapping[str, Any] | None = None) -> Plan:
     return Plan(grid, asked, texts, tuple(cells), identities, encoder, rerankers, systems, tuple(impossible))
 
 
+@cache
+def _prompts(strategy: Strategy) -> list[str]:
+    """All that a strategy is made of."""
+    used = [strategy] if strategy in RECIPES else [rule.strategy for rule in RULES]
+    return [repr((one.recipe, one.recipe.templates)) for one in used]
+
+
 def _by_pair(cells: Iterable[Cell]) -> list[Cell]:
     """The cells of a collection and language pair together, and otherwise in their order."""
     places: dict[tuple[str, Pair], int] = {}
     return sorted(cells, key=lambda cell: places.setdefault((cell.collection, cell.pair), len(places)))
 
 
-def _reranker(row: RerankRow, before: Identity | None) -> Identity:
+def _reranker(row: RerankRow, before: Identity | None, identify: Identify) -> Identity:
     """What decides a ranking besides the hits. before: as of a model. Raises InputError where the model or the prompt
     is not there."""
     with told_at(row.where):
         return {
-            **identity(row.model, before),
+            **identify(row.model, before),
             "kind": row.kind,
             "prompt": digest(repr(row.template)),
             "query": row.asked,
@@ -358,6 +371,8 @@ class _Planner:
 
     def _chosen(self, one: Asked, source: str, target: str, kind: str, guide: Guidance) -> list[object]:
         """What decides what a guide shows."""
+        from xqe.experiments.grid.guidance import train_pairs
+
         said: list[object] = [guide, self.encoder]
         if guide.has_nearby:
             said += [one.documents_sha256(target), self.grid.nearby, TOKENS, nearby_forms(), one.drop_self]
@@ -373,8 +388,7 @@ class _Planner:
         if kind == TRANSLATE:
             parts += [repr(prompts.builtin(f"translate-{what}")) for what in ("query", "passage")]
         elif strategy is not None:
-            used = [strategy] if strategy in RECIPES else [rule.strategy for rule in RULES]
-            parts += [[repr((one.recipe, one.recipe.templates)) for one in used], self.grid.shots]
+            parts += [_prompts(strategy), self.grid.shots]
             if self.grid.examples != BUILTIN:
                 parts += [cached_sha256(examples_file(one, lang)) for lang in languages]
         return digest(parts)

@@ -17,14 +17,14 @@ import numpy
 
 from xqe.errors import XqeError
 from xqe.experiments.grid.folder import Folder, FolderError
-from xqe.experiments.grid.generating import Clock, duration
+from xqe.experiments.grid.generating import Clock
 from xqe.experiments.grid.plan import Again, Plan, Ranked
 from xqe.experiments.grid.searching import records_of
 from xqe.experiments.grid.settings import ModelRow, RerankRow
 from xqe.files.documents import documents
 from xqe.files.names import NONE, Numbers
 from xqe.files.records import Document, Record, has_failed
-from xqe.messages import plural, say
+from xqe.messages import duration, plural, say
 from xqe.models.engines.base import Engine
 from xqe.retrieval.documents import Numbered
 from xqe.retrieval.lexical import open_index

@@ -13,12 +13,11 @@ from xqe.evaluation.evaluated import average
 from xqe.evaluation.values import per_query, ranking
 from xqe.experiments.grid import costs
 from xqe.experiments.grid.folder import Folder, FolderError
-from xqe.experiments.grid.generating import duration
 from xqe.experiments.grid.plan import Again, Cell, Plan
 from xqe.experiments.grid.reranking import found_again
 from xqe.experiments.grid.searching import Encoding, Opened, records_of
 from xqe.files.records import Record, has_failed
-from xqe.messages import say
+from xqe.messages import duration, say
 from xqe.retrieval.choices import By
 from xqe.stages.search import run_lines, search
 

@@ -33,6 +33,10 @@ class Wrapper(Engine):
     def prompt_end(self, prompt: Prompt) -> str:
         return self._engine.prompt_end(prompt)
 
+    @property
+    def tokens_so_far(self) -> int:
+        return self._engine.tokens_so_far
+
     def identity(self) -> dict[str, Any]:
         return self._engine.identity()
 

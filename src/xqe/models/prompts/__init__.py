@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,7 @@ class _Pairing(Template):
 PAIR = _Pairing("pair", "A query and a document as they are, for a cross-encoder.", {}, {})
 
 
+@cache
 def builtin(name: str) -> Template:
     """Return a prompt of xqe's own, "expand-zeroshot" for example."""
     return load(str(Path(__file__).parent / f"{name}.toml"), name.split("-")[0])

@@ -22,6 +22,7 @@ from xqe.files.documents import Placed
 from xqe.files.fingerprints import fingerprints
 from xqe.files.locks import opened
 from xqe.files.names import NONE, NamesWriter, Numbering
+from xqe.messages import Progress
 from xqe.retrieval.documents import MANIFEST, is_several
 from xqe.retrieval.lexical.bm25 import DEFAULT, NATIVE, Padding, Parameters, excess
 from xqe.retrieval.lexical.candidates import VERSION, CandidatesWriter
@@ -73,19 +74,21 @@ def build(
     replace: bool = False,
     parameters: Parameters = DEFAULT,
     keep_texts: bool = True,
+    shown: Progress | None = None,
 ) -> Manifest:
     """Build the index of `documents`, in language `code`, in `directory` and return its manifest.
 
     `replace` allows it to take the place of an index that is there, which answers until the new one is whole.
     `keep_texts`: documents can be shown, at about two thirds of their size on disk. Memory does not grow with the
-    documents but for some 30 bytes each, and some 30 for each distinct term. Raises XqeError for a folder that holds
-    anything else or that another process builds in, and InputError for an id that comes twice or for no documents.
+    documents but for some 30 bytes each, and some 30 for each distinct term. shown: where progress is shown. Raises
+    XqeError for a folder that holds anything else or that another process builds in, and InputError for an id that
+    comes twice or for no documents.
     """
     check_target(directory, replace)
     analyze = analyzer(code)
 
     def make(data: Path) -> Manifest:
-        return _build_data(data, analyze, analysed(documents, analyze.code), parameters, keep_texts)
+        return _build_data(data, analyze, analysed(documents, analyze.code), parameters, keep_texts, shown)
 
     with building(directory):
         check_target(directory, replace)  # another build may have ended since
@@ -169,7 +172,12 @@ def no_documents() -> InputError:
 
 
 def _build_data(
-    data: Path, analyze: Analyzer, batches: Iterable[Batch], parameters: Parameters, keep_texts: bool
+    data: Path,
+    analyze: Analyzer,
+    batches: Iterable[Batch],
+    parameters: Parameters,
+    keep_texts: bool,
+    shown: Progress | None,
 ) -> Manifest:
     pad, batches = _pad_for(parameters, batches)
     empty = terms = 0
@@ -187,6 +195,10 @@ def _build_data(
             candidates.append(((body,) for body in batch.bodies), texts, (pad,))
             empty += int((batch.counts.lengths == 0).sum())
             terms += int(batch.counts.lengths.sum())
+            if shown is not None:
+                shown.count(len(batch.documents))
+        if shown is not None:
+            shown.doing = "writing"
         documents = len(ids)
         if not documents:
             raise no_documents()

@@ -27,6 +27,7 @@ from xqe.files.documents import Placed
 from xqe.files.records import Document
 from xqe.files.sealed import read_sealed
 from xqe.files.whole import damaged
+from xqe.messages import Progress
 from xqe.retrieval.documents import MANIFEST, SEVERAL, data_folder, is_several
 from xqe.retrieval.lexical.bm25 import DEFAULT, Parameters
 from xqe.retrieval.lexical.builder import Ids, build, building, check_folder, no_documents, replace_data
@@ -66,6 +67,7 @@ def build_languages(
     replace: bool = False,
     parameters: Parameters = DEFAULT,
     keep_texts: bool = True,
+    shown: Progress | None = None,
 ) -> dict[str, Manifest]:
     """Build an index for each language that documents name, and return their manifests by language.
 
@@ -77,7 +79,7 @@ def build_languages(
 
     def make(data: Path) -> Languages:
         for code, path in _sorted_out(documents, data).items():
-            manifests[code] = build(data / code, code, _read(path), False, parameters, keep_texts)
+            manifests[code] = build(data / code, code, _read(path), False, parameters, keep_texts, shown)
             path.unlink()
         described = {code: _described(data / code, manifest) for code, manifest in manifests.items()}
         return Languages(SEVERAL, FORMAT, __version__, data.name, described)

@@ -169,6 +169,10 @@ class LlamaEngine(Engine):
     def show(self, prompt: Prompt) -> str:
         return self._vocabulary.text(self._tokens(prompt))
 
+    @property
+    def tokens_so_far(self) -> int:
+        return self.counts.generated
+
     def generate(self, jobs: Iterable[Job[T]]) -> Iterator[Job[T]]:
         decoder = self._resting.pop() if self._resting else self._decoder()
         self.counts = decoder.counts = Counts()
