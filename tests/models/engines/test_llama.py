@@ -519,13 +519,14 @@ def test_a_later_call_begins_with_what_earlier_ones_have_read(random_path: Path)
     asked = [Request(Text(f"{step}what {number} is", ()), "", 6) for number in range(3) for step in steps]
     settings = Settings(batch=8, threads=1)
     with LlamaEngine("random", str(random_path), settings=settings) as engine:
-        decoded, texts = [], []
+        decoded: list[int] = []
+    texts: list[str] = []
         for request in asked:
             texts += texts_of(engine, [request]).values()
             decoded.append(engine.counts.prompt_decoded)
     assert min(decoded[:2]) > 100
     assert max(decoded[2:]) < 40
-    alone = []
+    alone: list[str] = []
     for request in asked:
         with LlamaEngine("random", str(random_path), settings=settings) as engine:
             alone += texts_of(engine, [request]).values()
