@@ -98,7 +98,7 @@ def test_all_forms_are_written_and_their_paths_printed(
     cells = len(list((folder / "cells").rglob("*.json")))
     assert (
         written.stderr
-        == f"xqe: {cells - 1} cells of 1 folder, {8 * (cells - 1)} judgements, 1 cell could not be done\n"
+        == f"xqe: {cells - 1} cells of 1 folder, {8 * (cells - 1)} values, 1 cell could not be done\n"
     )
 
     found = Page(text)

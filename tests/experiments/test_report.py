@@ -128,7 +128,7 @@ def test_a_query_asked_in_several_pairs_is_one_unit_of_the_test(small: Path) -> 
     of = study(small)
     one = of.against("translation", "MRR")["tiny.fewshot.te.doc"]
     assert one.units == 16
-    assert one.wins + one.ties + one.losses == 16 * len(WHOLE) == of.frame.judgements
+    assert one.wins + one.ties + one.losses == 16 * len(WHOLE) == of.frame.size
 
 
 def test_the_p_is_that_of_the_shared_test_over_mean_values_of_queries(small: Path) -> None:
@@ -352,7 +352,7 @@ def test_queries_are_grouped_by_their_length(small: Path) -> None:
     short = [(pair, query) for pair, query in of.frame.queries if word_count(asked[pair[0]][query], pair[0]) < 5]
     judged = table.rows[-1]
     assert judged.values[0].number == len(short)
-    assert judged.values[2].number == of.frame.judgements - len(short)
+    assert judged.values[2].number == of.frame.size - len(short)
 
 
 def test_scripts_are_grouped_by_pair(small: Path) -> None:
@@ -934,11 +934,11 @@ def test_a_system_that_comes_later_has_gaps(tmp_path: Path) -> None:
     )
 
 
-def test_a_change_of_judgements_is_told(tmp_path: Path) -> None:
+def test_a_change_of_values_is_told(tmp_path: Path) -> None:
     make_history(tmp_path)
     nights, _ = trend.read_history(tmp_path)
     nights[-1]["queries"] = 50
-    assert "judgements 96 to 50" in markdown.markdown(trend.compose_history(nights, None))
+    assert "values 96 to 50" in markdown.markdown(trend.compose_history(nights, None))
 
 
 def test_no_history_is_one_line(tmp_path: Path) -> None:
