@@ -80,7 +80,8 @@ def report(
 
     Published numbers stand beside measured ones. Writes report.md, report.tex with each table for itself in tables/,
     and report.html, which needs no other file; pictures as SVG and PDF in figures/, and tidy CSV: cells, queries,
-    differences, costs and failures. Prints the path of each file or folder. With --history the files are history.md and so on.
+    differences, costs and failures. Prints the path of each file or folder. With --history the files are history.md and
+    so on.
 
     Averages are means over language pairs of the pairs' means, over the same pairs and queries for everything in
     a table. Differences are tested by the paired randomization test, with Holm's correction.

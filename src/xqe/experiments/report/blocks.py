@@ -288,7 +288,8 @@ def signed(number: float, places: int = 2) -> str:
 
 
 def marked(rows: Iterable[Row], columns: Sequence[int], eligible: Callable[[Row], bool] | None = None) -> list[Row]:
-    """The rows with the best and the worst of each of the columns marked, among eligible rows, where one alone is."""
+    """The rows with the best and the worst of each of the columns marked, among three eligible rows or more, where one
+    alone is."""
     made = list(rows)
     may = eligible or (lambda row: not row.kind)
     for column in columns:
@@ -300,7 +301,7 @@ def marked(rows: Iterable[Row], columns: Sequence[int], eligible: Callable[[Row]
         shown = {place: round(number, 4) for place, number in numbers.items()}  # what looks equal is equal
         for mark, pick in ((BEST, max), (WORST, min)):
             places = [place for place, number in shown.items() if number == pick(shown.values())]
-            if len(shown) > 1 and len(places) == 1:
+            if len(shown) > 2 and len(places) == 1:
                 values = list(made[places[0]].values)
                 values[column] = replace(values[column], mark=mark)
                 made[places[0]] = replace(made[places[0]], values=tuple(values))

@@ -11,6 +11,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from html import escape
 from typing import Any
 
@@ -66,6 +67,7 @@ def files(block: Picture) -> Iterator[tuple[str, bytes]]:
         yield form, _saved(block, form)
 
 
+@cache
 def _saved(block: Picture, form: str) -> bytes:
     with plot.rc_context(_SETTINGS):
         figure = _DRAWERS[type(block)](block)
@@ -224,10 +226,11 @@ def _versus(block: Versus) -> Figure:
     left.set_xlim(0, len(gains))
     left.set_xlabel("values, greatest gain first")
     left.set_ylabel(f"gain in {block.measure}, points")
+    sizes = 700 / len(gains)
     points = Counter(zip(block.values[block.before], block.values[block.after], strict=True))
     right.plot((0, 100), (0, 100), color=_QUIET, linewidth=0.8, zorder=1)
     right.scatter(
-        [100 * x for x, _ in points], [100 * y for _, y in points], s=[12 * count for count in points.values()],
+        [100 * x for x, _ in points], [100 * y for _, y in points], s=[12 + sizes * count for count in points.values()],
         c=[_WON if y > x else _LOST if y < x else _QUIET for x, y in points], alpha=0.75, edgecolors=_INK,
         linewidths=0.4, zorder=2,
     )  # fmt: skip

@@ -14,6 +14,7 @@ from xqe.experiments.report.blocks import (
     BEST,
     WORST,
     Bars,
+    Cases,
     HeatMap,
     Paragraph,
     Report,
@@ -82,7 +83,7 @@ def _lines(report: Report, pictures: Mapping[str, str], tables: Mapping[str, str
         yield escaped(" ".join(report.legend))
     for section in report.sections:
         blocks = [lines for block in section.blocks if (lines := list(_block(block, pictures, tables)))]
-        if blocks:
+        if blocks and not any(isinstance(block, Cases) for block in section.blocks):  # queries, and words about them
             yield rf"\subsection*{{{escaped(section.title)}}}"
             for lines in blocks:
                 yield from lines

@@ -84,20 +84,20 @@ function bars(said, before, after, tell) {
   order.sort((a, b) => gain(b) - gain(a));
   const gains = order.map(gain);
   const most = Math.max(...gains.map(Math.abs)) || 1;
-  const svg = made("svg", { viewBox: "-46 -8 560 280", role: "img", "aria-label": "gain of each query, sorted" });
-  const wide = 500 / gains.length, zero = 130, high = 120 / most;
+  const svg = made("svg", { viewBox: "-46 -8 410 280", role: "img", "aria-label": "gain of each query, sorted" });
+  const wide = 360 / gains.length, zero = 130, high = 120 / most;
   for (const part of [most, 0, -most]) {
     const y = zero - part * high;
-    svg.append(made("line", { class: part ? "grid" : "axis", x1: 0, x2: 500, y1: y, y2: y }));
+    svg.append(made("line", { class: part ? "grid" : "axis", x1: 0, x2: 360, y1: y, y2: y }));
     svg.append(made("text", { x: -4, y: y + 4, "text-anchor": "end" }, part ? signed(part).slice(0, -1) : "0"));
   }
   svg.append(made("path", { class: "won", d: pathOf(gains, wide, zero, high, (one) => one > 0) }));
   svg.append(made("path", { class: "lost", d: pathOf(gains, wide, zero, high, (one) => one < 0) }));
-  svg.append(made("text", { x: 500, y: 268, "text-anchor": "end" }, "values, greatest gain first"));
+  svg.append(made("text", { x: 360, y: 268, "text-anchor": "end" }, "values, greatest gain first"));
   svg.append(made("text", { x: 0, y: 268 }, `gain in ${said.measure}, points`));
   svg.addEventListener("pointermove", (event) => {
     const box = svg.getBoundingClientRect();
-    const x = ((event.clientX - box.left) / box.width) * 560 - 46;
+    const x = ((event.clientX - box.left) / box.width) * 410 - 46;
     const place = Math.floor(x / wide);
     if (place >= 0 && place < gains.length) tell(`${said.asked[order[place]]}: ${signed(gains[place])} points`);
   });
@@ -105,7 +105,7 @@ function bars(said, before, after, tell) {
 }
 
 function dots(said, before, after, tell) {
-  const svg = made("svg", { class: "dots", viewBox: "-40 -12 360 350", role: "img",
+  const svg = made("svg", { class: "dots", viewBox: "-44 -24 368 364", role: "img",
     "aria-label": "one system against the other" });
   const points = new Map();
   said.asked.forEach((name, place) => {
@@ -117,14 +117,14 @@ function dots(said, before, after, tell) {
   for (const part of [0, 50, 100]) {
     svg.append(made("line", { class: "grid", x1: 0, x2: 300, y1: 300 - 3 * part, y2: 300 - 3 * part }));
     svg.append(made("line", { class: "grid", y1: 0, y2: 300, x1: 3 * part, x2: 3 * part }));
-    svg.append(made("text", { x: -4, y: 304 - 3 * part, "text-anchor": "end" }, part));
+    if (part) svg.append(made("text", { x: -4, y: 304 - 3 * part, "text-anchor": "end" }, part));
     svg.append(made("text", { x: 3 * part, y: 316, "text-anchor": "middle" }, part));
   }
   svg.append(made("line", { class: "axis", x1: 0, y1: 300, x2: 300, y2: 0 }));
   svg.append(made("text", { x: 300, y: 334, "text-anchor": "end" }, "second →"));
-  svg.append(made("text", { x: 4, y: 8 }, "↑ first"));
+  svg.append(made("text", { x: -40, y: -12 }, "↑ first"));
   for (const { x, y, names } of points.values()) {
-    const r = Math.min(24, 2.2 * Math.sqrt(names.length) + 1);
+    const r = 2 + 20 * Math.sqrt(names.length / said.asked.length);
     const dot = made("circle", { class: y > x ? "won" : y < x ? "lost" : "tied", cx: 0.03 * x, cy: 300 - 0.03 * y, r });
     const some = names.length > 4 ? `${names.slice(0, 4).join(", ")} and ${names.length - 4} more` : names.join(", ");
     for (const what of ["pointerenter", "click"]) {
