@@ -91,15 +91,12 @@ def test_all_forms_are_written_and_their_paths_printed(
     written: subprocess.CompletedProcess[str], folder: Path, text: str
 ) -> None:
     assert written.returncode == 0
-    names = ["report.md", "report.tex", "report.html", "cells.csv", "queries.csv", "differences.csv"]
-    names += ["costs.csv", "failures.csv"]
+    names = ["report.md", "report.tex", "report.html", "tables", "figures", "cells.csv", "queries.csv"]
+    names += ["differences.csv", "costs.csv", "failures.csv"]
     assert written.stdout.splitlines() == [str(folder / "report" / name) for name in names]
-    assert all((folder / "report" / name).stat().st_size for name in names)
+    assert all(path.stat().st_size for path in (folder / "report").rglob("*"))
     cells = len(list((folder / "cells").rglob("*.json")))
-    assert (
-        written.stderr
-        == f"xqe: {cells - 1} cells of 1 folder, {8 * (cells - 1)} judgements, 1 cell could not be done\n"
-    )
+    assert written.stderr == f"xqe: {cells - 1} cells of 1 folder, {8 * (cells - 1)} values, 1 cell could not be done\n"
 
     found = Page(text)
     assert found.wrong == []
@@ -110,9 +107,8 @@ def test_the_page_needs_nothing_else(text: str) -> None:
     assert re.findall(r"https?://[^\s\"'<]*", text) == ["https://arxiv.org/abs/2511.19325"]
     assert "//" not in text.replace("https://arxiv.org", "").replace("///", "")
     found = Page(text)
-    assert not {"script", "iframe", "link", "img", "object", "embed"} & {tag for tag, _ in found.tags}
-    policy = next(named["content"] for tag, named in found.tags if tag == "meta" and "http-equiv" in named)
-    assert policy is not None and policy.startswith("default-src 'none'")
+    assert not {"iframe", "link", "img", "object", "embed"} & {tag for tag, _ in found.tags}
+    assert not [named for _, named in found.tags if named.keys() & {"src", "srcset", "action", "data", "poster"}]
     assert not re.search(r"@import|url\((?!#)", text)
     assert not [named for _, named in found.tags if any(name.startswith("on") for name in named)]
 
@@ -120,7 +116,7 @@ def test_the_page_needs_nothing_else(text: str) -> None:
 def test_the_page_can_be_read_without_seeing_it(text: str) -> None:
     found = Page(text)
     pictures = [named for tag, named in found.tags if tag == "svg"]
-    assert len(pictures) == 4  # three maps and the bars
+    assert len(pictures) == 5  # three maps, the bars, and two systems query by query
     for named in pictures:
         assert named["role"] == "img"
         assert all(one in found.ids for one in (named["aria-labelledby"] or "").split())
@@ -134,7 +130,7 @@ def test_the_page_can_be_read_without_seeing_it(text: str) -> None:
 def test_one_form_goes_to_standard_output(xqe: Run, folder: Path) -> None:
     done = xqe("report", str(folder), "--format", "md", "--out", "-", "--examples", "0")
     assert done.returncode == 0
-    assert done.stdout.startswith("# Cross-lingual query expansion: made-up\n\nThe grid made-up ran ")
+    assert done.stdout.startswith("# Cross-lingual query expansion: made-up\n\n19 systems with gemma-3-4b on ")
     assert "<details>" not in done.stdout
 
 
@@ -144,19 +140,22 @@ def test_the_history_is_a_report_of_its_own(xqe: Run, folder: Path, tmp_path: Pa
     done = xqe("report", str(folder), "--history", "--out", str(tmp_path))
     assert done.returncode == 0
     assert [Path(line).name for line in done.stdout.splitlines()] == [
-        f"history.{suffix}" for suffix in ("md", "tex", "html", "csv")
+        *(f"history.{suffix}" for suffix in ("md", "tex", "html")),
+        *("tables", "figures", "history.csv"),
     ]
     assert "history.jsonl:13: skipped a broken line" in done.stderr
     found = Page((tmp_path / "history.html").read_text("utf-8"))
     assert found.wrong == [] and "svg" in {tag for tag, _ in found.tags}
 
 
-def test_a_folder_with_anything_else_is_refused(xqe: Run, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("other", ["thesis.tex", "figures/thesis.tex", "tables/my table.tex"])
+def test_a_folder_with_anything_else_is_refused(xqe: Run, folder: Path, tmp_path: Path, other: str) -> None:
     (tmp_path / "cells.csv").write_text("mine")
-    (tmp_path / "thesis.tex").write_text("mine")
+    (tmp_path / other).parent.mkdir(exist_ok=True)
+    (tmp_path / other).write_text("mine")
     done = xqe("report", str(folder), "--out", str(tmp_path), "--format", "csv")
     assert (done.returncode, done.stdout) == (2, "")
-    assert f'--out: {tmp_path} holds "thesis.tex", so it is not the folder of a report; name another' in done.stderr
+    assert f'--out: {tmp_path} holds "{other}", so it is not the folder of a report; name another' in done.stderr
     assert (tmp_path / "cells.csv").read_text() == "mine"
 
 
@@ -191,8 +190,8 @@ def test_without_matplotlib_all_but_the_page_works(folder: Path, tmp_path: Path)
     [
         (("nowhere",), "nowhere: no such folder; give the folder that xqe grid wrote to (--out)"),
         ((".",), ".: holds no manifest.json; give the folder that xqe grid wrote to (--out)"),
-        (("GRID", "--format", "pdf"), '--format: unknown format "pdf"; give one or more of md,latex,csv,html'),
-        (("GRID", "--format", ","), '--format: unknown format ","; give one or more of md,latex,csv,html'),
+        (("GRID", "--format", "pdf"), '--format: unknown format "pdf"; give one or more of md,latex,csv,html,figures'),
+        (("GRID", "--format", ","), '--format: unknown format ","; give one or more of md,latex,csv,html,figures'),
         (("GRID", "--out", "-"), "--out -: standard output takes one text; add --format md, latex or html"),
         (("GRID", "--out", "-", "--format", "csv"), "--out -: standard output takes one text; add --format md, latex"),
         (("GRID", "OTHER"), "several folders have no place for one report; name one with --out"),
@@ -319,7 +318,7 @@ def test_texts_of_models_cannot_reach_into_the_page() -> None:
     text = '</td><script>alert("x")</script>&amp;'
     found = Page(page.page(small_report(text), "made"))
     assert found.wrong == []
-    assert "script" not in {tag for tag, _ in found.tags}
+    assert [tag for tag, _ in found.tags].count("script") == 1
 
 
 def test_a_large_page_shows_fewer_queries(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -397,12 +396,6 @@ def test_every_number_is_written_into_the_maps_and_beside_the_bars() -> None:
     assert words_in(svg(PICTURES[3])).count("+0.0") == 2  # nothing shown has a sign of its own
     beside = words_in(svg(PICTURES[4]))
     assert {"+1.5", "-2.0", "+0.5", "German", "Thai"} <= set(beside) and "+0.0" not in beside  # None has no bar
-
-
-def test_the_same_grid_gives_the_same_page(xqe: Run, folder: Path, tmp_path: Path, text: str) -> None:
-    assert xqe("report", str(folder), "--out", str(tmp_path), "--format", "html").returncode == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
-    assert (tmp_path / "report.html").read_text("utf-8") == text
 
 
 def test_the_tidy_files_are_read_by_any_reader_of_csv(folder: Path, text: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +18,7 @@ from xqe.messages import plural, say
 if TYPE_CHECKING:
     from xqe.experiments.report.blocks import Report
 
-FORMATS = ("md", "latex", "csv", "html")
+FORMATS = ("md", "latex", "csv", "html", "figures")
 STDOUT = "-"
 _SUFFIXES = {"md": ".md", "latex": ".tex", "html": ".html"}
 
@@ -27,6 +27,11 @@ _OURS = re.compile(
     r"(?:\.[0-9]+\.part)?"
 )
 """What is written, and what a kill leaves of it."""
+_FOLDERS = {
+    "figures": re.compile(r"\.?[A-Za-z0-9+_-]+\.(?:svg|pdf)(?:\.[0-9]+\.part)?"),
+    "tables": re.compile(r"\.?[A-Za-z0-9+_-]+\.tex(?:\.[0-9]+\.part)?"),
+}
+"""The folders that are written in it, and what is in them."""
 Files = Iterator[tuple[str, bytes]]
 
 
@@ -47,7 +52,11 @@ def report(
     ] = None,
     format: Annotated[
         str,
-        typer.Option("--format", metavar="FORMAT,...", help="Any of md, latex, csv and html; html needs xqe[report]."),
+        typer.Option(
+            "--format",
+            metavar="FORMAT,...",
+            help="Any of md, latex, csv, html and figures; the last two need xqe[report].",
+        ),
     ] = ",".join(FORMATS),
     measure: Annotated[
         str | None,
@@ -69,9 +78,10 @@ def report(
 ) -> None:
     """Report a grid: the paper's tables and figures.
 
-    Published numbers stand beside measured ones. Writes report.md, report.tex and report.html, which needs no other
-    file, and tidy CSV: cells, queries, differences, costs and failures. Prints the path of each file. With --history
-    the files are history.md and so on.
+    Published numbers stand beside measured ones. Writes report.md, report.tex with each table for itself in tables/,
+    and report.html, which needs no other file; pictures as SVG and PDF in figures/, and tidy CSV: cells, queries,
+    differences, costs and failures. Prints the path of each file or folder. With --history the files are history.md and
+    so on.
 
     Averages are means over language pairs of the pairs' means, over the same pairs and queries for everything in
     a table. Differences are tested by the paired randomization test, with Holm's correction.
@@ -82,9 +92,12 @@ def report(
     target = _target(places, out, formats)
     if history and len(places) > 1:
         raise XqeError("--history takes one folder", "report the shards one by one")
-    if "html" in formats:
-        from xqe.experiments.report import page  # noqa: F401  (without matplotlib nothing is begun)
-    files = _history(places[0], formats, wanted) if history else _grid(places, formats, wanted, examples)
+    if {"html", "figures"} & {*formats}:
+        from xqe.experiments.report import drawing  # noqa: F401  (without matplotlib nothing is begun)
+    if history:
+        files = _history(places[0], formats, wanted, target)
+    else:
+        files = _grid(places, formats, wanted, examples, target)
     _write(files, target)
 
 
@@ -108,17 +121,30 @@ def _target(folders: list[Path], out: str | None, formats: tuple[str, ...]) -> P
     if target.exists() and not target.is_dir():
         raise XqeError(f"--out: {target} is not a folder", "name another")
     try:
-        names = {path.name for path in target.iterdir()} if target.exists() else set()
+        alien = sorted(_alien(target)) if target.exists() else []
     except OSError as error:
         raise XqeError(f"--out: {target}: {why(error)}", "check its permissions, or name another") from None
-    if alien := sorted(name for name in names if not _OURS.fullmatch(name)):
+    if alien:
         raise XqeError(f'--out: {target} holds "{alien[0]}", so it is not the folder of a report', "name another")
     return target
 
 
-def _grid(folders: list[Path], formats: tuple[str, ...], measure: str | None, examples: int) -> Files:
+def _alien(target: Path) -> Iterator[str]:
+    """What is in a folder, or in those in it, that is no part of a report."""
+    for path in target.iterdir():
+        if path.name in _FOLDERS and path.is_dir():
+            ours = _FOLDERS[path.name]
+            yield from (f"{path.name}/{one.name}" for one in path.iterdir() if not ours.fullmatch(one.name))
+        elif not _OURS.fullmatch(path.name):
+            yield path.name
+
+
+def _grid(
+    folders: list[Path], formats: tuple[str, ...], measure: str | None, examples: int, target: Path | None
+) -> Files:
     from xqe.experiments.report import tidy
     from xqe.experiments.report.compose import compose
+    from xqe.experiments.report.places import Places
     from xqe.experiments.report.results import read
     from xqe.experiments.report.study import main_measure_of, studies_of
 
@@ -126,29 +152,29 @@ def _grid(folders: list[Path], formats: tuple[str, ...], measure: str | None, ex
     if measure is not None and measure not in results.measures:
         raise XqeError(f"--measure: the grid has no {measure}", f"it has {', '.join(results.measures)}")
     studies = studies_of(results, main_measure_of(results.measures, measure))
-    texts = [one for one in formats if one in _SUFFIXES]
-    if texts:
-        made = compose(results, studies, examples)
-        yield from _texts(made, texts, "report")
-    if "csv" in formats:
-        yield from tidy.files(results, studies)
-    judgements = sum(len(one.queries) for one in results.results)
+    beside = list(tidy.files(results, studies)) if "csv" in formats else []
+    if set(formats) - {"csv"}:
+        made = compose(results, studies, examples, Places(target), [name for name, _ in beside])
+        yield from _texts(made, formats, "report", target)
+    yield from beside
+    values = sum(len(one.queries) for one in results.results)
     parts = [
         f"{plural(len(results.results), 'cell')} of {plural(len(results.folders), 'folder')}",
-        plural(judgements, "judgement"),
+        plural(values, "value"),
     ]
     if results.broken:
         parts.append(f"{plural(len(results.broken), 'cell')} could not be done")
     say(", ".join(parts))
 
 
-def _history(folder: Path, formats: tuple[str, ...], measure: str | None) -> Files:
+def _history(folder: Path, formats: tuple[str, ...], measure: str | None, target: Path | None) -> Files:
     from xqe.experiments.report.trend import compose_history, read_history, tidy
 
     nights, skipped = read_history(folder)
     for line in skipped:
         say(line)
-    yield from _texts(compose_history(nights, measure), [one for one in formats if one in _SUFFIXES], "history")
+    if set(formats) - {"csv"}:
+        yield from _texts(compose_history(nights, measure), formats, "history", target)
     if "csv" in formats:
         from xqe.experiments.report.tidy import as_csv
 
@@ -157,35 +183,47 @@ def _history(folder: Path, formats: tuple[str, ...], measure: str | None) -> Fil
     say(plural(len(nights), "run"))
 
 
-def _texts(made: Report, formats: list[str], stem: str) -> Files:
-    for one in formats:
-        yield stem + _SUFFIXES[one], _WRITERS[one](made).encode("utf-8", "backslashreplace")
+def _texts(made: Report, formats: tuple[str, ...], stem: str, target: Path | None) -> Files:
+    """The texts of a report, and what goes with them: what has no place of its own stands in the texts alone."""
+    from xqe.experiments.report.blocks import named
+    from xqe.experiments.report.latex import latex, parts
+
+    names = named(made)
+    pictures = _pictures(made) if "figures" in formats else {}
+    tables = dict(parts(made)) if "latex" in formats and target is not None else {}
+    if "md" in formats:
+        from xqe.experiments.report.markdown import markdown
+
+        yield f"{stem}.md", _encoded(markdown(made))
+    if "latex" in formats:
+        figures = {key: f"figures/{names[key]}.pdf" for key in pictures}
+        yield f"{stem}.tex", _encoded(latex(made, figures, {key: f"tables/{names[key]}" for key in tables}))
+    if "html" in formats:
+        from xqe.experiments.report.page import page
+
+        saved = {key: [(form, f"figures/{names[key]}.{form}") for form in forms] for key, forms in pictures.items()}
+        yield f"{stem}.html", _encoded(page(made, f"Written by xqe {__version__}", saved))
+    yield from ((f"tables/{names[key]}.tex", _encoded(text)) for key, text in tables.items())
+    for key, forms in pictures.items():
+        yield from ((f"figures/{names[key]}.{form}", content) for form, content in forms.items())
 
 
-def _markdown(made: Report) -> str:
-    from xqe.experiments.report.markdown import markdown
+def _pictures(made: Report) -> dict[str, dict[str, bytes]]:
+    """The files of each picture, by its key and then its form."""
+    from xqe.experiments.report import drawing
 
-    return markdown(made)
-
-
-def _latex(made: Report) -> str:
-    from xqe.experiments.report.latex import latex
-
-    return latex(made)
+    blocks = (block for section in made.sections for block in section.blocks)
+    return {block.key: dict(drawing.files(block)) for block in blocks if isinstance(block, drawing.Picture)}
 
 
-def _html(made: Report) -> str:
-    from xqe.experiments.report.page import page
-
-    return page(made, f"Written by xqe {__version__}")
-
-
-_WRITERS: dict[str, Callable[[Report], str]] = {"md": _markdown, "latex": _latex, "html": _html}
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _write(files: Files, target: Path | None) -> None:
     from xqe.files.atomic import replace
 
+    told: set[Path] = set()
     for name, content in files:
         if target is None:
             jsonl.write(content.decode().removesuffix("\n"))
@@ -197,4 +235,8 @@ def _write(files: Files, target: Path | None) -> None:
         other = name.removesuffix(".gz") if name.endswith(".gz") else f"{name}.gz"
         if _OURS.fullmatch(other):  # the same table as it was packed before, or was not
             (target / other).unlink(missing_ok=True)
-        jsonl.write(str(target / name))
+        path = target / name
+        said = path if path.parent == target else path.parent  # of many files, where they are
+        if said not in told:
+            jsonl.write(str(said))
+        told.add(said)

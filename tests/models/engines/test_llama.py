@@ -518,9 +518,9 @@ def test_a_later_call_begins_with_what_earlier_ones_have_read(random_path: Path)
     steps = ["translate " * 30, "expand " * 30]
     asked = [Request(Text(f"{step}what {number} is", ()), "", 6) for number in range(3) for step in steps]
     settings = Settings(batch=8, threads=1)
-    with LlamaEngine("random", str(random_path), settings=settings) as engine:
-        decoded: list[int] = []
+    decoded: list[int] = []
     texts: list[str] = []
+    with LlamaEngine("random", str(random_path), settings=settings) as engine:
         for request in asked:
             texts += texts_of(engine, [request]).values()
             decoded.append(engine.counts.prompt_decoded)

@@ -43,6 +43,12 @@ class Asked:
             found.setdefault(source, {}).update(dict.fromkeys(ids))
         return {lang: tuple(ids) for lang, ids in found.items()}
 
+    def has_human(self, pair: Pair) -> bool:
+        """Whether each query of a pair is there in the documents' language too, in the words of people."""
+        manifest, there = self.collection.manifest, self.queries.get(pair[1], {})
+        by_people = manifest.get("parallel") and manifest.get("translated_by") != "machine"
+        return bool(by_people) and all(query in there for query in self.pairs[pair])
+
     def digest_of(self, lang: str, ids: Sequence[str]) -> str:
         return digest([(one, self.queries[lang][one]) for one in ids])
 

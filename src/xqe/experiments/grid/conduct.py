@@ -21,6 +21,7 @@ from xqe.experiments.grid.folder import Folder
 from xqe.experiments.grid.generating import Generated, Opener, generate
 from xqe.experiments.grid.guidance import Guides
 from xqe.experiments.grid.indexing import EncoderOpener, build_indexes, build_translated, embed_indexes
+from xqe.experiments.grid.keeping import keep_documents, keep_queries
 from xqe.experiments.grid.nights import (
     DROPPED,
     FAILED,
@@ -88,9 +89,7 @@ def conduct(
     for line in plan.impossible:
         say(f"grid: {line}")
     check(plan, folder, rebuild)
-    for name, asked in plan.asked.items():
-        for lang, ids in asked.all_ids().items():
-            folder.put_queries(name, lang, {one: asked.queries[lang][one] for one in ids})
+    keep_queries(plan, folder)
     folder.put_manifest({**said, "changed": changed, "finished": before.get("finished") if not changed else None})
     build_indexes(plan, folder, rebuild, tell)
     embed_indexes(plan, folder, open_encoder, tell)
@@ -130,6 +129,7 @@ def conduct(
     )
     hashes = {name: one.get("sha256") for name, one in said["models"].items()}
     _add_history(folder, {**finished.history(), "models": hashes, "changed": changed}, values, bool(counts["done"]))
+    keep_documents(plan, folder)
     for line in (*finished.judgement.noise, *finished.judgement.fell):
         say(f"grid: {line}")
     return Outcome(finished.summary(), finished.status == PASSED)

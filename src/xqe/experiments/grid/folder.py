@@ -2,11 +2,14 @@
 
     manifest.json                          what made the numbers
     queries/COLLECTION/LANG.jsonl          the queries that are asked
+    human/COLLECTION/LANG.jsonl            the same as people wrote them in a language of documents, where they did
+    qrels/COLLECTION/PAIR.qrels            the judgements of the queries that a pair asks, as TREC qrels
     texts/COLLECTION/MODEL/STAGE.jsonl     what was generated; STAGE.json says from what and how
     indexes/COLLECTION/LANG/               an index; LANG.json beside it says of which documents, and by which encoder
     runs/COLLECTION/PAIR/SYSTEM.trec.gz    hits, as a TREC run
     ranked/COLLECTION/PAIR/SYSTEM+KIND.jsonl   the best hits of a cell, as a model ranks them; .json says how
     cells/COLLECTION/PAIR/SYSTEM.json      values, query by query
+    documents/COLLECTION/LANG.jsonl        how those begin that are relevant or a first hit; .json says of which file
     history.jsonl, nights/TIME.json.gz     a line for each finished run, and its values
 
 Texts, rankings and cells carry the key of all that made them (`plan`): what has the wanted key is not done again.
@@ -28,12 +31,13 @@ from xqe.experiments.grid.plan import Cell, Ranked, Texts
 from xqe.files import atomic, jsonl
 from xqe.files.locks import held
 from xqe.files.records import Record
+from xqe.files.trec import Qrels
 
 FORMAT = 1
 MANIFEST, HISTORY, LOCK = "manifest.json", "history.jsonl", "grid.lock"
 INDEX_MANIFEST = "xqe.json"
 _OURS = re.compile(
-    r"manifest\.json|(?:queries|indexes)/[^/]+/[^/]+\.jsonl?|texts/[^/]+/[^/]+/[^/]+\.jsonl?"
+    r"manifest\.json|(?:queries|human|indexes|documents)/[^/]+/[^/]+\.jsonl?|qrels/[^/]+/[^/]+\.qrels|texts/[^/]+/[^/]+/[^/]+\.jsonl?"
     r"|runs/[^/]+/[^/]+/[^/]+\.trec\.gz|ranked/[^/]+/[^/]+/[^/]+\.jsonl?|cells/[^/]+/[^/]+/[^/]+\.json|nights/[^/]+\.json\.gz"
 )
 """What is written in one piece, as above."""
@@ -173,8 +177,29 @@ class Folder:
         return f"queries/{collection}/{lang}.jsonl"
 
     def put_queries(self, collection: str, lang: str, queries: Mapping[str, str]) -> None:
-        lines = (jsonl.dumps({"id": one, "query": text, "lang": lang}) + "\n" for one, text in queries.items())
-        _put(self.path / self.queries(collection, lang), "".join(lines).encode("utf-8", "surrogatepass"))
+        _put_lines(self.path / self.queries(collection, lang), _queries(lang, queries))
+
+    def put_human(self, collection: str, lang: str, queries: Mapping[str, str]) -> None:
+        _put_lines(self.path / f"human/{collection}/{lang}.jsonl", _queries(lang, queries))
+
+    def put_qrels(self, collection: str, pair: tuple[str, str], qrels: Qrels) -> None:
+        lines = (f"{query} 0 {one} {grade}" for query, grades in qrels.items() for one, grade in grades.items())
+        _put_lines(self.path / f"qrels/{collection}/{'-'.join(pair)}.qrels", lines)
+
+    def kept(self, collection: str, lang: str, sha256: str) -> set[str]:
+        """The ids of the documents whose beginnings are there. sha256: of the file that they are to come from."""
+        path = self._documents(collection, lang)
+        if _read(path.with_suffix(".json")).get("documents") != sha256 or not path.is_file():
+            return set()
+        return {one["id"] for _, one in jsonl.objects(str(path))}
+
+    def put_documents(self, collection: str, lang: str, sha256: str, beginnings: Iterable[Json]) -> None:
+        path = self._documents(collection, lang)
+        _put_lines(path, map(jsonl.dumps, beginnings))
+        _write(path.with_suffix(".json"), {"format": FORMAT, "documents": sha256})
+
+    def _documents(self, collection: str, lang: str) -> Path:
+        return self.path / f"documents/{collection}/{lang}.jsonl"
 
     def history(self) -> list[Json]:
         """The finished runs, oldest first; a line that a crash cut off is left out."""
@@ -210,6 +235,14 @@ class Folder:
         if not isinstance(values, dict):
             raise InputError(f"{self.path / place}: no values of a run", "remove its line from history.jsonl")
         return values
+
+
+def _queries(lang: str, queries: Mapping[str, str]) -> Iterator[str]:
+    return (jsonl.dumps({"id": one, "query": text, "lang": lang}) for one, text in queries.items())
+
+
+def _put_lines(path: Path, lines: Iterable[str]) -> None:
+    _put(path, "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogatepass"))
 
 
 def _read(path: Path) -> Json:

@@ -80,7 +80,7 @@ def make_plan(grid: Grid, before: Mapping[str, Any] | None = None, reads_models:
         for pair in one.pairs:
             for retriever in grid.retrievers:
                 cells += planner.cells(one, pair, retriever)
-            if "human" in grid.baselines and not _has_human(one, pair):
+            if "human" in grid.baselines and not one.has_human(pair):
                 impossible.append(f"{one.name} {pair[0]}-{pair[1]}: no queries that people translated")
     if grid.questions is not None:
         cells += planner.with_questions(grid.questions, cells)
@@ -163,13 +163,6 @@ def _expands(cell: Cell) -> bool:
     return cell.texts is not None and cell.texts.strategy is not None
 
 
-def _has_human(one: Asked, pair: Pair) -> bool:
-    """Whether each query of a pair is there in the documents' language too, in the words of people."""
-    manifest, there = one.collection.manifest, one.queries.get(pair[1], {})
-    by_people = manifest.get("parallel") and manifest.get("translated_by") != "machine"
-    return bool(by_people) and all(query in there for query in one.pairs[pair])
-
-
 class _Planner:
     def __init__(
         self, grid: Grid, asked: dict[str, Asked], identities: dict[str, Identity], encoder: Identity | None
@@ -184,7 +177,7 @@ class _Planner:
         grid = self.grid
         if "original" in grid.baselines:
             yield self._cell(one, pair, retriever, "original", None, Use.QUERY)
-        if "human" in grid.baselines and _has_human(one, pair):
+        if "human" in grid.baselines and one.has_human(pair):
             yield self._cell(one, pair, retriever, "human", None, Use.QUERY)
         for model in grid.models:
             if DOCUMENTS in grid.baselines and not model.lora:

@@ -15,8 +15,9 @@ from functools import cached_property
 import numpy
 from numpy.typing import NDArray
 
-from xqe.evaluation.significance import by_unit, compare, holm
+from xqe.evaluation.significance import by_unit, compare, holm, interval
 from xqe.experiments.report.results import WORDS, Pair, Results, System
+from xqe.messages import plural
 
 Column = NDArray[numpy.float64]
 Keep = Callable[[Pair, str], bool]
@@ -26,7 +27,7 @@ Keep = Callable[[Pair, str], bool]
 class Difference:
     """How an average differs from a baseline's, 0..1. p: of the paired randomization test; holm: of its family.
 
-    low, high: the 95 % confidence interval. wins, ties, losses: of all judgements, a query in a pair each. units: how
+    low, high: the 95 % confidence interval. wins, ties, losses: of all values, one for a query in a pair. units: how
     many queries the test has.
     """
 
@@ -46,6 +47,10 @@ class Difference:
     def stars(self) -> str:
         return stars(self.holm)
 
+    @property
+    def all_tie(self) -> bool:
+        return not (self.wins or self.losses)
+
 
 def stars(p: float) -> str:
     """Return "*" for a p below 0.05, "**" below 0.01, "***" below 0.001."""
@@ -53,7 +58,7 @@ def stars(p: float) -> str:
 
 
 class Frame:
-    """The judgements that averages are over: queries of language pairs of a collection, the same for all systems.
+    """What averages are over: queries of language pairs of a collection, each with a value, the same for all systems.
 
     keep: which of them; a pair with none left is left out.
     """
@@ -76,8 +81,16 @@ class Frame:
         return list(self._kept)
 
     @property
-    def judgements(self) -> int:
+    def size(self) -> int:
+        """How many values a system has: one for a query in a pair."""
         return len(self.queries)
+
+    @property
+    def counted(self) -> str:
+        """What averages are over, in words."""
+        return (
+            f"{plural(len(self._kept), 'language pair')}, {plural(self.size, 'value')} of {plural(self.units, 'query')}"
+        )
 
     @cached_property
     def _weights(self) -> Column:
@@ -117,6 +130,10 @@ class Frame:
 
     def average(self, column: Column) -> float:
         return float(self._weights @ column)
+
+    def interval(self, column: Column) -> tuple[float, float]:
+        """The 95 % confidence interval of an average."""
+        return interval(self._by_unit(column))
 
     def compare(self, column: Column, baseline: Column) -> Difference:
         """Compare two columns. The p of the family is the p itself until `corrected`."""

@@ -35,7 +35,8 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Table:
     """key: its name in files. heads: of the columns that say what a row is of. groups: (name, columns) above the
-    columns, () without. notes: what must be known to read it. folded: only shown when asked for, where that can be."""
+    columns, () without. notes: what must be known to read it. folded: only shown when asked for, where that can be.
+    on_page: long, and to be searched, so that only the page has it."""
 
     key: str
     title: str
@@ -45,6 +46,7 @@ class Table:
     groups: tuple[tuple[str, int], ...] = ()
     notes: tuple[str, ...] = ()
     folded: bool = False
+    on_page: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +119,84 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
+class Versus:
+    """Two systems query by query, of several that a reader may choose. collection: which it is of. systems: their
+    names. asked: what each value is of. values: of each system, 0..1, as `asked`. before, after: the two that are
+    shown at first."""
+
+    key: str
+    collection: str
+    systems: tuple[str, ...]
+    asked: tuple[str, ...]
+    values: tuple[tuple[float, ...], ...]
+    before: int
+    after: int
+    measure: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        return f"Query by query: {self.systems[self.after]} against {self.systems[self.before]}, {self.collection}"
+
+    @property
+    def gains(self) -> list[float]:
+        """What the second has more than the first, in points, the greatest first."""
+        both = zip(self.values[self.after], self.values[self.before], strict=True)
+        return sorted((100 * (after - before) for after, before in both), reverse=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A number to begin with. name: of what. value, interval: as they are shown. said: what that is."""
+
+    name: str
+    value: str
+    interval: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """key: its name in files. title: what the numbers are of. measure: of the values."""
+
+    key: str
+    title: str
+    measure: str
+    tiles: tuple[Tile, ...]
+
+
+def tiles_as_table(tiles: Tiles) -> Table:
+    """The numbers to begin with as rows, where there are no tiles."""
+    rows = (Row((one.name,), tuple(map(Value, (one.value, one.interval, one.said)))) for one in tiles.tiles)
+    columns = (tiles.measure, "95 % interval", "what it is")
+    return Table(tiles.key, tiles.title, ("",), columns, tuple(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """name: what lies there. place: from the folder of the report. about: what it holds."""
+
+    name: str
+    place: str
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    title: str
+    links: tuple[Link, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
-    """One query before and after. texts: (label, text, language) from the query to the passages."""
+    """One query before and after. texts: (label, text, language) from the query to the documents. commands: (what it
+    does, as it is typed)."""
 
     head: str
     texts: tuple[tuple[str, str, str], ...]
     facts: tuple[tuple[str, str, str], ...]  # what, before, after
+    commands: tuple[tuple[str, str], ...] = ()
+    links: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +216,7 @@ class Paragraph:
     text: str
 
 
-Block = Paragraph | Table | HeatMap | Bars | Trend | Curve | Cases
+Block = Paragraph | Table | HeatMap | Bars | Trend | Curve | Versus | Links | Cases
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +228,27 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """title: of the whole. lead: what was found, in words. sections: the rest."""
+    """title: of the whole. lead: what it is of, in words. sections: the rest. tiles: the numbers to begin with.
+    legend: what holds for all tables."""
 
     title: str
     lead: tuple[str, ...]
     sections: tuple[Section, ...]
+    tiles: tuple[Tiles, ...] = ()
+    legend: tuple[str, ...] = ()
+
+
+def named(report: Report) -> dict[str, str]:
+    """What the file of each table and picture is called, by its key: letters that LaTeX and shells take as they are."""
+    blocks = (block for section in report.sections for block in section.blocks)
+    keys = [one.key for one in (*report.tiles, *blocks) if not isinstance(one, Paragraph | Links | Cases)]
+    found: dict[str, str] = {}
+    for key in keys:
+        name = re.sub(r"[^A-Za-z0-9+-]+", "_", key)
+        while name in found.values():
+            name += "_"
+        found[key] = name
+    return found
 
 
 def percent(value: float | None, note: str = "") -> Value:
@@ -198,7 +288,8 @@ def signed(number: float, places: int = 2) -> str:
 
 
 def marked(rows: Iterable[Row], columns: Sequence[int], eligible: Callable[[Row], bool] | None = None) -> list[Row]:
-    """The rows with the best and the worst of each of the columns marked, among eligible rows that differ."""
+    """The rows with the best and the worst of each of the columns marked, among three eligible rows or more, where one
+    alone is."""
     made = list(rows)
     may = eligible or (lambda row: not row.kind)
     for column in columns:
@@ -207,14 +298,11 @@ def marked(rows: Iterable[Row], columns: Sequence[int], eligible: Callable[[Row]
             for place, row in enumerate(made)
             if may(row) and (number := row.values[column].number) is not None
         }
-        # what looks equal is equal
-        best, worst = (round(pick(numbers.values(), default=0.0), 4) for pick in (max, min))
-        if best == worst:
-            continue
-        for place, number in numbers.items():
-            mark = {best: BEST, worst: WORST}.get(round(number, 4))
-            if mark:
-                values = list(made[place].values)
+        shown = {place: round(number, 4) for place, number in numbers.items()}  # what looks equal is equal
+        for mark, pick in ((BEST, max), (WORST, min)):
+            places = [place for place, number in shown.items() if number == pick(shown.values())]
+            if len(shown) > 2 and len(places) == 1:
+                values = list(made[places[0]].values)
                 values[column] = replace(values[column], mark=mark)
-                made[place] = replace(made[place], values=tuple(values))
+                made[places[0]] = replace(made[places[0]], values=tuple(values))
     return made

@@ -1,4 +1,4 @@
-"""Pictures as SVG to stand inside a page. Only this module imports matplotlib.
+"""Pictures as SVG to stand inside a page, and as files. Only this module imports matplotlib.
 
 Magnitudes are in cividis and changes in a red-blue map, both of which the colour-blind can read; every number is
 written as well, and series differ by hatching and markers, so that a print in grey says the same.
@@ -9,14 +9,16 @@ from __future__ import annotations
 import io
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from html import escape
 from typing import Any
 
 import numpy
 
 from xqe.errors import MissingExtraError
-from xqe.experiments.report.blocks import Bars, Curve, HeatMap, Panel, Trend, anchor, signed
+from xqe.experiments.report.blocks import Bars, Curve, HeatMap, Panel, Trend, Versus, anchor, signed
 
 try:
     # it tells of its caches, of fonts and where they lie, which is nothing to a reader of reports
@@ -34,6 +36,7 @@ except ModuleNotFoundError as error:
 _SETTINGS: Any = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "xqe",
+    "pdf.fonttype": 42,  # fonts that publishers take
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9,
@@ -45,16 +48,33 @@ _HATCHES = ("", "///", "...", "xxx", "\\\\\\", "ooo")
 _MARKERS = "osD^vPX*<>"
 _LINES = 8  # of a trend, that stand out
 _INK, _QUIET = "#1a1a1a", "#b8b8b8"
+_WON, _LOST = "#2166ac", "#b2182b"  # of the red-blue map
+
+Picture = HeatMap | Bars | Trend | Curve | Versus
+FILES = {"svg": "Date", "pdf": "CreationDate"}
+"""The forms that a picture has as a file, and what is left out of each, so that the same grid gives the same."""
 
 
-def svg(block: HeatMap | Bars | Trend | Curve) -> str:
+def svg(block: Picture) -> str:
     """Return a picture as an <svg> element without a reference to anything outside it."""
+    text = _saved(block, "svg").decode()
+    return _inline(text, anchor(block.key), block.title, _TELLERS[type(block)](block))
+
+
+def files(block: Picture) -> Iterator[tuple[str, bytes]]:
+    """Yield (suffix, content) of a picture in each of its forms as a file."""
+    for form in FILES:
+        yield form, _saved(block, form)
+
+
+@cache
+def _saved(block: Picture, form: str) -> bytes:
     with plot.rc_context(_SETTINGS):
         figure = _DRAWERS[type(block)](block)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", bbox_inches="tight", pad_inches=0.05, metadata={"Date": None})
+        content = io.BytesIO()
+        figure.savefig(content, format=form, bbox_inches="tight", pad_inches=0.05, metadata={FILES[form]: None})
         plot.close(figure)
-    return _inline(text.getvalue(), anchor(block.key), block.title, _TELLERS[type(block)](block))
+    return content.getvalue()
 
 
 def _heat_map(block: HeatMap) -> Figure:
@@ -197,6 +217,30 @@ def _curve(block: Curve) -> Figure:
     return figure
 
 
+def _versus(block: Versus) -> Figure:
+    figure, (left, right) = plot.subplots(1, 2, figsize=(8.2, 3.6), width_ratios=(1.5, 1))
+    gains = block.gains
+    for colour, part in ((_WON, [max(gain, 0) for gain in gains]), (_LOST, [min(gain, 0) for gain in gains])):
+        left.stairs(part, fill=True, color=colour, linewidth=0)
+    left.axhline(0, color=_INK, linewidth=0.8)
+    left.set_xlim(0, len(gains))
+    left.set_xlabel("values, greatest gain first")
+    left.set_ylabel(f"gain in {block.measure}, points")
+    sizes = 700 / len(gains)
+    points = Counter(zip(block.values[block.before], block.values[block.after], strict=True))
+    right.plot((0, 100), (0, 100), color=_QUIET, linewidth=0.8, zorder=1)
+    right.scatter(
+        [100 * x for x, _ in points], [100 * y for _, y in points], s=[12 + sizes * count for count in points.values()],
+        c=[_WON if y > x else _LOST if y < x else _QUIET for x, y in points], alpha=0.75, edgecolors=_INK,
+        linewidths=0.4, zorder=2,
+    )  # fmt: skip
+    right.set_box_aspect(1)
+    for place, name in ((right.set_xlabel, block.before), (right.set_ylabel, block.after)):
+        place(block.systems[name], fontsize=8, wrap=True)
+    figure.tight_layout(w_pad=2.0)
+    return figure
+
+
 def _gaps(numbers: Sequence[float | None]) -> list[float]:
     return [float("nan") if number is None else number for number in numbers]
 
@@ -245,6 +289,15 @@ def _told_curve(block: Curve) -> str:
     return f"{name} by {block.axis}: {said}.{level} The table beside it has all numbers."
 
 
+def _told_versus(block: Versus) -> str:
+    gains = block.gains
+    won, lost = sum(gain > 0 for gain in gains), sum(gain < 0 for gain in gains)
+    return (
+        f"{block.systems[block.after]} against {block.systems[block.before]}: {won} won, "
+        f"{len(gains) - won - lost} tied, {lost} lost; from {signed(gains[0])} to {signed(gains[-1])} points."
+    )
+
+
 def _inline(text: str, key: str, title: str, told: str) -> str:
     """The <svg> element of a file: ids are made the page's own, and name spaces, which HTML knows, are left out."""
     text = text[text.index("<svg") :]
@@ -262,10 +315,17 @@ def _inline(text: str, key: str, title: str, told: str) -> str:
     return re.sub(r"\n\s*", "\n", re.sub(r"<svg[^>]*>", lambda _: head, text, count=1))
 
 
-_DRAWERS: dict[type, Callable[[Any], Figure]] = {HeatMap: _heat_map, Bars: _bars, Trend: _trend, Curve: _curve}
+_DRAWERS: dict[type, Callable[[Any], Figure]] = {
+    HeatMap: _heat_map,
+    Bars: _bars,
+    Trend: _trend,
+    Curve: _curve,
+    Versus: _versus,
+}
 _TELLERS: dict[type, Callable[[Any], str]] = {
     HeatMap: _told_map,
     Bars: _told_bars,
     Trend: _told_trend,
     Curve: _told_curve,
+    Versus: _told_versus,
 }

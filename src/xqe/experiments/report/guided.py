@@ -10,8 +10,7 @@ from xqe.experiments.report.averages import Difference, Frame, corrected
 from xqe.experiments.report.blocks import Block, Row, Table, Value, percent, points
 from xqe.experiments.report.reranking import took_before
 from xqe.experiments.report.results import Results, System
-from xqe.experiments.report.tables import STARS_NOTE, told
-from xqe.messages import plural
+from xqe.experiments.report.tables import FAMILY_NOTE, told
 
 NONE = "none"
 _NO_TIME = "-"
@@ -27,7 +26,7 @@ def blocks(results: Results, main: str) -> Iterator[Block]:
                 _Group(results, collection, main, pairs, plain, group)
                 for plain, group in results.with_guides(collection, retriever).items()
             ]
-            if groups := [group for group in groups if group.frame.judgements]:
+            if groups := [group for group in groups if group.frame.size]:
                 yield _table(collection, retriever, main, groups)
 
 
@@ -70,14 +69,10 @@ def _change(change: Difference | None) -> Value:
 
 
 def _table(collection: str, retriever: str, main: str, groups: Sequence[_Group]) -> Table:
-    notes = [
-        f"{group.name}: {plural(len(group.frame.pairs), 'language pair')}, "
-        f"{plural(group.frame.judgements, 'judgement')} of {plural(group.frame.units, 'query')}."
-        for group in groups
-    ]
+    notes = [f"{group.name}: {group.frame.counted}." for group in groups]
     notes.append(
         "Stars: the difference to the same system that no encoder guided. "
-        + STARS_NOTE.format(family="the rows of a system")
+        + FAMILY_NOTE.format(family="the rows of a system")
     )
     return Table(
         f"{collection}-{retriever}-guided",

@@ -1,11 +1,13 @@
-"""A report as LaTeX: tables by booktabs, to be \\input or compiled as it is with pdflatex, xelatex or lualatex.
+"""A report as LaTeX, to be compiled as it is with pdflatex, xelatex or lualatex: tables by booktabs, each of them also
+for itself, and pictures by graphicx.
 
-Texts of queries are left out, since most fonts lack their scripts; maps and bars are tables of their numbers.
+Texts of queries are left out, since most fonts lack their scripts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from xqe.experiments.report.blocks import (
@@ -13,13 +15,13 @@ from xqe.experiments.report.blocks import (
     WORST,
     Bars,
     Cases,
-    Curve,
     HeatMap,
     Paragraph,
     Report,
     Table,
     Trend,
     Value,
+    tiles_as_table,
 )
 from xqe.experiments.report.markdown import as_table, quadrant_note, shown
 
@@ -43,6 +45,7 @@ _SPECIAL = {
     "→": r"$\rightarrow$",
     "·": r"$\cdot$",
 }
+_SENTENCE = 60  # characters of a text that is set in lines
 _HEAD = r"""\documentclass[a4paper]{article}
 \usepackage[margin=2cm]{geometry}
 \usepackage{booktabs}
@@ -53,23 +56,54 @@ _HEAD = r"""\documentclass[a4paper]{article}
 \begin{document}"""
 
 
-def latex(report: Report) -> str:
-    """Return the whole report as one document."""
-    return "\n".join(_lines(report)) + "\n"
+def latex(report: Report, pictures: Mapping[str, str] | None = None, tables: Mapping[str, str] | None = None) -> str:
+    """Return the whole report as one document.
+
+    pictures, tables: the files beside it, by the keys of blocks; what has none is set in the document itself, pictures
+    as tables of their numbers.
+    """
+    return "\n".join(_lines(report, pictures or {}, tables or {})) + "\n"
 
 
-def _lines(report: Report) -> Iterator[str]:
+def parts(report: Report) -> Iterator[tuple[str, str]]:
+    """Yield (key, content) of each table, and of pictures as numbers: a tabular that a paper can take in by \\input."""
+    for block in _blocks(report):
+        if (tabular := _tabular_of(block)) is not None:
+            yield block.key, f"% {' '.join(tabular.title.split())}\n" + "\n".join(_set(tabular)) + "\n"
+
+
+def _lines(report: Report, pictures: Mapping[str, str], tables: Mapping[str, str]) -> Iterator[str]:
     yield _HEAD
     yield rf"\section*{{{escaped(report.title)}}}"
     for text in report.lead:
         yield from (escaped(text), "")
+    for tiles in report.tiles:
+        yield from _block(tiles_as_table(tiles), pictures, tables)
+    if report.legend:
+        yield escaped(" ".join(report.legend))
     for section in report.sections:
-        blocks = [lines for block in section.blocks if (lines := list(_WRITERS[type(block)](block)))]
-        if blocks:
+        blocks = [lines for block in section.blocks if (lines := list(_block(block, pictures, tables)))]
+        if blocks and not any(isinstance(block, Cases) for block in section.blocks):  # queries, and words about them
             yield rf"\subsection*{{{escaped(section.title)}}}"
             for lines in blocks:
                 yield from lines
     yield r"\end{document}"
+
+
+def _blocks(report: Report) -> Iterator[Any]:
+    yield from map(tiles_as_table, report.tiles)
+    for section in report.sections:
+        yield from section.blocks
+
+
+def _block(block: Any, pictures: Mapping[str, str], tables: Mapping[str, str]) -> Iterator[str]:
+    """A block as it stands in the document: cases and links are for other forms."""
+    if isinstance(block, Paragraph):
+        yield from (escaped(block.text), "")
+    elif getattr(block, "key", None) in pictures and not isinstance(block, Table):
+        yield from _figure(block, pictures[block.key])
+    elif (tabular := _tabular_of(block)) is not None:
+        yield from _float(tabular, tables.get(block.key))
 
 
 def escaped(text: str) -> str:
@@ -78,11 +112,57 @@ def escaped(text: str) -> str:
     return "".join(_SPECIAL.get(letter, letter if ord(letter) < 0x250 else "?") for letter in plain)
 
 
-def _paragraph(paragraph: Paragraph) -> Iterator[str]:
-    yield from (escaped(paragraph.text), "")
+@dataclass(frozen=True, slots=True)
+class _Tabular:
+    """columns: as tabular takes them. body: its lines."""
+
+    title: str
+    columns: str
+    body: Sequence[str]
+    notes: Sequence[str]
 
 
-def _table(table: Table) -> Iterator[str]:
+def _tabular_of(block: Any) -> _Tabular | None:
+    make = _TABULARS.get(type(block))
+    return None if make is None else make(block)
+
+
+def _set(tabular: _Tabular) -> Iterator[str]:
+    yield rf"\begin{{tabular}}{{{tabular.columns}}}"
+    yield r"\toprule"
+    yield from tabular.body
+    yield r"\bottomrule"
+    yield r"\end{tabular}"
+
+
+def _float(tabular: _Tabular, file: str | None) -> Iterator[str]:
+    yield r"\begin{table}[htbp]\centering\footnotesize"
+    yield rf"\caption{{{escaped(tabular.title)}}}"
+    if file is not None:
+        yield rf"\fit{{\input{{{file}}}}}"
+    else:
+        first, *others, last = _set(tabular)
+        yield from (rf"\fit{{{first}", *others, f"{last}}}")
+    yield from _notes(tabular.notes)
+    yield r"\end{table}"
+
+
+def _figure(block: Any, file: str) -> Iterator[str]:
+    yield r"\begin{figure}[htbp]\centering"
+    yield rf"\fit{{\includegraphics{{{file}}}}}"
+    yield rf"\caption{{{escaped(block.title)}}}"
+    yield from _notes(block.notes)
+    yield r"\end{figure}"
+
+
+def _notes(notes: Sequence[str]) -> Iterator[str]:
+    if notes:
+        yield rf"\par\smallskip\parbox{{\linewidth}}{{\scriptsize {escaped(' '.join(notes))}}}"
+
+
+def _table(table: Table) -> _Tabular | None:
+    if table.on_page:
+        return None
     heads = len(table.heads)
     body = []
     if table.groups:
@@ -97,7 +177,13 @@ def _table(table: Table) -> Iterator[str]:
         if row.ruled:
             body.append(r"\addlinespace")
         body.append(" & ".join([*map(escaped, row.heads), *map(_value, row.values)]) + r" \\")
-    yield from _float(table.title, "l" * heads + "r" * len(table.columns), body, table.notes)
+    columns = "".join(_column(one) for one in zip(*(row.values for row in table.rows), strict=True))
+    return _Tabular(table.title, "l" * heads + columns, body, table.notes)
+
+
+def _column(values: Sequence[Value]) -> str:
+    """How a column is set: numbers to the right, sentences in lines."""
+    return r"p{8cm}" if max(len(one.text) for one in values) > _SENTENCE else "r"
 
 
 def _value(value: Value) -> str:
@@ -111,20 +197,7 @@ def _row(cells: Sequence[str]) -> str:
     return " & ".join(map(escaped, cells)) + r" \\"
 
 
-def _float(title: str, columns: str, body: Sequence[str], notes: Sequence[str]) -> Iterator[str]:
-    yield r"\begin{table}[htbp]\centering\footnotesize"
-    yield rf"\caption{{{escaped(title)}}}"
-    yield rf"\fit{{\begin{{tabular}}{{{columns}}}"
-    yield r"\toprule"
-    yield from body
-    yield r"\bottomrule"
-    yield r"\end{tabular}}"
-    if notes:
-        yield rf"\par\smallskip\parbox{{\linewidth}}{{\scriptsize {escaped(' '.join(notes))}}}"
-    yield r"\end{table}"
-
-
-def _heat_map(heat_map: HeatMap) -> Iterator[str]:
+def _heat_map(heat_map: HeatMap) -> _Tabular:
     body = [_row(["", *heat_map.columns]), r"\midrule"]
     for place, code in enumerate(heat_map.rows):
         if place == heat_map.row_split and place > 0:
@@ -136,10 +209,10 @@ def _heat_map(heat_map: HeatMap) -> Iterator[str]:
         body.append(_row([code, *cells]))
     left, right = heat_map.column_split, len(heat_map.columns) - heat_map.column_split
     columns = "l" + "r" * left + ("|" if left and right else "") + "r" * right
-    yield from _float(heat_map.title, columns, body, [quadrant_note(heat_map), *heat_map.notes])
+    return _Tabular(heat_map.title, columns, body, [quadrant_note(heat_map), *heat_map.notes])
 
 
-def _bars(bars: Bars) -> Iterator[str]:
+def _bars(bars: Bars) -> _Tabular:
     body: list[str] = []
     for panel in bars.panels:
         body += [*([r"\midrule"] if body else []), _row([panel.title, *bars.series]), r"\midrule"]
@@ -147,31 +220,19 @@ def _bars(bars: Bars) -> Iterator[str]:
             _row([group, *(shown(number, True) for number in numbers)])
             for group, numbers in zip(panel.groups, panel.values, strict=True)
         ]
-    yield from _float(bars.title, "l" + "r" * len(bars.series), body, [f"In {bars.unit}.", *bars.notes])
+    return _Tabular(bars.title, "l" + "r" * len(bars.series), body, [f"In {bars.unit}.", *bars.notes])
 
 
-def _trend(trend: Trend) -> Iterator[str]:
+def _trend(trend: Trend) -> _Tabular:
     body = [_row(["system", "first", "last", "change"]), r"\midrule"]
     body += [_row([row.heads[0], *(value.text for value in row.values[:3])]) for row in as_table(trend).rows]
-    yield from _float(trend.title, "lrrr", body, trend.notes)
+    return _Tabular(trend.title, "lrrr", body, trend.notes)
 
 
-def _curve(_: Curve) -> Iterator[str]:
-    """Nothing: its numbers stand in the table beside it."""
-    yield from ()
-
-
-def _cases(_: Cases) -> Iterator[str]:
-    """Nothing: they are texts of queries."""
-    yield from ()
-
-
-_WRITERS: dict[type, Callable[[Any], Iterator[str]]] = {
+_TABULARS: dict[type, Callable[[Any], _Tabular | None]] = {
     Table: _table,
     HeatMap: _heat_map,
     Bars: _bars,
     Trend: _trend,
-    Curve: _curve,
-    Cases: _cases,
-    Paragraph: _paragraph,
 }
+"""What has numbers of its own: those of curves stand in a table beside them, and single queries are no table."""

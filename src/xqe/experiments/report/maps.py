@@ -9,7 +9,7 @@ from xqe.experiments.report.averages import Difference, Frame, corrected
 from xqe.experiments.report.blocks import Bars, HeatMap, Panel, Row, Table, Value, count, marked, percent
 from xqe.experiments.report.results import Pair, System
 from xqe.experiments.report.study import Study
-from xqe.experiments.report.tables import STARS_NOTE, delta
+from xqe.experiments.report.tables import FAMILY_NOTE, delta
 from xqe.messages import plural
 from xqe.stages.strategies import SHORT
 from xqe.text.analysis import word_count
@@ -55,7 +55,7 @@ def heat_maps(study: Study, model: str) -> list[HeatMap]:
                 f"{study.key}-{model}-change",
                 f"Change in {study.main} from the translated query: {model}, {study.title}",
                 {pair: 100 * one.difference for pair, one in changes.items()},
-                ["In points. " + STARS_NOTE.format(family="the language pairs of this map")],
+                ["In points. " + FAMILY_NOTE.format(family="the language pairs of this map")],
                 {pair: one.stars for pair, one in changes.items()},
             )
         )
@@ -144,7 +144,7 @@ def quadrants(values: dict[Pair, float]) -> tuple[tuple[str, float], ...]:
 def change_by_language(study: Study, model: str) -> Bars | None:
     """Figure 5: what expansion changes from the original query, by language of queries and of documents."""
     systems, baseline = study.expansions(model), study.original()
-    if not systems or baseline is None or not study.frame.judgements:
+    if not systems or baseline is None or not study.frame.size:
         return None
     measures = study.some("Hit@10", "Recall@5", "MRR", "nDCG@10")
     panels = []
@@ -225,8 +225,8 @@ def by_script(study: Study) -> Table | None:
 
 
 def _grouped(study: Study, frames: dict[str, Frame], key: str, title: str, about: str) -> Table | None:
-    """The average and the change of each model and strategy in some groups of judgements."""
-    frames = {name: frame for name, frame in frames.items() if frame.judgements}
+    """The average and the change of each model and strategy in some groups of values."""
+    frames = {name: frame for name, frame in frames.items() if frame.size}
     if len(frames) < 2:
         return None
     asked: list[tuple[tuple[str, str], list[System], str]] = []
@@ -252,8 +252,8 @@ def _grouped(study: Study, frames: dict[str, Frame], key: str, title: str, about
         rows.append(Row(heads, tuple(values), kind, ruled=heads[1] == "Translated query alone"))
     rows = marked(rows, range(0, 2 * len(frames), 2))
     judged = Row(
-        ("judgements", ""),
-        tuple(value for frame in frames.values() for value in (count(frame.judgements), Value(""))),
+        ("values", ""),
+        tuple(value for frame in frames.values() for value in (count(frame.size), Value(""))),
         "mean",
         ruled=True,
     )
@@ -268,9 +268,9 @@ def _grouped(study: Study, frames: dict[str, Frame], key: str, title: str, about
             about,
             f"Each row averages all orders and uses. Change: in {study.main}, in points, to the query translated by "
             "the "
-            "same model. " + STARS_NOTE.format(family="all changes of this table"),
+            "same model. " + FAMILY_NOTE.format(family="all changes of this table"),
             "; ".join(
-                f"{name}: {plural(frame.judgements, 'judgement')} in {plural(len(frame.pairs), 'pair')}"
+                f"{name}: {plural(frame.size, 'value')} in {plural(len(frame.pairs), 'pair')}"
                 for name, frame in frames.items()
             )
             + ".",

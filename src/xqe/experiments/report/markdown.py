@@ -15,13 +15,16 @@ from xqe.experiments.report.blocks import (
     Cases,
     Curve,
     HeatMap,
+    Links,
     Paragraph,
     Report,
     Row,
     Table,
     Trend,
     Value,
+    Versus,
     signed,
+    tiles_as_table,
 )
 from xqe.experiments.report.published import PAPER
 from xqe.experiments.report.sparkline import sparkline
@@ -39,6 +42,9 @@ def _lines(report: Report) -> Iterator[str]:
     yield ""
     for text in report.lead:
         yield from (escaped(text), "")
+    for tiles in report.tiles:
+        yield from (*_table(tiles_as_table(tiles)), "")
+    yield from (*(f"- {escaped(line)}" for line in report.legend), *([""] if report.legend else []))
     for section in report.sections:
         yield from (f"## {escaped(section.title)}", "")
         for block in section.blocks:
@@ -53,6 +59,8 @@ def escaped(text: str) -> str:
 
 
 def _table(table: Table) -> Iterator[str]:
+    if table.on_page:
+        return
     yield f"### {escaped(table.title)}"
     yield ""
     names = flat_columns(table)
@@ -142,6 +150,23 @@ def as_table(trend: Trend) -> Table:
     return Table(f"{trend.key}-numbers", trend.title, ("system", "trend"), columns, tuple(rows), notes=trend.notes)
 
 
+def _versus(versus: Versus) -> Iterator[str]:
+    yield f"### {escaped(versus.title)}"
+    yield ""
+    gains = versus.gains
+    won, lost = sum(gain > 0 for gain in gains), sum(gain < 0 for gain in gains)
+    yield _line(["won", "tied", "lost", "greatest gain", "greatest loss"])
+    yield _line(["---:"] * 5, plain=True)
+    ends = (signed(max(gains[0], 0.0)), signed(min(gains[-1], 0.0)))
+    yield _line([str(won), str(len(gains) - won - lost), str(lost), *ends])
+
+
+def _links(links: Links) -> Iterator[str]:
+    yield from (f"### {escaped(links.title)}", "")
+    for one in links.links:
+        yield f"- [{escaped(one.name)}]({one.place}): {escaped(one.about)}"
+
+
 def _curve(_: Curve) -> Iterator[str]:
     """Nothing: its numbers stand in the table beside it."""
     yield from ()
@@ -151,7 +176,7 @@ def _cases(cases: Cases) -> Iterator[str]:
     """Those of the best system; the page has all."""
     if not cases.best:
         return
-    yield f"<details><summary>{escaped(cases.title)}: {escaped(cases.said)}</summary>"
+    yield f"<details><summary>{escaped(cases.title)}: {escaped(cases.said)} (report.html has all systems)</summary>"
     yield ""
     for name, some in (("Won", cases.won), ("Lost", cases.lost)):
         for case in some:
@@ -165,7 +190,16 @@ def _case(name: str, case: Case) -> Iterator[str]:
         yield f"  - {escaped(label)}: {escaped(text)}"
     facts = (f"{what} {before} → {after}" for what, before, after in case.facts)
     yield f"  - {escaped('; '.join(facts))}"
+    for what, command in case.commands:
+        yield f"  - {escaped(what)}: {_code(command)}"
     yield ""
+
+
+def _code(text: str) -> str:
+    """A text as code, in as many backticks as it needs (CommonMark 0.31, section 6.1)."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    space = " " if len(fence) > 1 else ""
+    return f"{fence}{space}{' '.join(text.splitlines())}{space}{fence}"
 
 
 def _paragraph(paragraph: Paragraph) -> Iterator[str]:
@@ -178,6 +212,8 @@ WRITERS: dict[type, Callable[[Any], Iterator[str]]] = {
     Bars: _bars,
     Trend: _trend,
     Curve: _curve,
+    Versus: _versus,
+    Links: _links,
     Cases: _cases,
     Paragraph: _paragraph,
 }

@@ -72,9 +72,8 @@ def correlations(study: Study, model: str) -> Table | None:
                 "not count."
             ),
             (
-                "* p < 0.05, ** p < 0.01, *** p < 0.001, after Holm's correction over this table. Texts of one query "
-                "in "
-                "several pairs count as independent here, which makes p somewhat too small."
+                "p is corrected over this table. Texts of one query in several pairs count as independent here, which "
+                "makes p somewhat too small."
             ),
             f"{NOTHING}: the check says the same of all texts of a pair, or there are fewer than {LEAST}.",
             *([f"Never found: {', '.join(never)}."] if never else []),

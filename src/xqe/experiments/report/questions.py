@@ -9,8 +9,7 @@ from xqe.experiments.report import labels
 from xqe.experiments.report.averages import Difference, Frame, corrected
 from xqe.experiments.report.blocks import Block, Curve, Row, Table, Value, percent, points
 from xqe.experiments.report.results import DOCUMENTS, Pair, Questions, Results, System
-from xqe.experiments.report.tables import STARS_NOTE, told
-from xqe.messages import plural
+from xqe.experiments.report.tables import FAMILY_NOTE, told
 
 NONE = "none"
 _TRANSLATED = "translated documents"
@@ -22,7 +21,7 @@ def blocks(results: Results, main: str) -> Iterator[Block]:
         for retriever in results.retrievers(collection):
             groups = results.with_questions(collection, retriever)
             sweeps = [_Sweep(results, collection, main, plain, group) for plain, group in groups.items()]
-            sweeps = [sweep for sweep in sweeps if sweep.frame.judgements]
+            sweeps = [sweep for sweep in sweeps if sweep.frame.size]
             for sweep in sweeps:
                 yield from sweep.curves()
             if sweeps:
@@ -134,11 +133,8 @@ def _starred(value: float | None, change: Difference | None) -> Value:
 
 def _notes(sweeps: Sequence[_Sweep]) -> Iterator[str]:
     for sweep in sweeps:
-        yield (
-            f"{sweep.name}: {plural(len(sweep.frame.pairs), 'language pair')}, "
-            f"{plural(sweep.frame.judgements, 'judgement')} of {plural(sweep.frame.units, 'query')}."
-        )
-    yield "Stars: the difference of a mean to that without questions. " + STARS_NOTE.format(
+        yield f"{sweep.name}: {sweep.frame.counted}."
+    yield "Stars: the difference of a mean to that without questions. " + FAMILY_NOTE.format(
         family="the means of a system"
     )
     if any(sweep.translated is not None for sweep in sweeps):

@@ -9,8 +9,8 @@ from xqe.experiments.report import labels
 from xqe.experiments.report.averages import Difference, Frame, corrected
 from xqe.experiments.report.blocks import NOTHING, Block, Paragraph, Row, Table, Value, count, marked, percent, points
 from xqe.experiments.report.results import HUMAN, Cost, Pair, Result, Results, System
-from xqe.experiments.report.tables import STARS_NOTE, delta
-from xqe.messages import plural
+from xqe.experiments.report.study import main_first
+from xqe.experiments.report.tables import FAMILY_NOTE, delta
 
 RERANK = "rerank"
 
@@ -42,7 +42,7 @@ class Reranked:
 
     def _again(self) -> list[Again]:
         both = [(system, first) for first, group in self.groups.items() for system in group]
-        if not self.frame.judgements:
+        if not self.frame.size:
             return []
         changes = corrected([self._compare(*one) for one in both])
         return [Again(*one, change) for one, change in zip(both, changes, strict=True)]
@@ -127,7 +127,7 @@ def _said(reranked: Reranked) -> str:
 
 def _table(reranked: Reranked) -> Table:
     """Each system as it was found, and as it is re-ranked; beside them the query as people wrote it."""
-    measures = list(reranked.results.measures)
+    measures = main_first(reranked.results.measures, reranked.main)
     changes = {one.system: one.change for one in reranked.again}
     rows: list[Row] = []
     for retriever in reranked.results.retrievers(reranked.collection):
@@ -142,9 +142,9 @@ def _table(reranked: Reranked) -> Table:
         f"{reranked.collection}-reranking",
         f"Re-ranking, {reranked.collection}",
         ("found by", "re-ranked by"),
-        (*measures, "change", "found in, s", "re-ranked in, s", "tokens"),
-        tuple(marked(rows, range(len(measures)))),
-        (("measured", len(measures)), (reranked.main, 1), ("a query", 3)),
+        (measures[0], "change", *measures[1:], "found in, s", "re-ranked in, s", "tokens"),
+        tuple(marked(rows, [0, *range(2, 1 + len(measures))])),
+        (("measured", 1 + len(measures)), ("a query", 3)),
         tuple(_notes(reranked)),
     )
 
@@ -159,9 +159,9 @@ def _row(
         f"{labels.retriever(system.retriever)}: {', '.join(said)}",
         NOTHING if system.reranker is None else labels.reranker(system.reranker),
     )
+    main, *others = (percent(reranked.average(system, measure)) for measure in measures)
     values = (
-        *(percent(reranked.average(system, measure)) for measure in measures),
-        delta(change),
+        *(main, delta(change), *others),
         *(seconds(one) for one in (found, again)),
         Value(NOTHING) if tokens is None else Value(f"{tokens:,.0f}", tokens),
     )
@@ -169,10 +169,7 @@ def _row(
 
 
 def _notes(reranked: Reranked) -> Iterator[str]:
-    yield (
-        f"{plural(len(reranked.frame.pairs), 'language pair')}, {plural(reranked.frame.judgements, 'judgement')} of "
-        f"{plural(reranked.frame.units, 'query')} in every row."
-    )
+    yield f"{reranked.frame.counted} in every row."
     if reranked.lost:
         lost = labels.listed("-".join(pair) for pair in reranked.lost)
         yield f"Without {lost}, which not every system of the table has."
@@ -180,14 +177,14 @@ def _notes(reranked: Reranked) -> Iterator[str]:
     weights = dict.fromkeys(one.first_weight for one in weighted if not one.varies and one.first_weight is not None)
     for weight in weights:
         yield f"Scores of the first stage count {weight:g} and the model's {1 - weight:g}, unless a row says otherwise."
-    yield f"Change: in {reranked.main}, in points, to the hits as they were found. " + STARS_NOTE.format(
+    yield f"Change: in {reranked.main}, in points, to the hits as they were found. " + FAMILY_NOTE.format(
         family="the changes of this table"
     )
     yield (
         "Seconds and tokens are those of what was made and not reused, on the machine named below; what stands in a "
         f"row with {NOTHING} came from the store. Found in: translation, expansion and search."
     )
-    yield "▲ bold: best, ▼ underlined: worst of the re-ranked systems."
+    yield "Marked are the best and the worst of the re-ranked systems."
 
 
 # ---------------------------------------------------------------- what every stage took

@@ -25,12 +25,14 @@ from xqe.experiments.report.shapes import (
     whole,
 )
 from xqe.files import jsonl
-from xqe.files.records import Record, check_query
+from xqe.files.records import Document, Record, check_document, check_query
+from xqe.files.trec import Qrels, read_qrels
 from xqe.stages.presets import Preset
 from xqe.stages.strategies import Strategy
 
 FORMAT = 1
-MANIFEST, HISTORY, CELLS, QUERIES = "manifest.json", "history.jsonl", "cells", "queries"
+MANIFEST, HISTORY = "manifest.json", "history.jsonl"
+CELLS, QUERIES, HUMAN_QUERIES, DOCUMENT_TEXTS, QRELS = "cells", "queries", "human", "documents", "qrels"
 
 ORIGINAL, TRANSLATION, HUMAN, DOCUMENTS = "original", "translation", "human", "documents"
 SOURCE_EXPANSION, DIRECT, EXPANSION = "source-expansion", "direct", "expansion"
@@ -147,7 +149,7 @@ class Result:
     """A cell: one system on one language pair of a collection.
 
     queries: ids, in one order for all that a cell has of each query: `values` (measure -> 0..1), `first` (best hit),
-    `ranks` (of the first relevant document, from 1). failures: query id -> reason. texts: a file, from `folder`.
+    `ranks` (of the first relevant document, from 1). failures: query id -> reason. texts, run: files, from `folder`.
     error: why the cell could not be done; then there are no queries.
     """
 
@@ -165,6 +167,7 @@ class Result:
     missing: int
     seconds: float
     texts: str | None
+    run: str | None
     error: str | None
     folder: Path
 
@@ -189,7 +192,9 @@ class Results:
     broken: tuple[Result, ...]
     _cells: dict[tuple[str, Pair, str], Result] = field(default_factory=dict)
     _queries: dict[tuple[str, Pair], tuple[str, ...]] = field(default_factory=dict)
-    _questions: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    _questions: dict[tuple[str, str, str], dict[str, str]] = field(default_factory=dict)
+    _documents: dict[tuple[str, str], dict[str, Document]] = field(default_factory=dict)
+    _qrels: dict[tuple[str, Pair], Qrels] = field(default_factory=dict)
     _texts: dict[Path, dict[str, Record]] = field(default_factory=dict)
 
     @property
@@ -275,6 +280,10 @@ class Results:
             if (again := [one for one in found if one.reranker is not None and one.reranker.first == first.name])
         }
 
+    def everything(self, collection: str) -> list[System]:
+        """All systems of a collection, whatever they search by, and whatever becomes of their hits."""
+        return sorted(self._systems(collection), key=lambda one: (_place(RETRIEVERS, one.retriever), self._order(one)))
+
     def _systems(self, collection: str) -> list[System]:
         return list(dict.fromkeys(one.system for one in self.results if one.collection == collection))
 
@@ -308,15 +317,45 @@ class Results:
 
     def question(self, collection: str, lang: str) -> dict[str, str]:
         """The texts of the queries asked in a language, by id; empty where the folder has none."""
-        if (collection, lang) not in self._questions:
-            asked: dict[str, str] = {}
-            for folder in self.folders:
-                path = folder / QUERIES / collection / f"{lang}.jsonl"
-                if path.is_file():
-                    records = (check_query(raw, where) for where, raw in jsonl.objects(str(path)))
-                    asked |= {record["id"]: record["query"] for record in records}
-            self._questions[collection, lang] = asked
-        return self._questions[collection, lang]
+        return self._queries_of(QUERIES, collection, lang)
+
+    def human(self, collection: str, lang: str) -> dict[str, str]:
+        """The same as people wrote them in a language of documents."""
+        return self._queries_of(HUMAN_QUERIES, collection, lang)
+
+    def _queries_of(self, kind: str, collection: str, lang: str) -> dict[str, str]:
+        if (kind, collection, lang) not in self._questions:
+            lines = self._lines(f"{kind}/{collection}/{lang}.jsonl")
+            records = (check_query(raw, where) for where, raw in lines)
+            self._questions[kind, collection, lang] = {record["id"]: record["query"] for record in records}
+        return self._questions[kind, collection, lang]
+
+    def document(self, collection: str, lang: str, name: str) -> Document | None:
+        """How a document begins; None where the folder does not have it."""
+        if (collection, lang) not in self._documents:
+            lines = self._lines(f"{DOCUMENT_TEXTS}/{collection}/{lang}.jsonl")
+            documents = (check_document(raw, where) for where, raw in lines)
+            self._documents[collection, lang] = {one.id: one for one in documents}
+        return self._documents[collection, lang].get(name)
+
+    def _lines(self, place: str) -> Iterator[tuple[str, Any]]:
+        """The lines of a file that some of the folders have."""
+        for path in (folder / place for folder in self.folders):
+            if path.is_file():
+                yield from jsonl.objects(str(path))
+
+    def relevant(self, collection: str, pair: Pair, query: str) -> list[str]:
+        """The documents that are relevant to a query, those of the highest grade first; empty where the folder has no
+        judgements."""
+        if (collection, pair) not in self._qrels:
+            paths = (folder / QRELS / collection / f"{'-'.join(pair)}.qrels" for folder in self.folders)
+            found: Qrels = {}
+            for path in paths:
+                found |= read_qrels(str(path)) if path.is_file() else {}
+            self._qrels[collection, pair] = found
+        grades = self._qrels[collection, pair].get(query, {})
+        rel = int(self.manifests[0].get("rel") or 1)
+        return sorted((one for one in grades if grades[one] >= rel), key=lambda one: -grades[one])
 
     def text(self, result: Result, query: str) -> Record:
         """The record that a query of a cell was searched with; empty where it was searched with as it was asked."""
@@ -419,6 +458,8 @@ _GUIDED: Shape = {"plain": text, "guide": text, "judge": or_none(text)}
 _QUESTIONS: Shape = {"plain": text, "weight": amount, "share": share}
 _MANIFEST: Shape = {
     **dict.fromkeys(("name", "xqe", "python", "platform", "started", "finished"), text),
+    "grid": by_name(anything),
+    "rel": count,
     "part": part,
     "measures": several(text),
     "settings": by_name(anything),
@@ -434,7 +475,7 @@ _MANIFEST: Shape = {
 }
 _CELL: Shape = {
     **dict.fromkeys(("collection", "source", "target", "system", "kind", "model", "strategy", "order", "use"), text),
-    **dict.fromkeys(("retriever", "texts", "error"), text),
+    **dict.fromkeys(("retriever", "texts", "run", "error"), text),
     "query_weight": lambda said: text(said) or amount(said),
     **dict.fromkeys(("samples", "documents", "missing"), count),
     "queries": several(text),
@@ -542,6 +583,7 @@ def _cell(folder: Path, path: Path, measures: Sequence[str]) -> Result:
         said.get("missing") or 0,
         float(said.get("seconds") or 0.0),
         said.get("texts"),
+        said.get("run"),
         said.get("error"),
         folder,
     )

@@ -10,14 +10,13 @@ from xqe.experiments.report.beside import Beside, name
 from xqe.experiments.report.blocks import Block, Paragraph, Row, Table, Value, marked, percent, points
 from xqe.experiments.report.results import DOCUMENTS, GENERATED, HUMAN, ORIGINAL, TRANSLATION, System
 from xqe.experiments.report.study import Study
-from xqe.experiments.report.tables import STARS_NOTE, STRONG_NOTE, delta, told
-from xqe.messages import plural
+from xqe.experiments.report.tables import FAMILY_NOTE, beside_changes, delta, told
 
 
 def blocks(studies: Sequence[Study]) -> Iterator[Block]:
     """What there is to say of one collection by several retrievers, of which the others are compared with the first."""
     beside = Beside(studies)
-    if not beside.frame.judgements:
+    if not beside.frame.size:
         return
     settings = list(ranks.settings_of(beside))
     yield Paragraph(_said(beside, settings))
@@ -48,29 +47,26 @@ def _means(beside: Beside) -> Table:
             changes.append((beside.change(study, system), to_translated))
     columns = [corrected([pair[side] for pair in changes]) for side in (0, 1)]
     made = [
-        Row(row.heads, (*row.values, *map(delta, differences)), row.kind, row.ruled)
+        Row(row.heads, (row.values[0], *map(delta, differences), *row.values[1:]), row.kind, row.ruled)
         for row, *differences in zip(rows, *columns, strict=True)
     ]
     return Table(
         f"{beside.first.collection}-retrievers",
         f"Baselines and the best strategy by each retriever, {beside.first.collection}",
         ("retriever", "system"),
-        (*measures, f"to {name(beside.first)}", "to translated"),
-        tuple(marked(made, range(len(measures)), lambda _: True)),
-        (("measured", len(measures)), (f"{beside.main}, change", 2)),
+        (measures[0], f"to {name(beside.first)}", "to translated", *measures[1:]),
+        tuple(marked(made, beside_changes(measures), lambda _: True)),
+        (),
         (
-            (
-                f"{plural(len(beside.pairs), 'language pair')}, {plural(beside.frame.judgements, 'judgement')} of "
-                f"{plural(beside.frame.units, 'query')} in every row."
-            ),
+            f"{beside.frame.counted} in every row.",
             f"Changes are in {beside.main}, in points: to the same system searched by {name(beside.first)}, and to the "
             "query translated by the same model, searched in the same way. "
-            + STARS_NOTE.format(family="the differences of a column"),
+            + FAMILY_NOTE.format(family="the differences of a column"),
             (
                 "The best strategy was picked as the best of all by that retriever on these queries, so its value is a "
                 "little too high."
             ),
-            STRONG_NOTE.replace(" of the systems that a model made", " of a column"),
+            "Marked are the best and the worst of all rows.",
         ),
     )
 
@@ -117,7 +113,7 @@ def _by_pair(beside: Beside) -> Table:
         (
             f"The best strategy of each retriever, over all pairs: {_bests(beside)}.",
             f"Stars: the difference to the same system searched by {name(beside.first)}. "
-            + STARS_NOTE.format(family="the differences of all pairs; those of the means are a family of their own"),
+            + FAMILY_NOTE.format(family="the differences of all pairs; those of the means are a family of their own"),
         ),
         folded=True,
     )

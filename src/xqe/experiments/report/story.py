@@ -14,8 +14,18 @@ from xqe.messages import plural
 _MOST_REASONS = 20
 
 
-def lead(results: Results, studies: Sequence[Study]) -> list[str]:
-    """The first paragraphs: what was run, then what was found in each collection, then what failed."""
+def lead(results: Results) -> list[str]:
+    """A sentence on what was run, and one on what must be known before anything else is read."""
+    systems = plural(len({one.system.name for one in results.results}), "system")
+    models = f" with {labels.listed(results.models)}" if results.models else ""
+    said = f"{systems}{models} on {labels.listed(results.collections)}."
+    open_ = "It has not finished." if _is_unfinished(results) else ""
+    failed = _failed(results) if results.broken or _failures(results) else ""
+    return [said, *([" ".join(filter(None, (open_, failed)))] if open_ or failed else [])]
+
+
+def told(results: Results, studies: Sequence[Study]) -> list[str]:
+    """What was run, then what was found in each collection, then what failed."""
     return [_run(results), *map(_found, studies), _failed(results)]
 
 
@@ -29,7 +39,7 @@ def _run(results: Results) -> str:
         parts.append(
             f"{name} ({_documents(results, name)}; {plural(len(pairs), 'language pair')} of "
             f"{plural(len({code for pair in pairs for code in pair}), 'language')}, "
-            f"{plural(judged, 'judgement')}"
+            f"{plural(judged, 'value')} a system"
             + (f", {said['sampled']} queries drawn for each pair" if said.get("sampled") else "")
             + ")"
         )
@@ -39,12 +49,15 @@ def _run(results: Results) -> str:
     whole = max((int(part.partition("/")[2]) for part in parts_there), default=0)
     missing = sorted({f"{n}/{whole}" for n in range(1, whole + 1)} - set(parts_there))
     lacking = f" Of its {whole} parts {labels.listed(missing)} are not here." if missing else ""
-    unfinished = any(not manifest.get("finished") for manifest in results.manifests)
-    open_ = " It has not finished: what follows is what is there so far." if unfinished else ""
+    open_ = " It has not finished: what follows is what is there so far." if _is_unfinished(results) else ""
     return (
         f"The grid {results.name}{shards} ran {plural(systems, 'system')} {with_models} on "
         f"{labels.listed(parts)}.{lacking}{open_}"
     )
+
+
+def _is_unfinished(results: Results) -> bool:
+    return any(not manifest.get("finished") for manifest in results.manifests)
 
 
 def _model_name(name: str, said: dict[str, object]) -> str:
@@ -112,7 +125,7 @@ def _failed(results: Results) -> str:
     if distinct:
         affected = sum(len(one.failures) for one in results.results)
         said.append(
-            f"{plural(distinct, 'generation')} failed, which leaves {plural(affected, 'judgement')} of "
+            f"{plural(distinct, 'generation')} failed, which leaves {plural(affected, 'value')} of "
             f"{sum(len(one.queries) for one in results.results):,} to what the query alone finds, or to nothing"
         )
     return f"What failed: {' and '.join(said)}; the reasons are listed below."
@@ -219,13 +232,13 @@ def failures(results: Results) -> Table | None:
     cells: dict[tuple[str, str, str, str], int] = Counter(
         (one.system.model or NOTHING, one.collection, "cell", one.error or "no queries") for one in results.broken
     )
-    judgements: dict[tuple[str, str, str, str], int] = defaultdict(int)
+    touched: dict[tuple[str, str, str, str], int] = defaultdict(int)
     for one in results.results:
         for reason in one.failures.values():
             by = one.system.reranker if _stage(reason)[0] == "rerank" else None
-            judgements[(by.model if by else one.system.model or NOTHING, one.collection, *_stage(reason))] += 1
+            touched[(by.model if by else one.system.model or NOTHING, one.collection, *_stage(reason))] += 1
     found = [
-        *((key, number, judgements[key]) for key, number in counted.most_common()),
+        *((key, number, touched[key]) for key, number in counted.most_common()),
         *((k, n, 0) for k, n in cells.items()),
     ]
     if not found:
@@ -242,7 +255,7 @@ def failures(results: Results) -> Table | None:
         "failures",
         "Failures",
         ("model", "collection"),
-        ("stage", "reason", "times", "judgements"),
+        ("stage", "reason", "times", "values"),
         tuple(rows),
         notes=(
             (
@@ -302,21 +315,18 @@ def _vectors(encoder: dict[str, object] | None) -> str:
 
 
 def reading_notes(studies: Sequence[Study]) -> list[str]:
-    """How averages, tests and marks are to be read."""
+    """How averages and tests are to be read."""
     mains = labels.listed(dict.fromkeys(study.main for study in studies))
     return [
         (
-            "Measures are percentages. An average is the mean of the language pairs' means, as in the paper, over "
-            "the same "
-            "pairs and queries for everything in a table."
+            "An average is the mean of the language pairs' means, as in the paper, over the same pairs and queries for "
+            "everything in a table."
         ),
         (
-            f"Differences are in {mains}, in points of a percentage. They are tested by the two-sided paired "
-            "randomization "
-            "test and corrected by Holm's method over the family that stands below each table. A query id that is "
-            "asked in "
-            "several language pairs is one unit of the test: its values go up and down together, and counting them as "
-            "independent would make p too small."
+            f"Differences are in {mains}. They are tested by the two-sided paired randomization test and corrected by "
+            "Holm's method over the family that stands below each table. A query id that is asked in several language "
+            "pairs is one unit of the test: its values go up and down together, and counting them as independent would "
+            "make p too small. So it is with the intervals."
         ),
         (
             "A test says whether other queries of this kind would show a difference too. It says nothing of other "

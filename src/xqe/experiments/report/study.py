@@ -27,7 +27,7 @@ class Study:
     """One collection of a grid, searched by one retriever.
 
     key, title: of the collection, with the retriever where that is not words. main: the measure that differences are
-    shown of. frame: the judgements that averages are over. single: whether each query has one relevant document, as far
+    shown of. frame: the values that averages are over. single: whether each query has one relevant document, as far
     as the values tell. What cannot be averaged or compared is None.
     """
 
@@ -49,11 +49,12 @@ class Study:
 
     @property
     def measures(self) -> tuple[str, ...]:
-        return self.results.measures
+        """The main one first."""
+        return tuple(main_first(self.results.measures, self.main))
 
     def some(self, *wanted: str) -> list[str]:
-        """Those of the wanted measures that the grid has; the first three of it where it has none."""
-        return [name for name in wanted if name in self.measures] or list(self.measures[:3])
+        """Those of the wanted measures that the grid has, and the main one before them."""
+        return [name for name in self.measures if name == self.main or name in wanted]
 
     @property
     def models(self) -> list[str]:
@@ -108,7 +109,7 @@ class Study:
         return published.model(self.reference(model))
 
     def average(self, system: System, measure: str) -> float | None:
-        column = self.frame.column(system, measure) if self.frame.judgements else None
+        column = self.frame.column(system, measure) if self.frame.size else None
         return None if column is None else self.frame.average(column)
 
     def baseline(self, kind: str, model: str | None) -> System | None:
@@ -139,7 +140,7 @@ class Study:
         frame: Frame, systems: Sequence[System], baselines: Sequence[System], measure: str
     ) -> Difference | None:
         """How the mean of some systems differs from that of their baselines, before any correction."""
-        if not frame.judgements:
+        if not frame.size:
             return None
         column, before = frame.mean_column(systems, measure), frame.mean_column(baselines, measure)
         return None if column is None or before is None else frame.compare(column, before)
@@ -168,6 +169,11 @@ def studies_of(results: Results, main: str) -> list[Study]:
         for collection in results.collections
         for retriever in results.retrievers(collection)
     ]
+
+
+def main_first(measures: Iterable[str], main: str) -> list[str]:
+    """The measures, that which differences are shown of before the others."""
+    return [main, *(name for name in measures if name != main)]
 
 
 def main_measure_of(measures: Sequence[str], asked: str | None = None) -> str:

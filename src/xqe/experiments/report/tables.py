@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from xqe.experiments.report import labels, published
 from xqe.experiments.report.averages import Difference, Frame, corrected
-from xqe.experiments.report.blocks import NOTHING, Row, Table, Value, count, marked, percent, points, words
+from xqe.experiments.report.blocks import Row, Table, Value, count, marked, percent, points, words
 from xqe.experiments.report.results import (
     DIRECT,
     DOCUMENTS,
@@ -22,8 +22,14 @@ from xqe.experiments.report.results import (
 from xqe.experiments.report.study import Study
 from xqe.messages import plural
 
-STRONG_NOTE = "▲ bold: best, ▼ underlined: worst of the systems that a model made."
-STARS_NOTE = "* p < 0.05, ** p < 0.01, *** p < 0.001, after Holm's correction over {family}."
+LEGEND = (
+    "Measures are in percent, and changes in points of a percentage.",
+    "A value is that of one query in one language pair: 20 queries asked in 6 pairs are 120, whatever qrels judge.",
+    "▲ bold: best of a column, ▼ underlined: worst, where one alone is; of what a model made, unless told otherwise.",
+    "* p < 0.05, ** p < 0.01, *** p < 0.001, of the paired randomization test, by Holm's correction.",
+)
+"""What holds for all tables, said once."""
+FAMILY_NOTE = "p is corrected over {family}."
 _PAPER_TABLES = {"Aya Expanse 8B": 5, "Gemma 3 4B": 9, "Gemma 3 12B": 12}
 _LANGUAGE_TABLES = {
     ("Aya Expanse 8B", published.CLIRMATRIX): 7,
@@ -43,10 +49,26 @@ def delta(difference: Difference | None) -> Value:
 
 
 def told(difference: Difference) -> str:
+    if difference.all_tie:
+        return f"all {difference.ties} tie; {_unseen(difference)}"
     return (
-        f"p {_p(difference.p)}, corrected {_p(difference.holm)}; 95 % interval {points(difference.low)} to "
-        f"{points(difference.high)}; {difference.wins} won, {difference.ties} tied, {difference.losses} lost"
+        f"p {_p(difference.p)}, corrected {_p(difference.holm)}; 95 % interval {_span(difference)}; "
+        f"{difference.wins} won, {difference.ties} tied, {difference.losses} lost"
     )
+
+
+def _span(difference: Difference) -> str:
+    return f"{points(difference.low)} to {points(difference.high)}"
+
+
+def _unseen(difference: Difference) -> str:
+    """What the interval of a difference means where no query shows one: it says how few queries there are."""
+    units = plural(difference.units, "query")
+    return f"of {units}, a difference of up to {100 * difference.high:.2f} points may have been missed"
+
+
+def _interval(difference: Difference) -> Value:
+    return Value("all tie", None, "", _unseen(difference)) if difference.all_tie else words(_span(difference))
 
 
 def _p(value: float) -> str:
@@ -88,7 +110,7 @@ def models_by_strategies(study: Study) -> Table | None:
         for model in study.models
         for name in dict.fromkeys(one.strategy for one in study.expansions(model))
     }
-    if not cells or not study.frame.judgements:
+    if not cells or not study.frame.size:
         return None
     shared = set.intersection(*({one.variant for one in systems} for systems in cells.values()))
     chosen = {key: [one for one in systems if one.variant in shared] or systems for key, systems in cells.items()}
@@ -97,14 +119,14 @@ def models_by_strategies(study: Study) -> Table | None:
     lines = [*_original_line(study, measures, paper)]
     for model in study.models:
         lines += _lines_of_model(study, model, chosen, measures, paper)
-    rows = _with_deltas([row for row, _ in lines], [changes for _, changes in lines], len(measures))
+    rows = _with_deltas([row for row, _ in lines], [changes for _, changes in lines])
     return Table(
         f"{study.key}-models",
         f"Models by strategies, {study.title} (the paper's Table 4)",
         ("model", "expansion"),
-        (*measures, "to original", "to translated", *paper),
-        tuple(marked(rows, range(len(measures)))),
-        _groups((("measured", len(measures)), (f"{study.main}, change", 2), (paper_label(study), len(paper)))),
+        (measures[0], "to original", "to translated", *measures[1:], *paper),
+        tuple(marked(rows, beside_changes(measures))),
+        _groups(2 + len(measures), paper_label(study), len(paper)),
         tuple(_notes_of_models(study, cells, len(shared), measures)),
     )
 
@@ -128,7 +150,7 @@ def _original_line(study: Study, measures: Sequence[str], paper: Sequence[str]) 
     if baseline is not None:
         values = _averages(study, baseline, measures)
         there = tuple(_published(published.original(study.paper, one)) for one in paper)
-        yield Row(("Original query", ""), (*values, Value(NOTHING), Value(NOTHING), *there), "baseline"), (None, None)
+        yield Row(("Original query", ""), (*values, *there), "baseline"), (None, None)
 
 
 def _lines_of_model(
@@ -138,7 +160,7 @@ def _lines_of_model(
     baseline, translation = study.original(), study.translation(model)
     if translation is not None and translation in study.of(TRANSLATION, model):
         values = _averages(study, translation, measures)
-        row = Row((model, "Translated query alone"), (*values, *_gap(paper)), "baseline", ruled=True)
+        row = Row((model, "Translated query alone"), (*values, *(Value("") for _ in paper)), "baseline", ruled=True)
         yield row, (_vs(study, [translation], baseline), None)
     names = [name for one, name in cells if one == model]
     for name in names:
@@ -152,7 +174,7 @@ def _lines_of_model(
             for one in paper
         )
         heads = (model, labels.STRATEGIES.get(name or "", name or ""))
-        row = Row(heads, (*values, Value(""), Value(""), *there), ruled=translation is None and name == names[0])
+        row = Row(heads, (*values, *there), ruled=translation is None and name == names[0])
         yield row, (_vs(study, systems, baseline), _vs(study, systems, translation))
 
 
@@ -161,39 +183,37 @@ def _notes_of_models(study: Study, cells: Cells, shared: int, measures: Sequence
     yield (
         f"Each row averages {plural(len(study.frame.pairs), 'language pair')}"
         f" and {plural(shared, 'setting')} of order and use; "
-        f"{plural(study.frame.judgements, 'judgement')} of {plural(study.frame.units, 'query')}."
+        f"{plural(study.frame.size, 'value')} of {plural(study.frame.units, 'query')}."
     )
     if not shared:
         yield "The rows have no setting in common: each averages its own."
     elif any(len({one.variant for one in systems}) > shared for systems in cells.values()):
         yield "Settings that not every row has are left out."
-    yield STRONG_NOTE
-    yield STARS_NOTE.format(family="the differences of a column") + f" Differences are in {study.main}, in points."
+    yield f"Differences are in {study.main}. " + FAMILY_NOTE.format(family="the differences of a column")
     yield from study.common.notes
     yield provenance(study) if any(map(study.paper_model, study.models)) else context(study, measures)
 
 
-def _gap(paper: Sequence[str]) -> tuple[Value, ...]:
-    return (Value(""),) * (2 + len(paper))
+def beside_changes(measures: Sequence[str]) -> list[int]:
+    """The columns of measures where two changes stand after the first of them."""
+    return [0, *range(3, 2 + len(measures))]
 
 
-def _groups(groups: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
-    return tuple((name, width) for name, width in groups if width)
+def _groups(measured: int, paper: str, published: int) -> tuple[tuple[str, int], ...]:
+    return (("measured", measured), (paper, published)) if published else ()
 
 
 def _vs(study: Study, systems: Sequence[System], baseline: System | None) -> Difference | None:
     return None if baseline is None else study.difference(study.frame, systems, [baseline], study.main)
 
 
-def _with_deltas(rows: Sequence[Row], families: Sequence[Changes], at: int) -> list[Row]:
-    """The rows with their differences in the two columns from `at` on, each column a family."""
+def _with_deltas(rows: Sequence[Row], families: Sequence[Changes]) -> list[Row]:
+    """The rows with their differences in two columns after the first, each column a family."""
     columns = [corrected([family[side] for family in families]) for side in (0, 1)]
-    made = []
-    for row, *differences in zip(rows, *columns, strict=True):
-        values = list(row.values)
-        values[at : at + 2] = [delta(one) for one in differences]
-        made.append(replace(row, values=tuple(values)))
-    return made
+    return [
+        replace(row, values=(row.values[0], *map(delta, differences), *row.values[1:]))
+        for row, *differences in zip(rows, *columns, strict=True)
+    ]
 
 
 def context(study: Study, measures: Sequence[str]) -> str:
@@ -221,7 +241,7 @@ def settings(study: Study, model: str) -> Table | None:
         *study.of(DIRECT, model),
         *study.expansions(model),
     ]
-    if not any(one.kind in GENERATED for one in systems) or not study.frame.judgements:
+    if not any(one.kind in GENERATED for one in systems) or not study.frame.size:
         return None
     known = study.paper_model(model)
     measures = list(study.measures)
@@ -239,9 +259,9 @@ def settings(study: Study, model: str) -> Table | None:
         f"{study.key}-{model}-settings",
         f"{model}: strategy, order and use, {study.title} ({own})",
         ("method", "order", "used"),
-        (*measures, "to original", "to translated", *paper),
-        tuple(marked(rows, range(len(measures)))),
-        _groups((("measured", len(measures)), (f"{study.main}, change", 2), (paper_label(study), len(paper)))),
+        (measures[0], "to original", "to translated", *measures[1:], *paper),
+        tuple(marked(rows, beside_changes(measures))),
+        _groups(2 + len(measures), paper_label(study), len(paper)),
         tuple(_notes_of_settings(study, systems, known is not None)),
     )
 
@@ -258,23 +278,18 @@ def _setting_row(study: Study, system: System, measures: Sequence[str], paper: S
         for one in paper
     ]
     kind = "" if system.kind in GENERATED else "baseline"
-    return Row(labels.setting(system), (*_averages(study, system, measures), *changes, *there), kind)
+    main, *others = _averages(study, system, measures)
+    return Row(labels.setting(system), (main, *changes, *others, *there), kind)
 
 
 def _notes_of_settings(study: Study, systems: Sequence[System], is_known: bool) -> Iterator[str]:
     """What must be known to read tables 5, 9 and 12. is_known: whether the model is the paper's."""
-    yield (
-        f"{plural(len(study.frame.pairs), 'language pair')}, "
-        f"{plural(study.frame.judgements, 'judgement')} of {plural(study.frame.units, 'query')} in every "
-        "row."
-    )
+    yield f"{study.frame.counted} in every row."
     yield from study.common.notes
     yield from _weight_note(systems)
-    yield STRONG_NOTE
     yield (
-        STARS_NOTE.format(family="all systems of the collection")
-        + f" Differences are in {study.main}, in points: to the original query, and to the query translated by the "
-        "same model."
+        f"Differences are in {study.main}: to the original query, and to the query translated by the same model. "
+        + FAMILY_NOTE.format(family="all systems of the collection")
     )
     yield provenance(study) if is_known else context(study, study.measures)
 
@@ -310,7 +325,7 @@ def finetuned(study: Study) -> Table | None:
             mine, others = [own[key] for key in keys], [theirs[key] for key in keys]
             found.append([study.difference(study.frame, mine, others, measure) for measure in measures])
             rows.append(Row((model, base, labels.STRATEGIES.get(name, name), str(len(keys))), ()))
-    if not rows or not study.frame.judgements:
+    if not rows or not study.frame.size:
         return None
     for column, _ in enumerate(measures):
         for line, one in zip(found, corrected([line[column] for line in found]), strict=True):
@@ -318,7 +333,7 @@ def finetuned(study: Study) -> Table | None:
     rows = [replace(row, values=tuple(map(delta, line))) for row, line in zip(rows, found, strict=True)]
     notes = [
         "Differences to the base model in points, over the settings of order and use that both have.",
-        STARS_NOTE.format(family="the differences of a column"),
+        FAMILY_NOTE.format(family="the differences of a column"),
         *study.common.notes,
     ]
     if study.is_paper:
@@ -349,7 +364,7 @@ def by_language(study: Study, model: str) -> Table | None:
     """Tables 7, 8, 10, 11, 13 and 14: a model's expansions by language of queries and of documents."""
     systems = study.expansions(model)
     baseline = study.original()
-    if not systems or not study.frame.judgements:
+    if not systems or not study.frame.size:
         return None
     measures = study.some(
         *(("Hit@10", "Recall@5", "MRR", "nDCG@10") if not study.single else ("Hit@10", "Recall@5", "MRR"))
@@ -361,7 +376,7 @@ def by_language(study: Study, model: str) -> Table | None:
     for code in study.languages():
         for side in sides:
             frame = Frame(study.results, study.collection, study.pairs_with(code, side))
-            change = study.difference(frame, systems, [baseline], study.main) if baseline and frame.judgements else None
+            change = study.difference(frame, systems, [baseline], study.main) if baseline and frame.size else None
             found[code, side] = (frame, change)
     adjusted = dict(zip(found, corrected([change for _, change in found.values()]), strict=True))
     rows = []
@@ -369,19 +384,20 @@ def by_language(study: Study, model: str) -> Table | None:
         values: list[Value] = []
         for side in sides:
             frame, _ = found[code, side]
-            columns = [frame.mean_column(systems, one) if frame.judgements else None for one in measures]
-            values += [percent(None if one is None else frame.average(one)) for one in columns]
-            values.append(delta(adjusted[code, side]))
+            columns = [frame.mean_column(systems, one) if frame.size else None for one in measures]
+            main, *others = (percent(None if one is None else frame.average(one)) for one in columns)
+            values += [main, delta(adjusted[code, side]), *others]
             values += [
                 _published(published.by_language(study.reference(model), study.paper, code, side, one)) for one in paper
             ]
-            values.append(count(frame.judgements))
+            values.append(count(frame.size))
         rows.append(Row((labels.language(code),), tuple(values)))
     width = len(measures) + 2 + len(paper)
-    rows = marked(rows, [*range(len(measures)), *range(width, width + len(measures))])
+    places = [0, *range(2, 1 + len(measures))]
+    rows = marked(rows, [*places, *(width + place for place in places)])
     number = _LANGUAGE_TABLES.get((known or "", study.paper))
     own = f"the paper's Table {number}" if number else "in the shape of the paper's Tables 7 to 14"
-    names = (*measures, "change", *(f"paper {one}" for one in paper), "n")
+    names = (measures[0], "change", *measures[1:], *(f"paper {one}" for one in paper), "n")
     return Table(
         f"{study.key}-{model}-languages",
         f"{model} by language, {study.title} ({own})",
@@ -391,9 +407,9 @@ def by_language(study: Study, model: str) -> Table | None:
         (("by query language", width), ("by document language", width)),
         (
             (f"Averages over all {plural(len(systems), 'setting')} of the model and the pairs that have the language."),
-            f"Change: in {study.main}, in points, to the original query. "
-            + STARS_NOTE.format(family="all changes of this table"),
-            "▲ bold: best, ▼ underlined: worst language. n: how many values of queries in pairs are averaged.",
+            f"Change: in {study.main}, to the original query. "
+            + FAMILY_NOTE.format(family="all changes of this table"),
+            "Marked are the best and the worst language. n: how many values are averaged.",
             *study.common.notes,
             *([provenance(study)] if paper else []),
         ),
@@ -417,7 +433,7 @@ def all_differences(study: Study) -> Table | None:
                             percent(one.value),
                             percent(one.baseline),
                             delta(one),
-                            words(f"{points(one.low)} to {points(one.high)}"),
+                            _interval(one),
                             Value(_p(one.p), one.p),
                             Value(_p(one.holm), one.holm),
                             count(one.wins),
@@ -440,8 +456,8 @@ def all_differences(study: Study) -> Table | None:
                 "in several "
                 "language pairs is one unit of the test, with its share of the average as its value."
             ),
-            f"Won, tied and lost are of {plural(study.frame.judgements, 'judgement')}, a query in a pair each.",
-            STARS_NOTE.format(family="all systems compared with the same kind of baseline"),
+            f"Won, tied and lost are of {plural(study.frame.size, 'value')}.",
+            FAMILY_NOTE.format(family="all systems compared with the same kind of baseline"),
         ),
         folded=True,
     )

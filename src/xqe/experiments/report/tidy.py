@@ -83,7 +83,7 @@ def _tables(results: Results, studies: Sequence[Study]) -> dict[str, tuple[Line,
                     "low",
                     "high",
                 ),
-                *("p", "p_holm", "wins", "ties", "losses", "units", "pairs", "judgements"),
+                *("p", "p_holm", "wins", "ties", "losses", "units", "pairs", "values"),
             ),
             lambda: (*(line for study in studies for line in _differences(study)), *_of_reranking(results, studies)),
         ),
@@ -146,7 +146,7 @@ def _differences(study: Study) -> Iterator[Line]:
                 yield (
                     *(study.collection, system, baseline, measure, one.value, one.baseline, one.difference),
                     *(one.low, one.high, one.p, one.holm, one.wins, one.ties, one.losses, one.units),
-                    *(len(study.frame.pairs), study.frame.judgements),
+                    *(len(study.frame.pairs), study.frame.size),
                 )
 
 
@@ -160,7 +160,7 @@ def _of_reranking(results: Results, studies: Sequence[Study]) -> Iterator[Line]:
                     *(collection, again.system.name, again.first.name, reranked.main),
                     *(one.value, one.baseline, one.difference),
                     *(one.low, one.high, one.p, one.holm, one.wins, one.ties, one.losses, one.units),
-                    *(len(reranked.frame.pairs), reranked.frame.judgements),
+                    *(len(reranked.frame.pairs), reranked.frame.size),
                 )
 
 

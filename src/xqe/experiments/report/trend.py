@@ -209,7 +209,7 @@ def _nights(nights: Sequence[Night], main: str, changes: dict[int, str]) -> Tabl
         "Runs",
         ("time (UTC)", "status"),
         (
-            *(f"best {main}", "of", "judgements", "failed cells", "failed records", "seconds", "generated", "reused"),
+            *(f"best {main}", "of", "values", "failed cells", "failed records", "seconds", "generated", "reused"),
             "changed before it",
         ),
         tuple(rows),
@@ -223,7 +223,7 @@ def _changed(before: Night, after: Night) -> str:
     for name in dict.fromkeys([*one, *other]):
         if one.get(name) != other.get(name) and not any(name in what for what in said):
             said.append(f"model {name} {'came' if name not in one else 'left' if name not in other else 'has changed'}")
-    for key, what in (("xqe", "xqe"), ("queries", "judgements")):
+    for key, what in (("xqe", "xqe"), ("queries", "values")):
         if key in before and key in after and before[key] != after[key]:
             said.append(f"{what} {before[key]} to {after[key]}")
     return "; ".join(said)
