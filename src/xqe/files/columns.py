@@ -98,7 +98,7 @@ def _cell(row: list[str], position: str, where: str, parted: str) -> str:
 
 
 def _row(names: Sequence[str], row: list[str], where: str, parted: str) -> dict[str, str]:
-    """A row by the names of its columns. What is empty is not there, but for the id, which must not be, and the text."""
+    """A row by the names of its columns. What is empty is not there, but for the id, which must not be, and a text."""
     if parted and len(row) > len(names):
         row = [*row[: len(names) - 1], parted.join(row[len(names) - 1 :])]
     while len(row) > len(names) and not row[-1].strip():
