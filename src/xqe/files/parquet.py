@@ -15,7 +15,9 @@ _MARK = b"PAR1"
 
 
 def is_parquet(path: Path) -> bool:
-    """Whether a regular file begins as Parquet does."""
+    """Whether a regular file begins as Parquet does; of a pipe nothing is read."""
+    if not path.is_file():
+        return False
     try:
         with path.open("rb") as file:
             return file.read(8).startswith(_MARK + b"\x15")
