@@ -1,12 +1,17 @@
-"""Writes docs/cli.md from docs/cli.in.md: help blocks from the commands, and examples with what they really print.
+"""Writes the pages of docs/ that have a source, PAGE.in.md: help blocks from the commands, and examples with what they
+really print.
 
-    python docs/generate.py [--check]
+    python docs/generate.py [--check | --record]
 
 `{{help translate}}` becomes the help of that command, `{{help}}` that of xqe; the options that several commands share
 are named there, and stand in full where `{{shared_options}}` does. In a ```console block every line that
 begins with "$ " is run, one after the other, in a scratch folder that has the project's `fixtures/` in it, with the
-fake engine; what it prints follows it. Tables of the code (`{{strategies}}` and so on) are written from the code. With
---check nothing is written, and the exit status is 1 if docs/cli.md is stale.
+fake engine; what it prints follows it. Tables of the code (`{{strategies}}` and so on) are written from the code.
+
+A block under `<!-- kept -->` is run, too, so that what follows has its files, but shows what a real model wrote, as it
+stands in the source; with --record that is written anew, with the embedded model.
+
+With --check nothing is written, and the exit status is 1 if a page is stale.
 """
 
 from __future__ import annotations
@@ -21,10 +26,11 @@ from pathlib import Path
 from textwrap import fill
 
 DOCS = Path(__file__).parent
-SOURCE, TARGET = DOCS / "cli.in.md", DOCS / "cli.md"
+PAGES = {"cli.in.md": "cli.md", "own-data.in.md": "own-data.md"}
 PROGRAM = f'#!/bin/sh\nexec "{sys.executable}" -m xqe "$@"\n'
 WIDTH = "100"
-NOTE = "<!-- Written by docs/generate.py from docs/cli.in.md: change that file, then run make docs. -->\n\n"
+NOTE = "<!-- Written by docs/generate.py from docs/{}: change that file, then run make docs. -->\n\n"
+KEPT = "<!-- kept -->\n"
 
 
 def environment(scratch: Path) -> dict[str, str]:
@@ -44,12 +50,12 @@ def environment(scratch: Path) -> dict[str, str]:
     }
 
 
-def run(command: str, folder: Path) -> str:
+def run(command: str, folder: Path, model: str = "fake") -> str:
     """What a command prints, both streams as they come; its exit status too, unless it is 0."""
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command],
         cwd=folder / "work",
-        env=environment(folder),
+        env={**environment(folder), "XQE_MODEL": model},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -107,7 +113,7 @@ def answer_measures() -> str:
 
 def contents() -> str:
     """Links to the sections of the page."""
-    headings = re.findall(r"^## (.+)$", SOURCE.read_text("utf-8"), re.MULTILINE)
+    headings = re.findall(r"^## (.+)$", (DOCS / "cli.in.md").read_text("utf-8"), re.MULTILINE)
     return " · ".join(f"[{heading}](#{heading.lower().replace(' ', '-')})" for heading in headings)
 
 
@@ -164,8 +170,9 @@ TABLES: dict[str, Callable[[], str]] = {
 }
 
 
-def generate(program: str = PROGRAM) -> str:
-    """The text of docs/cli.md. program: the text of what is run as `xqe`."""
+def generate(page: str, program: str = PROGRAM, model: str = "fake") -> str:
+    """The text of a page from its source, a key of PAGES; with a model that is not "fake" the source itself, with what
+    that model writes in the blocks that are kept. program: the text of what is run as `xqe`."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "bin").mkdir()
@@ -190,25 +197,34 @@ def generate(program: str = PROGRAM) -> str:
             return "```text\n{}\n```".format("\n\n".join(shown))
 
         def console_block(match: re.Match[str]) -> str:
-            out = []
-            for line in match[1].splitlines():
-                out.append(f"{line}\n")
+            kept, out = match[1] or "", []
+            for line in match[2].splitlines():
                 if line.startswith("$ "):
-                    out.append(run(line[2:], folder))
-            return f"```console\n{''.join(out)}```"
+                    out += [f"{line}\n", run(line[2:], folder, model)]
+                elif model == "fake" or not kept:
+                    out.append(f"{line}\n")
+            is_as_it_was = bool(kept) == (model == "fake")
+            return match[0] if is_as_it_was else f"{kept}```console\n{''.join(out)}```"
 
-        text = SOURCE.read_text("utf-8")
-        text = re.sub(r"\{\{help ?([a-z ]*)\}\}", help_block, text)
-        text = re.sub(r"\{\{(\w+)\}\}", lambda match: TABLES[match[1]](), text)
-        text = re.sub(r"```console\n(.*?)```", console_block, text, flags=re.DOTALL)
-        return NOTE + text
+        text = (DOCS / page).read_text("utf-8")
+        if model == "fake":
+            text = re.sub(r"\{\{help ?([a-z ]*)\}\}", help_block, text)
+            text = re.sub(r"\{\{(\w+)\}\}", lambda match: TABLES[match[1]](), text)
+        text = re.sub(rf"({re.escape(KEPT)})?```console\n(.*?)```", console_block, text, flags=re.DOTALL)
+        return text if model != "fake" else NOTE.format(f"{page}") + text.replace(KEPT, "")
 
 
 def main() -> None:
-    text = generate()
+    if "--record" in sys.argv[1:]:
+        for page in PAGES:
+            if KEPT in (source := DOCS / page).read_text("utf-8"):
+                source.write_text(generate(page, model="tiny"), "utf-8")
+        return
+    texts = {DOCS / target: generate(page) for page, target in PAGES.items()}
     if "--check" in sys.argv[1:]:
-        sys.exit(text != TARGET.read_text("utf-8"))
-    TARGET.write_text(text, "utf-8")
+        sys.exit(any(path.read_text("utf-8") != text for path, text in texts.items()))
+    for path, text in texts.items():
+        path.write_text(text, "utf-8")
 
 
 if __name__ == "__main__":

@@ -59,6 +59,8 @@ class Single(TyperCommand):
         try:
             return super().parse_args(ctx, args)
         except TyperException as error:
+            if "unexpected extra argument" in error.message and "files" in {one.name for one in self.params}:
+                error.message = f"{error.message}: --input takes one file, and may be given again"
             error.ctx = getattr(error, "ctx", None) or ctx  # type: ignore[attr-defined]
             raise
 

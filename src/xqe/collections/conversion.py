@@ -5,7 +5,8 @@ for each split, each of which can be read anew. All else is here, the same for e
 
 - a document id that comes again: the first document is kept; how many there were is noted, and how many had another
   text. Documents without text are kept, since the collection's size and statistics are part of it; they are counted.
-- a query without text, or that nothing is judged for, is left out and counted; so is a query id that comes again.
+- a query without text, or that nothing is judged for, is left out and counted; so is a query id that comes again. Of
+  what has no judgements at all, every query is kept.
 - a judgement of a document or a query that is not there is left out and counted: no system can find the one, or is
   asked the other. So is a second judgement of the same document.
 
@@ -153,7 +154,7 @@ def _described(path: Path) -> dict[str, Any]:
 
 
 def _check(material: Material) -> None:
-    for what, there in (("documents", material.documents), ("queries", material.queries), ("qrels", material.qrels)):
+    for what, there in (("documents", material.documents), ("queries", material.queries)):
         if not there:
             raise InputError(f"{material.name}: no {what}", "check the folder, and --lang and --split")
     for split in (*material.queries, *material.qrels):
@@ -255,15 +256,15 @@ class _Asked:
 
     def check_judged(self) -> None:
         """Raise InputError if no judgement could be used, though the queries belong to them."""
-        if not any(names for by_lang in self.judged.values() for names in by_lang.values()):
+        if self._material.qrels and not any(names for by_lang in self.judged.values() for names in by_lang.values()):
             raise InputError(
                 f"{self._material.name}: none of the judged documents is there",
                 "documents and qrels belong together, and an id is the same in both",
             )
 
     def write(self, writer: CollectionWriter, split: str, lang: str) -> None:
-        """Write the queries that are judged."""
-        judged = self.judged[split][lang]
+        """Write the queries that are judged, or all where nothing is."""
+        judged = self.judged[split][lang] if self._material.qrels else self.ids[split][lang]
         texts = ((name, text) for _, name, text in self._texts(split, lang, count=True))
         count = writer.queries(split, lang, (query for query in texts if query[0] in judged))
         if left_out := len(self.ids[split][lang]) - count:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xqe.commands.options.common import Input
+from xqe.commands.options.common import Input, QueriesForm
 from xqe.commands.options.forms import Screen, ScreenFormat, on_screen
 from xqe.commands.streams import input_paths
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl
+from xqe.files.forms import TEXTS, Form
 from xqe.files.records import TEXT_FIELDS
+from xqe.files.rows import Rows
 from xqe.text.languages import LANGUAGES, language
 
 if TYPE_CHECKING:
@@ -43,15 +45,17 @@ def analyze(
     ] = None,
     form: ScreenFormat = Screen.AUTO,
     files: Input = None,
+    input_format: QueriesForm = Form.AUTO,
 ) -> None:
     """Show the terms that a text is indexed and searched by.
 
-    Input has a text a line, or records and documents in JSONL: of these "query" or "text" is taken, and "lang" where
-    they have one. For each text there is one object: {"lang", "text", "words": [{"word", "form", "stem", "terms"}]}.
+    Input has a text a line, or queries or documents in any form that other commands read: of these "query" or "text"
+    is taken, and "lang" where they have one. For each text there is one object: {"lang", "text", "words": [{"word",
+    "form", "stem", "terms"}]}.
     A stop word has no terms; all others are the stem and what stands beside it: "=form", "prefix*", a pair.
     """
     code = _language(lang, directory)
-    texts = _given(text, files)
+    texts = _given(text, files, input_format)
     from xqe.text.analysis import analyzer
 
     if code:
@@ -83,27 +87,22 @@ def _of_index(directory: Path) -> str:
     return language(str(code), str(directory / _MANIFEST)).code
 
 
-def _given(text: str | None, files: list[str] | None) -> Iterator[tuple[str, str, str]]:
+def _given(text: str | None, files: list[str] | None, form: Form) -> Iterator[tuple[str, str, str]]:
     """Where each text stands, the text, and its own language, "" where it names none."""
     if text is not None and text != jsonl.STDIN:
         if files:
             raise XqeError("both a TEXT and --input are given", "give one of them")
         return iter([("TEXT", text, "")])
-    return _read(input_paths(text, files))
+    rows = Rows(TEXTS, form).read(input_paths(text, files))
+    return ((where, *_fields(raw, where)) for where, raw in rows)
 
 
-def _read(paths: list[str]) -> Iterator[tuple[str, str, str]]:
-    for path in paths:
-        for where, line in jsonl.lines(path):
-            yield (where, *_fields(line, where)) if line.lstrip().startswith("{") else (where, line, "")
-
-
-def _fields(line: str, where: str) -> tuple[str, str]:
-    record = jsonl.value(line, where)
-    texts = [record[field] for field in _FIELDS if isinstance(record.get(field), str)]
+def _fields(record: Any, where: str) -> tuple[str, str]:
+    there = record if isinstance(record, dict) else {}
+    texts = [there[field] for field in _FIELDS if isinstance(there.get(field), str)]
     if not texts:
         raise InputError(f'{where}: neither "query" nor "text"', "each line needs one of them, or is a text itself")
-    lang = record.get("lang", "")
+    lang = there.get("lang", "")
     return texts[0], lang if isinstance(lang, str) else ""
 
 

@@ -18,7 +18,7 @@ from xqe.commands.options.forms import Form as Written
 from xqe.commands.options.forms import on_screen
 from xqe.errors import InputError, XqeError
 from xqe.files import documents, jsonl
-from xqe.files.forms import QUERIES, TEXTS, Form, Kind, by_name, suffix
+from xqe.files.forms import QUERIES, TEXT_SUFFIXES, Form, Kind, by_name, suffix
 from xqe.files.irdatasets import is_named
 from xqe.files.packing import SUFFIXES
 from xqe.files.queries import Twice, checked
@@ -77,7 +77,7 @@ class Queries:
                 raise XqeError(f"--input-format {form} has no effect on a QUERY", "leave it out")
             if query.encode("utf-8", "ignore").decode() != query:  # bytes that the locale does not know
                 raise InputError("QUERY is not UTF-8", "check the locale, or give it in a file with --input")
-            if (by_name(query) or suffix(query) in TEXTS or query.endswith(SUFFIXES)) and _is_file(query):
+            if (by_name(query) or suffix(query) in TEXT_SUFFIXES or query.endswith(SUFFIXES)) and _is_file(query):
                 raise XqeError(f'QUERY "{query}" is the name of a file', f"read it with --input {query}")
             record = parse({"id": "q1", "query": query}, "QUERY")
             if failure(record):
@@ -154,21 +154,22 @@ class Spoken:
         """Keep what is to be said of a record that was told."""
         if not self._is_told:
             return
-        steps = record.get("steps") or [{}]
-        if failure(record).startswith("detect: "):
-            self._unsure.append(record["id"])
-        elif isinstance(steps[-1], dict) and steps[-1].get("step") == "detect":
+        step = (record.get("steps") or [{}])[-1]
+        if isinstance(step, dict) and step.get("step") == "detect":
             self._told[record["lang"]] += 1
+            if not step["certain"]:
+                self._unsure.append(f"{record['id']} ({record['lang']})")
 
     def sum_up(self) -> None:
-        """Say in which languages the records were told to be, and of which it is not known."""
+        """Say in which languages the records were told to be, and of which that is not certain."""
+        if not self._told:
+            return
         told = ", ".join(f"{count:,} {name_of(code)}" for code, count in self._told.most_common())
-        if told:
-            say(f"languages told from the texts: {told}")
+        guessed = ""
         if self._unsure:
             some = ", ".join(self._unsure[:_SHOWN]) + (" …" if len(self._unsure) > _SHOWN else "")
-            few = plural(len(self._unsure), self._one)
-            say(f"no language could be told of {few}: {some}; name it with {self._option}")
+            guessed = f"; a guess for {plural(len(self._unsure), self._one)}, {some}"
+        say(f"languages told from the texts: {told}{guessed}; {self._option} LANG says otherwise")
 
 
 def _is_on_disk(path: str) -> bool:

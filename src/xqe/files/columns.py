@@ -32,11 +32,7 @@ _NAME = re.compile(r"[^\W\d][\w .:/()-]{0,60}")
 
 def csv_rows(lines: Iterator[Line], kind: Kind, fields: Fields) -> Iterator[Row]:
     """Yield ("file:line" of where it begins, columns by name) for each row of CSV."""
-    first = next(lines, None)
-    if first is None:
-        return
-    where, header = first
-    header = header.lstrip("\ufeff")
+    where, header = next(((where, line.lstrip("\ufeff")) for where, line in lines if line.strip("\ufeff \r")), ("", ""))
     cells = _parsed(chain([(where, header)], lines), delimiter_of(header))
     yield from _named(cells, kind, fields, parted="")
 
@@ -77,7 +73,7 @@ def _named(cells: Iterator[Cells], kind: Kind, fields: Fields, parted: str) -> I
         return
     where, head = first
     if fields.are_positions:
-        for where, row in chain([first], cells):
+        for where, row in cells if _is_header(head, kind, fields) else chain([first], cells):
             yield where, {name: _cell(row, name, where, parted or " ") for name in fields.names}
         return
     names = _header(head, where, kind, fields)
@@ -86,6 +82,13 @@ def _named(cells: Iterator[Cells], kind: Kind, fields: Fields, parted: str) -> I
         cells = chain([first], cells)
     for where, row in cells:
         yield where, _row(names, row, where, parted)
+
+
+def _is_header(head: list[str], kind: Kind, fields: Fields) -> bool:
+    """Whether a first row names the columns that were asked for by their numbers."""
+    known = {*kind.ids, *kind.texts, "title"}
+    numbers = [int(name.removesuffix("-")) for name in fields.names]
+    return all(number <= len(head) and column_name(head[number - 1]) in known for number in numbers)
 
 
 def _cell(row: list[str], position: str, where: str, parted: str) -> str:
@@ -98,7 +101,7 @@ def _cell(row: list[str], position: str, where: str, parted: str) -> str:
 
 
 def _row(names: Sequence[str], row: list[str], where: str, parted: str) -> dict[str, str]:
-    """A row by the names of its columns. What is empty is not there, but for the id, which must not be, and text."""
+    """A row by the names of its columns. What is empty is not there, but for the id, which must not be, and a text."""
     if parted and len(row) > len(names):
         row = [*row[: len(names) - 1], parted.join(row[len(names) - 1 :])]
     while len(row) > len(names) and not row[-1].strip():

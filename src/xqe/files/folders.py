@@ -39,23 +39,21 @@ def documents_of(folder: Path, form: Form) -> tuple[list[Path], Form, str]:
     """The files of a folder that hold documents, their form, and what is to be said of those that are left out.
 
     Those are read whose name is that of a file of documents (JSONL, CSV and so on); where there is none, those that are
-    one text each by their names; where there is none of these either, all, if the first is TREC's. form: of all files,
-    if it is not auto. Raises InputError where nothing is left.
+    one text each by their names; where there is none of these either, all: as TREC's, if one of them begins so. form:
+    of all files, if it is not auto. Raises InputError for an empty folder.
     """
     files = data_files(folder)
     if form is not Form.AUTO:
         chosen = files
     elif chosen := [path for path in files if forms.by_name(path.name)]:
         pass
-    elif chosen := [path for path in files if forms.suffix(path.name) in forms.TEXTS]:
+    elif chosen := [path for path in files if forms.suffix(path.name) in forms.TEXT_SUFFIXES]:
         form = Form.TEXT
-    elif files and forms.begins_as_trec(files[0]):
-        chosen, form = files, Form.TREC
+    else:
+        chosen = files
+        form = Form.TREC if any(map(forms.begins_as_trec, files)) else Form.AUTO
     if not chosen:
-        raise InputError(
-            f"{folder}: a folder without {'a file' if not files else 'texts or files of documents'}",
-            f"xqe reads {', '.join(sorted(forms.TEXTS))}, or JSONL, CSV and others; --input-format names what there is",
-        )
+        raise InputError(f"{folder}: an empty folder", "give the folder of the documents, or their file")
     return chosen, form, _left_out(folder, files, chosen)
 
 

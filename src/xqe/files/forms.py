@@ -48,7 +48,7 @@ _SUFFIXES = {
     ".parquet": Form.PARQUET,
     ".pq": Form.PARQUET,
 }
-TEXTS = frozenset({".txt", ".text", ".md", ".markdown", ".rst"})
+TEXT_SUFFIXES = frozenset({".txt", ".text", ".md", ".markdown", ".rst"})
 """What files that are one text each are called."""
 
 
@@ -81,6 +81,8 @@ DOCUMENTS = Kind(
     frozenset(Form) - {Form.AUTO},
     frozenset({Form.LINES, Form.TEXT, *_TABLES}),
 )
+TEXTS = Kind("text", "texts", "text", (*DOCUMENT_IDS, *QUERY_IDS), ("query", *TEXT_FIELDS), _OF_QUERIES, frozenset())
+"""Whatever has a text, of which nothing else matters; JSON may stand among lines of text."""
 RECORDS = Kind("record", "records", "", (), (), frozenset({Form.JSONL, Form.JSON}), frozenset())
 """What another command wrote, with more in it than a text."""
 
@@ -100,6 +102,8 @@ def recognised(path: str, first: str, kind: Kind) -> Form | None:
     has_tab = "\t" in first
     first = first.strip()
     named = by_name(path)
+    if kind is TEXTS and first.startswith("{"):
+        return Form.LINES
     if named in (Form.JSONL, Form.JSON):
         return Form.JSON if first.startswith("[") else Form.JSONL
     if named is not None:
@@ -115,7 +119,7 @@ def recognised(path: str, first: str, kind: Kind) -> Form | None:
     if kind is not RECORDS and _is_header_of_csv(first, kind):
         return Form.CSV
     if kind is DOCUMENTS:
-        return Form.TEXT if suffix(path) in TEXTS else None
+        return Form.TEXT if suffix(path) in TEXT_SUFFIXES else None
     return Form.LINES
 
 

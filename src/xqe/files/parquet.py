@@ -15,7 +15,9 @@ _MARK = b"PAR1"
 
 
 def is_parquet(path: Path) -> bool:
-    """Whether a regular file begins as Parquet does."""
+    """Whether a regular file begins as Parquet does; of a pipe nothing is read."""
+    if not path.is_file():
+        return False
     try:
         with path.open("rb") as file:
             return file.read(8).startswith(_MARK + b"\x15")
@@ -24,8 +26,10 @@ def is_parquet(path: Path) -> bool:
 
 
 def rows(path: str, kind: Kind, fields: Fields) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield ("file:row", columns by name) for each row; what is null is not there. Raises MissingExtraError without
-    pyarrow, InputError for a damaged file or columns that are not there."""
+    """Yield ("file:row", columns by name) for each row; what is null is not there, and of a text an empty one.
+
+    Raises MissingExtraError without pyarrow, InputError for a damaged file or columns that are not there.
+    """
     if path == STDIN:
         raise InputError("<stdin>: Parquet cannot be read from a pipe", "give the file: --input FILE")
     try:
@@ -40,9 +44,14 @@ def rows(path: str, kind: Kind, fields: Fields) -> Iterator[tuple[str, dict[str,
             for batch in file.iter_batches(batch_size=1024, columns=list(names)):
                 for row in batch.to_pylist():
                     number += 1
-                    yield f"{path}:{number}", {names[key]: value for key, value in row.items() if value is not None}
+                    yield f"{path}:{number}", _row(row, names, kind)
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{path}: damaged Parquet ({error})", "copy or download the file again") from None
+
+
+def _row(row: dict[str, Any], names: dict[str, str], kind: Kind) -> dict[str, Any]:
+    named = {names[column]: value for column, value in row.items() if value is not None}
+    return {kind.field: "", **named} if kind.field in names.values() else named
 
 
 def _names(columns: list[str], path: str, kind: Kind, fields: Fields) -> dict[str, str]:

@@ -32,7 +32,8 @@ class Rows:
     kind: Kind
     form: Form = Form.AUTO
     fields: Fields = USUAL
-    _said: set[str] = field(default_factory=set)
+    are_many: bool = field(default=False, init=False)  # of a folder, which may have other files than documents
+    _said: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         if self.form is not Form.AUTO and self.form not in self.kind.forms:
@@ -71,10 +72,11 @@ class Rows:
             files, form, left_out = folders.documents_of(Path(path), self.form)
             if left_out:
                 self._say(left_out)
+            self.are_many = len(files) > 1
             for file in files:
                 if form is Form.TEXT:
                     text = _joined(jsonl.as_they_are(str(file)))
-                    yield form, (str(file), {"id": folders.text_id(file, Path(path)), **text})
+                    yield form, (f"{file}:1", {"id": folders.text_id(file, Path(path)), **text})
                 else:
                     yield from self._of_file(str(file), form)
         else:
@@ -92,7 +94,7 @@ class Rows:
             first = next((line for line in jsonl.filled(_kept(lines, before))), None)
             if first is None:
                 if form is Form.TEXT and path != jsonl.STDIN:
-                    yield form, (path, {"id": _file_id(path), "text": ""})
+                    yield form, (f"{path}:1", {"id": _file_id(path), "text": ""})
                 return
             lines = chain(before, lines)
             if form is Form.AUTO:
@@ -170,6 +172,9 @@ def _json(path: str, lines: Iterator[Line], rows: Rows) -> Iterator[Row]:
 
 def _lines(path: str, lines: Iterator[Line], rows: Rows) -> Iterator[Row]:
     for where, text in jsonl.filled(lines):
+        if rows.kind is forms.TEXTS and rows.form is Form.AUTO and text.lstrip().startswith("{"):
+            yield where, jsonl.value(text, where)
+            continue
         if rows.form is Form.AUTO and text.lstrip().startswith('{"'):
             raise InputError(f"{where}: JSON among bare texts", f"if it is a text, {_OPTION} {Form.LINES} says so")
         yield where, {rows.kind.field: text.strip()}
@@ -177,7 +182,7 @@ def _lines(path: str, lines: Iterator[Line], rows: Rows) -> Iterator[Row]:
 
 def _whole(path: str, lines: Iterator[Line], rows: Rows) -> Iterator[Row]:
     text = _joined(lines)
-    yield _shown(path), text if path == jsonl.STDIN else {"id": _file_id(path), **text}
+    yield f"{_shown(path)}:1", text if path == jsonl.STDIN else {"id": _file_id(path), **text}
 
 
 def _trec(path: str, lines: Iterator[Line], rows: Rows) -> Iterator[Row]:
@@ -185,7 +190,9 @@ def _trec(path: str, lines: Iterator[Line], rows: Rows) -> Iterator[Row]:
     for row in sgml.documents(jsonl.filled(lines)):
         is_empty = False
         yield row
-    if is_empty:
+    if is_empty and rows.are_many:
+        say(f"{path}: no <DOC> in it")
+    elif is_empty:
         raise InputError(f"{_shown(path)}: SGML, XML or HTML without <DOC>", "each of TREC's documents is in <DOC>")
 
 
@@ -225,7 +232,7 @@ def line_count(paths: Sequence[str], form: Form = Form.AUTO) -> int | None:
     total = 0
     for path in paths:
         named = (forms.by_name(path) or Form.JSONL) if form is Form.AUTO else form
-        is_by_line = named in (Form.JSONL, Form.TSV, Form.LINES) and forms.suffix(path) not in forms.TEXTS
+        is_by_line = named in (Form.JSONL, Form.TSV, Form.LINES) and forms.suffix(path) not in forms.TEXT_SUFFIXES
         if not is_by_line or path.endswith(packing.SUFFIXES) or not Path(path).is_file():
             return None
         with open(path, "rb") as file:

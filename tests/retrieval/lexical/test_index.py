@@ -299,7 +299,7 @@ def test_what_holds_no_documents_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "nothing.jsonl.gz").write_bytes(gzip.compress(b""))
     (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(line("a", "x" * 1000).encode())[:-9])
     messages = {
-        "folder": "folder: a folder without a file",
+        "folder": "folder: an empty folder",
         "empty.jsonl.gz": "no documents to index",
         "nothing.jsonl.gz": "no documents to index",
         "cut.jsonl.gz": "cut.jsonl.gz: damaged gz stream",
