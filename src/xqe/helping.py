@@ -17,6 +17,8 @@ from xqe.files import toml
 EXAMPLES = Path(__file__).parent / "commands" / "examples.toml"
 ARGUMENTS, OPTIONS = "Arguments", "Options"
 _SENTENCE = re.compile(r"(?s).*?\.(?=\s|$)")
+ARGUMENTS_GIVEN = "xqe.arguments"
+"""Where a context keeps the words that a command was given."""
 SHORT = "xqe.short"
 """What is noted of a context of which the short help is asked."""
 

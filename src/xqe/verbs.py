@@ -17,7 +17,7 @@ from typer.exceptions import TyperException
 from typer.main import get_command
 
 from xqe.files.numbers import GREATEST, decimal, whole
-from xqe.helping import SHORT, is_short, write_examples, write_options, write_text
+from xqe.helping import ARGUMENTS_GIVEN, SHORT, is_short, write_examples, write_options, write_text
 from xqe.lines import nearest
 from xqe.messages import show
 
@@ -56,6 +56,7 @@ class Single(TyperCommand):
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.meta[ARGUMENTS_GIVEN] = list(args)
         try:
             return super().parse_args(ctx, args)
         except TyperException as error:

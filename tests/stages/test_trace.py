@@ -548,3 +548,77 @@ def test_a_terminal_is_shown_text_in_its_width_with_matches_in_bold(english: str
     assert "\x1b[1mMercury\x1b[0m is the smallest planet" in text
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
     assert max(len(line) for line in plain.splitlines()) <= 72
+
+
+# ---------------------------------------------------------------- another setting, judgements, flags
+
+
+def test_two_settings_side_by_side_are_two_traces(english: str, capsys: pytest.CaptureFixture[str]) -> None:
+    own = ["trace", ASKED, "--index", english, "-k", "5", "--format", "jsonl", "-r", "chem1"]
+    other = [*own, "--b", "0", "--k1", "3"]
+    alone = []
+    for arguments in (own, other):
+        assert cli.run(arguments) == 0
+        alone.append([hit["id"] for hit in json.loads(capsys.readouterr().out)["hits"]])
+    assert cli.run([*own, "--against", "--b 0 --k1 3"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    against = record["trace"]["against"]
+    assert [hit["id"] for hit in record["hits"]] == alone[0]
+    assert [hit["id"] for hit in against["record"]["hits"]] == alone[1]
+    for move in against["moves"]:
+        for rank, ids in zip((move["rank"], move["against"]), alone, strict=True):
+            assert rank == (ids.index(move["id"]) + 1 if move["id"] in ids else None)
+    assert {move["id"] for move in against["moves"]} == {*alone[0], *alone[1]}
+    assert against["relevant"]["chem1"] == [ids.index("chem1") + 1 for ids in alone]
+    assert cli.run(["trace", ASKED, "--index", english, "--format", "text", "--against", "--b 0"]) == 0
+    assert re.search(r"\nagainst +--b 0 · \d+ of \d+ documents in both\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            ["--against", "--b 2"],
+            "xqe: invalid value for '--b': 2.0 is not in the range 0.0<=x<=1.0; see xqe trace --help",
+        ),
+        (["--against", "'"], "xqe: --against ': no closing quotation; put what belongs together into quotes"),
+        (["--against", "--nope"], "xqe: no such option: --nope"),
+    ],
+)
+def test_settings_that_there_are_none_of_are_said_first(
+    arguments: list[str], line: str, english: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["trace", ASKED, "--index", english, *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.startswith(line)) == ("", True), err
+
+
+def test_judged_documents_are_looked_up_for_each_query(
+    english: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "qrels").write_text("q1 0 chem1 1\nq1 0 astro1 0\nq1 0 elsewhere 1\nq2 0 hist1 1\n")
+    assert cli.run(["trace", ASKED, "--index", english, "--qrels", str(tmp_path / "qrels")]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert [document["document"] for document in record["trace"]["relevant"]] == ["chem1"]
+
+
+def test_what_is_wrong_with_a_text_stands_beside_it(english: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The fake engine answers with the query, which here says one thing thirteen times."""
+    arguments = [
+        "trace",
+        "la poire " * 13,
+        "--lang",
+        "fr",
+        "--to",
+        "en",
+        "--index",
+        english,
+        "-m",
+        "fake",
+        "--no-store",
+    ]
+    assert cli.run([*arguments, "--format", "jsonl"]) == 0
+    [text] = json.loads(capsys.readouterr().out)["trace"]["steps"][0]["texts"]
+    assert "loop" in text["flags"]
+    assert cli.run([*arguments, "--format", "text"]) == 0
+    assert re.search(r"tokens\] +(.*, )?loop", " ".join(capsys.readouterr().out.split()))

@@ -128,7 +128,7 @@ def weighted_query(record: Record, index: Index, weighting: Weighting, where: st
             reason = Automatic(LEAST_SHARE, None)
         else:
             coverage = _coverage(query, expansion, index)
-            reason = Automatic(_share(coverage), coverage)
+            reason = Automatic(_share(coverage or 0.0), coverage)
         query_weight = auto_weight(query, expansion, reason.share)
 
     source = _source_weights(record, query, index, weighting.source_weight, where)
@@ -223,12 +223,13 @@ def _share(kept: float) -> float:
     return GREATEST_SHARE - (GREATEST_SHARE - LEAST_SHARE) * kept
 
 
-def _coverage(query: Mapping[str, float], expansion: Mapping[str, float], index: Index) -> float:
+def _coverage(query: Mapping[str, float], expansion: Mapping[str, float], index: Index) -> float | None:
+    """None where no document has any of the query's stems."""
     stems = [term for term in query if not is_added(term)]
     idfs = [idf * min(1.0, query[term]) for term, idf in zip(stems, index.idfs(stems), strict=True)]
     total = sum(idfs)
     held = sum(idf * min(1.0, expansion.get(term, 0.0)) for term, idf in zip(stems, idfs, strict=True))
-    return held / total if total else 0.0
+    return held / total if total else None
 
 
 def _heaviest(weights: Mapping[str, float], index: Index, most: int) -> dict[str, float]:

@@ -45,7 +45,8 @@ class Text:
 
     field: what it is for, "query" or "passage". prompt: as the model sees it, special tokens included, with what is
     measured behind it; None if it could not be made. raw: the output as it came. text: what of it went into the record,
-    and taken_off: what did not. finish, tokens and reused: see `Completion`. error: why there is no text.
+    and taken_off: what did not. finish, tokens and reused: see `Completion`. error: why there is no text. flags: what
+    is wrong with it, by the names that `xqe inspect` has for it.
     """
 
     field: str
@@ -57,6 +58,7 @@ class Text:
     tokens: int
     reused: bool
     error: str
+    flags: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,8 +329,28 @@ def _step(stage: Generating, record: Record, engine: RecordingEngine) -> Step:
     [(_, after, answers)] = run_all([(stage, record)], engine)
     seconds = time.monotonic() - started
     engine.taken()  # the answers have their requests
-    texts = [_text(answer.field, answer, engine) for answer in answers]
+    flags = _flags(after) if answers else {}
+    texts = [
+        replace(text, flags=flags.get(text.text, ()))
+        for text in (_text(answer.field, answer, engine) for answer in answers)
+    ]
     return Step(stage.name, seconds, texts, after)
+
+
+def _flags(record: Record) -> dict[str, list[str]]:
+    """What is wrong with the texts of a record, by text."""
+    from xqe.stages.inspection.inspector import Inspector
+    from xqe.stages.inspection.measures import FLAGS
+
+    found = {}
+    inspect = Inspector()
+    for part in ({**record, "passages": []}, record):
+        said = inspect(part) or {}
+        for text, values in zip(
+            part.get("passages") or [record["query"]], said.get("passages") or [said.get("query", {})], strict=True
+        ):
+            found[text] = [flag for flag in FLAGS if values.get(flag)]
+    return found
 
 
 def _text(field: str, answer: Answer, engine: RecordingEngine) -> Text:

@@ -16,6 +16,7 @@ from xqe.commands.showing import asked, described, identity, made_by, passages, 
 from xqe.files.records import CLOSENESS, TRANSLATIONS, Record
 from xqe.retrieval.choices import By, Encode
 from xqe.retrieval.retriever import FEEDBACK, QUERY, SEARCHED, SOURCE, Scored, Term
+from xqe.stages.against import Against
 from xqe.stages.judging.closeness import STRAYED
 from xqe.stages.rerank.kinds import Asked
 from xqe.stages.tracing import (
@@ -120,7 +121,9 @@ def _texts(texts: Sequence[Text], full: bool) -> Iterator[Row]:
             yield "output", plain(text.raw, QUIET)
         if text.error:
             continue
-        yield text.field, Styled.assemble(plain(text.text), (f"  {_finish(text)}", QUIET))
+        wrong = ", ".join(flag.replace("_", " ") for flag in text.flags if flag != "cut")
+        said = (f"  {wrong}" if wrong else "", ERROR)
+        yield text.field, Styled.assemble(plain(text.text), (f"  {_finish(text)}", QUIET), said)
 
 
 def _finish(text: Text) -> str:
@@ -270,6 +273,37 @@ def _origin(term: Term) -> str:
 
 
 # ---------------------------------------------------------------- hits
+
+
+def against_shown(against: Against) -> str:
+    """How a trace with other settings differs, as wide as the terminal."""
+    moves = table(("", "rank", "there", "moved"), ("rank", "there", "moved"))
+    for move in against.moves:
+        moves.add_row(
+            plain(move.id, f"bold {GOOD}" if move.id in against.relevant else "bold"),
+            _rank(move.rank),
+            _rank(move.against),
+            _moved(move.rank, move.against),
+        )
+    rows: list[Row] = [("query", plain(against.record["query"]))]
+    rows += [("passage", plain(passage)) for passage in against.record.get("passages", [])[:1]]
+    rows.append(("moves", moves))
+    for name, (rank, there) in against.relevant.items():
+        where = f"  rank {_rank(rank)}, there {_rank(there)}"
+        rows.append(("relevant", Styled.assemble(plain(name, f"bold {GOOD}"), where)))
+    said = f"{against.options} · {against.shared} of {len(against.moves)} documents in both"
+    return rendered(section("against", plain(said), rows))
+
+
+def _rank(rank: int | None) -> str:
+    return "-" if rank is None else f"{rank:,}"
+
+
+def _moved(rank: int | None, there: int | None) -> str:
+    """How many places higher it stands here than there: "+3"."""
+    if rank is None or there is None:
+        return "only there" if rank is None else "only here"
+    return f"{there - rank:+d}" if there != rank else "="
 
 
 def _hits(found: Found, k: int) -> Table:

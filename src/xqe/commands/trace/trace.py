@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -30,11 +30,13 @@ from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.files.forms import Form
 from xqe.files.records import has_failed
+from xqe.helping import ARGUMENTS_GIVEN
 from xqe.stages.rerank.kinds import Kind
 from xqe.stages.strategies import Strategy
 from xqe.text.languages import language
 
 if TYPE_CHECKING:
+    from xqe.files.records import Record
     from xqe.models.engines.base import Engine
     from xqe.models.engines.recorded import RecordingEngine
     from xqe.retrieval.documents import Numbered
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from xqe.stages.rerank.reranker import How
     from xqe.stages.tracing import Cost, Piece, Reranking
 
+_COLLECTED = "xqe.trace.collected"
+"""Where a context keeps the traces that are not to be shown."""
 _OF_RUNS = ("show_prompt", "quiet")  # prompts are shown anyway, and there is no summary
 _GENERATION = tuple(field.name for field in fields(Generation) if field.name not in _OF_RUNS)
 _EXPANSION = tuple(field.name for field in fields(Expansion))
@@ -91,6 +95,26 @@ def trace(
             help="A document that should be found: show its rank at each stage, and why. Repeatable.",
         ),
     ] = None,
+    qrels: Annotated[
+        str | None,
+        typer.Option(
+            "--qrels",
+            metavar="FILE",
+            show_default=False,
+            help="Judgements: documents that are relevant to a query are shown as those of --relevant, as far as the "
+            "indexes hold them.",
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="OPTIONS",
+            show_default=False,
+            help="Trace the query once more with these options added, in quotes, and show which documents move: "
+            '--against "--order et".',
+        ),
+    ] = None,
     k: Annotated[int, typer.Option("-k", metavar="N", min=1, help="How many hits are shown.")] = 10,
     nearby: Annotated[int | None, nearby_option("of --index", "none")] = None,
     gloss: Annotated[
@@ -118,6 +142,9 @@ def trace(
     what each took. Without --to and --strategy nothing is generated, and a record is searched with the passages that it
     has.
     """
+    collected: list[list[Piece]] | None = context.meta.get(_COLLECTED)
+    if against is not None and collected is None:
+        other = _other(context, against, query, files)
     expands = strategy is not None or expansion.prompt is not None
     writes = expands or to is not None or gloss
     _check_effect(context, expands, to is not None, writes, reordering)
@@ -138,8 +165,9 @@ def trace(
     arrived = first_of(queries)
     if arrived is None:
         return
-    shown = on_screen(form)
-    count = failures = 0
+    shown = on_screen(form) and collected is None
+    judged = _judgements(qrels)
+    every: list[list[Piece]] = []
     documents = open_documents(directories) if how is not None else None
     encoding = beside(encoding, generation)
     written = language(to) if to is not None else None
@@ -149,12 +177,13 @@ def trace(
         open_nearby(nearby, directories, searching.drop_self, encoding, written) as guide,
         _models(generation if writes else None, ranking, how, documents) as (engine, reranking),
     ):
-        known = numbers_of(relevant or [], retriever.documents, directories)
+        named = numbers_of(relevant or [], retriever.documents, directories)
         pools = pools_of(searching, retriever.documents)
         stages = [make(engine, guide) for make in makes if engine is not None]
         for record in arrived:
             pieces: list[Piece] = []
             own = searching.drop_self
+            known = [*dict.fromkeys([*named, *_relevant(judged, record, retriever.documents)])]
             for piece in traced(
                 record, stages, engine, retriever, known, queries.place, k, pools, own, reranking, judge
             ):
@@ -164,13 +193,85 @@ def trace(
                 pieces.append(piece)
                 if shown:
                     _show(piece, full, k)
-            if not shown:
-                jsonl.write(jsonl.dumps(as_record(pieces)))
-            elif engine is not None or reranking is not None:
+            if shown and (engine is not None or reranking is not None):
                 _show_costs(costs(pieces))
-            count += 1
-            failures += has_failed(pieces[-1].record)
-    report_failures(count, failures)
+            if collected is None and against is None and not shown:
+                jsonl.write(jsonl.dumps(as_record(pieces)))
+            every.append(pieces)
+    if collected is not None:
+        collected += every
+        return
+    if against is not None:
+        _compare(against, every, _run(context, other), k, shown)
+    report_failures(len(every), sum(has_failed(pieces[-1].record) for pieces in every))
+
+
+def _judgements(qrels: str | None) -> Mapping[str, Mapping[str, int]]:
+    if qrels is None:
+        return {}
+    from xqe.files.trec import read_qrels
+
+    return read_qrels(qrels)
+
+
+def _relevant(judged: Mapping[str, Mapping[str, int]], record: Record, documents: Numbered) -> list[int]:
+    """The documents that are relevant to a query, of those that there are."""
+    ids = [name for name, grade in judged.get(record["id"], {}).items() if grade > 0]
+    return [number for number in documents.numbers(ids).tolist() if number >= 0]
+
+
+# ---------------------------------------------------------------- with other settings
+
+
+def _other(context: typer.Context, against: str, query: str | None, files: Sequence[str] | None) -> typer.Context:
+    """The same command with options added. Raises XqeError for options that it does not take, and where the queries
+    cannot be read twice."""
+    import shlex
+
+    if (query is None or query == jsonl.STDIN) and not files:
+        raise XqeError("--against reads the queries twice", "give a QUERY or --input FILE")
+    given = context.meta[ARGUMENTS_GIVEN]
+    own = [word for at, word in enumerate(given) if not _is_of_against(given, at)]
+    try:
+        added = shlex.split(against)
+    except ValueError as error:
+        raise XqeError(f"--against {against}: {str(error).lower()}", "put what belongs together into quotes") from None
+    made: Any = context.command.make_context(context.info_name, [*own, *added], parent=context.parent)
+    return cast("typer.Context", made)
+
+
+def _is_of_against(words: Sequence[str], at: int) -> bool:
+    return words[at].startswith("--against") or (at > 0 and words[at - 1] == "--against")
+
+
+def _run(context: typer.Context, other: typer.Context) -> list[list[Piece]]:
+    """The traces that the command makes with other settings, which it does not show."""
+    collected: list[list[Piece]] = []
+    context.meta[_COLLECTED] = collected
+    try:
+        with other:
+            other.command.invoke(other)
+    finally:
+        del context.meta[_COLLECTED]
+    return collected
+
+
+def _compare(against: str, every: Sequence[list[Piece]], others: Sequence[list[Piece]], k: int, shown: bool) -> None:
+    from dataclasses import asdict
+
+    from xqe.stages.against import compared
+    from xqe.stages.tracing import as_record
+
+    for own, other in zip(every, others, strict=True):
+        difference = compared(against, own, other, k)
+        if shown:
+            from xqe.commands.trace.screen import against_shown
+
+            jsonl.write(f"{against_shown(difference)}\n")
+        else:
+            record = as_record(own)
+            said = {**asdict(difference), "record": as_record(other)}
+            jsonl.write(jsonl.dumps({**record, "trace": {**record["trace"], "against": said}}))
 
 
 def _show(piece: Piece, full: bool, k: int) -> None:
