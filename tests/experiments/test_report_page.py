@@ -386,7 +386,7 @@ def test_links_lead_to_what_is_there(real: Path) -> None:
 def test_every_query_can_be_searched_for(real: Path) -> None:
     found = results.read([real])
     [study] = studies_of(found, "MRR")
-    made = queries.asked(study, opening.Opening(study).best)
+    made = queries.asked(study, opening.Opening(study).systems)
     assert made is not None and made.on_page and made.columns[-2:] == ("asked", "as people wrote it")
     assert [row.heads for row in made.rows] == [(query, "de-en") for query in found.queries("fixtures", ("de", "en"))]
     asked = found.question("fixtures", "de")

@@ -140,7 +140,7 @@ class Versus:
 
     @property
     def gains(self) -> list[float]:
-        """What the second has more than the first, in points, the greatest first."""
+        """What `after` has more than `before`, in points, the greatest first."""
         both = zip(self.values[self.after], self.values[self.before], strict=True)
         return sorted((100 * (after - before) for after, before in both), reverse=True)
 

@@ -65,7 +65,7 @@ def compose(
 def _by_query(openings: Iterable[Opening]) -> Iterable[Block | None]:
     for opening in openings:
         yield opening.versus()
-        yield queries.asked(opening.study, opening.best)
+        yield queries.asked(opening.study, opening.systems)
 
 
 def _run(results: Results) -> Iterable[Block | None]:

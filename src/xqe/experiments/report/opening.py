@@ -38,6 +38,11 @@ class Opening:
         own = study.translation(model)
         self.translated = own if own in self._columns else self._first(TRANSLATION)
 
+    @property
+    def systems(self) -> dict[str, System | None]:
+        """Those of the numbers, by what a column calls them."""
+        return {"original": self.original, "translated": self.translated, "best": self.best, "human": self.human}
+
     def _first(self, kind: str) -> System | None:
         return next((one for one in self._columns if one.kind == kind and _is_plain(one)), None)
 

@@ -3,22 +3,21 @@ all that were asked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from xqe.experiments.report import labels
 from xqe.experiments.report.blocks import NOTHING, Block, Case, Cases, Paragraph, Row, Table, percent, points, words
 from xqe.experiments.report.places import Places
-from xqe.experiments.report.results import DIRECT, GENERATED, ORIGINAL, TRANSLATION, Pair, Result, System
+from xqe.experiments.report.results import DIRECT, GENERATED, Pair, Result, System
 from xqe.experiments.report.study import Study
-from xqe.experiments.report.tracing import commands
+from xqe.experiments.report.tracing import MOST_RELEVANT, commands
 from xqe.messages import plural
 
 LONGEST = 500
 """Characters of a text that are shown."""
 _SNIPPET = 240
 """Characters of a document that are shown."""
-_MOST_RELEVANT = 3
 _MOST_ROWS = 2_000
 """Of the table of all queries."""
 
@@ -142,14 +141,14 @@ def _documents(study: Study, found: _Found, theirs: Result, mine: Result) -> Ite
     """(label, text) of what is relevant, and of best hits that are not."""
     query, target = mine.queries[found.place], found.pair[1]
     relevant = study.results.relevant(study.collection, found.pair, query)
-    for name in relevant[:_MOST_RELEVANT]:
+    for name in relevant[:MOST_RELEVANT]:
         yield f"relevant document {name}", _beginning(study, target, name)
-    if left := len(relevant) - _MOST_RELEVANT:
-        yield from [("relevant, too", plural(left, "other document"))] if left > 0 else []
+    if left := relevant[MOST_RELEVANT:]:
+        yield "relevant, too", plural(len(left), "other document")
     hits: dict[str, list[str]] = {}
     for what, one in (("translated alone", theirs), ("expanded", mine)):
         first = one.first[found.place]
-        if first is not None and first not in relevant[:_MOST_RELEVANT]:
+        if first is not None and first not in relevant[:MOST_RELEVANT]:
             hits.setdefault(first, []).append(what)
     for name, by in hits.items():
         yield f"best hit {' and '.join(by)}, {name}", _beginning(study, target, name)
@@ -170,14 +169,8 @@ def _cut(text: str) -> str:
 # ---------------------------------------------------------------- all of them
 
 
-def asked(study: Study, best: System | None) -> Table | None:
-    """Every query of every language pair: its text, and the values of the tiles' systems. best: of these."""
-    translation = study.translation(best.model) if best is not None else None
-    systems = {
-        "original": next(iter(study.of(ORIGINAL)), None),
-        "translated": translation or next(iter(study.of(TRANSLATION)), None),
-        "best": best,
-    }
+def asked(study: Study, systems: Mapping[str, System | None]) -> Table | None:
+    """Every query of every language pair: its text, and the values of some systems, by what a column calls them."""
     columns = {
         name: column
         for name, one in systems.items()
@@ -192,15 +185,14 @@ def asked(study: Study, best: System | None) -> Table | None:
         text = study.results.question(study.collection, source).get(query, "")
         rows.append(Row((query, f"{source}-{target}"), (*values, words(text), words(by_people))))
     left = len(rows) - _MOST_ROWS
-    shown = rows[:_MOST_ROWS]
     return Table(
         f"{study.key}-asked",
         f"Every query by {study.main}, {study.title}",
         ("query", "pair"),
         (*columns, "asked", "as people wrote it"),
-        tuple(shown),
+        tuple(rows[:_MOST_ROWS]),
         notes=(
-            *([f"best: {labels.full(best)}."] if best is not None else []),
+            *(f"{name}: {labels.full(one)}." for name, one in systems.items() if one is not None),
             *([f"{left:,} more are in queries.csv alone."] if left > 0 else []),
         ),
         folded=True,

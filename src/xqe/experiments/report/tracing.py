@@ -11,7 +11,8 @@ from xqe.experiments.report.results import DIRECT, EXPANSION, GENERATED, Json, R
 from xqe.files import jsonl
 from xqe.retrieval.choices import By
 
-_MOST_RELEVANT = 3
+MOST_RELEVANT = 3
+"""Documents of a query that are looked for, and shown."""
 _GIVEN = {"passage_tokens": "--max-tokens", "temperature": "--temperature", "top_p": "--top-p", "top_k": "--top-k"}
 _GIVEN |= {"repeat_penalty": "--repeat-penalty", "shots": "--shots", "seed": "--seed"}
 """What a grid file may say of generating, and the option that says it to xqe trace."""
@@ -35,7 +36,7 @@ def commands(results: Results, result: Result, query: str) -> Iterator[tuple[str
 
 def _place(results: Results, result: Result, query: str) -> list[str]:
     index = result.folder / "indexes" / result.collection / result.pair[1]
-    relevant = results.relevant(result.collection, result.pair, query)[:_MOST_RELEVANT]
+    relevant = results.relevant(result.collection, result.pair, query)[:MOST_RELEVANT]
     return ["--index", str(index), *(part for one in relevant for part in ("-r", one))]
 
 
