@@ -266,7 +266,7 @@ def test_parquet_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 # ---------------------------------------------------------------- against what others read
 
 
-CELLS = st.text(st.characters(exclude_characters="\0\r\ufeff", exclude_categories=("Cs",)), max_size=12)
+CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\ufeff"), max_size=12)
 
 
 @settings(max_examples=50)
