@@ -41,6 +41,8 @@ DOCUMENTS: list[dict[str, Any]] = [
     {"id": f"d{number}", "title": f"On {word}", "text": f"The price of {word} rises in the east, number {number}."}
     for number, word in enumerate(("zinc", "tin", "cobalt", "weather", "Vienna", "metal", "iron"), 1)
 ]
+HEADER = {"id": "id", "query": "query", "lang": "lang"}
+CSV = "id,title,text\n" + "".join(f'{one["id"]},{one["title"]},"{one["text"]}\n""x"""\n' for one in DOCUMENTS)
 QUESTIONS = {"de": ["Was kostet es?", "Wird es teurer?"], "ja": ["価格は？"], "fr": []}
 QRELS = "q1 0 d1 2\nq1 0 d2 1\nq2 0 d4 1\nq2 0 d5 0\nq3 0 d6 1\nq4 0 d1 1\n"
 TOPICS = (
@@ -118,6 +120,12 @@ ROWS = (
     Row("batch import --to en -i q.jsonl -m openai:m --results @results.jsonl", 40, "q.jsonl"),
     Row("index new --lang en -i @asked.jsonl --force", 12),
     Row("index new --lang en -i @docs.tsv --input-format tsv --force", 8),
+    Row("index new --lang auto -i @docs.csv --force", 15),
+    Row("index new --lang en -i @docs.json --title-field title --text-field text --force", 10),
+    Row("index new --lang en @docs.csv --id-field 1 --text-field 3 --text-field 2 --force", 5),
+    Row("index new --lang en -i % --force", 5, "", "texts:*"),
+    Row("translate --from auto --to en -i @q.txt", 10),
+    Row("search idx -i @q.csv", 10),
     Row("translate --to en --examples @pairs.jsonl --choose seed -i q.jsonl", 10, "q.jsonl"),
     Row("translate --to en --index % -i q.jsonl", 8, "", "idx:**/*"),
     Row("expand --index idx --nearby 2 -i @run.jsonl", 10, "run.jsonl"),
@@ -265,6 +273,12 @@ def materials(run: Captured) -> None:
         "q.tsv": "".join(f"{one['id']}\t{one['query']}\n" for one in QUERIES),
         "docs.jsonl": lines(DOCUMENTS),
         "docs.tsv": "".join(f"{one['id']}\t{one['text']}\n" for one in DOCUMENTS),
+        "docs.csv": CSV,
+        "docs.json": json.dumps(DOCUMENTS, indent=1),
+        "q.txt": "".join(f"{one['query']}\n" for one in QUERIES),
+        "q.csv": "".join(f'{one["id"]};"{one["query"]}";{one["lang"]}\n' for one in [HEADER, *QUERIES]),
+        "texts/a.txt": "Vienna\n\nzinc\n",
+        "texts/b.md": "# Zinc\n",
         "docs.sgml": SGML,
         "topics.txt": TOPICS,
         "qrels.txt": QRELS,

@@ -19,8 +19,13 @@ from xqe.collections.conversion import Material, Seen, convert
 from xqe.collections.layout import Collection
 from xqe.collections.options import Options
 from xqe.errors import InputError, XqeError
+from xqe.files import irdatasets
+from xqe.files.fields import ID_AND_REST
 from xqe.files.fingerprints import fingerprints
-from xqe.files.records import Document
+from xqe.files.forms import DOCUMENTS, QUERIES, Form, Kind
+from xqe.files.records import Document, check_document, check_query
+from xqe.files.rows import Rows
+from xqe.files.trec import read_qrels
 
 MULTI8 = FIXTURES / "clirmatrix" / "MULTI-8"
 BI139 = FIXTURES / "clirmatrix" / "BI-139"
@@ -465,6 +470,35 @@ def test_dutch_of_ir_datasets(tmp_path: Path, registered: str) -> None:
         setattr(handler, names, lambda: "dt")  # as mMARCO's say
     collection = convert(formats.read("ir_datasets", [registered], Options()), tmp_path / "out")
     assert collection.pairs("dev.small") == [("nl", "nl")]
+
+
+def test_ids_of_ir_datasets_stand_for_files(registered: str) -> None:
+    path = f"{irdatasets.PREFIX}{registered}"
+    data = MMARCO / "data"
+    bare = Form.TSV, ID_AND_REST
+    for kind, file in (
+        (DOCUMENTS, "google/collections/german_collection.tsv"),
+        (QUERIES, "google/queries/dev/dutch_queries.dev.small.tsv"),
+    ):
+        there = [check(kind, raw) for _, raw in Rows(kind).read([path])]
+        assert there and there == [check(kind, raw) for _, raw in Rows(kind, *bare).read([str(data / file)])]
+    assert read_qrels(path) == read_qrels(str(data / "qrels.dev.small.tsv"))
+    with pytest.raises(InputError, match="nope: ir_datasets does not know it"):
+        read_qrels(f"{irdatasets.PREFIX}nope")
+
+
+def check(kind: Kind, raw: Any) -> Any:
+    return check_query(raw, "") if kind is QUERIES else check_document(raw, "")
+
+
+def test_what_nothing_is_judged_of_is_kept_where_nothing_is_judged(tmp_path: Path) -> None:
+    (tmp_path / "docs.csv").write_text("docno,body\nd1,zinc\n")
+    (tmp_path / "queries.txt").write_text("prix du zinc\nprix du fer\n")
+    options = Options(languages=("en",), query_language="fr", queries=tmp_path / "queries.txt")
+    collection = convert(formats.read("trec", [str(tmp_path / "docs.csv")], options), tmp_path / "out")
+    assert read_documents(collection, "en") == {"d1": "zinc"}
+    assert collection.read_queries("test", "fr") == {"q1": "prix du zinc", "q2": "prix du fer"}
+    assert (collection.pairs("test"), collection.manifest["qrels"]) == ([], {})
 
 
 def test_ir_datasets_says_what_it_lacks(registered: str) -> None:

@@ -364,7 +364,18 @@ def test_headers_that_do_not_fit(tmp_path: Path, data: str, message: str) -> Non
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
-        *(("eng", "en"), ("RUS", "ru"), ("zho", "zh"), ("chi", "zh"), ("zho_Hans", "zh"), ("ger", "de"), ("deu", "de")),
+        *(
+            ("eng", "en"),
+            ("English", "en"),
+            ("français", "fr"),
+            ("日本語", "ja"),
+            ("RUS", "ru"),
+            ("zho", "zh"),
+            ("chi", "zh"),
+            ("zho_Hans", "zh"),
+            ("ger", "de"),
+            ("deu", "de"),
+        ),
         *(("fre", "fr"), ("fra", "fr"), ("dut", "nl"), ("nld", "nl"), ("ara", "ar"), ("jpn", "ja"), ("ind", "id")),
     ],
 )

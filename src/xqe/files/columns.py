@@ -81,7 +81,7 @@ def _named(cells: Iterator[Cells], kind: Kind, fields: Fields, parted: str) -> I
         names = _usual(head, where, kind, parted)
         cells = chain([first], cells)
     for where, row in cells:
-        yield where, _row(names, row, where, parted)
+        yield where, _row(names, row, where, parted, {"id", kind.field, *fields.names})
 
 
 def _is_header(head: list[str], kind: Kind, fields: Fields) -> bool:
@@ -100,8 +100,8 @@ def _cell(row: list[str], position: str, where: str, parted: str) -> str:
     return parted.join(row[number - 1 :]) if position.endswith("-") else row[number - 1]
 
 
-def _row(names: Sequence[str], row: list[str], where: str, parted: str) -> dict[str, str]:
-    """A row by the names of its columns. What is empty is not there, but for the id, which must not be, and a text."""
+def _row(names: Sequence[str], row: list[str], where: str, parted: str, kept: set[str]) -> dict[str, str]:
+    """A row by the names of its columns. What is empty is not there, unless it is to be kept: an id, a text."""
     if parted and len(row) > len(names):
         row = [*row[: len(names) - 1], parted.join(row[len(names) - 1 :])]
     while len(row) > len(names) and not row[-1].strip():
@@ -110,10 +110,7 @@ def _row(names: Sequence[str], row: list[str], where: str, parted: str) -> dict[
         what = "no tab" if parted and len(row) == 1 else f"{len(row)} columns"
         hint = "parted by tabs" if parted else _QUOTES
         raise InputError(f"{where}: {what}, where the first line has {len(names)} columns", hint)
-    return {name: cell for name, cell in zip(names, row, strict=True) if cell.strip() or name in _KEPT}
-
-
-_KEPT = frozenset({"id", "text", "query"})
+    return {name: cell for name, cell in zip(names, row, strict=True) if cell.strip() or name in kept}
 
 
 def _header(head: list[str], where: str, kind: Kind, fields: Fields) -> list[str] | None:

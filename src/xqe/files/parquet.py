@@ -44,14 +44,14 @@ def rows(path: str, kind: Kind, fields: Fields) -> Iterator[tuple[str, dict[str,
             for batch in file.iter_batches(batch_size=1024, columns=list(names)):
                 for row in batch.to_pylist():
                     number += 1
-                    yield f"{path}:{number}", _row(row, names, kind)
+                    yield f"{path}:{number}", _row(row, names, {kind.field, *fields.text})
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{path}: damaged Parquet ({error})", "copy or download the file again") from None
 
 
-def _row(row: dict[str, Any], names: dict[str, str], kind: Kind) -> dict[str, Any]:
+def _row(row: dict[str, Any], names: dict[str, str], texts: set[str]) -> dict[str, Any]:
     named = {names[column]: value for column, value in row.items() if value is not None}
-    return {kind.field: "", **named} if kind.field in names.values() else named
+    return {**dict.fromkeys(texts & {*names.values()}, ""), **named}
 
 
 def _names(columns: list[str], path: str, kind: Kind, fields: Fields) -> dict[str, str]:
