@@ -119,7 +119,7 @@ def test_the_parts_of_numbers_stand_below_each_other(monkeypatch: pytest.MonkeyP
 
 
 def test_csv_has_the_fields_of_fields() -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"run": 'a "b",c', "group": {}, "measures": {"MRR": 0.5}},
         {"run": "d", "group": {"lang": "fr"}, "x": [1, 2]},
     ]
