@@ -570,7 +570,7 @@ def test_a_narrow_terminal_shortens_names_and_no_number(tmp_path: Path) -> None:
     shown = re.sub(r"\x1b\[[0-9;]*m", "", on_a_terminal(tmp_path, 44, "-m", "MRR,Hit@1"))
     assert max(len(line.rstrip("\r")) for line in shown.split("\n")) <= 44
     assert re.findall(r"[+-]?\d+\.\d\d+", shown) == ["75.00", "100.00", "+25.00", "50.00", "100.00", "+50.00", "0.05"]
-    assert shown.count("…") == 2  # of the longer name, in both blocks
+    assert shown.count("…") == 3  # of the longer name, in each block
 
 
 # ---- errors: one line, status 2, nothing on standard output ----

@@ -958,7 +958,7 @@ def test_info_counts_by_model(xqe: Run, store: Path, certain_path: Path) -> None
 def test_info_is_a_table_on_a_terminal(xqe: Run, store: Path) -> None:
     xqe("expand", "--model", "fake", stdin=jsonl(*queries(3)))
     leader, follower = pty.openpty()
-    environment = {**os.environ, "TERM": "dumb", "COLUMNS": "120"}
+    environment = {**os.environ, "TERM": "dumb", "COLUMNS": "400"}
     subprocess.run(command("store", "info"), stdout=follower, check=True, timeout=60, env=environment)
     os.close(follower)
     first, headings, row = os.read(leader, 100_000).decode().splitlines()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _REPLACED = dict.fromkeys((*(code for code in STEERING if chr(code) not in "\n\t"), *range(0xD800, 0xE000)), "\ufffd")
 _NARROWEST = 40  # columns; on fewer, which may be what COLUMNS says, tables would lose what they hold
+_ROWS = 25  # nothing here looks at them
 _UNFOLDED = 10_000  # columns off a terminal, where nothing is folded
 
 
@@ -37,7 +38,8 @@ def rendered(*parts: Any) -> str:
     markup, and nothing of it steers the terminal."""
     from rich.console import Console
 
-    console = Console(width=columns_there(), markup=False, emoji=False)
+    # with a height, too, or rich takes every terminal that it calls dumb for one of 80 columns
+    console = Console(width=columns_there(), height=_ROWS, markup=False, emoji=False)
     with console.capture() as captured:
         for part in parts:
             console.print(_Harmless(part))

@@ -141,7 +141,7 @@ def _weights(record: Record) -> Iterator[Row]:
     said = []
     index = record.get("index") or {}
     by_words = index.get("sides", {}).get(By.BM25, index)
-    if record.get("passages") and "query_weight" in by_words:
+    if record.get("passages") and by_words.get("query_weight", 1) != 1:
         said.append(f"the query counts {by_words['query_weight']:.3g} times")
     elif record.get("combine"):
         said.append(", ".join(f"{name} {value}" for name, value in record["combine"].items()))

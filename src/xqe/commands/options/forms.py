@@ -38,18 +38,25 @@ class Rows(StrEnum):
 Form = Screen | RunFormat | Rows
 
 ScreenFormat = Annotated[
-    Screen, typer.Option("--format", help="Of what is written; auto is text on a terminal, jsonl elsewhere.")
+    Screen,
+    typer.Option(
+        "--format", show_default=False, help="Of what is written; auto is text on a terminal, jsonl elsewhere."
+    ),
 ]
 RunForm = Annotated[
     RunFormat,
     typer.Option(
         "--format",
+        show_default=False,
         help="Of what is written: for a person, records with hits, or a TREC run; auto is text on a terminal, jsonl "
         "elsewhere.",
     ),
 ]
 RowsFormat = Annotated[
-    Rows, typer.Option("--format", help="Of what is written; auto is table on a terminal, jsonl elsewhere.")
+    Rows,
+    typer.Option(
+        "--format", show_default=False, help="Of what is written; auto is table on a terminal, jsonl elsewhere."
+    ),
 ]
 
 MOST_HITS: Any = typer.Option(
