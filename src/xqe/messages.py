@@ -5,11 +5,26 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from xqe.lines import HINT, MESSAGE, bounded, harmless, one_line
 
 T = TypeVar("T")
+
+
+_silences = 0
+
+
+@contextmanager
+def silent(is_wanted: bool = True) -> Iterator[None]:
+    """Nothing is said within, whichever thread would."""
+    global _silences
+    _silences += is_wanted
+    try:
+        yield
+    finally:
+        _silences -= is_wanted
 
 
 def say(text: str) -> None:
@@ -19,6 +34,8 @@ def say(text: str) -> None:
 
 def show(text: str) -> None:
     """Write lines to standard error: a table, say."""
+    if _silences:
+        return
     try:
         sys.stderr.write(f"{harmless(text)}\n")
         sys.stderr.flush()
@@ -47,7 +64,7 @@ def progress(items: Iterable[T], total: int | None, label: str, done: int = 0) -
 
     A stage that reads a pipe has no total and shows nothing: the stages of a pipe share one terminal.
     """
-    if total is None or total < 2 or not sys.stderr.isatty():
+    if total is None or total < 2 or _silences or not sys.stderr.isatty():
         yield from items
         return
     from tqdm import tqdm
