@@ -59,7 +59,7 @@ ONLY_IMPORTER = {
     "matplotlib": {"experiments/report/drawing.py"},
     "ir_datasets": {"files/irdatasets.py"},
     "pyarrow": {"files/parquet.py"},
-    "pandas": {"frames.py"},
+    "pandas": {"frames.py", "pyterrier.py"},  # the latter for types
     "ir_measures": {"frames.py"},
     "pyterrier": {"pyterrier.py"},
     "py3langid": {"text/detection.py"},

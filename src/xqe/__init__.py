@@ -18,6 +18,8 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False  # typing takes longer to import than all else that a client of a server does
 
 if TYPE_CHECKING:
+    from xqe import frames as frames
+    from xqe import pyterrier as pyterrier
     from xqe.api.generating import expand as expand
     from xqe.api.generating import translate as translate
     from xqe.api.indexes import Index as Index

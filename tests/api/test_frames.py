@@ -84,7 +84,7 @@ def steps(monkeypatch: pytest.MonkeyPatch, no_settings: None) -> Iterator[Module
     """xqe.pyterrier on what stands in for PyTerrier."""
     monkeypatch.setitem(sys.modules, "pyterrier", stand_in.module())
     monkeypatch.delitem(sys.modules, "xqe.pyterrier", raising=False)
-    yield xqe.pyterrier  # type: ignore[attr-defined]
+    yield xqe.pyterrier
     sys.modules.pop("xqe.pyterrier", None)
     vars(xqe).pop("pyterrier", None)
 
@@ -147,4 +147,4 @@ def test_without_pyterrier_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "pyterrier", None)
     monkeypatch.delitem(sys.modules, "xqe.pyterrier", raising=False)
     with pytest.raises(xqe.XqeError, match=r'pip install "xqe\[pyterrier\]"'):
-        _ = xqe.pyterrier  # type: ignore[attr-defined]
+        _ = xqe.pyterrier
