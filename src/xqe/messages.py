@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -17,6 +18,20 @@ T = TypeVar("T")
 _BAR = 10  # cells
 
 
+_silences = 0
+
+
+@contextmanager
+def silent(is_wanted: bool = True) -> Iterator[None]:
+    """Nothing is said within, whichever thread would."""
+    global _silences
+    _silences += is_wanted
+    try:
+        yield
+    finally:
+        _silences -= is_wanted
+
+
 def say(text: str) -> None:
     """Write one line to standard error, marked as xqe's; whatever it quotes, it is one line of some length."""
     show(f"xqe: {bounded(one_line(text), MESSAGE + HINT)}")
@@ -24,6 +39,8 @@ def say(text: str) -> None:
 
 def show(text: str) -> None:
     """Write lines to standard error: a table, say."""
+    if _silences:
+        return
     try:
         with above():
             sys.stderr.write(f"{harmless(text)}\n")
@@ -77,7 +94,8 @@ class Progress:
         self._line = Line(self.text)
 
     def __enter__(self) -> Self:
-        self._line.__enter__()
+        if not _silences:
+            self._line.__enter__()
         return self
 
     def __exit__(

@@ -115,9 +115,9 @@ def fuse(
     id. A query that some runs lack is fused from those that have it. Each hit says "from" which runs it comes, with its
     rank and score there.
     """
-    settings = _fusion(method, norm, rrf_k, weight)
+    settings = fusion_of(method, norm, rrf_k, weight)
     paths = _paths(runs)
-    weights = _weights(weight, paths)
+    weights = weights_of(weight, paths)
     names = _names(name, paths)
     if tag is not None and (form is not RunFormat.TREC or tag.split() != [tag]):
         raise XqeError(
@@ -131,10 +131,10 @@ def fuse(
     _say_twice(paths)
     inputs = [Run(name, read_run(path), weight) for name, path, weight in zip(names, paths, weights, strict=True)]
     counts: Counter[str] = Counter()
-    fused = _counting(fuse_runs(inputs, Settings(settings, depth, k or DEPTH, languages)), inputs, counts)
+    fused = counting(fuse_runs(inputs, Settings(settings, depth, k or DEPTH, languages)), inputs, counts)
     written = _once_each(fused) if form is RunFormat.TREC else fused
     count, failures = writing_run(form, tag or _TAG, k, MORE)(progress(written, None, "fuse"))
-    _say_lacking(counts, names, count)
+    say_lacking(counts, names, count)
     report_failures(count, failures)
 
 
@@ -145,7 +145,7 @@ _HAS_EFFECT: dict[str, Callable[[Method], bool]] = {
 }
 
 
-def _fusion(method: str, norm: str | None, rrf_k: int | None, weight: Sequence[float] | None) -> Fusion:
+def fusion_of(method: str, norm: str | None, rrf_k: int | None, weight: Sequence[float] | None) -> Fusion:
     """What the options name; one without an effect on the method is an error."""
     chosen = method_named(method)
     for option, given in {"--norm": norm, "--rrf-k": rrf_k, "--weight": weight or None}.items():
@@ -164,7 +164,7 @@ def _paths(runs: Sequence[str] | None) -> list[str]:
     return paths
 
 
-def _weights(weight: Sequence[float] | None, paths: Sequence[str]) -> list[float]:
+def weights_of(weight: Sequence[float] | None, paths: Sequence[str]) -> list[float]:
     weights = list(weight or [1.0] * len(paths))
     _one_each("--weight", weights, paths)
     for one in weights:
@@ -220,7 +220,7 @@ def _say_twice(paths: Sequence[str]) -> None:
             say(f"{path} is given {files[os.path.realpath(path)]} times, and counts as often")
 
 
-def _counting(records: Iterable[Record], runs: Sequence[Run], counts: Counter[str]) -> Iterator[Record]:
+def counting(records: Iterable[Record], runs: Sequence[Run], counts: Counter[str]) -> Iterator[Record]:
     """Pass records on; count those that some runs lack under "", and under the name of each run that lacks it."""
     from xqe.stages.fuse import names_of_lacking
 
@@ -230,7 +230,7 @@ def _counting(records: Iterable[Record], runs: Sequence[Run], counts: Counter[st
         yield record
 
 
-def _say_lacking(counts: Counter[str], names: Sequence[str], count: int) -> None:
+def say_lacking(counts: Counter[str], names: Sequence[str], count: int) -> None:
     if counts:
         which = ", ".join(f"{name} lacks {counts[name]}" for name in names if counts[name])
         say(f"{counts['']} of {count} queries are not in every run, and are fused from those that have them: {which}")

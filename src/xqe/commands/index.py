@@ -126,7 +126,7 @@ def index(
             else:
                 done = _summary_of_all(directory, build_languages(directory, *how, shown))
         if told is not None:
-            done["told"] = _say_told(told)
+            done["told"] = say_told(told)
         done["seconds"] = round(time.monotonic() - started, 2)
         if embedder is not None and code is not None:
             done["vectors"] = _embedded(directory, embedder, vectors)
@@ -149,7 +149,7 @@ def _told(arriving: Iterator[Placed]) -> tuple[Mixture, Iterator[Placed]]:
     return told, told.documents if told.is_one else told.each()
 
 
-def _say_told(told: Mixture) -> dict[str, int]:
+def say_told(told: Mixture) -> dict[str, int]:
     """Say which languages documents were told to be in; return how many are in each, of those that were looked at."""
     if told.is_one:
         of = f"{told.languages[told.usual]} of the first {told.languages.total() + told.unsure}"

@@ -234,12 +234,21 @@ def _open_once(
 
 def open_documents(directories: Sequence[Path]) -> Numbered:
     """The documents of the indexes in folders. Raises XqeError where one keeps no texts."""
-    from xqe.retrieval.together import DocumentsTogether, Part
-
     opened = _opened(directories)
     for one in opened:
         if not one.index.documents.has_texts:
             raise XqeError(f"{one.directory}: the index keeps no texts", "build it without --no-texts")
+    return _together(opened, directories)
+
+
+def all_documents(directories: Sequence[Path]) -> Numbered:
+    """The documents of the indexes in folders, whose texts may not be kept."""
+    return _together(_opened(directories), directories)
+
+
+def _together(opened: Sequence[Opened], directories: Sequence[Path]) -> Numbered:
+    from xqe.retrieval.together import DocumentsTogether, Part
+
     if len(opened) == 1:
         return opened[0].index.documents
     parts = [Part(one.name, one.index.manifest.language, one.index.documents) for one in opened]

@@ -276,7 +276,7 @@ def _evaluate_rankings(
     from xqe.files.trec import file_name, read_qrels, read_run
 
     judgements = read_qrels(qrels)
-    _say_without_relevant(file_name(qrels), judgements, rel, wanted)
+    say_without_relevant(file_name(qrels), judgements, rel, wanted)
     evaluations = [
         evaluate_run(file_name(path), read_run(path), judgements, wanted, rel, fields, complete, drop_self, macro)
         for path in paths
@@ -313,7 +313,7 @@ def _shape(matrix: bool, per_query: bool, ci: bool, macro: bool, fields: Sequenc
     return "queries" if per_query else "matrix" if matrix else "rows"
 
 
-def _say_without_relevant(file: str, qrels: Qrels, rel: int, wanted: Sequence[Measure]) -> None:
+def say_without_relevant(file: str, qrels: Qrels, rel: int, wanted: Sequence[Measure]) -> None:
     """Say how many queries can be worth nothing. Raises InputError where none can be worth anything."""
     from xqe.evaluation.values import called, without_relevant
 
