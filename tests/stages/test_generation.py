@@ -120,7 +120,11 @@ BAD = [
     ),
     (("expand", "--model", "fake"), jsonl(QUERY, {"id": "2", "lang": "fr"}), '<stdin>:2: missing "query"'),
     (("expand", "--model", "fake"), jsonl({**QUERY, "error": {"step": "x"}}), '<stdin>:1: an "error" that is none of'),
-    (("expand", "--model", "fake"), jsonl(QUERY) * 11 + "{oops\n", "<stdin>:12: broken JSON"),
+    (
+        ("expand", "--model", "fake"),
+        jsonl(*({**QUERY, "id": n} for n in range(11))) + "{oops\n",
+        "<stdin>:12: broken JSON",
+    ),
     (("expand", "--shots", "9"), jsonl(QUERY), "--shots 9: there are 5 built-in examples"),
     (("expand", "--shots", "3", "--model", "fake"), jsonl(QUERY), "--examples and --shots have no effect"),
     (("expand", "-n", "3", "--model", "fake"), jsonl(QUERY), "--samples 3 at temperature 0"),
@@ -201,7 +205,7 @@ def test_the_first_record_leaves_before_standard_input_closes() -> None:
 def test_a_closed_pipe_ends_it_quietly_and_leaves_nothing_behind(is_fake: bool, certain_path: Path) -> None:
     model = "fake" if is_fake else str(certain_path)
     translate = " ".join(command("translate", "--to", "en", "--model", model))
-    query = json.dumps({**QUERY, "query": "nom d’origine du mercure &"})
+    query = json.dumps({**QUERY, "id": "&", "query": "nom d’origine du mercure &"})
     shell = f"seq 1000000 | sed 's/.*/{query}/' | {translate} | head -3; echo ${{PIPESTATUS[2]}}"
     done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=200, check=True)
     *lines, status = done.stdout.splitlines()

@@ -46,8 +46,8 @@ Input = Annotated[
         "-i",
         metavar="FILE",
         show_default=False,
-        help="Read this file (plain, .gz, .bz2, .xz or .zst; - is standard input; ir_datasets:ID) instead of standard "
-        "input. Repeatable.",
+        help="Read this file (plain, .gz, .bz2, .xz or .zst; - is standard input) instead of standard input. "
+        "Repeatable.",
     ),
 ]
 
@@ -57,7 +57,8 @@ def _input_format(kind: Kind) -> Any:
     return typer.Option(
         "--input-format",
         metavar="FORM",
-        help=f"How the {kind.several} are written: {forms}; auto goes by the name of a file, or its first line.",
+        help=f"How the {kind.several} are written: {forms}; auto goes by the name of a file, or its first line. "
+        "In place of a file there may be ir_datasets:ID.",
     )
 
 
