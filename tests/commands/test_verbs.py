@@ -89,7 +89,7 @@ def test_help_is_what_the_option_shows(about: str, xqe: Run) -> None:
 @pytest.mark.parametrize(
     ("about", "line"),
     [
-        ("fusee", "xqe: no such command 'fusee'. Did you mean 'fuse'?; see xqe --help\n"),
+        ("gridd", "xqe: no such command 'gridd'. Did you mean 'grid'?; see xqe --help\n"),
         ("data fech", "xqe: no such command 'fech'. Did you mean 'fetch'?; see xqe data --help\n"),
         ("nothing", "xqe: no such command 'nothing'; see xqe --help\n"),
     ],
