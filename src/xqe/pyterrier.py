@@ -23,7 +23,7 @@ from itertools import count, takewhile
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from xqe.api.generating import expand, translate
-from xqe.api.indexes import Folder, Index, open_index
+from xqe.api.indexes import Index, Indexes, folders_of, open_index
 from xqe.api.models import OPENED_WITH, Model, open_model
 from xqe.api.ranking import answer, rerank
 from xqe.errors import MissingExtraError
@@ -195,14 +195,14 @@ class Join(_Step):
 class _OnIndex:
     """index: one of `xqe.open_index`, or its folder, which is opened when it is first needed."""
 
-    index: Index | Folder
+    index: Index | Indexes
     _opened: Index | None = None
 
     def _index(self) -> Index:
         if isinstance(self.index, Index):
             return self.index
         if self._opened is None:
-            self._opened = open_index(self.index)
+            self._opened = open_index(*folders_of(self.index))
         return self._opened
 
     def _close_index(self) -> None:
@@ -216,7 +216,7 @@ class Retriever(_Step, _OnIndex):
 
     per_hit = True
 
-    def __init__(self, index: Index | Folder, *, k: int = 1000, texts: bool = False, **options: Any) -> None:
+    def __init__(self, index: Index | Indexes, *, k: int = 1000, texts: bool = False, **options: Any) -> None:
         self.index, self.k, self.texts, self.options = index, k, texts, dict(options)
 
     @property
@@ -242,7 +242,7 @@ class Rerank(_Generating, _OnIndex):
 
     def __init__(
         self,
-        index: Index | Folder,
+        index: Index | Indexes,
         *,
         model: Model | str | None = None,
         kind: str | None = None,
@@ -269,7 +269,7 @@ class Answer(_Generating, _OnIndex):
     takes_results, takes_queries = True, False
 
     def __init__(
-        self, index: Index | Folder, *, model: Model | str | None = None, cite: str | None = None, **options: Any
+        self, index: Index | Indexes, *, model: Model | str | None = None, cite: str | None = None, **options: Any
     ) -> None:
         super().__init__(model, options)
         self.index, self.cite = index, cite

@@ -60,12 +60,12 @@ def test_one_gives_one_and_several_give_a_list() -> None:
 
 
 def test_records_are_those_of_the_command_line(xqe: Run, index: library.Index) -> None:
-    piped = xqe("translate", "--to", "en", "--model", "fake", "-q", stdin=jsonl(QUERY)).stdout
-    piped = xqe("expand", "--strategy", "mugi", "--model", "fake", "--seed", "3", "-q", stdin=piped).stdout
+    piped = xqe(
+        "expand", "--strategy", "mugi", "--to", "en", "-m", "fake", "--seed", "3", "-q", stdin=jsonl(QUERY)
+    ).stdout
     found = xqe("search", str(index.directories[0]), "-k", "2", "--k1", "0.9", "--feedback", "rm3", stdin=piped)
     with library.open_model("fake", quiet=True) as model:
-        translated = library.translate(QUERY, "en", model=model, quiet=True)
-        expanded = library.expand(translated, strategy="mugi", model=model, seed=3, quiet=True)
+        expanded = library.expand(QUERY, strategy="mugi", to="en", model=model, seed=3, quiet=True)
         assert [expanded] == [json.loads(piped)]
         assert [index.search(expanded, k=2, k1=0.9, feedback="rm3")] == records(found)
 
@@ -80,6 +80,8 @@ def test_what_is_said_is_what_the_commands_say(capfd: pytest.CaptureFixture[str]
 
 
 def test_a_record_that_fails_goes_on(index: library.Index) -> None:
+    untold = {"id": "q1", "query": "le mercure", "error": {"step": "detect", "message": "its language is not certain"}}
+    assert library.expand([untold, QUERY], quiet=True)[0] == untold
     failed = {**QUERY, "error": {"step": "translate", "message": "no"}}
     assert library.translate([failed, QUERY], "en", quiet=True)[0] == failed
     assert index.search([failed])[0]["error"] == failed["error"]
@@ -173,9 +175,10 @@ def test_runs_are_fused_whichever_form_they_have(tmp_path: Path) -> None:
 
 def test_an_evaluation_as_plain_dicts() -> None:
     """Reciprocal ranks by hand: 1 and 1/2, and 1/2 and nothing."""
-    best: Any = {"a": {"d1": 2.0, "d2": 1.0}, "b": {"d1": 2.0, "d2": 1.0}}
-    other: Any = [{"id": "a", "hits": [{"id": "d2", "score": 2.0}, {"id": "d1", "score": 1.0}]}]
-    found = library.evaluate({"best": best, "other": other}, QRELS, "MRR", quiet=True)
+    best: dict[str, dict[str, float]] = {"a": {"d1": 2.0, "d2": 1.0}, "b": {"d1": 2.0, "d2": 1.0}}
+    other: list[dict[str, Any]] = [{"id": "a", "hits": [{"id": "d2", "score": 2.0}, {"id": "d1", "score": 1.0}]}]
+    runs: dict[str, Any] = {"best": best, "other": other}
+    found = library.evaluate(runs, QRELS, "MRR", quiet=True)
     assert found["averages"] == {"best": {"MRR": 0.75}, "other": {"MRR": 0.25}}
     assert found["queries"]["other"] == {"a": {"MRR": 0.5}, "b": {"MRR": 0.0}}
     assert (found["missing"], found["baseline"]) == ({"best": 0, "other": 1}, "best")
@@ -184,7 +187,7 @@ def test_an_evaluation_as_plain_dicts() -> None:
     assert difference["p"] == 0.5  # of four signs of two differences, two are as far from 0
     assert library.evaluate(best, QRELS, ["MRR"])["differences"] == {}
     assert library.evaluate(other, QRELS, "MRR", complete=False, quiet=True)["averages"]["run"] == {"MRR": 0.5}
-    untested = library.evaluate({"best": best, "other": other}, QRELS, "MRR", test="none", quiet=True)
+    untested = library.evaluate(runs, QRELS, "MRR", test="none", quiet=True)
     assert untested["differences"] == {"other": {"MRR": {"difference": -0.5}}}
 
 
@@ -223,6 +226,7 @@ WRONG: dict[str, tuple[Callable[[Any], Any], str]] = {
     "no judgements": (lambda _: api.evaluate({"z": {"d": 1.0}}, {}), "qrels: no judgements"),
     "no measure": (lambda _: api.evaluate({"a": {"d": 1.0}}, QRELS, "nDGC@10"), "nDGC@10"),
     "no run": (lambda _: api.evaluate([{"hits": []}], QRELS), 'run: record 1: no dict with an "id"'),
+    "drawing at opening": (lambda _: api.open_model("fake", temperature=1), "temperature is no option of a model"),
     "weights": (lambda _: api.fuse([{}, {}], weight=[1]), "--weight is given once for 2 runs"),
 }
 

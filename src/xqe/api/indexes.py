@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from xqe.retrieval.retriever import Retriever
 
 Folder = str | PathLike[str]
+Indexes = Folder | Sequence[Folder]
+"""The folder of an index, or those of several."""
 
 _RECORD = "record"
 
@@ -190,21 +192,30 @@ def _records(given: One | Many) -> list[Record]:
     return queries(given)
 
 
+def folders_of(index: Index | Indexes) -> list[Path]:
+    """The folders of what a call names as index."""
+    if isinstance(index, Index):
+        return index.directories
+    return [Path(one) for one in ([index] if isinstance(index, str | PathLike) else index)]
+
+
 def open_index(*directories: Folder) -> Index:
     """Open the index in a folder, or those in several, to be searched together. Raises XqeError where there is none."""
     return Index(directories)
 
 
 @overload
-def search(index: Index | Folder, queries: One, *, quiet: bool = ..., **options: Any) -> Record: ...
+def search(index: Index | Indexes, queries: One, *, quiet: bool = ..., **options: Any) -> Record: ...
 @overload
-def search(index: Index | Folder, queries: Many, *, quiet: bool = ..., **options: Any) -> list[Record]: ...
-def search(index: Index | Folder, queries: One | Many, *, quiet: bool = False, **options: Any) -> Record | list[Record]:
-    """Find the documents of an index that answer each query best. index: one of `open_index`, or its folder, which is
-    opened for this call alone. All else is as of `Index.search`."""
+def search(index: Index | Indexes, queries: Many, *, quiet: bool = ..., **options: Any) -> list[Record]: ...
+def search(
+    index: Index | Indexes, queries: One | Many, *, quiet: bool = False, **options: Any
+) -> Record | list[Record]:
+    """Find the documents of an index that answer each query best. index: one of `open_index`, or its folder, or
+    several, opened for this call alone. All else is as of `Index.search`."""
     if isinstance(index, Index):
         return index.search(queries, quiet=quiet, **options)
-    with Index([index]) as opened:
+    with Index(folders_of(index)) as opened:
         return opened.search(queries, quiet=quiet, **options)
 
 
@@ -265,7 +276,7 @@ _given = documents  # which build_index calls its argument
 
 
 def embed(
-    index: Index | Folder, encoder: str | None = None, *, force: bool = False, quiet: bool = False, **options: Any
+    index: Index | Indexes, encoder: str | None = None, *, force: bool = False, quiet: bool = False, **options: Any
 ) -> list[Record]:
     """Add vectors of an encoder to an index, as `xqe embed` does.
 
@@ -280,10 +291,9 @@ def embed(
         said = Options("embed", {"encoder": encoder, "force": force, **options}, ("verify",))
         embedding, encoding = said.group(Embedding), said.group(Encoding)
         check_embedding(embedding)
-        named = index.directories if isinstance(index, Index) else [Path(index)]
         folders = [
             folder
-            for one in named
+            for one in folders_of(index)
             for folder in ([one / code for code in read_languages(one).languages] if is_several(one) else [one])
         ]
         opened = {folder: open_index(folder) for folder in folders}

@@ -80,6 +80,9 @@ def open_model(name: str | None = None, *, store: str | None = None, quiet: bool
         with xqe.open_model("tiny", threads=4) as model:
             xqe.translate("nom du mercure", "en", lang="fr", model=model)
     """
+    for drawn in DRAWN:
+        if drawn in options:
+            raise XqeError(f"{drawn} is no option of a model, but of each call", f"give it to translate: {drawn}=")
     with silent(quiet):
         said = Options("translate", {"model": name, "store": store, **options}, only=OPENED_WITH)
         return Model(said.group(Generation))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
-from xqe.api.indexes import Folder, Index
+from xqe.api.indexes import Index, Indexes, folders_of
 from xqe.api.models import Model, done, generation_of, named
 from xqe.api.options import Options
 from xqe.api.records import answered, queries
@@ -22,7 +22,6 @@ from xqe.stages.rerank.kinds import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from xqe.files.records import Record
     from xqe.models.engines.base import Engine
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 @overload
 def rerank(
     records: Mapping[str, Any],
-    index: Index | Folder,
+    index: Index | Indexes,
     *,
     model: Model | str | None = ...,
     kind: str | None = ...,
@@ -45,7 +44,7 @@ def rerank(
 @overload
 def rerank(
     records: Iterable[Mapping[str, Any]],
-    index: Index | Folder,
+    index: Index | Indexes,
     *,
     model: Model | str | None = ...,
     kind: str | None = ...,
@@ -55,7 +54,7 @@ def rerank(
 ) -> list[Record]: ...
 def rerank(
     records: Mapping[str, Any] | Iterable[Mapping[str, Any]],
-    index: Index | Folder,
+    index: Index | Indexes,
     *,
     model: Model | str | None = None,
     kind: str | None = None,
@@ -76,7 +75,7 @@ def rerank(
         generation = generation_of(model, said)
         how = how_of(said.group(Reranking), generation)
         checked = queries(records, check=check_hits)
-        documents = open_documents(_folders(index))
+        documents = open_documents(folders_of(index))
         made: list[Reranker] = []
 
         def make(engine: Engine) -> Reranker:
@@ -97,7 +96,7 @@ def rerank(
 @overload
 def answer(
     records: Mapping[str, Any],
-    index: Index | Folder,
+    index: Index | Indexes,
     *,
     model: Model | str | None = ...,
     cite: str | None = ...,
@@ -109,7 +108,7 @@ def answer(
 @overload
 def answer(
     records: Iterable[Mapping[str, Any]],
-    index: Index | Folder,
+    index: Index | Indexes,
     *,
     model: Model | str | None = ...,
     cite: str | None = ...,
@@ -120,7 +119,7 @@ def answer(
 ) -> list[Record]: ...
 def answer(
     records: Mapping[str, Any] | Iterable[Mapping[str, Any]],
-    index: Index | Folder,
+    index: Index | Indexes,
     *,
     model: Model | str | None = None,
     cite: str | None = None,
@@ -143,7 +142,7 @@ def answer(
         check_encoding(answering.cite, said.group(Encoding))
         encoding = beside(said.group(Encoding), generation)
         checked = queries(records, check=check_hits)
-        sources, make = answerer(answering, generation, encoding, _folders(index))
+        sources, make = answerer(answering, generation, encoding, folders_of(index))
         made: list[Answerer] = []
 
         def stage(engine: Engine) -> Answerer:
@@ -158,9 +157,3 @@ def answer(
         if made:
             say_remarks(made[0])
         return answered(out, records)
-
-
-def _folders(index: Index | Folder) -> list[Path]:
-    from pathlib import Path
-
-    return index.directories if isinstance(index, Index) else [Path(index)]

@@ -145,6 +145,8 @@ class Spoken:
             from xqe.stages.detect import with_language
 
             return record if has_failed(record) else with_language(record, text)
+        if self._default is None and has_failed(record):  # such as one whose language could not be told
+            return record
         if self._default is None:
             hint = f"add it, or name the language of all with {self._option}; {AUTO} tells it from each text"
             raise InputError(f'{where}: missing "lang"', hint)
