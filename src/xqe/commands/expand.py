@@ -9,7 +9,7 @@ from xqe.commands.generating import run_stage
 from xqe.commands.guiding import check_guiding, open_guide
 from xqe.commands.options.common import Input, QueriesForm, Query, spoken
 from xqe.commands.options.encoding import Encoding, beside
-from xqe.commands.options.forms import Screen, ScreenFormat
+from xqe.commands.options.forms import QueryForm, QueryFormat
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
 from xqe.commands.options.guiding import Guiding
@@ -28,7 +28,7 @@ def expand(
     to: Annotated[str | None, WRITTEN_IN] = None,
     *,
     expansion: Expansion,
-    form: ScreenFormat = Screen.AUTO,
+    form: QueryForm = QueryFormat.AUTO,
     files: Input = None,
     input_format: QueriesForm = Form.AUTO,
     max_tokens: Annotated[int | None, most_tokens(f"the strategy's; {PASSAGE_TOKENS} for the paper's")] = None,

@@ -204,6 +204,10 @@ def first_of(records: Iterable[Record]) -> Iterator[Record] | None:
 def writing(form: Written, k: int | None = None, more: str = "") -> Callable[[Iterable[Record]], tuple[int, int]]:
     """What writes records in a form, as `emit` does. For a person: k is how many hits are shown, None for as many as
     usual, and `more` how more of them are."""
+    if form == "topics":
+        from xqe.stages.topics import topics_line
+
+        return partial(emit, shown=topics_line)
     if not on_screen(form):
         return emit
     from xqe.commands.showing import shown

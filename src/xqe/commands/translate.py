@@ -14,7 +14,7 @@ from xqe.commands.guiding import Guided, check_guiding, open_guide
 from xqe.commands.options.common import Input, Query, spoken
 from xqe.commands.options.documents import OfDocuments, check_no_fields
 from xqe.commands.options.encoding import Encoding, beside
-from xqe.commands.options.forms import Screen, ScreenFormat
+from xqe.commands.options.forms import QueryForm, QueryFormat
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import on_command_line, part, takes
 from xqe.commands.options.guiding import Guiding
@@ -45,7 +45,7 @@ def translate(
     source: Annotated[str | None, spoken("--from", of="records")] = None,
     files: Input = None,
     documents: Annotated[bool, DOCUMENTS] = False,
-    form: ScreenFormat = Screen.AUTO,
+    form: QueryForm = QueryFormat.AUTO,
     max_tokens: Annotated[int | None, most_tokens("64 for a query, 384 for other texts, less for short ones")] = None,
     samples: Annotated[int, TRANSLATIONS] = 1,
     *,
@@ -73,6 +73,8 @@ def translate(
         if query is not None:
             raise XqeError("a QUERY is no document", "leave it out, or leave out --documents")
         _check_of_queries(context)
+        if form is QueryFormat.TOPICS:
+            raise XqeError("--format topics has no effect on documents", "leave it out, or leave out --documents")
         documents_step = steps.document_translation(to, generation, max_tokens)
         records = DocumentRecords(files, written.rows(), "--from", source)
         _documents(documents_step, records, generation, writing(form))

@@ -17,6 +17,15 @@ class Screen(StrEnum):
     JSONL = "jsonl"
 
 
+class QueryFormat(StrEnum):
+    """Of queries."""
+
+    AUTO = "auto"
+    TEXT = "text"
+    JSONL = "jsonl"
+    TOPICS = "topics"
+
+
 class RunFormat(StrEnum):
     """Of records with hits."""
 
@@ -35,12 +44,21 @@ class Rows(StrEnum):
     CSV = "csv"
 
 
-Form = Screen | RunFormat | Rows
+Form = Screen | QueryFormat | RunFormat | Rows
 
 ScreenFormat = Annotated[
     Screen,
     typer.Option(
         "--format", show_default=False, help="Of what is written; auto is text on a terminal, jsonl elsewhere."
+    ),
+]
+QueryForm = Annotated[
+    QueryFormat,
+    typer.Option(
+        "--format",
+        show_default=False,
+        help="Of what is written: for a person, records, or topics of Pyserini and Anserini, an id, a tab and the "
+        "query with its passages; auto is text on a terminal, jsonl elsewhere.",
     ),
 ]
 RunForm = Annotated[
