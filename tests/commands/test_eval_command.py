@@ -14,6 +14,7 @@ import sys
 import termios
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Run
@@ -417,6 +418,29 @@ def test_queries_one_by_one(eval_: Run, tmp_path: Path) -> None:
     ]
     named = eval_(tmp_path, *arguments, "--by", "index.lang")
     assert [row["group"] for row in objects(named)] == [{"index.lang": "en"}] * 6
+
+
+def test_queries_one_by_one_say_what_was_asked_and_how_to_look_at_the_worst(eval_: Run, tmp_path: Path) -> None:
+    def record(name: str, asked: str, hits: list[str]) -> dict[str, Any]:
+        found = [{"id": hit, "score": float(-rank)} for rank, hit in enumerate(hits)]
+        return {"id": name, "query": f"{asked} now", "source": {"query": asked, "lang": "fr"}, "hits": found}
+
+    def written(run: list[dict[str, Any]]) -> str:
+        """As xqe search writes it."""
+        return "".join(json.dumps(one, separators=(",", ":")) + "\n" for one in run)
+
+    old = [record("q0", "une chose", ["d1"]), record("q1", "l'autre", ["d1"])]
+    new = [record("q0", "une chose", ["d1"]), record("q1", "l'autre", ["d2", "d1"])]
+    files = {"three": "q0 0 d1 1\nq1 0 d1 1\n", "old": written(old), "new": written(new)}
+    arguments = ("--qrels", "three", "old", "new", "-m", "MRR", "--per-query")
+    rows = objects(eval_(tmp_path, *arguments, **files))
+    assert [(row["id"], row["asked"]) for row in rows[2:]] == [("q0", "une chose"), ("q1", "l'autre")]
+    shown = eval_(tmp_path, *arguments, "--format", "table").stdout.splitlines()
+    assert shown[1].split() == ["new", "q1", "50.00", "-50.00", "l'autre"]
+    command = shown[-1].partition("way: ")[2]
+    assert command == """grep -F '"id":"q1"' new | xqe trace --index DIR --qrels QRELS"""
+    found = subprocess.run(["bash", "-c", command.partition(" |")[0]], cwd=tmp_path, capture_output=True, check=True)
+    assert json.loads(found.stdout)["id"] == "q1"
 
 
 # ---- limits ----

@@ -223,7 +223,7 @@ class QueryRow:
     """One query of a run. group: field -> value, of the language pair too; empty where none is known.
 
     missing: whether the run lacks it, so that its measures are 0. difference: to the first run's values of the
-    query, None where that one does not have it.
+    query, None where that one does not have it. asked: the query as it first came, "" where no run has it.
     """
 
     run: str
@@ -232,12 +232,14 @@ class QueryRow:
     missing: bool
     measures: Values
     difference: Values | None
+    asked: str = ""
 
 
 def query_by_query(evaluations: Sequence[Evaluation]) -> Iterator[QueryRow]:
     """Yield the queries of each run in turn, each beside the same one of the first run."""
     first = evaluations[0]
     before = first.of()
+    asked = {query: text for evaluation in reversed(evaluations) for query, text in evaluation.asked.items()}
     for evaluation in evaluations:
         for (cell, query), values in evaluation.of().items():
             other = None if evaluation is first else before.get((cell, query))
@@ -250,6 +252,7 @@ def query_by_query(evaluations: Sequence[Evaluation]) -> Iterator[QueryRow]:
                 None
                 if other is None
                 else {measure: values[measure] - other[measure] for measure in values if measure in other},
+                asked.get(query, ""),
             )
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import fsum
 from typing import TypeVar
 
 from xqe.errors import InputError
 from xqe.evaluation.groups import NO_VALUE, Cell, Group, cell_fields, field_value, place
+from xqe.files.records import as_asked
 from xqe.files.trec import Answer
 
 Values = dict[str, float]  # measure -> value in 0..1
@@ -40,7 +41,7 @@ class Evaluation:
     only the run's queries are. answers, failed, ignored, own: records of the run in all, those that a stage before
     could not do, those whose query nothing is known of to judge by, and those with a hit of the query's own id that is
     not judged relevant; own_relevant: with one that is. absent: fields that no record has. macro: in averages over
-    several groups, each group counts the same.
+    several groups, each group counts the same. asked: the queries as they first came, by id, where the run has them.
     """
 
     run: str
@@ -55,6 +56,7 @@ class Evaluation:
     own: int = 0
     own_relevant: int = 0
     macro: bool = False
+    asked: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def groups(self) -> list[Group]:
@@ -91,6 +93,7 @@ class Reading:
         self._cell_fields = cell_fields(self.fields)
         self._answers = self._failed = self._ignored = 0
         self._example = ""
+        self._asked: dict[str, str] = {}
         self._seen: list[tuple[tuple[str | None, ...], str]] = []
         self._valued: set[str] = set()
 
@@ -112,6 +115,8 @@ class Reading:
                 self._ignored += 1
                 continue
             self._seen.append((values if lost else cell, answer.id))
+            if answer.record is not None and isinstance(answer.record.get("query"), str):
+                self._asked.setdefault(answer.id, as_asked(answer.record))
             if not lost:
                 yield (cell, answer.id), answer
 
@@ -160,6 +165,7 @@ class Reading:
             self._ignored,
             tuple(field for field in self.fields if field not in self._valued),
             macro=macro,
+            asked=self._asked,
         )
 
     def _values(self, answer: Answer) -> tuple[str | None, ...]:

@@ -182,8 +182,9 @@ def evaluate(
     averages are over other queries or pairs. "comparison" has for each measure {"test", "p", "p_holm", "interval"
     (of the difference), "wins", "ties", "losses"}; "interval" is that of the average, with --ci.
 
-    With --per-query, JSONL has {"run", "group", "id", "missing", "measures", "difference"} for each query and
-    language pair; the table begins with what lost most in the first measure.
+    With --per-query, JSONL has {"run", "group", "id", "missing", "measures", "difference", "asked"} for each query and
+    language pair, "asked" being the query as it first came, where a run has it; the table begins with what lost most in
+    the first measure, and says how to look at that.
 
     Limits are said on standard error: a line for each that is not kept, with exit status 1, and one line if all are.
     A drop is no chance where the p of --test, for itself alone, is below 0.05. --fail-under asks no test, and not
@@ -352,4 +353,8 @@ def _without_idle(said: dict[str, Any]) -> dict[str, Any]:
 def _write_queries(rows: Iterator[QueryRow], wanted: Sequence[Measure | AnswerMeasure], form: Rows) -> None:
     from xqe.commands.eval import screen
 
-    write_rows(map(asdict, rows), form, lambda: screen.of_queries(list(rows), list(map(str, wanted))))
+    def as_json(row: QueryRow) -> dict[str, Any]:
+        said = asdict(row)
+        return said if row.asked else {name: value for name, value in said.items() if name != "asked"}
+
+    write_rows(map(as_json, rows), form, lambda: screen.of_queries(list(rows), list(map(str, wanted))))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from xqe.commands.screens import rendered
+from xqe.commands.screens import legible, rendered
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -59,24 +60,34 @@ def of_queries(rows: Sequence[QueryRow], measures: Sequence[str]) -> str:
     first = measures[0]
     rows = [row for row in rows if row.difference is not None] or rows
     fields = list(dict.fromkeys(field for row in rows for field in row.group))
+    tells = any(row.asked for row in rows)
+    worst = sorted(rows, key=lambda row: (row.difference or row.measures).get(first, math.inf))
     lines: list[list[Text | str]] = [
         [
             *(row.group.get(field, "") for field in fields),
             row.run,
             row.id,
             *(_cell(row, measure) for measure in measures),
+            *([row.asked] if tells else []),
         ]
-        for row in sorted(rows, key=lambda row: (row.difference or row.measures).get(first, math.inf))
+        for row in worst
     ]
-    return _table((*fields, RUN, "query"), measures, lines)
+    shown = _table((*fields, RUN, "query"), measures, lines, ["asked"] if tells else [])
+    if not tells or not worst:
+        return shown
+    command = f'grep -F \'"id":"{worst[0].id}"\' {shlex.quote(worst[0].run)} | xqe trace --index DIR --qrels QRELS'
+    return f"{shown}\nthe first of them, all of its way: {legible(command)}"
 
 
-def _table(keys: Sequence[str], numbers: Sequence[str], lines: Sequence[Sequence[Text | str]]) -> str:
+def _table(
+    keys: Sequence[str], numbers: Sequence[str], lines: Sequence[Sequence[Text | str]], prose: Sequence[str] = ()
+) -> str:
     """A table of numbers, and of what they are of."""
     from xqe.commands.columns import Column, Kind, laid_out
 
     columns = [Column(key, Kind.RUN if key == RUN else Kind.KEY) for key in keys]
-    return laid_out([*columns, *(Column(number, Kind.NUMBER) for number in numbers)], lines)
+    columns += [Column(number, Kind.NUMBER) for number in numbers]
+    return laid_out([*columns, *(Column(name, Kind.PROSE) for name in prose)], lines)
 
 
 def _cell(row: Row | QueryRow | None, measure: str) -> Text:
