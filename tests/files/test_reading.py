@@ -152,6 +152,7 @@ def database() -> bytes:
             'a .zst file, which this Python cannot read; pip install "xqe[zst]", or',
         ),
         (zipped(), "a zip archive; unpack it: unzip -p FILE"),
+        (b"PK\x03\x04" + b"\0" * 26 + b"[Content_Types].xml", "a document of MS Office; save it as CSV"),
         (tarred(), "a tar archive; unpack it: tar -xOf FILE"),
         (gzip.compress(tarred()), "a tar archive; unpack it: tar -xOf FILE"),
         (b"7z\xbc\xaf\x27\x1c\x00\x04", "a 7z archive"),

@@ -31,7 +31,7 @@ from xqe.commands.streams import FAILED_STATUS, Queries, first_of
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl
 from xqe.files.forms import Form
-from xqe.files.records import as_asked, failed
+from xqe.files.records import as_asked, failed, has_failed
 from xqe.machine import available_cores
 from xqe.messages import say
 from xqe.models.engines import FAKE, SERVER
@@ -140,7 +140,8 @@ def ask(
     if rerank is None:
         rerank = preset.rerank or (HITS if rerank_model is not None else 0)
     how = how_of(Reranking(n=rerank, document_tokens=RERANKED_TOKENS), ranking, writes=True) if rerank else None
-    queries = Queries(question, files, form=input_format)
+    told = AUTO if lang == AUTO else None
+    queries = Queries(question, files, "--lang" if told else "", told, form=input_format)
     spoken_language = language(lang, "--lang").code if lang not in (None, AUTO) else None
     arrived = first_of(_in_a_language(queries, spoken_language, is_one=question is not None, quiet=generation.quiet))
     if arrived is None:
@@ -246,6 +247,9 @@ def _in_a_language(queries: Queries, spoken: str | None, is_one: bool, quiet: bo
     from xqe.text.detection import language_of
 
     for record in queries:
+        if has_failed(record):
+            yield record
+            continue
         named = record.get("lang") or spoken
         if named is not None:
             yield {**record, "lang": language(named, queries.place).code}

@@ -1,8 +1,8 @@
 """Tables of text, CSV and TSV: a row is an object, by the names of its columns.
 
 CSV is RFC 4180's, as Python's csv reads it: quotation marks hold delimiters, ends of lines and, doubled, themselves;
-columns are parted by commas, semicolons or tabs. In TSV a quotation mark is a character like any other, and a line is
-id<TAB>text where it has no header.
+columns are parted by commas, semicolons, tabs or bars. In TSV a quotation mark is a character like any other, and a
+line is id<TAB>text where it has no header.
 
 The first row is a header where it names an id or a text as fields are called, or holds the names that were asked for;
 it is never taken for a row, and neither is one that only looks like a header.
@@ -18,7 +18,7 @@ from itertools import chain
 from xqe.errors import InputError
 from xqe.files import jsonl
 from xqe.files.fields import Fields
-from xqe.files.forms import Kind, called, column_name, delimiter_of
+from xqe.files.forms import DOCUMENTS, Kind, called, column_name, delimiter_of
 from xqe.files.jsonl import Line
 from xqe.messages import plural
 
@@ -133,7 +133,7 @@ def _header(head: list[str], where: str, kind: Kind, fields: Fields) -> list[str
             raise InputError(f"{where}: no column of the {kind.field}", _say_columns(head, kind))
         if known_id or not _may_be_row(head):
             return called(head, kind, ())
-    if len(head) > 1 and all(_WORD.fullmatch(cell.strip()) for cell in head):
+    if all(_WORD.fullmatch(cell.strip()) for cell in head):
         raise InputError(f"{where}: names of columns, or a {kind.one}?", _say_columns(head, kind))
     return None
 
@@ -153,9 +153,11 @@ def _usual(head: list[str], where: str, kind: Kind, parted: str) -> list[str]:
 
 
 def _say_columns(head: list[str], kind: Kind) -> str:
-    if kind.field == "query":
-        return "call them id and query in a first row, and perhaps lang"
+    if kind is not DOCUMENTS:
+        return "call them id and query in a first row, and perhaps lang; lines of text are --input-format lines"
     first, last = head[0].strip(), head[-1].strip()
+    if len(head) == 1:
+        return f'if it is a header, --text-field "{first}" says so; if not, --text-field 1'
     return (
         f'with a header, --id-field "{first}" --text-field "{last}" or the like name them; without one their numbers '
         f"do: --id-field 1 --text-field {len(head)}"

@@ -126,7 +126,7 @@ def recognised(path: str, first: str, kind: Kind) -> Form | None:
 def delimiter_of(header: str) -> str:
     """What parts the columns of CSV: whichever is most often in its first line, outside of quotation marks."""
     bare = re.sub(r'"[^"]*"', "", header)
-    return max(",;\t", key=bare.count)
+    return max(",;\t|", key=bare.count)
 
 
 def _is_header_of_csv(line: str, kind: Kind) -> bool:

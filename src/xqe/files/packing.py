@@ -60,6 +60,7 @@ _UNPACK = "unpack it: {} FILE | xqe ..."
 _ICONV = "convert it: iconv -f {} -t UTF-8 FILE"
 _ROWS = 'write its rows as JSONL: pandas has read_{} and to_json(FILE, orient="records", lines=True)'
 _NO_TEXT: tuple[tuple[bytes, str, str], ...] = (
+    (rb"PK\x03\x04.{26}\[Content_Types\]\.xml", "a document of MS Office", "save it as CSV, or its text"),
     (rb"PK(\x03\x04|\x05\x06)", "a zip archive", _UNPACK.format("unzip -p")),
     (rb"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK.format("7z x -so")),
     (rb"Rar!\x1a\x07", "a rar archive", _UNPACK.format("unrar p -inul")),
