@@ -92,3 +92,8 @@ def test_the_language_of_queries_and_documents_is_told_if_asked(
     translated, _ = xqe("translate", "--documents", "--from", "auto", "--to", "fr", "-m", "fake", "-i", english)
     assert (translated[0]["lang"], translated[0]["source"]["lang"]) == ("fr", "en")
     assert translated[0]["steps"][0]["lang"] == "en"
+    (tmp_path / "nothing.csv").write_text("id,text\n")
+    assert (
+        "no documents to index"
+        in xqe("index", tmp_path / "none", "--lang", "auto", tmp_path / "nothing.csv", status=2)[1]
+    )

@@ -95,6 +95,8 @@ def described(step: Mapping[str, Any]) -> str:
     said = [str(step["step"])] if "step" in step else []
     if "from" in step and "to" in step:
         said.append(f"{name_of(step['from'])} → {name_of(step['to'])}")
+    if "certain" in step:
+        said.append(f"{name_of(step['lang'])}{'' if step['certain'] else ', a guess'}")
     if "strategy" in step:
         said.append(f"{step['strategy']} with {step['shots']} examples" if "shots" in step else str(step["strategy"]))
         if "to" in step:

@@ -58,12 +58,14 @@ class Queries:
         where nothing is given."""
         self.place = ""
         self._spoken = Spoken("query", language_option, lang) if language_option else None
-        self._twice = Twice()
+        twice = Twice()
 
         def parse(raw: Any, where: str) -> Record:
             record = check_query(raw, where)
             if self._spoken is not None:
                 record = self._spoken.named(record, record["query"], where)
+            if "source" not in record:  # else a stage before has said so
+                twice.look(record, where)
             check(record, where)
             return record
 
@@ -89,8 +91,6 @@ class Queries:
     def __iter__(self) -> Iterator[Record]:
         for place, record in self._records:
             self.place = place
-            if "source" not in record:  # else a stage before has said so
-                self._twice.look(record, place)
             if self._spoken is not None:
                 self._spoken.count(record)
             yield record

@@ -53,7 +53,7 @@ class Mixture:
         if self._read and not self.usual:
             named = ", ".join(self.languages) or "none of which it is certain"
             raise InputError(f"{self._read[0][0]}: documents in {named}", "name the language that is meant with --lang")
-        self.is_one = self.languages[self.usual] >= _ONE * self.languages.total()
+        self.is_one = bool(self.usual) and self.languages[self.usual] >= _ONE * self.languages.total()
 
     @property
     def documents(self) -> Iterator[Placed]:

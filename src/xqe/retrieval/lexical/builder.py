@@ -168,7 +168,7 @@ def _remove_data(directory: Path, names: set[str]) -> None:
 
 
 def no_documents() -> InputError:
-    return InputError("no documents to index", "give JSONL or TSV documents with --input, or on standard input")
+    return InputError("no documents to index", "give documents with --input, or on standard input")
 
 
 def _build_data(
