@@ -28,7 +28,7 @@ def shown(record: Record, k: int = HITS, more: str = "") -> str:
     try:
         parts = _parts(record, k, more)
     except (AttributeError, KeyError, TypeError, ValueError):
-        parts = [plain(jsonl.dumps(record))]
+        parts = [section("record", plain(jsonl.dumps(record)))]
     return f"{rendered(*parts)}\n"
 
 

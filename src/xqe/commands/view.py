@@ -81,8 +81,9 @@ def view(
 
 
 def _read(record: Record, documents: Numbered | None, k: int, lang: str) -> Record:
-    """A record with titles and snippets, where there are documents that have them."""
-    if documents is None:
+    """A record with titles and snippets, where there are documents that have them, and hits that name some."""
+    hits = record.get("hits") or []
+    if documents is None or not all(isinstance(hit, dict) and isinstance(hit.get("id"), str) for hit in hits):
         return record
     from xqe.stages.excerpts import by_words
 

@@ -243,7 +243,7 @@ def test_a_grid_re_ranks_with_a_cross_encoder_and_reports_it(
     fixture_collection(tmp_path / "collection", ["de", "en"], topics=1)
     file = tmp_path / "grid.toml"
     file.write_text(GRID.replace("RANKER", str(ranker.file)))
-    assert cli.run(["grid", str(file), "--out", out, "--dry-run"]) == 0
+    assert cli.run(["grid", str(file), "--out", out, "--dry-run", "--measure"]) == 0
     assert " s a pair, measured now\n" in capsys.readouterr().out
     assert cli.run(["grid", str(file), "--out", out, "--deterministic"]) == 0
     system = "human+cross-xlm_roberta@3"
