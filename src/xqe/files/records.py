@@ -209,8 +209,9 @@ def untranslated(record: Mapping[str, Any], where: str) -> str:
 
 def as_asked(record: Mapping[str, Any]) -> str:
     """The query as it first arrived, whether it is the query still or not."""
-    source = record.get("source", {}).get("query")
-    return source if isinstance(source, str) else str(record["query"])
+    source = record.get("source")
+    asked = source.get("query") if isinstance(source, dict) else None
+    return asked if isinstance(asked, str) else str(record["query"])
 
 
 def passages_lang(record: Mapping[str, Any]) -> str:
