@@ -378,7 +378,7 @@ def test_a_value_that_an_answer_has_not_is_a_dash(xqe: Run, tmp_path: Path) -> N
     (tmp_path / "run").write_text(jsonl(*RUN[:4]), "utf-8")
     done = xqe("eval", "--answers", "--per-query", "--format", "table", "-m", "citation-validity,refused", "run",
                cwd=tmp_path)  # fmt: skip
-    assert [line.split()[1:] for line in done.stdout.splitlines()[1:]] == [
+    assert [line.split()[1:4] for line in done.stdout.splitlines()[1:-1]] == [
         ["q1", "33.33", "0.00"], ["q2", "100.00", "0.00"], ["q3", "–", "0.00"], ["q4", "–", "100.00"],
     ]  # fmt: skip
 
