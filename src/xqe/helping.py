@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import textwrap
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +80,14 @@ def _hanging(heading: str, names: list[str], formatter: Any) -> str:
 
 def examples(typed: str) -> dict[str, str]:
     """The examples of the command that is typed so ("data fetch"): what each does, and its line."""
-    found = toml.load(EXAMPLES, "install xqe anew", "install xqe anew").get(typed, {})
-    return {about: line for about, line in found.items() if isinstance(line, str)}
+    found: dict[str, str] = _examples().get(typed, {})
+    return found
+
+
+@cache
+def _examples() -> dict[str, Any]:
+    """Those of all commands, which a manual has."""
+    return toml.load(EXAMPLES, "install xqe anew", "install xqe anew")
 
 
 def write_examples(formatter: Any, context: Any) -> None:

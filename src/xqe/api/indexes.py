@@ -29,6 +29,7 @@ from xqe.errors import XqeError
 from xqe.files.records import Record
 from xqe.machine import available_cores
 from xqe.messages import plural, progress, say, silent
+from xqe.retrieval.choices import DEPTH
 from xqe.text.languages import language
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ class Index:
             return answered(list(self._found(said, _records(queries))), queries)
 
     def _found(self, said: Options, records: Sequence[Record]) -> Iterator[Record]:
-        from xqe.stages.search import DEPTH, check_texts
+        from xqe.stages.search import check_texts
         from xqe.stages.search import search as search_records
 
         searching, encoding = said.group(Searching), said.group(Encoding)

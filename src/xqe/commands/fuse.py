@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xqe.commands.options.forms import MOST_HITS, RunForm, RunFormat
-from xqe.commands.runs import DEPTH, MORE, writing_run
+from xqe.commands.runs import MORE, writing_run
 from xqe.commands.streams import report_failures
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl, packing
 from xqe.files.records import Record
 from xqe.messages import progress, say
+from xqe.retrieval.choices import DEPTH
 from xqe.retrieval.fusion import (
     DEFAULT_METHOD,
     DEFAULT_NORM,

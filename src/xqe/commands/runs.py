@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 _OF_RUN = "give a RUN or --input FILE, or pipe records in"
 MORE = ", shown with -k"
-DEPTH = 1000
-"""Hits of a query, unless told."""
+"""How more hits are shown."""
 
 
 def writing_run(form: RunFormat, tag: str, k: int | None = None, more: str = "") -> Callable[..., tuple[int, int]]:

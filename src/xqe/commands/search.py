@@ -12,13 +12,14 @@ from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.forms import RunForm, RunFormat, on_screen
 from xqe.commands.options.groups import part, takes
 from xqe.commands.options.searching import Searching
-from xqe.commands.runs import DEPTH, MORE, writing_run
+from xqe.commands.runs import MORE, writing_run
 from xqe.commands.searching import ENCODERS, check_searching, given, open_retriever, pools_of
 from xqe.commands.streams import Queries, report_failures
 from xqe.errors import XqeError
 from xqe.files.forms import Form
 from xqe.machine import available_cores
 from xqe.messages import progress, say
+from xqe.retrieval.choices import DEPTH
 
 
 @takes(searching=Searching, encoding=part(Encoding, *ENCODERS))

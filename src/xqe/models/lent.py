@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import TypeVar
 
 from xqe.kept import is_keeping, kept
-from xqe.models.encoders.base import Contract, Encoded, Encoder, Side
+from xqe.models.encoders.base import Encoder
+from xqe.models.encoders.wrapper import Wrapper as EncoderWrapper
 from xqe.models.engines.base import Engine
 from xqe.models.engines.jobs import Job
 from xqe.models.engines.wrapper import Wrapper
@@ -34,25 +35,8 @@ class _Engine(Wrapper):
         pass
 
 
-class _Encoder(Encoder):
+class _Encoder(EncoderWrapper):
     """An encoder that closing does not close."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
-        self.name = encoder.name
-
-    @property
-    def contract(self) -> Contract:
-        return self._encoder.contract
-
-    def encode(self, texts: Sequence[str], side: Side) -> Encoded:
-        return self._encoder.encode(texts, side)
-
-    def windows(self, texts: Sequence[str], tokens: int, overlap: int) -> list[list[str]]:
-        return self._encoder.windows(texts, tokens, overlap)
-
-    def making(self) -> dict[str, Any]:
-        return self._encoder.making()
 
     def close(self) -> None:
         pass

@@ -227,16 +227,14 @@ def _send(connection: socket.socket, said: dict[str, Any]) -> None:
 
 @contextmanager
 def _own_streams() -> Iterator[None]:
-    """Have nothing at the standard streams but while a command runs, and what was there again at the end."""
+    """Have at the standard streams, which are those of clients meanwhile, what was there again at the end."""
     kept = [os.dup(number) for number in range(3)]
-    nothing = os.open(os.devnull, os.O_RDWR)
     try:
         yield
     finally:
         for number, stream in enumerate(kept):
             os.dup2(stream, number)
             os.close(stream)
-        os.close(nothing)
 
 
 @contextmanager

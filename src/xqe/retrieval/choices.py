@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+DEPTH = 1000
+"""Most hits for a record, unless told."""
 GREATEST_WEIGHT = 1e6
 """Of a query or source; scores are float32."""
 QUESTION_WEIGHT, QUESTION_SHARE = 0.0, 0.0

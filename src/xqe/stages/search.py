@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from xqe.errors import XqeError
 from xqe.files.arriving import together
 from xqe.files.records import Record, failed
+from xqe.retrieval.choices import DEPTH
 from xqe.retrieval.fusion import falling, in_32_bits
 from xqe.retrieval.pools import Pools
 from xqe.retrieval.retriever import Best, QueryError
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from xqe.retrieval.retriever import Retriever
 
 Q = TypeVar("Q")
-
-DEPTH = 1000
-"""Most hits for a record, unless told."""
 
 
 def search(

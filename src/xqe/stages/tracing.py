@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from xqe.errors import XqeError
 from xqe.files.records import Record, has_failed
 from xqe.models.engines.recorded import RecordingEngine
+from xqe.retrieval.choices import DEPTH
 from xqe.retrieval.retriever import Retriever, Scored, Term
 from xqe.stages.generation import Answer, Generating, Tally, run_all
 from xqe.stages.gloss import asker_of, glosses
 from xqe.stages.judging.judge import Judge
-from xqe.stages.search import DEPTH, answered, but_own, looked_up
+from xqe.stages.search import answered, but_own, looked_up
 from xqe.text.answers.parting import Parted
 from xqe.text.languages import language
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy
 
-from xqe.models.encoders.base import Contract, Encoded, Encoder, Side
+from xqe.models.encoders.base import Encoded, Encoder, Side
+from xqe.models.encoders.wrapper import Wrapper
 
 if TYPE_CHECKING:
     from xqe.models.encoders.base import Matrix
@@ -18,19 +19,15 @@ MOST = 10_000
 """Texts that are remembered, the latest; of 1,024 dimensions 40 MB."""
 
 
-class Remembering(Encoder):
+class Remembering(Wrapper):
     """Encodes each text once, whoever asks for it, and in whatever thread. What it closes is the encoder that it
     wraps."""
 
     def __init__(self, encoder: Encoder, most: int = MOST) -> None:
-        self._encoder, self._most = encoder, most
-        self.name = encoder.name
+        super().__init__(encoder)
+        self._most = most
         self._lock = threading.Lock()
         self._known: dict[tuple[Side, str], Matrix | str] = {}
-
-    @property
-    def contract(self) -> Contract:
-        return self._encoder.contract
 
     def encode(self, texts: Sequence[str], side: Side) -> Encoded:
         with self._lock:
@@ -48,12 +45,3 @@ class Remembering(Encoder):
         errors = {place: vector for place, vector in enumerate(found) if isinstance(vector, str)}
         vectors = numpy.stack(rows) if rows else numpy.empty((0, len(nothing)), numpy.float32)
         return Encoded(vectors, made.truncated if made is not None else 0, errors)
-
-    def windows(self, texts: Sequence[str], tokens: int, overlap: int) -> list[list[str]]:
-        return self._encoder.windows(texts, tokens, overlap)
-
-    def making(self) -> dict[str, Any]:
-        return self._encoder.making()
-
-    def close(self) -> None:
-        self._encoder.close()
