@@ -40,6 +40,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from xqe import cli
+from xqe.__main__ import leave
 from xqe.verbs import Group
 
 ERROR = 0
@@ -61,8 +62,12 @@ _GENERATION = (
     "tqdm",
 )
 _SCREENS = ("rich.table", "rich.console", "rich.text")
+_DRAWING = ("matplotlib.figure", "matplotlib.backends.backend_svg", "matplotlib.backends.backend_pdf")
 _TRAINING = ("torch", "transformers.trainer", "peft")
 IMPORTED = {
+    "answer": (*_INDEX, *_GENERATION),
+    "ask": (*_INDEX, *_GENERATION, *_SCREENS),
+    "augment": _GENERATION,
     "analyze": (*_INDEX, *_SCREENS),
     "batch": (*_GENERATION, "xqe.models.engines.batchfile"),
     "data": ("xqe.collections.conversion", "xqe.collections.sampling", "xqe.collections.sources", *_SCREENS),
@@ -77,10 +82,11 @@ IMPORTED = {
     "fuse": ("xqe.stages.fuse", "xqe.files.trec"),
     "grid": (*_INDEX, *_GENERATION, "xqe.experiments.grid.conduct", "scipy.stats"),
     "index": _INDEX,
-    "inspect": ("xqe.stages.inspection.inspector", "xqe.stages.inspection.summary", *_SCREENS),
+    "inspect": ("xqe.stages.inspection.inspector", "xqe.stages.inspection.summary", "xqe.text.detection", *_SCREENS),
     # huggingface_hub reads the environment when it is imported, so no more than what it imports
     "models": ("httpx2", "filelock", "yaml", "tqdm.auto", "xqe.models.download", *_SCREENS),
-    "report": ("xqe.experiments.report.page", "xqe.experiments.report.drawing", "scipy.stats", "matplotlib.figure"),
+    "rerank": (*_INDEX, *_GENERATION),
+    "report": ("xqe.experiments.report.page", "xqe.experiments.report.drawing", "scipy.stats", *_DRAWING),
     "search": _INDEX,
     "store": (*_GENERATION, *_SCREENS),
     "trace": (*_INDEX, *_GENERATION, "xqe.stages.tracing", *_SCREENS),
@@ -100,9 +106,7 @@ def serve() -> dict[str, Any] | None:
     with os.fdopen(os.dup(0)) as requests, os.fdopen(os.dup(1), "w") as answers:
         for line in requests:
             request: dict[str, Any] = json.loads(line)
-            for name in imported(request["arguments"]):
-                importlib.import_module(name)
-            gc.freeze()  # a child's collections would copy what the two share
+            prepare(request["arguments"])
             with tempfile.TemporaryFile() as events:
                 child = _fork(request, events.fileno())
                 if child is None:
@@ -115,7 +119,16 @@ def serve() -> dict[str, Any] | None:
     return None
 
 
-def imported(arguments: list[str]) -> Iterator[str]:
+def prepare(arguments: list[str]) -> None:
+    """Have what a command imports and loads, before the fork that becomes it."""
+    for name in _imported(arguments):
+        importlib.import_module(name)
+    if detection := sys.modules.get("xqe.text.detection"):
+        detection._identifier()
+    gc.freeze()  # a child's collections would copy what the two share
+
+
+def _imported(arguments: list[str]) -> Iterator[str]:
     """The modules of a command and of those below it, and what they import in their bodies, which help does not."""
     first = (arguments or [""])[0]
     for row in chain.from_iterable(cli.COMMANDS.values()):
@@ -204,5 +217,13 @@ def _watch(at: int | None, sent: int, events: int) -> None:
     sys.addaudithook(stepped)
 
 
+def run() -> None:
+    """Be the command, and end as it ends."""
+    try:
+        cli.main()
+    except SystemExit as end:
+        leave(int(end.code or 0))
+
+
 if __name__ == "__main__" and serve():
-    cli.main()
+    run()

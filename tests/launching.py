@@ -59,8 +59,6 @@ class Launcher:
 def serve(address: str) -> None:
     """Answer each connection by a command; return in the child that is to be that command."""
     import ast
-    import gc
-    import importlib
     import signal
     import socket
     from contextlib import suppress
@@ -82,9 +80,7 @@ def serve(address: str) -> None:
             _, streams, _, _ = socket.recv_fds(connection, 1, 3)
             with connection.makefile() as sent:
                 arguments, folder, environment = ast.literal_eval(sent.read())
-            for name in forking.imported(arguments):
-                importlib.import_module(name)
-            gc.freeze()
+            forking.prepare(arguments)
             if os.fork() == 0:
                 break
             connection.close()
@@ -110,6 +106,6 @@ def serve(address: str) -> None:
 
 if __name__ == "__main__":
     serve(sys.argv[1])
-    from xqe import cli
+    import forking
 
-    cli.main()
+    forking.run()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _signal as signal  # type: ignore[import-not-found]  # what is in C of it: nothing is read from the disk
 import _thread
+import atexit
 import os
 import sys
 import time
@@ -39,11 +40,29 @@ def main() -> NoReturn:
         if takes_interrupts:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         cli.main()
+    except SystemExit as end:
+        status = int(end.code or 0)
     except KeyboardInterrupt:  # another one, while what is open was being closed
-        sys.exit(cli.INTERRUPTED_STATUS)
+        status = cli.INTERRUPTED_STATUS
     finally:
         if takes_interrupts:
             signal.signal(signal.SIGINT, _end)
+    leave(status)
+
+
+def leave(status: int) -> NoReturn:
+    """End as Python does: threads are waited for, what was registered for the end is done, and what was written is
+    passed on. But nothing is freed: that takes as long as the third of a short command, and the system does it."""
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # there is nobody to tell
+            status = status or 1
+    os._exit(status)
 
 
 def _end(*_: Any) -> NoReturn:
