@@ -607,6 +607,27 @@ def test_a_server_that_does_not_contradict_is_believed(server: Server, models: A
         assert complete(engine, ["text"])[0].text == "answer to text"
 
 
+@pytest.mark.parametrize(
+    ("name", "listed", "is_another"),
+    [
+        ("gemma-3-4b", "qwen3-8b", True),
+        ("gemma-3-4b", "/models/Gemma-3-4B.gguf", False),  # llama.cpp's file
+        ("gemma-3-4b", "C:\\models\\gemma-3-4b.gguf", False),
+        ("gemma-3-4b", "google/gemma-3-4b", False),  # vLLM's name at the hub
+        ("gemma-3-4b", "gemma-3-4b:latest", False),
+        ("google/gemma-3-4b", "gemma-3-12b", True),
+    ],
+)
+def test_the_one_model_of_a_server_that_has_another_name_is_named(
+    server: Server, capfd: pytest.CaptureFixture[str], name: str, listed: str, is_another: bool
+) -> None:
+    server.models = listing(listed)
+    with OpenAIEngine(name, Settings(server.url)) as engine:
+        assert complete(engine, ["text"])[0].text == "answer to text"
+    said = f'xqe: {server.url}: asked for "{name}", and has only "{listed}", which may answer instead\n'
+    assert capfd.readouterr().err == (said if is_another else "")
+
+
 def test_a_url_that_lacks_v1_is_told_so(server: Server) -> None:
     url = server.url.removesuffix("/v1")
     with pytest.raises(ModelError) as caught:
@@ -728,6 +749,7 @@ def test_a_chat_model_of_a_real_server_through_a_pipe_of_two_stages(real: str, s
         asked.append(body)
         return as_json(200, ask(real, "/chat/completions", body))
 
+    server.models = listing("chat")
     server.decides = pass_on
     translate = shlex.join(command("translate", "--to", "en", *of(server.url, "chat")))
     expand = shlex.join(command("expand", "--max-tokens", "5", *of(server.url, "chat", "--batch", "2")))

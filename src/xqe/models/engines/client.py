@@ -218,12 +218,16 @@ class Client:
     def _check_name(self, rows: Sequence[listing.Row]) -> None:
         """Raise ModelError if there are several models and none is meant.
 
-        The server of one model serves it whatever it is called (llama.cpp's) or refuses a wrong name itself (vLLM).
+        The server of one model serves it whatever it is called (llama.cpp's), which is said, or refuses a wrong name
+        itself (vLLM).
         """
         self._names = [row["id"] for row in rows[:_MOST_NAMED]]
         if len(rows) > 1 and not listing.has(rows, self._model):
             shown = ", ".join(self._names) + (", …" if len(rows) > len(self._names) else "")
             raise ModelError(f'{self.shown}: no model "{self._model}" there', f"it has {shown}")
+        if len(rows) == 1 and not listing.may_be(rows[0], self._model):
+            only = said(self._names[0])
+            say(f'{self.shown}: asked for "{self._model}", and has only "{only}", which may answer instead')
 
     async def _told_besides(self, rows: Sequence[listing.Row]) -> dict[str, Any]:
         """What the server tells of the model by its own interface, if it has one that does."""

@@ -43,6 +43,12 @@ def has(rows: Sequence[Row], name: str) -> bool:
     return any(_bare(name) in map(_bare, _names(row)) for row in rows)
 
 
+def may_be(row: Row, name: str) -> bool:
+    """Whether the only model may be the one that is named: a server calls it by its file, its folder or its owner's
+    name at a hub, too."""
+    return has([row], name) or _last(name) in map(_last, _names(row))
+
+
 def row_of(rows: Sequence[Row], name: str) -> Row | None:
     """The model that a name means: the one that is called so, or the only one."""
     exact = [before + name + added for before in _BEFORE for added in _ADDED]
@@ -105,6 +111,12 @@ def _names(row: Row) -> list[str]:
 def _bare(name: str) -> str:
     """A model's name without what may be left out or added."""
     return name.removeprefix("models/").partition(":")[0]
+
+
+def _last(name: str) -> str:
+    """What a path or a name at a hub ends in, without what says that it is a file."""
+    last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    return _bare(last).lower().removesuffix(".gguf")
 
 
 def _at(row: Row, path: Sequence[str]) -> Any:
