@@ -159,8 +159,8 @@ def test_what_other_shells_complete() -> None:
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
-        ("xqe translate --to e", ["en", "es"]),
-        ("xqe inspect --lang de,f", ["de,fr"]),
+        ("xqe translate --to e", ["el", "en", "es", "et", "eu"]),
+        ("xqe inspect --lang de,f", ["de,fa", "de,fi", "de,fr"]),
         ("xqe expand -m gemma-3-4", ["gemma-3-4b"]),
         ("xqe embed english --encoder e5-s", ["e5-small"]),
         ("xqe expand -s query", ["query2doc"]),

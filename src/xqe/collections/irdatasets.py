@@ -14,7 +14,7 @@ from xqe.collections.options import Options
 from xqe.errors import XqeError
 from xqe.files import irdatasets
 from xqe.files.records import Document, check_document
-from xqe.text.languages import LANGUAGES
+from xqe.text.languages import known
 
 _ALL = ("docs", "queries", "qrels")
 _SPLITS = ("train", "dev", "valid", "validation", "test", "test1", "test2", "eval", "small")
@@ -52,10 +52,11 @@ def read(names: Sequence[str], options: Options) -> Material:
 
 def _language(code: str | None, name: str, what: str, option: str) -> str:
     code = irdatasets.code(code)
-    if code not in LANGUAGES:
+    found = known(code or "")
+    if found is None:
         said = f'are in "{code}"' if code else "do not say their language"
-        raise XqeError(f"{name}: its {what} {said}", f"name it with {option}: {' '.join(LANGUAGES)}")
-    return str(code)
+        raise XqeError(f"{name}: its {what} {said}", f"name it with {option}")
+    return found.code
 
 
 def _split(name: str) -> str:

@@ -24,7 +24,7 @@ from xqe.collections.conversion import (
 from xqe.collections.options import Options
 from xqe.errors import InputError
 from xqe.files.folders import data_files, plain_path
-from xqe.text.languages import LANGUAGES
+from xqe.text.languages import known
 
 _CORPUS = re.compile(r"miracl-corpus-v1\.0-(?P<lang>[a-z]+)")
 _PART = re.compile(r"docs-(?P<number>\d+)\.jsonl")
@@ -43,8 +43,8 @@ def read(path: Path, options: Options) -> Material:
             put_once(corpora.setdefault(corpus["lang"], {}), int(part["number"]), file)
         elif match := _JUDGED.fullmatch(name):
             put_once(topics if match["kind"] == "topics" else qrels, (match["lang"], match["split"]), file)
-    known = {lang: parts for lang, parts in corpora.items() if lang in LANGUAGES}
-    if not known:
+    there = {lang: parts for lang, parts in corpora.items() if known(lang)}
+    if not there:
         raise InputError(f"{path}: no folder like miracl-corpus-v1.0-de with docs-0.jsonl.gz", "check the folder")
     material = Material(
         name="miracl",
@@ -52,7 +52,7 @@ def read(path: Path, options: Options) -> Material:
         licence=licences.MIRACL,
         source={"name": "miracl", "version": "1.0"},
     )
-    chosen = selected(known, options.languages, "documents in", path)
+    chosen = selected(there, options.languages, "documents in", path)
     for (lang, split), file in sorted(topics.items()):
         if lang not in chosen or (options.splits and split not in options.splits):
             continue

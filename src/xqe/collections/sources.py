@@ -9,10 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from xqe.collections import debian, licences
+from xqe.collections import clirmatrix, debian, licences, msmarco
 from xqe.collections.downloads import Download, Files, listed, total
 from xqe.errors import XqeError
-from xqe.text.languages import LANGUAGES
 
 CLIRMATRIX = "http://www.cs.jhu.edu/~shuosun/clirmatrix/data/"
 CLIRMATRIX_INDEX = Download(
@@ -72,7 +71,7 @@ def _published(entry: dict[str, Any]) -> Download:
 
 
 _FOUR = ("train", "dev", "test1", "test2")
-_MIRACL = ("ar", "de", "en", "es", "fr", "hi", "id", "ja", "ru", "zh")
+_MIRACL = ("ar", "bn", "de", "en", "es", "fa", "fi", "fr", "hi", "id", "ja", "ko", "ru", "sw", "te", "th", "yo", "zh")
 _DEBIAN = ("de", "en", "es", "fr", "it", "ja", "nl", "pt", "ru", "zh")
 _DEBIAN_NEEDS = "apt-get and its network: 20 MB"
 _DEBIAN_URL = "https://www.debian.org/international/l10n/ddtp"
@@ -98,7 +97,7 @@ def sources() -> dict[str, Source]:
         Source(
             "mmarco",
             "MS MARCO's queries and passages, translated by machine (Bonifacio et al., 2021)",
-            tuple(LANGUAGES),
+            tuple(msmarco.NAMES),
             licences.MMARCO,
             "fetch",
             "about 4 GB a language",
@@ -126,7 +125,7 @@ def sources() -> dict[str, Source]:
         Source(
             "clirmatrix-bi139",
             "The same for every pair of languages (the part named base)",
-            tuple(LANGUAGES),
+            clirmatrix.LANGUAGES,
             licences.CLIRMATRIX,
             "fetch",
             "two languages or more",

@@ -17,7 +17,7 @@ from xqe.files import jsonl
 from xqe.files.forms import TEXTS, Form
 from xqe.files.records import TEXT_FIELDS
 from xqe.files.rows import Rows
-from xqe.text.languages import LANGUAGES, language
+from xqe.text.languages import language
 
 if TYPE_CHECKING:
     from xqe.text.analysis import Analyzer
@@ -34,7 +34,7 @@ def analyze(
     lang: Annotated[
         str | None,
         typer.Option(
-            "--lang", metavar="LANG", show_default=False, help=f"Language of the text: {' '.join(LANGUAGES)}."
+            "--lang", metavar="LANG", show_default=False, help="Language of the text, as xqe languages lists them."
         ),
     ] = None,
     directory: Annotated[

@@ -40,7 +40,7 @@ from xqe.stages.glossed import Glossed
 from xqe.stages.presets import Preset
 from xqe.stages.rerank.kinds import HITS
 from xqe.stages.strategies import Strategy
-from xqe.text.languages import LANGUAGES, language
+from xqe.text.languages import language
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -160,7 +160,7 @@ def ask(
             for code, folders in groups.items()
         }
         guides = {
-            code: stack.enter_context(open_nearby(nearby, folders, False, encoding, LANGUAGES[code]))
+            code: stack.enter_context(open_nearby(nearby, folders, False, encoding, language(code)))
             for code, folders in groups.items()
         }
         judges = {
@@ -181,7 +181,7 @@ def ask(
             engine,
             [
                 Collection(
-                    LANGUAGES[code],
+                    language(code),
                     retriever,
                     _before(code, engine, generation, translations, expand, guides[code]),
                     guides[code],
@@ -255,9 +255,9 @@ def _in_a_language(queries: Queries, spoken: str | None, is_one: bool, quiet: bo
             yield {**record, "lang": language(named, queries.place).code}
             continue
         guessed = language_of(record["query"])
-        if guessed in LANGUAGES:
+        if guessed is not None:
             if is_one and not quiet:
-                say(f"the question is taken for {LANGUAGES[guessed].name}; --lang LANG says otherwise")
+                say(f"the question is taken for {language(guessed).name}; --lang LANG says otherwise")
             yield {**record, "lang": guessed}
         elif is_one:
             raise InputError("the language of the question is not certain", "name it with --lang")

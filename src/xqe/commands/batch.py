@@ -19,7 +19,6 @@ from xqe.errors import XqeError
 from xqe.messages import progress, say
 from xqe.models.engines import SERVER
 from xqe.stages.strategies import Strategy
-from xqe.text.languages import LANGUAGES
 
 if TYPE_CHECKING:
     from xqe.files.records import Record
@@ -38,7 +37,7 @@ class Work:
             "--to",
             metavar="LANG",
             show_default=False,
-            help=f"Language to translate into; of an expansion, to write the passages in: {' '.join(LANGUAGES)}.",
+            help="Language to translate into; of an expansion, to write the passages in.",
         ),
     ] = None
     documents: Annotated[bool, DOCUMENTS] = False

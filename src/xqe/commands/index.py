@@ -24,7 +24,7 @@ from xqe.files import jsonl
 from xqe.files.documents import documents
 from xqe.files.rows import line_count
 from xqe.messages import Progress, plural, say
-from xqe.text.languages import LANGUAGES, language, name_of
+from xqe.text.languages import language, name_of
 
 if TYPE_CHECKING:
     from xqe.files.documents import Placed
@@ -45,8 +45,8 @@ def index(
             "--lang",
             metavar="LANG|record|auto",
             show_default=False,
-            help=f"Language of the documents: {' '.join(LANGUAGES)}. record: each document names its own, and each "
-            "language has an index of its own. auto: told from the texts; several, if they are in several.",
+            help="Language of the documents, as xqe languages lists them. record: each document names its own, and "
+            "each language has an index of its own. auto: told from the texts; several, if they are in several.",
         ),
     ] = None,
     more: Annotated[
@@ -95,9 +95,7 @@ def index(
         _verify(directory, building=bool(lang or files or encoder or force))
         return
     if lang is None:
-        raise XqeError(
-            "missing option --lang", f"the language of the documents: {' '.join(LANGUAGES)}, {RECORD}, or {AUTO}"
-        )
+        raise XqeError("missing option --lang", f"the language of the documents, as en; {RECORD}, or {AUTO}")
     code = language(lang, "--lang").code if lang not in (RECORD, AUTO) else None
     from xqe.retrieval.lexical import Parameters, build, build_languages, check_languages, check_target, read_languages
 

@@ -20,10 +20,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
-from xqe.errors import XqeError
 from xqe.files.jsonl import dumps
 from xqe.files.records import Record
-from xqe.text.languages import code_of, language
+from xqe.text.languages import code_of, known
 
 Group = tuple[str, ...]  # values of the fields to group by
 Cell = tuple[str, ...]  # a group's, then those of the language pair
@@ -61,10 +60,8 @@ def field_value(record: Record, field: str) -> str | None:
 
 
 def _script(code: object) -> str | None:
-    try:
-        return ("Latin" if language(code).is_latin else "non-Latin") if isinstance(code, str) else None
-    except XqeError:
-        return None
+    spoken = known(code) if isinstance(code, str) else None
+    return None if spoken is None else "Latin" if spoken.is_latin else "non-Latin"
 
 
 def place(

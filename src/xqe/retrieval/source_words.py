@@ -22,7 +22,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from xqe.text.analysis import Analysed, analyzer
-from xqe.text.languages import LANGUAGES, code_of
+from xqe.text.languages import known, language
 from xqe.text.names import names
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ KEPT, FOREIGN = 0.5, 0.5
 def source_terms(text: str, code: str, query: Collection[str], index: Index) -> dict[str, float]:
     """Return the weight of each term of an untranslated query.
 
-    code: of its language; where xqe does not know that one, no word is a function word, and its letters are taken for
+    code: of its language; where there is no such language, no word is a function word, and its letters are taken for
     those of the documents. query: the terms of the translation.
     """
-    spoken, written = LANGUAGES.get(code_of(code)), LANGUAGES[index.manifest.language]
+    spoken, written = known(code), language(index.manifest.language)
     crosses = spoken is not None and spoken.is_latin and not written.is_latin
     kept_as_they_are = names(text, spoken) if crosses else frozenset()
     weights: defaultdict[str, float] = defaultdict(float)

@@ -9,7 +9,7 @@ from xqe.files.records import Record, has_failed
 from xqe.retrieval.retriever import QueryError, Retriever
 from xqe.stages.answering.offered import titled
 from xqe.text.analysis import analyzer
-from xqe.text.languages import LANGUAGES
+from xqe.text.languages import known
 from xqe.text.snippets import Snippet, snippet
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def by_words(record: Record, documents: Numbered, n: int = HITS, lang: str = "")
     """The same, with snippets of what has the words of the record's query. lang: of the documents; "" for that of the
     index that the record names."""
     lang = lang or str((record.get("index") or {}).get("lang", "")).partition(",")[0] or record.get("lang", "")
-    if not record.get("hits") or not documents.has_texts or lang not in LANGUAGES:
+    if not record.get("hits") or not documents.has_texts or known(lang) is None:
         return record
     terms_of = analyzer(lang).terms
     wanted = dict.fromkeys(terms_of(record["query"]), 1.0)

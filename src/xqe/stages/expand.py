@@ -10,7 +10,7 @@ from xqe.errors import XqeError
 from xqe.files.records import Record, advanced
 from xqe.models.engines.base import Engine
 from xqe.models.engines.requests import Request, Sampling
-from xqe.models.examples import Chooser, Example
+from xqe.models.examples import GIVEN, Chooser, Example, check_shown
 from xqe.models.examples.derived import FIELDS as DERIVED
 from xqe.models.examples.derived import with_derived
 from xqe.models.prompts import DOCUMENTS, TARGET, Prompt, Template
@@ -129,9 +129,11 @@ class Expand:
     def _examples(self, part: Template, record: Record) -> Sequence[Example]:
         choose, choice = self._choosers[id(part)], self._guide.choice
         spoken, written = language(record.get("lang", "")), self._written(record)
+        pool = choose.candidates(spoken, written)
+        check_shown(pool, self._engine.is_chat, GIVEN, spoken, written)
         if choice is None:
             return choose(spoken, written)
-        return choice.nearest(record, choose.candidates(spoken, written), spoken, written, choose.shots)
+        return choice.nearest(record, pool, spoken, written, choose.shots)
 
     def wanted(self, record: Record) -> list[Wanted]:
         spoken = language(record.get("lang", ""))
@@ -174,10 +176,9 @@ class Expand:
         choose = self._chooser(record)
         if choose is None:
             return {}
-        is_drawn = self._guide.choice is None and 0 < choose.shots < len(
-            choose.candidates(language(record["lang"]), self._written(record))
-        )
-        return {"shots": choose.shots, **({"seed": choose.seed} if is_drawn else {})}
+        there = len(choose.candidates(language(record["lang"]), self._written(record)))
+        is_drawn = self._guide.choice is None and 0 < choose.shots < there
+        return {"shots": min(choose.shots, there), **({"seed": choose.seed} if is_drawn else {})}
 
     def _read(self, record: Record) -> feedback_texts.Read | None:
         """The documents that the record's hits show; None where none is read."""

@@ -13,7 +13,7 @@ from xqe.models.prompts import Prompt
 from xqe.stages.fitting import fitted, room_for_texts
 from xqe.stages.generation import one_line
 from xqe.stages.hits import ordered
-from xqe.text.languages import LANGUAGES, Language, code_of
+from xqe.text.languages import Language, code_of, known
 
 DOCUMENT_TOKENS = 128
 """Of a document at most, as LameR cuts them (section 4)."""
@@ -44,7 +44,7 @@ def read(record: Record, n: int) -> Read:
     index = record.get("index")
     only = index.get("lang") if isinstance(index, dict) else None
     codes = Counter(code_of(str(hit.get("lang") or only or "")) for hit in hits)
-    most = LANGUAGES.get(codes.most_common(1)[0][0]) if codes else None
+    most = known(codes.most_common(1)[0][0]) if codes else None
     return Read([str(hit["id"]) for hit in hits], [one_line(_text(hit)) for hit in hits], most)
 
 

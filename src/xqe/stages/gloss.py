@@ -14,13 +14,13 @@ from xqe.stages.generation import Answer, Tally, one_line, run
 from xqe.stages.translate import Translator
 from xqe.text.answers.parting import Wanted
 from xqe.text.detection import language_of
-from xqe.text.languages import LANGUAGES, Language, code_of, language
+from xqe.text.languages import Language, known, language
 
 
 def asker_of(record: Record) -> Language | None:
     """The language of a record's query as it first came; None where it is not known."""
     named = record.get("source", {}).get("lang") or record.get("lang")
-    return LANGUAGES.get(code_of(str(named)))
+    return known(str(named or ""))
 
 
 def glosses(

@@ -12,6 +12,7 @@ from xqe.models import examples, prompts
 from xqe.models.engines.base import Engine
 from xqe.models.engines.requests import Request, Sampling
 from xqe.models.examples import Example
+from xqe.models.examples.pairs import FIELDS as PAIR_FIELDS
 from xqe.models.examples.pairs import Pairs
 from xqe.models.prompts import Prompt, Template
 from xqe.models.prompts.nearby import NEARBY, showing
@@ -123,6 +124,7 @@ class Translator:
         of, pairs, choice = _KINDS[kind], self._pairs, self._guide.choice
         if kind != "query" or pairs is None:
             shown = examples.translations(origin, self.target, of.shown, of.examples)
+            examples.check_shown(shown, self._engine.is_chat, PAIR_FIELDS, origin, self.target)
             return [_begun(pair, origin, self.target) for pair in shown] if of.begun else shown
         if choice is None:
             return pairs(origin, self.target)

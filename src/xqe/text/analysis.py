@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from xqe.files.packages import version
-from xqe.text.languages import LANGUAGES, Language, language
+from xqe.text.languages import Language, known, language
 
 RULES_VERSION = 3
 """Raised with every change of what analysis yields: indexes of another version are refused."""
@@ -355,8 +355,9 @@ def _parts(form: str) -> list[str]:
 
 
 def stop_words(code: str) -> list[str]:
-    """The words of stopwords/<code>.txt, as they are written there."""
-    text = (Path(__file__).parent / "stopwords" / f"{code}.txt").read_text(encoding="utf-8")
+    """The words of stopwords/<code>.txt, as they are written there; none of a language without."""
+    path = Path(__file__).parent / "stopwords" / f"{code}.txt"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
     return [word for line in text.splitlines() if not line.startswith("#") for word in line.split()]
 
 
@@ -474,7 +475,7 @@ class Analyzer:
 
 @cache
 def analyzer(code: str) -> Analyzer:
-    """Return the analyzer of a language, the same one each time. Raises XqeError for a language xqe does not know."""
+    """Return the analyzer of a language, the same one each time. Raises XqeError where there is no such language."""
     row = language(code)
     return Analyzer(row) if row.code == code else analyzer(row.code)
 
@@ -491,7 +492,7 @@ PROBES = (
 
 def word_count(text: str, code: str) -> int:
     """How many words a query has: those of white space, and for a language written without, those of its segmenter."""
-    row = LANGUAGES.get(code)
-    if row is None or row.analysis.segmenter == "words":
+    row = known(code)
+    if row is None or row.has_spaces:
         return len(text.split())
     return len(analyzer(code).explain(text))

@@ -11,7 +11,7 @@ from xqe.models.engines.fake import FakeEngine
 from xqe.models.examples import Chooser
 from xqe.models.prompts import Chat, Template
 from xqe.stages.expand import Expand
-from xqe.text.languages import LANGUAGES
+from xqe.text.languages import language
 from xqe.training.pairs import Form
 
 
@@ -48,8 +48,7 @@ class Prompting:
 
     def shown(self, lang: str) -> set[str]:
         """The queries of the worked examples that prompts in a language show, as `spelled`."""
-        language = LANGUAGES[lang]
-        return {spelled(example["query"]) for choose in self._choosers for example in choose(language)}
+        return {spelled(example["query"]) for choose in self._choosers for example in choose(language(lang))}
 
     def __call__(self, identifier: str, query: str, lang: str, passage: str) -> tuple[str, dict[str, Any]]:
         """The name of the strategy, and the fields of the example: messages, or a prompt and its completion."""

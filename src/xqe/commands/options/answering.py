@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from xqe.stages.answering.cite import CHAT, PRETRAINED, Cite
-from xqe.text.languages import LANGUAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ class Answering:
             "--to",
             metavar="LANG",
             show_default=False,
-            help=f"Language to answer in: {' '.join(LANGUAGES)}. [default: that of the query as it first came]",
+            help="Language to answer in. [default: that of the query as it first came]",
         ),
     ] = None
     prompt: Annotated[

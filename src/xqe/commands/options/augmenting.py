@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from xqe.commands.options.common import examples_file
-from xqe.text.languages import LANGUAGES
 
 QUESTIONS = 5
 QUESTION_TOKENS = 64
@@ -27,7 +26,7 @@ class Augmenting:
             "--to",
             metavar="LANG,...",
             show_default=False,
-            help=f"Languages of the questions, that of the documents too: {' '.join(LANGUAGES)}. Repeatable.",
+            help="Languages of the questions, that of the documents too. Repeatable.",
         ),
     ]
     questions: Annotated[

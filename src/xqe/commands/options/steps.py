@@ -10,7 +10,6 @@ import typer
 from xqe.commands.options.common import examples_file
 from xqe.commands.options.panels import GUIDING
 from xqe.stages.strategies import Strategy
-from xqe.text.languages import LANGUAGES
 
 MOST_TRANSLATIONS = 1000
 
@@ -22,13 +21,13 @@ STRATEGY = typer.Option(
     show_default=False,
     help=f"How to expand: one of {' '.join(Strategy)}; see xqe strategies.",
 )
-TO = typer.Option("--to", metavar="LANG", help=f"Language to translate into: {' '.join(LANGUAGES)}.")
+TO = typer.Option("--to", metavar="LANG", help="Language to translate into, as xqe languages lists them.")
 DOCUMENTS = typer.Option("--documents", help="Translate documents, in place of queries.")
 WRITTEN_IN = typer.Option(
     "--to",
     metavar="LANG",
     show_default=False,
-    help=f"Language to write the passages in, with no translation: {' '.join(LANGUAGES)}. [default: the query's]",
+    help="Language to write the passages in, with no translation. [default: the query's]",
 )
 
 TRANSLATIONS = typer.Option(

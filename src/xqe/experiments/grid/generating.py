@@ -28,7 +28,7 @@ from xqe.stages.qa_expand import Prompts, QAExpand
 from xqe.stages.strategies import RECIPES, Strategy
 from xqe.stages.translate import Translate
 from xqe.stages.translate_documents import TranslateDocuments
-from xqe.text.languages import LANGUAGES
+from xqe.text.languages import language
 
 Opener = Callable[[ModelRow], AbstractContextManager[Engine]]
 
@@ -184,7 +184,7 @@ def stage_of(
 ) -> Generating:
     """The stage that makes the texts on an engine. guide, pairs: what its prompts show besides."""
     grid = plan.grid
-    target = LANGUAGES[texts.target] if texts.target is not None else None
+    target = language(texts.target) if texts.target is not None else None
     if texts.kind == DOCUMENTS and target is not None:
         return TranslateDocuments(engine, target, grid.sampling)
     if texts.kind == TRANSLATE and target is not None:
@@ -209,7 +209,7 @@ def _expansion(strategy: Strategy, texts: Texts, plan: Plan, engine: Engine, gui
     if is_given and any(part.shows_examples(engine.is_chat) for part in parts):
         path = str(examples_file(plan.asked[texts.collection], spoken)) if of_train else None
         choose = Chooser(path, parts[0].shots if grid.shots is None else grid.shots, grid.sampling.seed)
-    direct = LANGUAGES[texts.target] if texts.kind == DIRECT and texts.target is not None else None
+    direct = language(texts.target) if texts.kind == DIRECT and texts.target is not None else None
     if recipe.in_rounds:
         asked = Prompts(*recipe.templates)
         name, combination = strategy.value, recipe.combination

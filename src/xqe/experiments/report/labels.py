@@ -20,7 +20,7 @@ from xqe.experiments.report.results import (
     Reranker,
     System,
 )
-from xqe.text.languages import LANGUAGES
+from xqe.text.languages import known, name_of
 
 STRATEGIES = {
     "zeroshot": "Zero-shot",
@@ -120,12 +120,11 @@ def languages(codes: Iterable[str]) -> list[str]:
 
 
 def language(code: str) -> str:
-    row = LANGUAGES.get(code)
-    return code if row is None else row.name
+    return name_of(code)
 
 
 def is_latin(code: str) -> bool | None:
-    row = LANGUAGES.get(code)
+    row = known(code)
     return None if row is None else row.is_latin
 
 

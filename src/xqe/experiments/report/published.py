@@ -13,7 +13,7 @@ from importlib.resources import files
 
 from xqe.experiments.report import labels
 from xqe.experiments.report.results import System
-from xqe.text.languages import LANGUAGES
+from xqe.text.languages import name_of
 
 PAPER = "https://arxiv.org/abs/2511.19325"
 CLIRMATRIX, MMARCO = "CLIRMatrix", "mMARCO"
@@ -114,10 +114,10 @@ def spread(paper_collection: str, measure: str) -> tuple[float, float] | None:
 def by_language(model_name: str, paper_collection: str, code: str, side: str, measure: str) -> float | None:
     """The published percentage for a language, `side` "query" or "document" (tables 7, 8, 10, 11, 13, 14)."""
     entry = _entry(model_name)
-    if entry is None or code not in LANGUAGES:
+    if entry is None:
         return None
     for row in _rows(entry[2][paper_collection]):
-        if row["language"] == LANGUAGES[code].name:
+        if row["language"] == name_of(code):
             return _found(row, f"{side}_", paper_collection, measure)
     return None
 

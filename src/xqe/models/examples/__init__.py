@@ -1,14 +1,16 @@
-"""Worked examples: xqe's own five in each language, and files of the user's, chosen from by seed.
+"""Worked examples: xqe's own five in many languages, and files of the user's, chosen from by seed.
 
 An example has "query" and "passage", and may have "rationale" and "rephrasing" (which pretrained models are shown
 for the strategies cot and rar), "lang" and "passage_lang". The built-in ones say the same in every language, id by id,
-so that they also serve as worked examples of translation, and of answers in another language than the query's.
+so that they also serve as worked examples of translation, and of answers in another language than the query's. In a
+language that nobody has written them in there are none: a chat model does without, a pretrained one cannot
+(`check_shown`).
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,25 +27,42 @@ Example = Mapping[str, str]
 BUILTIN = 5  # in each language
 FIELDS = ("query", "passage", "rationale", "rephrasing")
 LANGUAGE_FIELDS = ("lang", "passage_lang")
+GIVEN = ("query", "passage", *LANGUAGE_FIELDS)
+"""What a line of a file of examples has, for a prompt that shows no more of it."""
 SHAPE = 'each example needs {"query", "passage"}'
 
 
 @cache
 def builtin(code: str) -> tuple[Example, ...]:
-    """The built-in examples in a language, in the order of their ids."""
-    text = (Path(__file__).parent / f"{code}.jsonl").read_text("utf-8")
+    """The built-in examples in a language, in the order of their ids; none where nobody has written them."""
+    path = Path(__file__).parent / f"{code}.jsonl"
+    text = path.read_text("utf-8") if path.exists() else ""
     return tuple(ujson.loads(line) for line in text.splitlines())
+
+
+def check_shown(shown: Sequence[Example], is_chat: bool, fields: Sequence[str], *spoken: Language) -> None:
+    """Raise XqeError if a pretrained model, which is told by examples alone what to write, would be shown none for want
+    of built-in ones. fields: of a line of --examples, none where there is no such option. spoken: the languages that an
+    example has."""
+    lacking = [one.name for one in dict.fromkeys(spoken) if not builtin(one.code)]
+    if shown or is_chat or not lacking:
+        return
+    given = f"give --examples FILE, each line with {', '.join(fields)}, or a chat model"
+    raise XqeError(
+        f"no built-in examples in {' or '.join(lacking)}, and a pretrained model goes by them",
+        given if fields else "take a chat model",
+    )
 
 
 def translations(source: Language, target: Language, fields: tuple[str, ...], count: int) -> list[Example]:
     """Worked examples of translation: these fields of the first `count` built-in examples, in both languages."""
-    pairs = zip(builtin(source.code), builtin(target.code), strict=True)
+    pairs = zip(builtin(source.code), builtin(target.code), strict=False)
     return [{"source": a[field], "target": b[field]} for a, b in list(pairs)[:count] for field in fields]
 
 
 def _answered_in(source: Language, target: Language, asked_as: str) -> list[Example]:
     """The built-in examples with queries in one language, and all that answers them in another."""
-    pairs = zip(builtin(source.code), builtin(target.code), strict=True)
+    pairs = zip(builtin(source.code), builtin(target.code), strict=False)
     return [{**answer, "query": asked[asked_as]} for asked, answer in pairs]
 
 
@@ -52,10 +71,10 @@ class Chooser:
 
     path: a JSONL file, or None for the built-in ones. From a file are taken the examples whose "lang" and
     "passage_lang" are the languages of the query and of the passage to be written; one without "lang" is for queries
-    in any language, and one without "passage_lang" has its passage in the language of its query. shots: how many;
-    where there are more, the seed decides which. asked_as: what the query of a built-in example is, "query", which may
-    be a short phrase, or "rephrasing", which is a whole question. Raises XqeError for a file with too few examples, or
-    with one that lacks its query or its passage.
+    in any language, and one without "passage_lang" has its passage in the language of its query. shots: how many, or
+    none where no built-in ones are in the languages; where there are more, the seed decides which. asked_as: what the
+    query of a built-in example is, "query", which may be a short phrase, or "rephrasing", which is a whole question.
+    Raises XqeError for a file with too few examples, or with one that lacks its query or its passage.
     """
 
     def __init__(self, path: str | None = None, shots: int = BUILTIN, seed: int = 0, asked_as: str = "query") -> None:
@@ -94,7 +113,7 @@ class Chooser:
         pair = (language.code, target.code)
         if pair not in self._chosen:
             pool = self._pool(language, target)
-            if len(pool) < self.shots:
+            if len(pool) < self.shots and self._read is not None:
                 asked = f"{language.name} queries" + (f" with {target.name} passages" if target != language else "")
                 raise InputError(
                     f"{self._path}: --shots {self.shots}, but {len(pool)} examples for {asked}",

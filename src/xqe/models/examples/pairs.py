@@ -19,7 +19,8 @@ from xqe.text.languages import language as language_of
 SHOTS = 10
 """How many are shown unless told: as many as of the built-in ones, of which each has its query in two forms."""
 SHAPE = 'each example needs {"source", "target"}'
-_TEXTS = ("source", "target")
+FIELDS = ("source", "target", "source_lang", "target_lang")
+_TEXTS = FIELDS[:2]
 
 
 class Pairs:

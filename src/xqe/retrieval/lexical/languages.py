@@ -33,10 +33,11 @@ from xqe.retrieval.lexical.bm25 import DEFAULT, Parameters
 from xqe.retrieval.lexical.builder import Ids, build, building, check_folder, no_documents, replace_data
 from xqe.retrieval.lexical.manifest import DATA, OURS, REBUILD, Manifest, put_fields
 from xqe.retrieval.lexical.opened import Index, open_index
-from xqe.text.languages import LANGUAGES, language
+from xqe.text.languages import language
 
 FORMAT = 1
-_OURS = re.compile(rf"{OURS.pattern}|(?:{'|'.join(LANGUAGES)})(?:\.new)?")
+_LINK = re.compile(r"[a-z]{2,3}(?:\.new)?")  # by the code of a language
+_OURS = re.compile(rf"{OURS.pattern}|{_LINK.pattern}")
 _AT_A_TIME = 1000  # documents
 
 
@@ -56,9 +57,14 @@ def check_languages(directory: Path, replace: bool) -> None:
     if data_folder(directory) is not None and not is_several(directory):
         raise XqeError(f"{directory}: holds an index of one language", "give another folder")
     check_folder(directory, replace, _OURS)
-    for place in (directory / name for code in LANGUAGES for name in (code, f"{code}.new")):
-        if place.exists() and not place.is_symlink():
+    for place in _links(directory):
+        if not place.is_symlink():
             raise XqeError(f"{place}: is none of the links to indexes", "move it away, or give another folder")
+
+
+def _links(directory: Path) -> list[Path]:
+    """What lies in a folder under the names that links to the languages' indexes have."""
+    return sorted(place for place in directory.glob("*") if _LINK.fullmatch(place.name))
 
 
 def build_languages(
@@ -125,14 +131,13 @@ def _described(directory: Path, manifest: Manifest) -> dict[str, Any]:
 def _put(directory: Path, languages: Languages) -> None:
     """Put the manifest in its place, and then the links."""
     put_fields(directory, asdict(languages))
-    for code in LANGUAGES:
-        link = directory / code
-        if code in languages.languages:
-            new = directory / f"{code}.new"
-            new.unlink(missing_ok=True)
-            new.symlink_to(Path(languages.data) / code)
-            new.replace(link)
-        elif link.is_symlink():
+    for code in languages.languages:
+        new = directory / f"{code}.new"
+        new.unlink(missing_ok=True)
+        new.symlink_to(Path(languages.data) / code)
+        new.replace(directory / code)
+    for link in _links(directory):
+        if link.name not in languages.languages:
             link.unlink()
 
 
@@ -150,7 +155,7 @@ def read_languages(directory: Path) -> Languages:
     if fields.get("format") != FORMAT:
         raise InputError(f"{directory}: an index of format {fields.get('format')}, this xqe reads {FORMAT}", REBUILD)
     languages = Languages(**fields)
-    if not DATA.fullmatch(languages.data) or not languages.languages.keys() <= LANGUAGES.keys():
+    if not DATA.fullmatch(languages.data) or not all(map(_LINK.fullmatch, languages.languages)):
         raise damaged(path, REBUILD)
     return languages
 

@@ -13,6 +13,7 @@ from xqe.lines import cut
 from xqe.models import prompts
 from xqe.models.engines.base import Engine
 from xqe.models.engines.requests import Request, Sampling
+from xqe.models.examples import check_shown
 from xqe.models.prompts import Chat, Prompt, Template, Text
 from xqe.models.prompts.answering import OPENING, is_refusal, letters, wording
 from xqe.stages import generation
@@ -23,7 +24,7 @@ from xqe.stages.fitting import fitted, numbered, room_for_texts
 from xqe.stages.generation import one_line, provenance
 from xqe.text.answers.citations import Cited, read
 from xqe.text.answers.parting import Wanted
-from xqe.text.languages import LANGUAGES, Language, code_of, language
+from xqe.text.languages import Language, known, language
 from xqe.text.sentences import is_whole
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ class Answering:
         named = source.get("lang") or record.get("lang")
         named = named if isinstance(named, str) else ""
         if target is not None:
-            return LANGUAGES.get(code_of(named), target), target
+            return known(named) or target, target
         if not named:
             raise XqeError('the query has no "lang" to answer in', "add it, or give --to")
         asked = language(named)
@@ -162,6 +163,7 @@ class Answering:
         if self._template.shows_examples(is_chat):
             written = _written(record, documents, answered)
             shown = worked(self._template.shots, said, asked, answered, written)
+            check_shown(shown, is_chat, (), asked, answered, written)
         how = self._how
 
         def prompt(texts: Sequence[str]) -> Prompt:
@@ -209,4 +211,4 @@ def _written(record: Record, documents: Sequence[Offered], otherwise: Language) 
     """The language of the documents, as far as the record says it: that of the first of them, or of the index."""
     index = record.get("index")
     named = (documents[0].lang, index.get("lang") if isinstance(index, dict) else None)
-    return next((LANGUAGES[code_of(code)] for code in named if code and code_of(code) in LANGUAGES), otherwise)
+    return next((found for code in named if code and (found := known(code))), otherwise)

@@ -21,7 +21,7 @@ def worked(
     does not repeat, a small model repeats fewer of its own than behind short phrases (docs/results.md)."""
     queries, answers, passages = (examples.builtin(one.code) for one in (asked, answered, written))
     made: list[Mapping[str, str]] = []
-    for at in range(min(count, len(queries))):
+    for at in range(min(count, len(queries), len(answers), len(passages))):
         both = [
             _beginning(passages[place]["passage"], written, _SENTENCES) for place in (at, at + count - len(passages))
         ]

@@ -12,7 +12,7 @@ from xqe.files.records import Record, check_document, failed
 from xqe.messages import plural
 from xqe.models.engines.base import Engine
 from xqe.models.engines.requests import Request, Sampling
-from xqe.models.examples import Chooser, Example
+from xqe.models.examples import GIVEN, Chooser, Example, check_shown
 from xqe.models.prompts import TARGET, Template
 from xqe.retrieval.retriever import QueryError
 from xqe.stages.augment.consistency import Consistency
@@ -108,7 +108,10 @@ class Augment:
         made = []
         for target in settings.targets:
             variables = {"document": text, "language": spoken.name, TARGET: target.name}
-            prompt = self._template.render(self._engine.is_chat, variables, self._examples(target, spoken))
+            shown = self._examples(target, spoken)
+            if self._choose is not None:
+                check_shown(shown, self._engine.is_chat, GIVEN, target, spoken)
+            prompt = self._template.render(self._engine.is_chat, variables, shown)
             for number in range(settings.samples):
                 made.append(request(prompt, subject, settings.max_tokens, self._sampling, record, number))
         return made

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from xqe.errors import XqeError
-from xqe.text.languages import Language, code_of, language
+from xqe.text.languages import Language, code_of, known
 
 
 @dataclass(slots=True)
@@ -61,8 +60,5 @@ def source(record: Mapping[str, Any], key: str) -> str:
 
 
 def row_of(code: str | None) -> Language | None:
-    """What xqe knows of a language, None for one that it does not know."""
-    try:
-        return language(code) if code else None
-    except XqeError:
-        return None
+    """The language of a code, None where there is no such language."""
+    return known(code or "")

@@ -14,7 +14,7 @@ from xqe.text.analysis import clean
 def _metatext(code: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """The patterns for texts in a language: at the beginning, and anywhere."""
     table = tomllib.loads(Path(__file__).with_name("metatext.toml").read_text("utf-8"))
-    rows = [table[code]] if code == "en" else [table[code], table["en"]]
+    rows = [table[one] for one in dict.fromkeys((code, "en")) if one in table]
     openings, anywhere = ("|".join(pattern for row in rows for pattern in row[key]) for key in ("openings", "anywhere"))
     return re.compile(rf"\W*(?:{openings})"), re.compile(anywhere)
 

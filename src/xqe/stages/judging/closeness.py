@@ -7,7 +7,8 @@ Cosines do not say that by themselves: those of e5 lie between 0.7 and 0.95, of 
 lower between languages than within one. So `related` and `unrelated` are measured, once for each two languages: they
 are the mean cosines of the built-in worked examples, which say the same in every language. Queries are compared in
 the form that they have, phrases with phrases and questions with questions; within one language, where that would be the
-text itself, what belongs together is a phrase and the question that it stands for.
+text itself, what belongs together is a phrase and the question that it stands for. A language that nobody has written
+worked examples in is measured as English is, or between two such languages as English and German are.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 from xqe.errors import XqeError
 from xqe.models.encoders.base import Side
 from xqe.models.examples import builtin
-from xqe.text.languages import Language
+from xqe.text.languages import Language, language
 
 if TYPE_CHECKING:
     from xqe.models.encoders.base import Encoder, Matrix
@@ -29,6 +30,10 @@ STRAYED = 0.5
 or the passages that answer it (docs/dense.md has how often that is right)."""
 
 _FIELDS: Mapping[Side, tuple[str, ...]] = {Side.QUERY: ("query", "rephrasing"), Side.PASSAGE: ("passage",)}
+
+
+_MEASURED = ("en", "de", "fr")
+"""Languages in place of those that have no examples, the first that is not the other one of two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,7 @@ class Closeness:
     def _measured(self, spoken: Language, written: Language, side: Side) -> Scale:
         import numpy
 
+        spoken, written = _with_examples(spoken, written)
         queries, texts = self._of_examples(spoken, Side.QUERY), self._of_examples(written, side)
         cosines = queries @ texts.T
         count = len(builtin(spoken.code))
@@ -125,3 +131,13 @@ class Closeness:
             texts = [example[field] for field in _FIELDS[side] for example in builtin(spoken.code)]
             self._examples[key] = self._encoder.encode(texts, side).vectors
         return self._examples[key]
+
+
+def _with_examples(spoken: Language, written: Language) -> tuple[Language, Language]:
+    """Two languages that are measured for these: themselves, where both have examples, else others in their place, one
+    where they are one."""
+    if spoken == written:
+        return (spoken, spoken) if builtin(spoken.code) else (language(_MEASURED[0]),) * 2
+    others = [language(code) for code in _MEASURED if code not in (spoken.code, written.code)]
+    first = spoken if builtin(spoken.code) else others.pop(0)
+    return first, written if builtin(written.code) else others.pop(0)

@@ -11,7 +11,7 @@ from xqe.files.records import Record
 from xqe.models.prompts.nearby import told
 from xqe.stages.librarian.choosing import Choice
 from xqe.stages.librarian.nearby import Nearby
-from xqe.text.languages import LANGUAGES
+from xqe.text.languages import language
 
 if TYPE_CHECKING:
     from xqe.models.engines.base import Engine
@@ -46,7 +46,7 @@ class Guide:
         if self.nearby is None:
             return ""
         texts = [one.text for one in self.nearby.of(record, engine)]
-        return told(texts, LANGUAGES[self.nearby.lang].name, engine.is_chat)
+        return told(texts, language(self.nearby.lang).name, engine.is_chat)
 
     def said(self, record: Record, engine: Engine, shows_examples: bool) -> dict[str, Any]:
         """What a step says of it: by whose vectors the examples were chosen, where the prompt shows any, and which

@@ -14,13 +14,14 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from xqe.text.languages import language
+
 COLON = re.compile(r"(?<!:)[:：﹕∶](?![:/])-?")
 _PARTING = re.compile(
     r"[\s.,;:!?¡¿…/\\|`~=+<>{}()\[\]*_#\-–—→⇒&%$^@\"'“”„«»‹›‘’‚「」『』《》〈〉【】（）、。，！？：；﹕∶।،؛؟]+"
 )
 _MOST_WORDS_OF_A_NOTE = 3
 FALLBACKS = frozenset({"en", "zh"})  # languages that models speak in whatever they are asked in
-_UNSPACED = ("ja", "zh")
 _KINDS = ("subjects", "opens", "agrees", "says", "links", "names")
 _NONE: frozenset[str] = frozenset()
 
@@ -41,7 +42,8 @@ class Speech:
     """The words of some languages."""
 
     def __init__(self, codes: frozenset[str]) -> None:
-        rows = {code: _table()[code] for code in sorted(codes | FALLBACKS)}
+        table = _table()
+        rows = {code: table[code] for code in sorted(codes | FALLBACKS) if code in table}
         found: dict[str, set[str]] = {}
         for row in rows.values():
             for kind in _KINDS:
@@ -51,7 +53,7 @@ class Speech:
             found.setdefault(code, set()).add("names")
         self._kinds = {word: frozenset(kinds) for word, kinds in found.items()}
         self._notes = frozenset(word for row in rows.values() for word in words_of(row["notes"]))
-        unspaced = [rows[code] for code in _UNSPACED if code in rows]
+        unspaced = [row for code, row in rows.items() if not language(code).has_spaces]
         piece = _longest_first(word for row in unspaced for kind in _KINDS for word in words_of(row[kind]))
         self._piece, self._pieces = re.compile(piece), re.compile(f"(?:{piece})++")
 
