@@ -168,7 +168,8 @@ ANNOUNCED = {
     "af": "Natuurlik! Hier is die vertaling: ", "ca": "Per descomptat! Aquí teniu la traducció: ",
     "da": "Selvfølgelig! Her er oversættelsen: ", "el": "Βεβαίως! Ορίστε η μετάφραση: ",
     "et": "Muidugi! Siin on tõlge: ", "eu": "Noski! Hona hemen itzulpena: ", "fi": "Tietysti! Tässä on käännös: ",
-    "gl": "Claro! Aquí está a tradución: ", "lt": "Žinoma! Štai vertimas: ", "lv": "Protams! Šeit ir tulkojums: ", "no": "Selvfølgelig! Her er oversettelsen: ",
+    "gl": "Claro! Aquí está a tradución: ", "lt": "Žinoma! Štai vertimas: ",
+    "lv": "Protams! Šeit ir tulkojums: ", "no": "Selvfølgelig! Her er oversettelsen: ",
     "sv": "Självklart! Här är översättningen: ",
 }  # fmt: skip
 
