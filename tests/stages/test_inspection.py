@@ -280,6 +280,18 @@ META = {
     "ru": "Вот короткий отрывок о верблюдах:",
     "vi": "Dưới đây là một đoạn văn ngắn về lạc đà:",
     "zh": "以下是一段关于骆驼的短文:",
+    "af": "Hier is ’n kort paragraaf oor kamele:",
+    "ca": "Aquí tens un breu paràgraf sobre els camells:",
+    "da": "Her er et kort afsnit om kameler:",
+    "el": "Ακολουθεί ένα σύντομο απόσπασμα για τις καμήλες:",
+    "et": "Siin on lühike lõik kaamelite kohta:",
+    "eu": "Hona hemen gameluei buruzko paragrafo labur bat:",
+    "fi": "Tässä on lyhyt tekstikatkelma kameleista:",
+    "gl": "Aquí tes un breve parágrafo sobre os camelos:",
+    "lt": "Štai trumpa ištrauka apie kupranugarius:",
+    "lv": "Šeit ir īss fragments par kamieļiem:",
+    "no": "Her er et kort avsnitt om kameler:",
+    "sv": "Här är ett kort textstycke om kameler:",
 }
 
 

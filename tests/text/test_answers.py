@@ -165,6 +165,12 @@ ANNOUNCED = {
     "id": "Tentu! Berikut terjemahannya: ", "it": "Certo! Ecco la traduzione: ", "ja": "もちろんです！以下が翻訳です：",
     "nl": "Natuurlijk! Hier is de vertaling: ", "pt": "Claro! Aqui está a tradução: ",
     "ru": "Конечно! Вот перевод: ", "vi": "Chắc chắn rồi! Đây là bản dịch: ", "zh": "好的！以下是翻译：",
+    "af": "Natuurlik! Hier is die vertaling: ", "ca": "Per descomptat! Aquí teniu la traducció: ",
+    "da": "Selvfølgelig! Her er oversættelsen: ", "el": "Βεβαίως! Ορίστε η μετάφραση: ",
+    "et": "Muidugi! Siin on tõlge: ", "eu": "Noski! Hona hemen itzulpena: ", "fi": "Tietysti! Tässä on käännös: ",
+    "gl": "Claro! Aquí está a tradución: ", "lt": "Žinoma! Štai vertimas: ",
+    "lv": "Protams! Šeit ir tulkojums: ", "no": "Selvfølgelig! Her er oversettelsen: ",
+    "sv": "Självklart! Här är översättningen: ",
 }  # fmt: skip
 
 

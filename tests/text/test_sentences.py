@@ -38,6 +38,22 @@ CASES = {
     "ar": [["الزنك غالي.", "هل النحاس رخيص؟", "نعم، سعره 3.5 يورو.", "قال د. أحمد ذلك…", "نعم."]],
     "hi": [["जस्ता महँगा है।", "क्या ताँबा सस्ता है?", "हाँ॥", "मूल्य 3.5 है।"]],
     "vi": [["Kẽm rất đắt.", "Giá là 3,5 euro."]],
+    "af": [["Mnr. Botha sê sink kos 3,5 rand.", "Hoekom?", "’n Mens weet nie."]],
+    "ca": [["El zinc és car, vegeu la pàg. 3.", "Per què?"]],
+    "da": [["Zink koster 3,5 kr.", "Butikken åbner kl. 9 og lukker kl. 17.", "Hvorfor?"]],
+    "el": [
+        ["Ο δρ. Παπάς είπε ότι ο ψευδάργυρος είναι ακριβός.", "Γιατί;", "Βλ. σελ. 3."],
+        ["«Είναι;» ρώτησε.", "Κανείς δεν ήξερε· όλοι σώπασαν."],
+        ["Είναι ακριβός\u037e", "Όχι."],
+    ],
+    "et": [["Tsink on kallis, vt lk. 3.", "Miks?"]],
+    "eu": [["Zinka garestia da, adib. Bilbon.", "Zergatik?"]],
+    "fi": [["Sinkki on kallista, ks. Suomen kaivokset.", "Miksi?"]],
+    "gl": [["O cinc é caro, véxase a páx. 3.", "Por que?"]],
+    "lt": [["Cinkas brangus, pvz. Vilniuje.", "Kodėl?"]],
+    "lv": [["Cinks ir dārgs, sk. Rīgas cenas.", "Kāpēc?"]],
+    "no": [["Butikken åpner kl. 9 og stenger kl. 17.", "Hvorfor?"]],
+    "sv": [["Butiken öppnar kl. 9, jfr. Stockholm.", "Varför?"]],
 }
 
 

@@ -21,6 +21,7 @@ SCRIPTS: dict[str, frozenset[str]] = {
     "Arab": frozenset({"ARABIC"}),
     "Cyrl": frozenset({"CYRILLIC"}),
     "Deva": frozenset({"DEVANAGARI"}),
+    "Grek": frozenset({"GREEK"}),
     "Hans": frozenset({"CJK", "IDEOGRAPHIC"}),
     "Jpan": frozenset({"CJK", "IDEOGRAPHIC", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"}),
     "Latn": frozenset({"LATIN"}),

@@ -15,11 +15,18 @@ import re
 Span = tuple[int, int]
 
 _CLOSERS = "\"'”’»›«‹)\\]）］】〉》」』*_"
-_OWN = "。！？｡।॥؟۔؞።။។"
+_OWN = "。！？｡।॥؟۔؞።။។\u037e"
 _SHARED = ".!?．…‼⁇⁈⁉"
 _SPACES = " \u00a0\u202f"
 _CLOSED = rf"[{_CLOSERS}]*(?:[{_SPACES}][»›](?![^\s,;:.)]))?"
-_MARKS = re.compile(rf"(?P<own>[{_SHARED}]*[{_OWN}][{_OWN}{_SHARED}]*)[{_CLOSERS}]*|[{_SHARED}]+{_CLOSED}|\n+")
+
+
+def _marks(shared: str) -> re.Pattern[str]:
+    return re.compile(rf"(?P<own>[{shared}]*[{_OWN}][{_OWN}{shared}]*)[{_CLOSERS}]*|[{shared}]+{_CLOSED}|\n+")
+
+
+_MARKS = _marks(_SHARED)
+_MARKS_OF = {"el": _marks(f"{_SHARED};")}  # Greek asks with a semicolon
 _FINAL = re.compile(rf"[{_OWN}{_SHARED}][{_CLOSERS}\s]*\Z")
 _QUOTE_GOES_ON = re.compile(r"[」』）][ \t]*(?:と|って|という|など|の|が|を|は|に|も|で|、)")
 _WORD_BEFORE = re.compile(r"[\w.’'&]+\Z")
@@ -32,6 +39,8 @@ _ABBREVIATION = re.compile(
     "mr|mrs|ms|dr|prof|vs|figs?|vols?|pp|approx|ca|inc|ltd|jr|sr|eds|cf"  # that stand before a name or a number
     "|st|hrn?|fr|bzw|vgl|nr|abs|bd|mio|mrd|evtl|ggf|sog|inkl|mme|mlle|env|sra|srta|dra|uds?|núm|pág|pag|sig|dott|exmo"
     "|blz|bijv|dhr|mevr|drs|гг?|ул|им|тыс|млн|млрд|руб|рис|стр|напр|проф|акад|yth|ths"
+    "|δρ|καθ|αρ|σελ|βλ|τηλ|εκατ|χιλ|αγ|κα|kl|kap|jfr?|dvs|mht|tlf|esim|nro|ks|vrt|milj|lk|vt|nt|prl|pvz|žr|plg|doc"
+    "|gyd|šv|tūkst|mln|mlrd|piem|plkst|mljrd|sk|pàg|vegeu|páx|avda|adib|zk|mnr|mev|bv|nl|ds|afb"
 )
 
 
@@ -39,7 +48,7 @@ def sentences(text: str, code: str = "") -> list[Span]:
     """Return where each sentence of a text begins and ends, without white space around it. code: of its language."""
     spans: list[Span] = []
     start = 0
-    for mark in _MARKS.finditer(text):
+    for mark in _MARKS_OF.get(code, _MARKS).finditer(text):
         if _is_end(text, mark, code):
             _add(spans, text, start, mark.end())
             start = mark.end()
