@@ -165,6 +165,11 @@ ANNOUNCED = {
     "id": "Tentu! Berikut terjemahannya: ", "it": "Certo! Ecco la traduzione: ", "ja": "もちろんです！以下が翻訳です：",
     "nl": "Natuurlijk! Hier is de vertaling: ", "pt": "Claro! Aqui está a tradução: ",
     "ru": "Конечно! Вот перевод: ", "vi": "Chắc chắn rồi! Đây là bản dịch: ", "zh": "好的！以下是翻译：",
+    "am": "በእርግጥ! ትርጉሙ ይህ ነው፦ ", "ha": "Tabbas! Ga fassarar: ", "hy": "Իհարկե՛։ Ահա թարգմանությունը՝ ",
+    "ig": "Ee! Nke a bụ ntụgharị ya: ", "ka": "რა თქმა უნდა! აი თარგმანი: ", "km": "ប្រាកដណាស់! នេះជាការបកប្រែ៖ ",
+    "ms": "Sudah tentu! Berikut ialah terjemahannya: ", "so": "Haa! Waa tan tarjumaadda: ",
+    "sw": "Hakika! Hii hapa tafsiri: ", "th": "แน่นอน! นี่คือคำแปล: ", "tl": "Sige! Narito ang salin: ",
+    "yo": "Dájúdájú! Èyí ni ìtumọ̀ náà: ", "zu": "Yebo! Nansi inguqulo: ",
 }  # fmt: skip
 
 
