@@ -261,6 +261,19 @@ def test_what_has_no_text_fails(answer: str, problem: str) -> None:
     assert translated(answer).problem == problem
 
 
+DECLINED = {
+    "am": "ይቅርታ፣ ይህን መተርጎም አልችልም።", "ha": "Yi haƙuri, ba zan iya taimakawa ba.", "hy": "Ներողություն, չեմ կարող օգնել։",
+    "ka": "სამწუხაროდ, არ შემიძლია დახმარება.", "km": "សូមអភ័យទោស ខ្ញុំមិនអាចជួយបានទេ។",
+    "ms": "Maaf, saya tidak boleh membantu.", "sw": "Samahani, siwezi kusaidia.", "th": "ขออภัย ฉันไม่สามารถช่วยได้",
+    "tl": "Paumanhin, hindi ko ito masasagot.", "zu": "Ngiyaxolisa, angikwazi ukusiza.",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "answer"), DECLINED.items(), ids=DECLINED)
+def test_models_decline_in_every_language(code: str, answer: str) -> None:
+    assert translated(answer, pair=f"de-{code}").problem.startswith("the model declines to answer")
+
+
 def test_what_was_cut_off() -> None:
     assert translated('{"translation": "zinc pri', cut=True).text == "zinc pri"
     assert translated("```\nzinc pri", cut=True).text == "zinc pri"

@@ -104,5 +104,7 @@ def _goes_on(before: str, code: str) -> bool:
         return False
     word = found[0].casefold().lstrip("'’")
     last = word.rpartition(".")[2]
-    is_initial = len(last) == 1 and last.isalpha() and (last.upper() != last.lower() or _UNCASED.match(last))
+    is_initial = (
+        len(last) == 1 and last.isalpha() and (last.upper() != last.lower() or _UNCASED.match(last) is not None)
+    )
     return is_initial or _ABBREVIATION.fullmatch(word) is not None
