@@ -292,6 +292,19 @@ META = {
     "lv": "Šeit ir īss fragments par kamieļiem:",
     "no": "Her er et kort avsnitt om kameler:",
     "sv": "Här är ett kort textstycke om kameler:",
+    "am": "ከዚህ በታች ስለ ግመሎች አጭር አንቀጽ ቀርቧል፦",
+    "ha": "Ga gajeren bayani a kan raƙuma:",
+    "hy": "Ահա կարճ պարբերություն ուղտերի մասին՝",
+    "ig": "Nke a bụ nkọwa dị mkpirikpi:",
+    "ka": "აი მოკლე აბზაცი აქლემების შესახებ:",
+    "km": "នេះជាកថាខណ្ឌខ្លីមួយអំពីសត្វអូដ្ឋ៖",
+    "ms": "Berikut ialah perenggan ringkas tentang unta:",
+    "so": "Halkan waa jawaab gaaban:",
+    "sw": "Hiki hapa ni kifungu kifupi kuhusu ngamia:",
+    "th": "ต่อไปนี้เป็นย่อหน้าสั้น ๆ เกี่ยวกับอูฐ:",
+    "tl": "Narito ang isang maikling talata tungkol sa mga kamelyo:",
+    "yo": "Èyí ni àlàyé kúkúrú nípa ràkúnmí:",
+    "zu": "Nansi incazelo emfushane ngamakamela:",
 }
 
 

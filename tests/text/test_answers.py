@@ -171,6 +171,11 @@ ANNOUNCED = {
     "gl": "Claro! Aquí está a tradución: ", "lt": "Žinoma! Štai vertimas: ",
     "lv": "Protams! Šeit ir tulkojums: ", "no": "Selvfølgelig! Her er oversettelsen: ",
     "sv": "Självklart! Här är översättningen: ",
+    "am": "በእርግጥ! ትርጉሙ ይህ ነው፦ ", "ha": "Tabbas! Ga fassarar: ", "hy": "Իհարկե՛։ Ահա թարգմանությունը՝ ",
+    "ig": "Ee! Nke a bụ ntụgharị ya: ", "ka": "რა თქმა უნდა! აი თარგმანი: ", "km": "ប្រាកដណាស់! នេះជាការបកប្រែ៖ ",
+    "ms": "Sudah tentu! Berikut ialah terjemahannya: ", "so": "Haa! Waa tan tarjumaadda: ",
+    "sw": "Hakika! Hii hapa tafsiri: ", "th": "แน่นอน! นี่คือคำแปล: ", "tl": "Sige! Narito ang salin: ",
+    "yo": "Dájúdájú! Èyí ni ìtumọ̀ náà: ", "zu": "Yebo! Nansi inguqulo: ",
 }  # fmt: skip
 
 
@@ -260,6 +265,19 @@ NOTHING = {
 @pytest.mark.parametrize(("answer", "problem"), NOTHING.items(), ids=[answer[:30] for answer in NOTHING])
 def test_what_has_no_text_fails(answer: str, problem: str) -> None:
     assert translated(answer).problem == problem
+
+
+DECLINED = {
+    "am": "ይቅርታ፣ ይህን መተርጎም አልችልም።", "ha": "Yi haƙuri, ba zan iya taimakawa ba.", "hy": "Ներողություն, չեմ կարող օգնել։",
+    "ka": "სამწუხაროდ, არ შემიძლია დახმარება.", "km": "សូមអភ័យទោស ខ្ញុំមិនអាចជួយបានទេ។",
+    "ms": "Maaf, saya tidak boleh membantu.", "sw": "Samahani, siwezi kusaidia.", "th": "ขออภัย ฉันไม่สามารถช่วยได้",
+    "tl": "Paumanhin, hindi ko ito masasagot.", "zu": "Ngiyaxolisa, angikwazi ukusiza.",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "answer"), DECLINED.items(), ids=DECLINED)
+def test_models_decline_in_every_language(code: str, answer: str) -> None:
+    assert translated(answer, pair=f"de-{code}").problem.startswith("the model declines to answer")
 
 
 def test_what_was_cut_off() -> None:

@@ -54,6 +54,17 @@ CASES = {
     "lv": [["Cinks ir dārgs, sk. Rīgas cenas.", "Kāpēc?"]],
     "no": [["Butikken åpner kl. 9 og stenger kl. 17.", "Hvorfor?"]],
     "sv": [["Butiken öppnar kl. 9, jfr. Stockholm.", "Varför?"]],
+    "am": [["ዚንክ ውድ ነው።", "መዳብ ርካሽ ነው?", "ዋጋው በ1990 ዓ.ም. 3.5 ነበር፡፡", "አዎ።"]],
+    "hy": [
+        ["Ցինկը թանկ է։", "Պղինձն էժա՞ն է։", "Գինը 3.5 է:", "Տես էջ 5:"],
+        ["Օրինակ՝ պղինձ։", "Երեք բան: ցինկ և պղինձ։"],
+    ],
+    "ka": [["თუთია ძვირია.", "სპილენძი იაფია?", "იხ. გვ. 5, პროფ. ი. ჯავახიშვილი."]],
+    "km": [["ស័ង្កសីថ្លៃ។", "តើទង់ដែងថោកទេ?", "តម្លៃនៅ គ.ស. ១៩៩០ គឺ ៣.៥៕"]],
+    "ms": [["Zink mahal.", "Lihat hlm. 4 dan bil. 5."]],
+    "sw": [["Dkt. Juma alisema zinki ni ghali.", "Je, shaba ni rahisi?"]],
+    "th": [["ดร. สมชายเกิดใน พ.ศ. 2500 ราคา 3.5 บาท"]],
+    "tl": [["Mahal ang zinc, sabi ni Gng. Cruz.", "Mura ba ang tanso?"]],
 }
 
 
@@ -70,8 +81,8 @@ def test_a_line_ends_a_sentence_and_marks_alone_are_none() -> None:
 
 
 def test_a_sentence_is_whole_with_its_mark_and_what_closes_it() -> None:
-    assert all(map(is_whole, ["It is.", 'He said "no."', "高い。」", "है।", "؟", "So (it is!)"]))
-    assert not any(map(is_whole, ["It is", "3.5", "e.g", "高い", ""]))
+    assert all(map(is_whole, ["It is.", 'He said "no."', "高い。」", "है।", "؟", "So (it is!)", "Գինը 3.5 է:", "ነው፡፡"]))
+    assert not any(map(is_whole, ["It is", "3.5", "e.g", "高い", "", "It is:"]))
 
 
 @given(st.text(st.sampled_from('aB .。!?\n"」1é؟'), max_size=40))

@@ -19,12 +19,17 @@ if TYPE_CHECKING:
 # By the first word of a character's Unicode name, which for a letter is that of its script.
 SCRIPTS: dict[str, frozenset[str]] = {
     "Arab": frozenset({"ARABIC"}),
+    "Armn": frozenset({"ARMENIAN"}),
     "Cyrl": frozenset({"CYRILLIC"}),
     "Deva": frozenset({"DEVANAGARI"}),
     "Grek": frozenset({"GREEK"}),
+    "Ethi": frozenset({"ETHIOPIC"}),
+    "Geor": frozenset({"GEORGIAN"}),
     "Hans": frozenset({"CJK", "IDEOGRAPHIC"}),
     "Jpan": frozenset({"CJK", "IDEOGRAPHIC", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"}),
+    "Khmr": frozenset({"KHMER"}),
     "Latn": frozenset({"LATIN"}),
+    "Thai": frozenset({"THAI"}),
 }
 """ISO 15924 code to the letters of that script."""
 

@@ -1,11 +1,13 @@
 """Where the sentences of a text end: by the marks of its script, at its lines, and not at every full stop.
 
-A mark of Chinese and Japanese (。！？), of Hindi (।), Arabic (؟) and so on ends a sentence wherever it stands. Those of
-Latin script stand in numbers and abbreviations, too: they end one where white space or the end of the text follows, and
-then no lower-case letter; a full stop not after an abbreviation, an initial ("J.", "z. B.", "د."), the number that a
-line begins with or, in languages that write "5. Mai", that of a day. Marks that follow one another are one end, and
-closing quotation marks and brackets belong to it, French » with the space before it. Quoted Japanese that the sentence
-goes on behind (「…。」と) is a part of it.
+A mark of Chinese and Japanese (。！？), of Hindi (।), Arabic (؟) and so on ends a sentence wherever it stands, and so
+does what is typed for one: two word spaces in Amharic (፡፡), in Armenian a colon before a capital. Thai has no mark;
+its full stops, and those of Khmer, are of abbreviations. The marks of Latin script stand in numbers and
+abbreviations, too: they end one where white space or the end of the text follows, and then no lower-case letter; a
+full stop not after an abbreviation, an initial ("J.", "z. B.", "د."), the number that a line begins with or, in
+languages that write "5. Mai", that of a day. Marks that follow one another are one end, and closing quotation marks
+and brackets belong to it, French » with the space before it. Quoted Japanese that the sentence goes on behind
+(「…。」と) is a part of it.
 """
 
 from __future__ import annotations
@@ -15,19 +17,21 @@ import re
 Span = tuple[int, int]
 
 _CLOSERS = "\"'”’»›«‹)\\]）］】〉》」』*_"
-_OWN = "。！？｡।॥؟۔؞።။។\u037e"
+_OWN = "。！？｡।॥؟۔؞።။។\u037e፧፨៕։"
 _SHARED = ".!?．…‼⁇⁈⁉"
 _SPACES = " \u00a0\u202f"
 _CLOSED = rf"[{_CLOSERS}]*(?:[{_SPACES}][»›](?![^\s,;:.)]))?"
+_TYPED = r"፡፡|(?<=[ա-և]):(?=\s+[«\"(]?[Ա-Ֆ]|\s*\Z)"  # for ። and for ։
 
 
 def _marks(shared: str) -> re.Pattern[str]:
-    return re.compile(rf"(?P<own>[{shared}]*[{_OWN}][{_OWN}{shared}]*)[{_CLOSERS}]*|[{shared}]+{_CLOSED}|\n+")
+    own = rf"[{shared}]*[{_OWN}][{_OWN}{shared}]*|{_TYPED}"
+    return re.compile(rf"(?P<own>{own})[{_CLOSERS}]*|[{shared}]+{_CLOSED}|\n+")
 
 
 _MARKS = _marks(_SHARED)
 _MARKS_OF = {"el": _marks(f"{_SHARED};")}  # Greek asks with a semicolon
-_FINAL = re.compile(rf"[{_OWN}{_SHARED}][{_CLOSERS}\s]*\Z")
+_FINAL = re.compile(rf"(?:[{_OWN}{_SHARED}]|{_TYPED})[{_CLOSERS}\s]*\Z")
 _QUOTE_GOES_ON = re.compile(r"[」』）][ \t]*(?:と|って|という|など|の|が|を|は|に|も|で|、)")
 _WORD_BEFORE = re.compile(r"[\w.’'&]+\Z")
 _DAY = re.compile(r"\d{1,2}\Z")
@@ -35,12 +39,15 @@ _LISTED = re.compile(r"[ \t]*\d{1,3}")
 _BETWEEN = re.compile("[ \t\u00a0\u202f\"'“‘«(\\[]*")
 _NEAR = 64  # characters before a mark that are looked at: more than any abbreviation has
 _DAYS_HAVE_A_STOP = frozenset({"de"})
+_NO_STOPS = re.compile("[\u0e01-\u0e4e\u1780-\u17d3]\\Z")  # Thai, Khmer
+_UNCASED = re.compile("[\u0620-\u06d3\u1200-\u135a]")  # of which initials are: Arabic, Ethiopic
 _ABBREVIATION = re.compile(
     "mr|mrs|ms|dr|prof|vs|figs?|vols?|pp|approx|ca|inc|ltd|jr|sr|eds|cf"  # that stand before a name or a number
     "|st|hrn?|fr|bzw|vgl|nr|abs|bd|mio|mrd|evtl|ggf|sog|inkl|mme|mlle|env|sra|srta|dra|uds?|núm|pág|pag|sig|dott|exmo"
     "|blz|bijv|dhr|mevr|drs|гг?|ул|им|тыс|млн|млрд|руб|рис|стр|напр|проф|акад|yth|ths"
     "|δρ|καθ|αρ|σελ|βλ|τηλ|εκατ|χιλ|αγ|κα|kl|kap|jfr?|dvs|mht|tlf|esim|nro|ks|vrt|milj|lk|vt|nt|prl|pvz|žr|plg|doc"
     "|gyd|šv|tūkst|mln|mlrd|piem|plkst|mljrd|sk|pàg|vegeu|páx|avda|adib|zk|mnr|mev|bv|nl|ds|afb"
+    "|bw|dkt|mhe|gng|blg|pn|tn|hlm|bil|sdr|mnu|nkk|պրոֆ|ակադ|გვ|იხ|მაგ|პროფ|აკად"
 )
 
 
@@ -83,10 +90,15 @@ def _is_end(text: str, mark: re.Match[str], code: str) -> bool:
     start = between.end() if between else mark.end()
     if after and not after.isspace() and after.isascii():
         return False
-    if text[start : start + 1].islower() or (after and not after.isspace() and mark[0][0] == "."):
+    if _is_lower(text[start : start + 1]) or (after and not after.isspace() and mark[0][0] == "."):
         return False
     before = text[max(0, mark.start() - _NEAR) : mark.start()]
     return mark[0][0] not in ".．" or len(mark[0].rstrip(_CLOSERS + _SPACES)) > 1 or not _goes_on(before, code)
+
+
+def _is_lower(character: str) -> bool:
+    """Whether no sentence begins so. Those of Georgian do with what Unicode calls lower case."""
+    return character.islower() and not "\u10d0" <= character <= "\u10ff"
 
 
 def _goes_on(before: str, code: str) -> bool:
@@ -95,10 +107,14 @@ def _goes_on(before: str, code: str) -> bool:
         return True
     if code in _DAYS_HAVE_A_STOP and _DAY.search(before) and not re.search(r"\d{3}\Z|[.,]\d+\Z", before):
         return True
+    if _NO_STOPS.search(before):
+        return True
     found = _WORD_BEFORE.search(before)
     if found is None:
         return False
     word = found[0].casefold().lstrip("'’")
     last = word.rpartition(".")[2]
-    is_initial = len(last) == 1 and last.isalpha() and (last.upper() != last.lower() or "\u0620" <= last <= "\u06d3")
+    is_initial = (
+        len(last) == 1 and last.isalpha() and (last.upper() != last.lower() or _UNCASED.match(last) is not None)
+    )
     return is_initial or _ABBREVIATION.fullmatch(word) is not None

@@ -22,6 +22,7 @@ _UNIT = re.compile(r"(?:\d|(?<![^\W\d_])[^\W\d_]{1,2})\Z")  # "10²", "m²", "mc
 _AND = (
     "and|und|et|y|e|и|و|en|dan|và|और|と|和|及|或|or|oder|ou|o"
     "|och|og|eller|ja|ning|tai|või|i|of|ir|ar|arba|un|vai|eta|edo|και|ή"
+    "|at|na|da|iyo|և|եւ|და|እና|និង|และ|atau|au|կամ|ან|ወይም|ឬ|หรือ"
 )
 _NUMBER = r"\d{1,3}"
 _BULLET = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|[-*+•·–][ \t]+|>[ \t]*)+", re.MULTILINE)

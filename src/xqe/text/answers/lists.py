@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_PARTING = re.compile(r"[\n,;，；、،؛]")
+_PARTING = re.compile(r"[\n,;，；、،؛፣፤]")
 _MARK = re.compile(r"\s*(?:[-*•–—·▪]|\(?\d{1,2}[.):])\s+|\s*\d{1,2}[.)、](?=[^\s\d])")
-_AFTER_A_QUESTION = re.compile(r"(?<=[?？؟])\s*(?=\S)")
-_AROUND = " \t\"'“”„«»‹›「」『』`*_.。"
+_AFTER_A_QUESTION = re.compile(r"(?<=[?？؟፧])\s*(?=\S)")
+_AROUND = " \t\"'“”„«»‹›「」『』`*_.。።។։"
 _QUOTED = re.compile(r'"([^"]+)"|“([^”]+)”|„([^“”]+)[“”]|«([^»]+)»|「([^」]+)」|『([^』]+)』')
-_OF_A_DOCUMENT = re.compile(r"^[^\n:：]{0,40}\d[^\n:：]{0,10}[:：]\s*", re.MULTILINE)
+_OF_A_DOCUMENT = re.compile(r"^[^\n:：]{0,40}\d[^\n:：]{0,10}[:：፦៖՝]\s*", re.MULTILINE)
 
 
 def items(text: str) -> list[str]:
@@ -22,7 +22,7 @@ def items(text: str) -> list[str]:
 def lines(text: str) -> list[str]:
     """The lines of a text without the marks before them, each once; without those that announce others."""
     entries = (_MARK.sub("", line, count=1).strip(' \t"“”*_') for line in text.splitlines())
-    return _once(entry for entry in entries if not entry.endswith((":", "：")))
+    return _once(entry for entry in entries if not entry.endswith((":", "：", "፦", "៖", "՝")))
 
 
 def questions(text: str) -> list[str]:

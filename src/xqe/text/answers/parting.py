@@ -22,9 +22,9 @@ _LONGEST_HEAD = 300  # characters
 _SHOWN = 60  # characters of an answer in an error
 _WORDS_OF_A_LABEL = 3
 _EARLY = 3  # times as far into the source, a colon may be that of a head
-_EXCLAIMED = re.compile(r"[!.。！](?=\s|\Z|[\"“«„「『*`])\**|[:：]\**|\n")
-_ENDS = re.compile(r"[:：.!。！…][*_]*\s*\Z")
-_COLON_AT_END = re.compile(r"[:：][*_\s]*\Z")
+_EXCLAIMED = re.compile(r"[!.。！።។։](?=\s|\Z|[\"“«„「『*`])\**|[:：፦៖՝]\**|\n")
+_ENDS = re.compile(r"[:：፦៖՝.!。！…።។։][*_]*\s*\Z")
+_COLON_AT_END = re.compile(r"[:：፦៖՝][*_\s]*\Z")
 _MARKED = re.compile(r"\s*(?:[*_]{2}.+[*_]{2}|#{1,6}\s.+)\s*")
 _PARENTHESIS = re.compile(r"(?<=\S)\s*[(\[（【](?P<inside>[^()\[\]（）【】]+)(?:[)\]）】][.。]?\s*)?\Z")
 _PARAGRAPHS = re.compile(r"\n\s*\n|\n(?=[ \t]*[(\[*_>-]*[ \t]?[^\W\d_]+[ \t]?[:：])")

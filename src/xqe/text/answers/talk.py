@@ -16,10 +16,11 @@ from typing import Any
 
 from xqe.text.languages import language
 
-COLON = re.compile(r"(?<!:)[:：﹕∶](?![:/])-?")
+COLON = re.compile(r"(?<!:)(?:[:：﹕∶](?![:/])|[፦៖՝]|፡(?=-))-?")
 _PARTING = re.compile(
-    r"[\s.,;:!?¡¿…/\\|`~=+<>{}()\[\]*_#\-–—→⇒&%$^@\"'“”„«»‹›‘’‚「」『』《》〈〉【】（）、。，！？：；﹕∶।،؛؟]+"
+    r"[\s.,;:!?¡¿…/\\|`~=+<>{}()\[\]*_#\-–—→⇒&%$^@\"'“”„«»‹›‘’‚「」『』《》〈〉【】（）、。，！？：；﹕∶।،؛؟።፡፣፤፥፦፧។៕៖։՝]+"
 )
+_INSIDE = dict.fromkeys(map(ord, "՛՜՞"))  # what Armenian calls and asks with, inside of a word
 _MOST_WORDS_OF_A_NOTE = 3
 FALLBACKS = frozenset({"en", "zh"})  # languages that models speak in whatever they are asked in
 _KINDS = ("subjects", "opens", "agrees", "says", "links", "names")
@@ -93,7 +94,7 @@ def speech(codes: frozenset[str]) -> Speech:
 
 def words_of(text: str) -> list[str]:
     """The words of a text, in lower case: what white space and punctuation leaves."""
-    return [word for word in _PARTING.split(text.casefold()) if word]
+    return [word for word in _PARTING.split(text.casefold().translate(_INSIDE)) if word]
 
 
 def is_instead(kind: str, text: str) -> bool:
