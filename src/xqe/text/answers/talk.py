@@ -13,10 +13,11 @@ from functools import cache
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 COLON = re.compile(r"(?<!:)[:：﹕∶](?![:/])-?")
 _PARTING = re.compile(
-    r"[\s.,;:!?¡¿…/\\|`~=+<>{}()\[\]*_#\-–—→⇒&%$^@\"'“”„«»‹›‘’‚「」『』《》〈〉【】（）、。，！？：；﹕∶।،؛؟]+"
+    r"[\s.,;:!?¡¿…/\\|`~=+<>{}()\[\]*_#\-–—→⇒&%$^@\"'“”„«»‹›‘’‚「」『』《》〈〉【】（）、。，！？：；﹕∶।॥،؛؟۔־]+"
 )
 _MOST_WORDS_OF_A_NOTE = 3
 FALLBACKS = frozenset({"en", "zh"})  # languages that models speak in whatever they are asked in
@@ -90,8 +91,11 @@ def speech(codes: frozenset[str]) -> Speech:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, in lower case: what white space and punctuation leaves."""
-    return [word for word in _PARTING.split(text.casefold()) if word]
+    """The words of a text, in lower case and NFC: what white space and punctuation leaves.
+
+    Letters of Indic scripts with a nukta are written as one character or two (য়), of which NFC has the two.
+    """
+    return [word for word in _PARTING.split(normalize("NFC", text.casefold())) if word]
 
 
 def is_instead(kind: str, text: str) -> bool:
