@@ -19,11 +19,19 @@ if TYPE_CHECKING:
 # By the first word of a character's Unicode name, which for a letter is that of its script.
 SCRIPTS: dict[str, frozenset[str]] = {
     "Arab": frozenset({"ARABIC"}),
+    "Beng": frozenset({"BENGALI"}),
     "Cyrl": frozenset({"CYRILLIC"}),
     "Deva": frozenset({"DEVANAGARI"}),
+    "Gujr": frozenset({"GUJARATI"}),
+    "Guru": frozenset({"GURMUKHI"}),
     "Hans": frozenset({"CJK", "IDEOGRAPHIC"}),
+    "Hebr": frozenset({"HEBREW"}),
     "Jpan": frozenset({"CJK", "IDEOGRAPHIC", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"}),
+    "Kore": frozenset({"HANGUL", "CJK", "IDEOGRAPHIC"}),
     "Latn": frozenset({"LATIN"}),
+    "Mlym": frozenset({"MALAYALAM"}),
+    "Taml": frozenset({"TAMIL"}),
+    "Telu": frozenset({"TELUGU"}),
 }
 """ISO 15924 code to the letters of that script."""
 

@@ -22,16 +22,22 @@ _CLOSED = rf"[{_CLOSERS}]*(?:[{_SPACES}][»›](?![^\s,;:.)]))?"
 _MARKS = re.compile(rf"(?P<own>[{_SHARED}]*[{_OWN}][{_OWN}{_SHARED}]*)[{_CLOSERS}]*|[{_SHARED}]+{_CLOSED}|\n+")
 _FINAL = re.compile(rf"[{_OWN}{_SHARED}][{_CLOSERS}\s]*\Z")
 _QUOTE_GOES_ON = re.compile(r"[」』）][ \t]*(?:と|って|という|など|の|が|を|は|に|も|で|、)")
-_WORD_BEFORE = re.compile(r"[\w.’'&]+\Z")
+_WORD_BEFORE = re.compile(r"[\w\u0900-\u0963\u0966-\u0dff.’'&]+\Z")  # \w lacks the vowel signs of Indic scripts
 _DAY = re.compile(r"\d{1,2}\Z")
 _LISTED = re.compile(r"[ \t]*\d{1,3}")
 _BETWEEN = re.compile("[ \t\u00a0\u202f\"'“‘«(\\[]*")
 _NEAR = 64  # characters before a mark that are looked at: more than any abbreviation has
-_DAYS_HAVE_A_STOP = frozenset({"de"})
+_DAYS_HAVE_A_STOP = frozenset({"de", "ko"})
+_YEARS_HAVE_A_STOP = frozenset({"ko"})  # 2024. 3. 1.
 _ABBREVIATION = re.compile(
     "mr|mrs|ms|dr|prof|vs|figs?|vols?|pp|approx|ca|inc|ltd|jr|sr|eds|cf"  # that stand before a name or a number
     "|st|hrn?|fr|bzw|vgl|nr|abs|bd|mio|mrd|evtl|ggf|sog|inkl|mme|mlle|env|sra|srta|dra|uds?|núm|pág|pag|sig|dott|exmo"
     "|blz|bijv|dhr|mevr|drs|гг?|ул|им|тыс|млн|млрд|руб|рис|стр|напр|проф|акад|yth|ths"
+    "|ড|ডা|মো|মোঃ|মি|अॅड|ॲड|डॉ|प्रा|पु|वि|गो|कृ|श्री|श्रीमती|सौ|रु|कि.मी|कि.ग्रॅ|इ.स|पृ|ડૉ|ડો|શ્રી|શ્રીમતી|પ્રો|રૂ|કિ.મી|ઈ.સ|પૃ|ਡਾ|ਪ੍ਰੋ|ਸ੍ਰ|ਸ੍ਰੀ|ਕਿ.ਮੀ|ਰੁ"
+    "|திரு|திருமதி|முனைவர்|ரூ|கி.மீ|கி.பி|கி.மு|பக்|డా|డాక్టర్|శ్రీ|శ్రీమతి|ప్రొ|రూ|కి.మీ|క్రీ.శ|క్రీ.పూ|ഡോ|ശ്രീ|ശ്രീമതി|പ്രൊഫ|രൂ|കി.മീ"
+    # initials of Latin script as they are spelt: எம். ஜி. ராமச்சந்திரன்
+    "|ஏ|பி|சி|டி|எப்|ஜி|எச்|ஜே|கே|எல்|எம்|என்|ஆர்|எஸ்|யு|வி|బి|సి|డి|ఎఫ్|జి|హెచ్|జె|కె|ఎల్|ఎం|ఎన్|పి|ఆర్|ఎస్|టి|యు|వి|వై"
+    "|ബി|സി|ഡി|എഫ്|ജി|എച്ച്|ജെ|കെ|എൽ|എം|എൻ|പി|ആർ|എസ്|ടി|യു|വി"
 )
 
 
@@ -86,10 +92,12 @@ def _goes_on(before: str, code: str) -> bool:
         return True
     if code in _DAYS_HAVE_A_STOP and _DAY.search(before) and not re.search(r"\d{3}\Z|[.,]\d+\Z", before):
         return True
+    if code in _YEARS_HAVE_A_STOP and re.search(r"(?<![\d.,])\d{4}\Z", before):
+        return True
     found = _WORD_BEFORE.search(before)
     if found is None:
         return False
     word = found[0].casefold().lstrip("'’")
     last = word.rpartition(".")[2]
-    is_initial = len(last) == 1 and last.isalpha() and (last.upper() != last.lower() or "\u0620" <= last <= "\u06d3")
+    is_initial = len(last) == 1 and last.isalpha() and (last.upper() != last.lower() or "\u05d0" <= last <= "\u0d7f")
     return is_initial or _ABBREVIATION.fullmatch(word) is not None

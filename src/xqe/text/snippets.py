@@ -33,7 +33,7 @@ _PARAGRAPH = re.compile(r"\s*\n\s*\n\s*")
 _CHARACTER = "[\u3005-\u3007\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"  # Han, kana
 _RUN = re.compile(f"(?:{_CHARACTER}{INVISIBLE.pattern}*)+")
 _UNENCODABLE = re.compile(r"[\ud800-\udfff]")
-_SENTENCE_END = re.compile(r"""[。！？।؟·]|[.!?]['")\]]*\s""")
+_SENTENCE_END = re.compile(r"""[。！？।॥؟۔·]|[.!?]['")\]]*\s""")
 _WRAPPED = re.compile(rf"(?<={_CHARACTER})[^\S\n]*\n[^\S\n]*(?={_CHARACTER})")
 
 Terms = Callable[[str], Sequence[str]]

@@ -19,7 +19,7 @@ def echoes(text: str, query: str) -> bool:
     if said == asked:
         return True
     end = _end_of(text, len(asked))
-    return bool(re.match(r"\s*(?:[.!?:。！？：।؟](?:\s|$|(?<=[。！？：]))|\n)", text[end:]))
+    return bool(re.match(r"\s*(?:[.!?:。！？：।॥؟۔](?:\s|$|(?<=[。！？：]))|\n)", text[end:]))
 
 
 def _end_of(text: str, wanted: int) -> int:

@@ -19,7 +19,7 @@ from xqe.stages.judging.closeness import STRAYED
 from xqe.stages.judging.judge import AT_A_TIME, Judge
 from xqe.text.languages import Language, code_of
 
-_ENDS_SENTENCE = re.compile(r"[.!?…。！？।؟][\"'”’»)\]）」』]*$")
+_ENDS_SENTENCE = re.compile(r"[.!?…。！？।॥؟۔][\"'”’»)\]）」』]*$")
 
 
 class Inspector:
