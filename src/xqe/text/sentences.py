@@ -22,7 +22,12 @@ _CLOSED = rf"[{_CLOSERS}]*(?:[{_SPACES}][»›](?![^\s,;:.)]))?"
 _MARKS = re.compile(rf"(?P<own>[{_SHARED}]*[{_OWN}][{_OWN}{_SHARED}]*)[{_CLOSERS}]*|[{_SHARED}]+{_CLOSED}|\n+")
 _FINAL = re.compile(rf"[{_OWN}{_SHARED}][{_CLOSERS}\s]*\Z")
 _QUOTE_GOES_ON = re.compile(r"[」』）][ \t]*(?:と|って|という|など|の|が|を|は|に|も|で|、)")
-_WORD_BEFORE = re.compile(r"[\w\u0900-\u0963\u0966-\u0dff.’'&]+\Z")  # \w lacks the vowel signs of Indic scripts
+SIGNS = (
+    r"\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670"
+    r"\u0900-\u0963\u0966-\u0dff\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u102b-\u103e\u17b4-\u17d3"
+)
+r"""Marks and vowel signs, which are of a word, and which \w lacks: for a class of characters."""
+_WORD_BEFORE = re.compile(rf"[\w{SIGNS}.’'&]+\Z")
 _DAY = re.compile(r"\d{1,2}\Z")
 _LISTED = re.compile(r"[ \t]*\d{1,3}")
 _BETWEEN = re.compile("[ \t\u00a0\u202f\"'“‘«(\\[]*")

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from xqe.text.sentences import is_whole, sentences
+from xqe.text.sentences import SIGNS, is_whole, sentences
 
 _BRACKETS = str.maketrans("［【〔⟦］】〕⟧（）：；，、،～〜~–—―−‐‑", "[[[[]]]]():;,,,---------")
 _SUPERSCRIPT = "⁰¹²³⁴⁵⁶⁷⁸⁹"
@@ -119,7 +119,7 @@ def _patterns(words: tuple[str, ...]) -> _Patterns:
     mark = rf"(?P<open>\(\s*)?(?:{word}\s*:\s*)?{bracket}{more}(?(open)\s*\))"
     return _Patterns(
         re.compile(mark, re.IGNORECASE),
-        re.compile(rf"(?<!\w){word}\s*\Z", re.IGNORECASE),
+        re.compile(rf"(?<![\w{SIGNS}]){word}\s*\Z", re.IGNORECASE),
         re.compile(rf"[\W_]*{word}[\W_]*(?::.*|\Z)", re.IGNORECASE | re.DOTALL),
     )
 
