@@ -159,10 +159,10 @@ def test_every_language_has_its_own_words(code: str) -> None:
 
 
 def test_a_language_without_words_is_named_in_english_ones() -> None:
-    korean = wording(Language("ko", "Korean", "한국어", "Kore", Analysis()))
-    assert korean.instruction.startswith("Answer the question in Korean, ")
-    assert korean.answer == "Answer in Korean"
-    assert korean.refusal == wording(LANGUAGES["en"]).refusal
+    icelandic = wording(Language("is", "Icelandic", "íslenska", "Latn", Analysis()))
+    assert icelandic.instruction.startswith("Answer the question in Icelandic, ")
+    assert icelandic.answer == "Answer in Icelandic"
+    assert icelandic.refusal == wording(LANGUAGES["en"]).refusal
 
 
 def test_documents_are_shortened_alike_until_the_prompt_fits(index: Index) -> None:

@@ -21,6 +21,7 @@ LISTED = "Metals:\n * copper, lead\n   and what is made of them\n - zinc and tin
         (WRAPPED, ["on", "met"], "en", "Zinc is a metal."),  # no words of it: the first
         (WRAPPED, [], "en", "Zinc is a metal."),
         ("鉄は重い。\n亜鉛は\n安い。", ["亜鉛"], "ja", "亜鉛は安い。"),
+        ("घर बड़ा है। नई गाड़ी आई। गाड़ीवान सोया।", ["गाड़ी"], "hi", "नई गाड़ी आई।"),  # a word ends in a vowel sign
         (LISTED, ["zinc"], "en", "zinc and tin"),
         (LISTED, ["copper", "lead"], "en", "copper, lead and what is made of them"),
         (" \n\n ", ["zinc"], "en", ""),

@@ -7,6 +7,7 @@ import re
 
 from xqe.text.analysis import clean
 from xqe.text.languages import Language
+from xqe.text.sentences import SIGNS
 
 _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|„([^“”]+)[“”]|«([^»]+)»|`([^`]+)`|「([^」]+)」|『([^』]+)』")
 _CHUNK = re.compile(r"\S+")
@@ -16,7 +17,8 @@ _CODE = re.compile(
     r"|(?:^|[(\[])(?:--?|[~.]?/|[$#@.\\])\w"  # --option, -x, /etc, ~/file, $HOME, #include, .txt
     r"|\w(?:\(\)|\+\+|\#)"  # main(), C++, C#
 )
-_WORD = re.compile(r"[^\W_]+")
+_WORD = re.compile(rf"(?:[^\W_]|[{SIGNS}])+")
+_JOINED = re.compile(rf"{_WORD.pattern}(?:[._]+{_WORD.pattern})+")
 
 
 def names(text: str, language: Language | None) -> frozenset[str]:
@@ -40,4 +42,4 @@ def names(text: str, language: Language | None) -> frozenset[str]:
 def _words(text: str) -> list[str]:
     """The words of a text, and those that points or underscores join, whole."""
     cleaned = clean(text)
-    return _WORD.findall(cleaned) + re.findall(r"[^\W_]+(?:[._]+[^\W_]+)+", cleaned)
+    return _WORD.findall(cleaned) + _JOINED.findall(cleaned)

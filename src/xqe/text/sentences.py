@@ -13,11 +13,15 @@ and brackets belong to it, French » with the space before it. Quoted Japanese t
 from __future__ import annotations
 
 import re
+import tomllib
+from functools import cache
+from pathlib import Path
 
 Span = tuple[int, int]
 
 _CLOSERS = "\"'”’»›«‹)\\]）］】〉》」』*_"
-_OWN = "。！？｡।॥؟۔؞።။។\u037e፧፨៕։"
+OWN_MARKS = "。！？｡।॥؟۔؞።။។\u037e፧፨៕։"
+"""Marks that end a sentence wherever they stand."""
 _SHARED = ".!?．…‼⁇⁈⁉"
 _SPACES = " \u00a0\u202f"
 _CLOSED = rf"[{_CLOSERS}]*(?:[{_SPACES}][»›](?![^\s,;:.)]))?"
@@ -25,30 +29,34 @@ _TYPED = r"፡፡|(?<=[ա-և]):(?=\s+[«\"(]?[Ա-Ֆ]|\s*\Z)"  # for ። and for 
 
 
 def _marks(shared: str) -> re.Pattern[str]:
-    own = rf"[{shared}]*[{_OWN}][{_OWN}{shared}]*|{_TYPED}"
+    own = rf"[{shared}]*[{OWN_MARKS}][{OWN_MARKS}{shared}]*|{_TYPED}"
     return re.compile(rf"(?P<own>{own})[{_CLOSERS}]*|[{shared}]+{_CLOSED}|\n+")
 
 
 _MARKS = _marks(_SHARED)
 _MARKS_OF = {"el": _marks(f"{_SHARED};")}  # Greek asks with a semicolon
-_FINAL = re.compile(rf"(?:[{_OWN}{_SHARED}]|{_TYPED})[{_CLOSERS}\s]*\Z")
+_FINAL = re.compile(rf"(?:[{OWN_MARKS}{_SHARED}]|{_TYPED})[{_CLOSERS}\s]*\Z")
 _QUOTE_GOES_ON = re.compile(r"[」』）][ \t]*(?:と|って|という|など|の|が|を|は|に|も|で|、)")
-_WORD_BEFORE = re.compile(r"[\w.’'&]+\Z")
+SIGNS = (
+    r"\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670"
+    r"\u0900-\u0963\u0966-\u0dff\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u102b-\u103e\u17b4-\u17d3"
+)
+r"""Marks and vowel signs, which are of a word, and which \w lacks: for a class of characters."""
+_WORD_BEFORE = re.compile(rf"[\w{SIGNS}.’'&]+\Z")
 _DAY = re.compile(r"\d{1,2}\Z")
 _LISTED = re.compile(r"[ \t]*\d{1,3}")
 _BETWEEN = re.compile("[ \t\u00a0\u202f\"'“‘«(\\[]*")
 _NEAR = 64  # characters before a mark that are looked at: more than any abbreviation has
-_DAYS_HAVE_A_STOP = frozenset({"de"})
 _NO_STOPS = re.compile("[\u0e01-\u0e4e\u1780-\u17d3]\\Z")  # Thai, Khmer
-_UNCASED = re.compile("[\u0620-\u06d3\u1200-\u135a]")  # of which initials are: Arabic, Ethiopic
-_ABBREVIATION = re.compile(
-    "mr|mrs|ms|dr|prof|vs|figs?|vols?|pp|approx|ca|inc|ltd|jr|sr|eds|cf"  # that stand before a name or a number
-    "|st|hrn?|fr|bzw|vgl|nr|abs|bd|mio|mrd|evtl|ggf|sog|inkl|mme|mlle|env|sra|srta|dra|uds?|núm|pág|pag|sig|dott|exmo"
-    "|blz|bijv|dhr|mevr|drs|гг?|ул|им|тыс|млн|млрд|руб|рис|стр|напр|проф|акад|yth|ths"
-    "|δρ|καθ|αρ|σελ|βλ|τηλ|εκατ|χιλ|αγ|κα|kl|kap|jfr?|dvs|mht|tlf|esim|nro|ks|vrt|milj|lk|vt|nt|prl|pvz|žr|plg|doc"
-    "|gyd|šv|tūkst|mln|mlrd|piem|plkst|mljrd|sk|pàg|vegeu|páx|avda|adib|zk|mnr|mev|bv|nl|ds|afb"
-    "|bw|dkt|mhe|gng|blg|pn|tn|hlm|bil|sdr|mnu|nkk|պրոֆ|ակադ|გვ|იხ|მაგ|პროფ|აკად"
-)
+_UNCASED = re.compile("[\u05d0-\u0d7f\u1200-\u135a]")  # scripts that initials are of: Hebrew to Malayalam, Ethiopic
+_DAYS_HAVE_A_STOP = frozenset({"de", "ko"})  # and no lower-case letter behind it
+_YEARS_HAVE_A_STOP = frozenset({"ko"})  # 2024. 3. 1.
+
+
+@cache
+def _abbreviations(code: str) -> frozenset[str]:
+    table = tomllib.loads(Path(__file__).with_name("abbreviations.toml").read_text("utf-8"))
+    return frozenset(f"{table['any']} {table.get(code, '')}".split())
 
 
 def sentences(text: str, code: str = "") -> list[Span]:
@@ -109,6 +117,8 @@ def _goes_on(before: str, code: str) -> bool:
         return True
     if _NO_STOPS.search(before):
         return True
+    if code in _YEARS_HAVE_A_STOP and re.search(r"(?<![\d.,])\d{4}\Z", before):
+        return True
     found = _WORD_BEFORE.search(before)
     if found is None:
         return False
@@ -117,4 +127,4 @@ def _goes_on(before: str, code: str) -> bool:
     is_initial = (
         len(last) == 1 and last.isalpha() and (last.upper() != last.lower() or _UNCASED.match(last) is not None)
     )
-    return is_initial or _ABBREVIATION.fullmatch(word) is not None
+    return is_initial or word in _abbreviations(code)

@@ -17,6 +17,7 @@ from itertools import accumulate, groupby
 from typing import NamedTuple
 
 from xqe.text.analysis import INVISIBLE
+from xqe.text.sentences import OWN_MARKS
 
 WORDS = 30
 """Of a snippet; a character of Chinese or Japanese counts as part of one."""
@@ -33,7 +34,7 @@ _PARAGRAPH = re.compile(r"\s*\n\s*\n\s*")
 _CHARACTER = "[\u3005-\u3007\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"  # Han, kana
 _RUN = re.compile(f"(?:{_CHARACTER}{INVISIBLE.pattern}*)+")
 _UNENCODABLE = re.compile(r"[\ud800-\udfff]")
-_SENTENCE_END = re.compile(r"""[。！？।؟·።፧។៕։]|[.!?]['")\]]*\s""")
+_SENTENCE_END = re.compile(rf"""[{OWN_MARKS}·]|[.!?]['")\]]*\s""")
 _WRAPPED = re.compile(rf"(?<={_CHARACTER})[^\S\n]*\n[^\S\n]*(?={_CHARACTER})")
 
 Terms = Callable[[str], Sequence[str]]

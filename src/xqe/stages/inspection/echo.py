@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from xqe.stages.inspection.texts import letters
+from xqe.text.sentences import OWN_MARKS
 
 
 def echoes(text: str, query: str) -> bool:
@@ -19,7 +20,7 @@ def echoes(text: str, query: str) -> bool:
     if said == asked:
         return True
     end = _end_of(text, len(asked))
-    return bool(re.match(r"\s*(?:[.!?:。！？：।؟።፧។៕։](?:\s|$|(?<=[。！？：]))|\n)", text[end:]))
+    return bool(re.match(rf"\s*(?:[.!?:：{OWN_MARKS}](?:\s|$|(?<=[。！？：]))|\n)", text[end:]))
 
 
 def _end_of(text: str, wanted: int) -> int:

@@ -18,8 +18,9 @@ from xqe.stages.inspection.texts import Text, letters
 from xqe.stages.judging.closeness import STRAYED
 from xqe.stages.judging.judge import AT_A_TIME, Judge
 from xqe.text.languages import Language, code_of
+from xqe.text.sentences import OWN_MARKS
 
-_ENDS_SENTENCE = re.compile(r"[.!?…。！？।؟።፧។៕։][\"'”’»)\]）」』]*$")
+_ENDS_SENTENCE = re.compile(rf"[.!?…{OWN_MARKS}][\"'”’»)\]）」』]*$")
 
 
 class Inspector:

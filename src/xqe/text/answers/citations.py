@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from xqe.text.sentences import is_whole, sentences
+from xqe.text.sentences import SIGNS, is_whole, sentences
 
 _BRACKETS = str.maketrans("［【〔⟦］】〕⟧（）：；，、،～〜~–—―−‐‑", "[[[[]]]]():;,,,---------")
 _SUPERSCRIPT = "⁰¹²³⁴⁵⁶⁷⁸⁹"
@@ -23,6 +23,7 @@ _AND = (
     "and|und|et|y|e|и|و|en|dan|và|और|と|和|及|或|or|oder|ou|o"
     "|och|og|eller|ja|ning|tai|või|i|of|ir|ar|arba|un|vai|eta|edo|και|ή"
     "|at|na|da|iyo|և|եւ|და|እና|និង|และ|atau|au|կամ|ან|ወይም|ឬ|หรือ"
+    "|এবং|ও|یا|اور|અને|ו-?|및|과|와|കൂടാതെ|आणि|व|ਅਤੇ|ਤੇ|மற்றும்|మరియు"
 )
 _NUMBER = r"\d{1,3}"
 _BULLET = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|[-*+•·–][ \t]+|>[ \t]*)+", re.MULTILINE)
@@ -121,7 +122,7 @@ def _patterns(words: tuple[str, ...]) -> _Patterns:
     mark = rf"(?P<open>\(\s*)?(?:{word}\s*:\s*)?{bracket}{more}(?(open)\s*\))"
     return _Patterns(
         re.compile(mark, re.IGNORECASE),
-        re.compile(rf"(?<!\w){word}\s*\Z", re.IGNORECASE),
+        re.compile(rf"(?<![\w{SIGNS}]){word}\s*\Z", re.IGNORECASE),
         re.compile(rf"[\W_]*{word}[\W_]*(?::.*|\Z)", re.IGNORECASE | re.DOTALL),
     )
 

@@ -14,6 +14,7 @@ from typing import Literal
 from xqe.lines import cut
 from xqe.text.answers import marks, talk, wrappings
 from xqe.text.answers.talk import COLON, Speech, speech, words_of
+from xqe.text.sentences import SIGNS
 
 _WORD = re.compile(r"[^\W_]")
 _LAYERS = 16  # that are taken off an answer at most
@@ -22,12 +23,12 @@ _LONGEST_HEAD = 300  # characters
 _SHOWN = 60  # characters of an answer in an error
 _WORDS_OF_A_LABEL = 3
 _EARLY = 3  # times as far into the source, a colon may be that of a head
-_EXCLAIMED = re.compile(r"[!.。！።។։](?=\s|\Z|[\"“«„「『*`])\**|[:：፦៖՝]\**|\n")
-_ENDS = re.compile(r"[:：፦៖՝.!。！…።។։][*_]*\s*\Z")
+_EXCLAIMED = re.compile(r"[!.。！।։።۔](?=\s|\Z|[\"“«„「『*`])\**|[:：፦៖՝]\**|\n")
+_ENDS = re.compile(r"[:：፦៖՝.!。！…।።։۔][*_]*\s*\Z")
 _COLON_AT_END = re.compile(r"[:：፦៖՝][*_\s]*\Z")
 _MARKED = re.compile(r"\s*(?:[*_]{2}.+[*_]{2}|#{1,6}\s.+)\s*")
 _PARENTHESIS = re.compile(r"(?<=\S)\s*[(\[（【](?P<inside>[^()\[\]（）【】]+)(?:[)\]）】][.。]?\s*)?\Z")
-_PARAGRAPHS = re.compile(r"\n\s*\n|\n(?=[ \t]*[(\[*_>-]*[ \t]?[^\W\d_]+[ \t]?[:：])")
+_PARAGRAPHS = re.compile(rf"\n\s*\n|\n(?=[ \t]*[(\[*_>-]*[ \t]?(?:[^\W\d_]|[{SIGNS}])+[ \t]?[:：])")
 _BRACKETS = re.compile(r"[(\[（【]")
 _ARROW = re.compile(r"[\s\"'“”»«]*(?:→|⇒|[-=]+>|➜|➔)\s*")
 _SPACED = re.compile(r"\S+")

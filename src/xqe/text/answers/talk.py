@@ -13,12 +13,13 @@ from functools import cache
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from xqe.text.languages import language
 
 COLON = re.compile(r"(?<!:)(?:[:：﹕∶](?![:/])|[፦៖՝]|፡(?=-))-?")
 _PARTING = re.compile(
-    r"[\s.,;:!?¡¿…/\\|`~=+<>{}()\[\]*_#\-–—→⇒&%$^@\"'“”„«»‹›‘’‚「」『』《》〈〉【】（）、。，！？：；﹕∶।،؛؟።፡፣፤፥፦፧។៕៖։՝]+"
+    r"[\s.,;:!?¡¿…/\\|`~=+<>{}()\[\]*_#\-–—→⇒&%$^@\"'“”„«»‹›‘’‚「」『』《》〈〉【】（）、。，！？：；﹕∶।،؛؟።፡፣፤፥፦፧។៕៖։՝॥۔־]+"
 )
 _INSIDE = dict.fromkeys(map(ord, "՛՜՞"))  # what Armenian calls and asks with, inside of a word
 _MOST_WORDS_OF_A_NOTE = 3
@@ -93,8 +94,11 @@ def speech(codes: frozenset[str]) -> Speech:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, in lower case: what white space and punctuation leaves."""
-    return [word for word in _PARTING.split(text.casefold().translate(_INSIDE)) if word]
+    """The words of a text, in lower case and NFC: what white space and punctuation leaves.
+
+    Letters of Indic scripts with a nukta are written as one character or two (য়), of which NFC has the two.
+    """
+    return [word for word in _PARTING.split(normalize("NFC", text.casefold()).translate(_INSIDE)) if word]
 
 
 def is_instead(kind: str, text: str) -> bool:
