@@ -280,6 +280,17 @@ META = {
     "ru": "Вот короткий отрывок о верблюдах:",
     "vi": "Dưới đây là một đoạn văn ngắn về lạc đà:",
     "zh": "以下是一段关于骆驼的短文:",
+    "bg": "Ето кратък откъс за камилите:",
+    "cs": "Zde je krátký odstavec o velbloudech:",
+    "hr": "Evo kratkog odlomka o devama:",
+    "hu": "Íme egy rövid szövegrész a tevékről:",
+    "pl": "Oto krótki fragment na temat wielbłądów:",
+    "ro": "Iată un scurt paragraf despre cămile:",
+    "sk": "Tu je krátky odsek o ťavách:",
+    "sl": "Tukaj je kratek odstavek o kamelah:",
+    "sr": "Ево кратког одломка о камилама:",
+    "tr": "İşte develer hakkında kısa bir paragraf:",
+    "uk": "Ось короткий уривок про верблюдів:",
 }
 
 

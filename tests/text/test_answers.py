@@ -165,6 +165,12 @@ ANNOUNCED = {
     "id": "Tentu! Berikut terjemahannya: ", "it": "Certo! Ecco la traduzione: ", "ja": "もちろんです！以下が翻訳です：",
     "nl": "Natuurlijk! Hier is de vertaling: ", "pt": "Claro! Aqui está a tradução: ",
     "ru": "Конечно! Вот перевод: ", "vi": "Chắc chắn rồi! Đây là bản dịch: ", "zh": "好的！以下是翻译：",
+    "bg": "Разбира се! Ето превода на български: ", "cs": "Jistě! Zde je překlad do češtiny: ",
+    "hr": "Naravno! Evo prijevoda na hrvatski: ", "hu": "Természetesen! Íme a magyar fordítás: ",
+    "pl": "Oczywiście! Oto tłumaczenie na język polski: ", "ro": "Sigur! Iată traducerea în limba română: ",
+    "sk": "Samozrejme! Tu je preklad do slovenčiny: ", "sl": "Seveda! Tukaj je prevod v slovenščino: ",
+    "sr": "Наравно! Ево превода на српски језик: ", "tr": "Elbette! İşte Türkçe çevirisi: ",
+    "uk": "Звичайно! Ось переклад українською мовою: ",
 }  # fmt: skip
 
 

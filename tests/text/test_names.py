@@ -19,6 +19,7 @@ from xqe.text.names import names
         ("std::map and main() in C++", {"std", "map", "main", "c"}),
         ('the error "no such file" of Firefox', {"no", "such", "file", "firefox"}),
         ("und «ein Wort» „noch eins“", {"ein", "wort", "noch", "eins"}),
+        ("ili »jedna riječ« i „još jedna”", {"jedna", "riječ", "još"}),
         ("a myLittleName word", {"mylittlename"}),
         ("Every sentence begins so", set()),
         ("ALL IN CAPITALS", set()),

@@ -8,7 +8,7 @@ import re
 from xqe.text.analysis import clean
 from xqe.text.languages import Language
 
-_QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|„([^“”]+)[“”]|«([^»]+)»|`([^`]+)`|「([^」]+)」|『([^』]+)』")
+_QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|„([^“”]+)[“”]|«([^»]+)»|»([^«»]+)«|`([^`]+)`|「([^」]+)」|『([^』]+)』")
 _CHUNK = re.compile(r"\S+")
 _CODE = re.compile(
     r"\d"  # a number, a version, x86

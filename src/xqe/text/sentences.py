@@ -25,13 +25,17 @@ _QUOTE_GOES_ON = re.compile(r"[」』）][ \t]*(?:と|って|という|など|�
 _WORD_BEFORE = re.compile(r"[\w.’'&]+\Z")
 _DAY = re.compile(r"\d{1,2}\Z")
 _LISTED = re.compile(r"[ \t]*\d{1,3}")
-_BETWEEN = re.compile("[ \t\u00a0\u202f\"'“‘«(\\[]*")
+_BETWEEN = re.compile("[ \t\u00a0\u202f\"'“„‘«»(\\[]*")
 _NEAR = 64  # characters before a mark that are looked at: more than any abbreviation has
-_DAYS_HAVE_A_STOP = frozenset({"de"})
+_DAYS_HAVE_A_STOP = frozenset({"cs", "de", "hr", "hu", "pl", "sk", "sl", "sr", "tr"})  # or other ordinals ("2. Dünya")
 _ABBREVIATION = re.compile(
     "mr|mrs|ms|dr|prof|vs|figs?|vols?|pp|approx|ca|inc|ltd|jr|sr|eds|cf"  # that stand before a name or a number
     "|st|hrn?|fr|bzw|vgl|nr|abs|bd|mio|mrd|evtl|ggf|sog|inkl|mme|mlle|env|sra|srta|dra|uds?|núm|pág|pag|sig|dott|exmo"
     "|blz|bijv|dhr|mevr|drs|гг?|ул|им|тыс|млн|млрд|руб|рис|стр|напр|проф|акад|yth|ths"
+    "|np|tzw|św|ul|inż|ks|ім|вул|просп|св"  # pl, uk
+    "|tzv|např|popř|str|nám|mgr|mudr|judr|rndr|phdr|napr|npr|ing|akad|sv|br|št|dipl"  # cs, sk, hr, sl
+    "|бр|нпр|тзв|бул|доц|инж|вж|гр|чл|т\\.нар"  # sr, bg
+    "|bkz|doç|yrd|öğr|müh|mah|örn|dl|dlui|cca|ifj|özv|pl|ún|kb|vö|szt|kft|zrt"  # tr, ro, hu
 )
 
 

@@ -19,7 +19,10 @@ _BRACKETS = str.maketrans("［【〔⟦］】〕⟧（）：；，、،～〜~�
 _SUPERSCRIPT = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 _SUPERSCRIPTS = re.compile(rf"[{_SUPERSCRIPT}]+(?:[,⸴˒ \u2009]?[{_SUPERSCRIPT}]+)*")
 _UNIT = re.compile(r"(?:\d|(?<![^\W\d_])[^\W\d_]{1,2})\Z")  # "10²", "m²", "mc²"
-_AND = "and|und|et|y|e|и|و|en|dan|và|और|と|和|及|或|or|oder|ou|o"
+_AND = (
+    "and|und|et|y|e|и|و|en|dan|và|और|と|和|及|或|or|oder|ou|o"
+    "|ve|veya|i|oraz|lub|або|і|й|та|și|şi|sau|és|vagy|a|nebo|alebo|ali|или|in"
+)
 _NUMBER = r"\d{1,3}"
 _BULLET = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|[-*+•·–][ \t]+|>[ \t]*)+", re.MULTILINE)
 _LISTED = re.compile(r"^[ \t]*\d{1,2}[.)][ \t]+", re.MULTILINE)

@@ -91,7 +91,8 @@ def speech(codes: frozenset[str]) -> Speech:
 
 def words_of(text: str) -> list[str]:
     """The words of a text, in lower case: what white space and punctuation leaves."""
-    return [word for word in _PARTING.split(text.casefold()) if word]
+    cased = text.casefold().replace("i\u0307", "i")  # of a capital I with a dot
+    return [word for word in _PARTING.split(cased) if word]
 
 
 def is_instead(kind: str, text: str) -> bool:
