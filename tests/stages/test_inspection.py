@@ -316,6 +316,17 @@ META = {
     "tl": "Narito ang isang maikling talata tungkol sa mga kamelyo:",
     "yo": "Èyí ni àlàyé kúkúrú nípa ràkúnmí:",
     "zu": "Nansi incazelo emfushane ngamakamela:",
+    "bg": "Ето кратък откъс за камилите:",
+    "cs": "Zde je krátký odstavec o velbloudech:",
+    "hr": "Evo kratkog odlomka o devama:",
+    "hu": "Íme egy rövid szövegrész a tevékről:",
+    "pl": "Oto krótki fragment na temat wielbłądów:",
+    "ro": "Iată un scurt paragraf despre cămile:",
+    "sk": "Tu je krátky odsek o ťavách:",
+    "sl": "Tukaj je kratek odstavek o kamelah:",
+    "sr": "Ево кратког одломка о камилама:",
+    "tr": "İşte develer hakkında kısa bir paragraf:",
+    "uk": "Ось короткий уривок про верблюдів:",
 }
 
 

@@ -180,6 +180,12 @@ ANNOUNCED = {
     "ms": "Sudah tentu! Berikut ialah terjemahannya: ", "so": "Haa! Waa tan tarjumaadda: ",
     "sw": "Hakika! Hii hapa tafsiri: ", "th": "แน่นอน! นี่คือคำแปล: ", "tl": "Sige! Narito ang salin: ",
     "yo": "Dájúdájú! Èyí ni ìtumọ̀ náà: ", "zu": "Yebo! Nansi inguqulo: ",
+    "bg": "Разбира се! Ето превода на български: ", "cs": "Jistě! Zde je překlad do češtiny: ",
+    "hr": "Naravno! Evo prijevoda na hrvatski: ", "hu": "Természetesen! Íme a magyar fordítás: ",
+    "pl": "Oczywiście! Oto tłumaczenie na język polski: ", "ro": "Sigur! Iată traducerea în limba română: ",
+    "sk": "Samozrejme! Tu je preklad do slovenčiny: ", "sl": "Seveda! Tukaj je prevod v slovenščino: ",
+    "sr": "Наравно! Ево превода на српски језик: ", "tr": "Elbette! İşte Türkçe çevirisi: ",
+    "uk": "Звичайно! Ось переклад українською мовою: ",
 }  # fmt: skip
 
 

@@ -36,6 +36,11 @@ FORMS = [
     ("ka", "თუთია ძვირია [1]. სპილენძი იაფია [2 და 3].", [(1,), (2, 3)]),
     ("km", "ស័ង្កសីថ្លៃ [១]។ ទង់ដែងថោក [២ និង ៣]។", [(1,), (2, 3)]),
     ("sw", "Zinki ni ghali [Hati 1]. Shaba ni rahisi [2 na 3].", [(1,), (2, 3)]),
+    ("tr", "Çinko pahalıdır [1 ve 2]. Bakır ucuzdur (Belge 3).", [(1, 2), (3,)]),
+    ("pl", "Cynk jest drogi [Dokument 1 i 2]. Miedź [3] oraz [4] tanieje.", [(1, 2), (3, 4)]),
+    ("uk", "Цинк дорогий [1 та 2]. Мідь дешева [Джерело 3].", [(1, 2), (3,)]),
+    ("sr", "Цинк је скуп [1 и 2]. Bakar je jeftin [Izvor 3].", [(1, 2), (3,)]),
+    ("cs", "Zinek je drahý [1] a [2]. Měď zlevňuje [Zdroj 3 nebo 4].", [(1, 2), (3, 4)]),
     # numbers that begin a line are of what follows them; lists
     ("en", "[1] Zinc is dear.\n[2] Copper is cheap.", [(1,), (2,)]),
     ("en", "1. Install it [1].\n2. Run it. [2]", [(1,), (2,)]),

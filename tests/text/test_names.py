@@ -20,6 +20,7 @@ from xqe.text.names import names
         ('the error "no such file" of Firefox', {"no", "such", "file", "firefox"}),
         ("und «ein Wort» „noch eins“", {"ein", "wort", "noch", "eins"}),
         ("त्रुटि “फ़ाइल नहीं मिली”", {"फ़ाइल", "नहीं", "मिली"}),  # vowel signs are of the word
+        ("ili »jedna riječ« i „još jedna”", {"jedna", "riječ", "još"}),
         ("a myLittleName word", {"mylittlename"}),
         ("Every sentence begins so", set()),
         ("ALL IN CAPITALS", set()),

@@ -76,6 +76,17 @@ CASES = {
     "ta": [["துத்தநாகம் விலை உயர்ந்தது.", "எம். ஜி. ராமச்சந்திரன் நடித்தார்.", "திரு. குமார் வந்தாரா?"]],
     "te": [["జింక్ ఖరీదైనది.", "డా. రావు, కె. విశ్వనాథ్ వచ్చారు.", "రాగి చవకా?"]],
     "ur": [["جست مہنگا ہے۔", "کیا تانبا سستا ہے؟", "ڈاکٹر احمد نے کہا: ہاں۔"]],
+    "bg": [["Ул. „Шипка“ е до бул. Левски.", "Цинкът, вж. чл. 5, е скъп.", "„Защо?“"]],
+    "cs": [["Např. Škoda, tzv. „Auto“, a 1. Jihočeská liga.", "Dne 5. května přišel Ing. Novák.", "Proč?"]],
+    "hr": [["Npr. Zagreb, str. 12, i sv. Vlaho.", "On reče: »Stoj!«", "Koliko stoji cink?"]],
+    "hu": [["Kb. 50 forint, ld. özv. Kissné.", "A 2. Magyar Hadsereg, ún. „Don menti“.", "Miért?"]],
+    "pl": [["Np. Kraków i ul. Długa, tzw. „Trakt”.", "Wojska 1. Armii i ks. Jan.", "Dlaczego?"]],
+    "ro": [["Dl. Popescu a plătit cca. 50 de lei.", "„De ce?”", "Zincul costă 3,5 euro."]],
+    "sk": [["Napr. Bratislava a 5. Pluk pri nám. SNP.", "Prečo?", "Zinok je drahý."]],
+    "sl": [["Npr. Ljubljana na str. 5 in sv. Jurij.", "Rekel je: »Stoj!«", "Zakaj?"]],
+    "sr": [["Нпр. Београд, бр. 5, и тзв. „Бели град“.", "Зашто?", "Цинк је скуп."]],
+    "tr": [["Doç. Dr. Yılmaz 2. Dünya Savaşı’nı anlattı, bkz. Tablo.", "Neden?", "Çinko 3,5 avro."]],
+    "uk": [["Вул. Шевченка, напр. Київ, ім. Франка.", "Цинк коштує 3,5 тис. грн за тонну.", "Чому?"]],
 }
 
 

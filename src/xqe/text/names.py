@@ -9,7 +9,7 @@ from xqe.text.analysis import clean
 from xqe.text.languages import Language
 from xqe.text.sentences import SIGNS
 
-_QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|„([^“”]+)[“”]|«([^»]+)»|`([^`]+)`|「([^」]+)」|『([^』]+)』")
+_QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|„([^“”]+)[“”]|«([^»]+)»|»([^«»]+)«|`([^`]+)`|「([^」]+)」|『([^』]+)』")
 _CHUNK = re.compile(r"\S+")
 _CODE = re.compile(
     r"\d"  # a number, a version, x86

@@ -45,11 +45,11 @@ r"""Marks and vowel signs, which are of a word, and which \w lacks: for a class 
 _WORD_BEFORE = re.compile(rf"[\w{SIGNS}.’'&]+\Z")
 _DAY = re.compile(r"\d{1,2}\Z")
 _LISTED = re.compile(r"[ \t]*\d{1,3}")
-_BETWEEN = re.compile("[ \t\u00a0\u202f\"'“‘«(\\[]*")
+_BETWEEN = re.compile("[ \t\u00a0\u202f\"'“„‘«»(\\[]*")
 _NEAR = 64  # characters before a mark that are looked at: more than any abbreviation has
 _NO_STOPS = re.compile("[\u0e01-\u0e4e\u1780-\u17d3]\\Z")  # Thai, Khmer
 _UNCASED = re.compile("[\u05d0-\u0d7f\u1200-\u135a]")  # scripts that initials are of: Hebrew to Malayalam, Ethiopic
-_DAYS_HAVE_A_STOP = frozenset({"de", "ko"})  # and no lower-case letter behind it
+_DAYS_HAVE_A_STOP = frozenset({"cs", "de", "hr", "hu", "ko", "pl", "sk", "sl", "sr", "tr"})  # or other ordinals
 _YEARS_HAVE_A_STOP = frozenset({"ko"})  # 2024. 3. 1.
 
 

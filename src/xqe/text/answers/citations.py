@@ -24,6 +24,7 @@ _AND = (
     "|och|og|eller|ja|ning|tai|või|i|of|ir|ar|arba|un|vai|eta|edo|και|ή"
     "|at|na|da|iyo|և|եւ|და|እና|និង|และ|atau|au|կամ|ან|ወይም|ឬ|หรือ"
     "|এবং|ও|یا|اور|અને|ו-?|및|과|와|കൂടാതെ|आणि|व|ਅਤੇ|ਤੇ|மற்றும்|మరియు"
+    "|ve|veya|i|oraz|lub|або|і|й|та|și|şi|sau|és|vagy|a|nebo|alebo|ali|или|in"
 )
 _NUMBER = r"\d{1,3}"
 _BULLET = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|[-*+•·–][ \t]+|>[ \t]*)+", re.MULTILINE)

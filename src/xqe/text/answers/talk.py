@@ -98,7 +98,8 @@ def words_of(text: str) -> list[str]:
 
     Letters of Indic scripts with a nukta are written as one character or two (য়), of which NFC has the two.
     """
-    return [word for word in _PARTING.split(normalize("NFC", text.casefold()).translate(_INSIDE)) if word]
+    cased = normalize("NFC", text.casefold().replace("i\u0307", "i"))  # of a capital I with a dot
+    return [word for word in _PARTING.split(cased.translate(_INSIDE)) if word]
 
 
 def is_instead(kind: str, text: str) -> bool:
