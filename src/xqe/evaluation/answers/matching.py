@@ -17,7 +17,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from xqe.text.analysis import written_words
+from xqe.text.segmenters import written_words
 
 _ASCII_MARKS = frozenset(string.punctuation)
 _COUNTERS = frozenset("年歳人년")

@@ -1,0 +1,168 @@
+"""Segmenters: a text in NFKC and lower case to its words.
+
+Most languages are cut by the rules of UAX #29, as `unicode_words` has them. Where white space parts no words, or more
+than a word, a dictionary cuts the runs of that script, and those rules all else, so that Latin words and identifiers
+(ffmpeg, x86_64) are the same in all languages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+from xqe.errors import XqeError
+from xqe.text import normalisers
+
+Segment = Callable[[str], list[str]]
+
+_HAN = "\u3005-\u3007\u3021-\u3029\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_KANA = "\u3041-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff"
+_HANGUL = "\u1100-\u11ff\u3131-\u318e\uac00-\ud7a3"
+_THAI = "\u0e01-\u0e4e"
+_KHMER = "\u1780-\u17d3\u17d7\u17dd"
+# A line that was wrapped inside a sentence goes on without a space. An empty line does end the paragraph.
+_WRAPPED = rf"(?<=[{_HAN}{_KANA}])[^\S\n]*\n[^\S\n]*(?=[{_HAN}{_KANA}])"
+_MOST = 4000  # characters, since a dictionary takes at most 48 kB and holds a lattice of all it is given
+_KOREAN_RUN = rf"[{_HANGUL}{_HAN}][{_HANGUL}{_HAN} ]{{0,{_MOST}}}"  # with spaces, which tell readings apart
+
+
+def words() -> Segment:
+    from unicode_segmentation_rs import unicode_words
+
+    return unicode_words
+
+
+def _mixed(dictionary_words: Callable[[str], Iterable[str]], run: str = f"[{_HAN}{_KANA}]{{1,{_MOST}}}") -> Segment:
+    """A segmenter that gives what `run` matches to a dictionary, and all else to `unicode_words`."""
+    unicode_words = words()
+    wrapped, dictionary_run = re.compile(_WRAPPED), re.compile(run)  # which takes 10 ms
+
+    def segment(text: str) -> list[str]:
+        text = wrapped.sub("", text)
+        found: list[str] = []
+        end = 0
+        for match in dictionary_run.finditer(text):
+            found += unicode_words(text[end : match.start()])
+            found += dictionary_words(match[0])
+            end = match.end()
+        found += unicode_words(text[end:])
+        return found
+
+    return segment
+
+
+def _jieba() -> Segment:
+    import rjieba
+
+    return _mixed(rjieba.cut_for_search)
+
+
+def _sudachi() -> Segment:
+    """Short units in their normalised form (サーバ and サーバー are one), without particles and auxiliaries."""
+    tokenizer, dictionary = _sudachi_tokenizer()
+    grammatical = dictionary.pos_matcher([("助詞",), ("助動詞",), ("補助記号",), ("記号",), ("空白",)])
+
+    def dictionary_words(run: str) -> Iterable[str]:
+        # some normalised forms are Latin abbreviations in capitals
+        return (word.normalized_form().lower() for word in tokenizer.tokenize(run) if not grammatical(word))
+
+    return _mixed(dictionary_words)
+
+
+def _sudachi_as_written() -> Segment:
+    tokenizer, _ = _sudachi_tokenizer()
+    return _mixed(lambda run: (word.surface() for word in tokenizer.tokenize(run)))
+
+
+def _sudachi_tokenizer() -> tuple[Any, Any]:
+    import sudachipy
+
+    dictionary = sudachipy.Dictionary(dict=SUDACHI_DICTIONARY)
+    return dictionary.tokenizer(mode=sudachipy.SplitMode.A), dictionary
+
+
+# Sejong's tags, as mecab-ko-dic has them: particles, endings, the copula, auxiliary verbs, what makes verbs and
+# adjectives of nouns, interjections, conjunctions; and all symbols but Latin, Han and numbers.
+_GRAMMATICAL = re.compile("J|E|VCP|VX|XSV|XSA|IC|MAJ|S(?![LHN])")
+
+
+def _korean() -> Segment:
+    """The morphemes of mecab-ko-dic that are no particles and endings: of a compound its parts, and of a word that
+    inflects its stem."""
+    tokenizer = _lindera("korean").TokenizerBuilder().set_mode("normal").set_dictionary("embedded://ko-dic").build()
+
+    def dictionary_words(run: str) -> Iterable[str]:
+        for token in tokenizer.tokenize(run):
+            tag, *_, expression = token.details
+            if "/" not in expression:  # a word of one morpheme, or one that the dictionary does not have
+                if not _GRAMMATICAL.match(tag):
+                    yield token.surface
+                continue
+            for part in expression.split("+"):
+                form, its, *_ = part.split("/")
+                if not _GRAMMATICAL.match(its):
+                    yield form
+
+    return _mixed(dictionary_words, _KOREAN_RUN)
+
+
+def _lindera(extra: str) -> Any:
+    try:
+        import lindera
+    except ImportError:
+        raise _missing("Korean", extra) from None
+    return lindera
+
+
+def _icu(code: str, run: str, spelt: Callable[[str], str]) -> Segment:
+    """ICU's dictionary of a language, which is given its text as `spelt` has it."""
+    try:
+        from icu4py.breakers import WordBreaker
+    except ImportError:
+        raise _missing("Thai and Khmer", "icu") from None
+    return _mixed(lambda text: map(str.strip, WordBreaker(spelt(text), code)), rf"[{run}]{{1,{_MOST}}}")
+
+
+def _missing(what: str, extra: str) -> XqeError:
+    return XqeError(f"the dictionary of {what} is not installed", f"pip install 'xqe[{extra}]'")
+
+
+SUDACHI_DICTIONARY = "core"
+
+
+class Segmenter(NamedTuple):
+    """make: loads what there is to load. packages: that decide what it yields."""
+
+    make: Callable[[], Segment]
+    packages: tuple[str, ...]
+
+
+_OF_UNICODE = "unicode-segmentation-rs"
+SEGMENTERS: dict[str, Segmenter] = {
+    "words": Segmenter(words, (_OF_UNICODE,)),
+    "jieba": Segmenter(_jieba, (_OF_UNICODE, "rjieba")),
+    "sudachi": Segmenter(_sudachi, (_OF_UNICODE, "sudachipy", f"sudachidict-{SUDACHI_DICTIONARY}")),
+    "korean": Segmenter(_korean, (_OF_UNICODE, "lindera-python-ko-dic")),
+    "thai": Segmenter(partial(_icu, "th", _THAI, normalisers.thai_letters), (_OF_UNICODE, "icu4py")),
+    "khmer": Segmenter(partial(_icu, "km", _KHMER, normalisers.khmer_order), (_OF_UNICODE, "icu4py")),
+}
+
+_WRITTEN: dict[str, Callable[[], Segment]] = {
+    "ja": _sudachi_as_written,
+    "km": lambda: _mixed(list, f"[{_KHMER}]+"),
+    "th": lambda: _mixed(list, f"[{_THAI}]+"),
+    "zh": lambda: _mixed(list),
+}
+
+
+@cache
+def written_words(code: str) -> Segment:
+    """What cuts a text of a language into its words as they are written, for comparing texts and not for an index.
+
+    White space does; but in Japanese the dictionary (short units), and in Chinese, Thai and Khmer each character is
+    one, as evaluations of answers have it there (MLQA, MKQA).
+    """
+    make = _WRITTEN.get(code)
+    return make() if make is not None else str.split
