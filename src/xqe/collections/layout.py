@@ -45,7 +45,7 @@ from xqe.files.locks import held
 from xqe.files.records import Document, check_query
 from xqe.files.sealed import sealed
 from xqe.files.trec import Qrels, read_qrels
-from xqe.text.languages import LANGUAGES
+from xqe.text.languages import language
 
 ANY = "all"
 """In place of the language of queries: judgements that hold for all of them."""
@@ -287,8 +287,7 @@ class CollectionWriter:
         return Collection(self.directory)
 
     def _known(self, lang: str) -> None:
-        if lang not in LANGUAGES:
-            raise XqeError(f'unknown language "{lang}"', f"xqe knows {' '.join(LANGUAGES)}")
+        language(lang)  # raises for an unknown one
 
     def _write(self, file: str, values: Iterable[Json], what: str) -> Json:
         count = 0

@@ -9,10 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from xqe.collections import debian, licences
+from xqe.collections import debian, isocodes, licences, manpages
 from xqe.collections.downloads import Download, Files, listed, total
 from xqe.errors import XqeError
-from xqe.text.languages import LANGUAGES
 
 CLIRMATRIX = "http://www.cs.jhu.edu/~shuosun/clirmatrix/data/"
 CLIRMATRIX_INDEX = Download(
@@ -72,8 +71,8 @@ def _published(entry: dict[str, Any]) -> Download:
 
 
 _FOUR = ("train", "dev", "test1", "test2")
+_MMARCO = ("ar", "de", "en", "es", "fr", "hi", "id", "it", "ja", "nl", "pt", "ru", "vi", "zh")
 _MIRACL = ("ar", "de", "en", "es", "fr", "hi", "id", "ja", "ru", "zh")
-_DEBIAN = ("de", "en", "es", "fr", "it", "ja", "nl", "pt", "ru", "zh")
 _DEBIAN_NEEDS = "apt-get and its network: 20 MB"
 _DEBIAN_URL = "https://www.debian.org/international/l10n/ddtp"
 
@@ -83,12 +82,9 @@ def sources() -> dict[str, Source]:
     """Name -> source."""
     rows = (
         Source(
-            "debian", debian.ABOUT, _DEBIAN, debian.LICENCE, "build", _DEBIAN_NEEDS, _DEBIAN_URL, tuple(debian.SPLITS)
-        ),
-        Source(
-            "debian-graded",
-            "The same descriptions, found by short titles, graded by BM25 as CLIRMatrix is",
-            _DEBIAN,
+            "debian",
+            debian.ABOUT,
+            debian.LANGUAGES,
             debian.LICENCE,
             "build",
             _DEBIAN_NEEDS,
@@ -96,9 +92,39 @@ def sources() -> dict[str, Source]:
             tuple(debian.SPLITS),
         ),
         Source(
+            "debian-graded",
+            "The same descriptions, found by short titles, graded by BM25 as CLIRMatrix is",
+            debian.LANGUAGES,
+            debian.LICENCE,
+            "build",
+            _DEBIAN_NEEDS,
+            _DEBIAN_URL,
+            tuple(debian.SPLITS),
+        ),
+        Source(
+            "manpages",
+            manpages.ABOUT,
+            manpages.LANGUAGES,
+            manpages.LICENCE,
+            "build",
+            "the network: 60 MB of indexes, and packages of up to 150 MB",
+            "https://manpages-l10n-team.pages.debian.net/manpages-l10n/",
+            tuple(manpages.SPLITS),
+        ),
+        Source(
+            "iso-codes",
+            isocodes.ABOUT,
+            isocodes.LANGUAGES,
+            isocodes.LICENCE,
+            "build",
+            "the network: 20 MB",
+            "https://salsa.debian.org/iso-codes-team/iso-codes",
+            (isocodes.COUNTRIES, isocodes.NAMES),
+        ),
+        Source(
             "mmarco",
             "MS MARCO's queries and passages, translated by machine (Bonifacio et al., 2021)",
-            tuple(LANGUAGES),
+            _MMARCO,
             licences.MMARCO,
             "fetch",
             "about 4 GB a language",
@@ -126,7 +152,7 @@ def sources() -> dict[str, Source]:
         Source(
             "clirmatrix-bi139",
             "The same for every pair of languages (the part named base)",
-            tuple(LANGUAGES),
+            _MMARCO,
             licences.CLIRMATRIX,
             "fetch",
             "two languages or more",
