@@ -27,8 +27,8 @@ _END = re.compile(r"[.'][ \t]*\.\s*")
 _STRINGS = {".T": "utf8", "R": "®", "Tm": "™", "lq": "“", "rq": "”", "S": ""}
 _REGISTERS = {".g": 1.0, ".x": 1.0, ".y": 23.0, ".l": 1560.0, ".u": 1.0}
 _MOST_LINES = 500_000  # read, with those of macros: no page has so many, but one could go round in a circle
-_DEEPEST = 60  # macros that call each other
-_LONGEST = 100_000  # characters of a line once its strings are put in
+_DEEPEST = 25  # macros that call each other
+_LONGEST = 20_000  # characters of a line once its strings are put in
 
 
 class Quoted(str):

@@ -149,6 +149,8 @@ def _read(reader: Reader, phrase: _Phrase, tokens: Sequence[str]) -> None:
             while end < len(tokens) and (isinstance(tokens[end], Quoted) or tokens[end] not in _CALLABLE):
                 end += 1
             _words(reader, phrase, name, tokens[at:end])
+            if name == "Fl" and at == end < len(tokens):
+                phrase.glue()  # a dash before what another macro says
             at = end
 
 
