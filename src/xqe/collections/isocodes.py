@@ -71,7 +71,7 @@ class Entry:
     @property
     def is_country(self) -> bool:
         """Whether its document has a name that is not the query's."""
-        return self.kind == "country" and "official_name" in self.forms
+        return self.kind == "country" and self.forms.get("official_name") not in (None, self.forms["name"])
 
 
 Translate = Callable[[str, str], str]

@@ -77,7 +77,7 @@ _DENSE = ("ja", "ko", "zh")
 _ENGLISH_SHARE = 0.3  # of a translation's characters, in lines that are those of the English page
 _LINE = 40  # characters of a line that says which language it is in
 _QUERY = 250  # characters; what is longer is no line of a name
-_DESCRIBED = re.compile(r"(.{1,200}?)(?: [-‐–—―−]+ ?|[–—―])(?=\S)(.+)")
+_DESCRIBED = re.compile(r"(.{1,200}?)(?: [-‐–—―−－]+ ?|[–—―－])(?=\S)(.+)")
 _PASSAGE = (150, 600)  # characters of a paragraph that is an example
 _PASSAGE_DENSE = (60, 300)
 _OVERHEAD = 20_000  # bytes that a package costs besides its size: a request
