@@ -13,7 +13,7 @@ import pytest
 from archive_for_tests import mirror, served
 
 from xqe.cli import run
-from xqe.collections import archive, fetching, manpages
+from xqe.collections import archive, counterparts, fetching, manpages
 from xqe.collections.archive import Package
 from xqe.collections.layout import Collection
 
@@ -90,7 +90,7 @@ def test_build(server: tuple[str, list[str]], tmp_path: Path, capsys: pytest.Cap
     assert row["documents"] == {"de": COUNT - len(left), "en": COUNT - len(left)}
     collection = Collection(out)
     collection.verify()
-    german_queries = {k: v for split in manpages.SPLITS for k, v in collection.read_queries(split, "de").items()}
+    german_queries = {k: v for split in counterparts.SPLITS for k, v in collection.read_queries(split, "de").items()}
     assert german_queries["tool09.1"] == "Leser von Format 9"
     # still English; twice the same
     assert not {"tool06.1", "tool07.1", "tool08.1"} & german_queries.keys()
@@ -100,18 +100,17 @@ def test_build(server: tuple[str, list[str]], tmp_path: Path, capsys: pytest.Cap
     assert documents["tool09.1"] == "\n".join(
         ["DESCRIPTION", f"tool09 liest Dateien im Format 9. {GERMAN * 2}".strip(), "AUTHOR", "Ada"]
     )
-    for split in manpages.SPLITS:
+    for split in counterparts.SPLITS:
         queries = collection.read_queries(split, "en")
-        assert all(manpages.split_of(name) == split for name in queries)
+        assert all(counterparts.split_of(name) == split for name in queries)
         assert collection.read_qrels(split, "de", "en") == {name: {name: 1} for name in queries}
     assert collection.manifest["notes"] == [
-        "de: 1 pages whose English original is not there or was left out",
-        "de: 2 pages that send on to another, or do not say what they are about",
-        "de: 1 pages that are English for the most part",
-        "de: 1 descriptions that are still English are no queries",
-        "de: 1 short pages",
-        "de: 1 pages whose text another one has",
-        "de: 2 descriptions that another page has too are no queries",
+        "de: 2 pages left out that send on to another, or do not say what they are about",
+        "de: 1 pages left out that are English for the most part",
+        "de: 1 lines that are still English are no queries",
+        "de: 1 short pages left out",
+        "de: 1 pages left out whose text another one has",
+        "de: 2 lines that another page has too are no queries",
     ]
     source = collection.manifest["source"]
     assert source["release"] == "test" and source["date"] == "Sat, 21 Nov 2026 09:15:44 UTC"
@@ -178,14 +177,14 @@ def test_what_a_line_says(line: str, said: str) -> None:
 
 def test_a_translation_may_be_english_in_part() -> None:
     original = "\n".join(["A line of the page that is long enough to tell."] * 2 + ["short"])
-    assert manpages.english_share(original, original) == 1
-    assert manpages.english_share("Eine Zeile, die lang genug ist, um etwas zu sagen.\nshort", original) == 0
-    assert manpages.english_share("", original) == 0
+    assert counterparts.english_share(original, original) == 1
+    assert counterparts.english_share("Eine Zeile, die lang genug ist, um etwas zu sagen.\nshort", original) == 0
+    assert counterparts.english_share("", original) == 0
 
 
 def test_splits_are_of_their_sizes() -> None:
-    counts = Counter(manpages.split_of(f"page{number}.1") for number in range(4000))
-    assert all(abs(counts[split] - 4000 * size) < 130 for split, size in manpages.SPLITS.items())
+    counts = Counter(counterparts.split_of(f"page{number}.1") for number in range(4000))
+    assert all(abs(counts[split] - 4000 * size) < 130 for split, size in counterparts.SPLITS.items())
 
 
 @pytest.mark.parametrize(
@@ -210,7 +209,7 @@ def test_what_cannot_be_built(
     arguments = [one.replace("{url}", server[0]) for one in more]
     assert run(["data", "build", "manpages", "--out", str(out), *arguments]) == 2
     [line] = [
-        one for one in capsys.readouterr().err.splitlines() if not re.match(r"xqe: (downloading|nl: left out)", one)
+        one for one in capsys.readouterr().err.splitlines() if not re.match(r"xqe: (downloading|..: (left out|reading))", one)
     ]
     assert said in line
     assert not out.exists()

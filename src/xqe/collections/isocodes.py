@@ -23,15 +23,17 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from xqe.collections.archive import Archive, members
 from xqe.collections.debian import alone
 from xqe.collections.layout import ANY, Collection, CollectionWriter
 from xqe.collections.target import check_target
 from xqe.errors import XqeError
 from xqe.files.records import Document
 from xqe.messages import say
+
+if TYPE_CHECKING:
+    from xqe.collections.archive import Archive
 
 ENGLISH = "en"
 LANGUAGES = (
@@ -80,6 +82,8 @@ Translate = Callable[[str, str], str]
 
 def build(directory: Path, languages: Sequence[str], archive: Archive, force: bool = False) -> Collection:
     """Fetch the package and write the collection. Raises XqeError where the mirror does not have it."""
+    from xqe.collections.archive import members
+
     check_target(directory, force)
     packages = archive.packages()
     if PACKAGE not in packages:
