@@ -15,6 +15,7 @@ from archive_for_tests import mirror, served
 from xqe.cli import run
 from xqe.collections import archive, counterparts, fetching, manpages
 from xqe.collections.archive import Package
+from xqe.collections.choice import chosen
 from xqe.collections.layout import Collection
 
 COUNT = 36
@@ -150,12 +151,13 @@ def test_packages_by_what_they_bring_for_their_size() -> None:
     packages = {name: Package(name, f"{name}.deb", size, "") for name, size in sizes.items()}
 
     def names(folders: list[str], room: int) -> list[str]:
-        return [one.name for one in manpages.chosen(contents, packages, folders, room)]
+        places = manpages.held(contents, folders)
+        return [one.name for one in chosen(places, packages, room, ["manpages-de"])]
 
     # small brings a, of 30 kB with a request; other brings b, of 120; large c, of 920
     assert names(["de"], 10_000_000) == ["manpages-de", "small", "other", "large"]
     assert names(["de"], 200_000) == ["manpages-de", "small", "other"]
-    assert names(["fr"], 10_000_000) == ["small"]
+    assert names(["fr"], 60_000) == ["small"]
     assert names(["de"], 10_000) == []
 
 
@@ -209,7 +211,9 @@ def test_what_cannot_be_built(
     arguments = [one.replace("{url}", server[0]) for one in more]
     assert run(["data", "build", "manpages", "--out", str(out), *arguments]) == 2
     [line] = [
-        one for one in capsys.readouterr().err.splitlines() if not re.match(r"xqe: (downloading|..: (left out|reading))", one)
+        one
+        for one in capsys.readouterr().err.splitlines()
+        if not re.match(r"xqe: (downloading|..: (left out|reading))", one)
     ]
     assert said in line
     assert not out.exists()

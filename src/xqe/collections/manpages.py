@@ -22,6 +22,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xqe.collections.choice import Where, chosen
 from xqe.collections.counterparts import ENGLISH, Kept, Text, Texts, write
 from xqe.collections.layout import Collection, CollectionWriter
 from xqe.collections.roff.reading import read_page, redirection
@@ -30,7 +31,7 @@ from xqe.errors import XqeError
 from xqe.messages import plural, say
 
 if TYPE_CHECKING:
-    from xqe.collections.archive import Archive, Package
+    from xqe.collections.archive import Archive
 
 FOLDERS = {
     "ca": ("ca",),
@@ -69,11 +70,6 @@ _BELOW = "usr/share/man/"
 _PAGE = re.compile(r"usr/share/man/(?:([^/]+)/)?man[0-9][^/]*/([^/]+)\.gz")
 _QUERY = 250  # characters; what is longer is no line of a name
 _DESCRIBED = re.compile(r"(.{1,200}?)(?: [-‐–—―−－]+ ?|[–—―－])(?=\S)(.+)")
-_OVERHEAD = 20_000  # bytes that a package costs besides its size: a request
-
-
-Where = tuple[str, str]
-"""(folder of a language, "" for English; name of a page)."""
 
 
 def build(
@@ -91,7 +87,10 @@ def build(
     """
     check_target(directory, force)
     folders = [folder for lang in languages for folder in FOLDERS.get(lang, ())]
-    packages = chosen(archive.contents(_BELOW), archive.packages(), folders, round(megabytes * 1e6))
+    places = held(archive.contents(_BELOW), folders)
+    # without these there is nothing that an English page could be the original of
+    first = [name for name, there in places.items() if name.startswith("manpages-") and any(one for one, _ in there)]
+    packages = chosen(places, archive.packages(), round(megabytes * 1e6), first)
     if not packages:
         raise XqeError(
             f"{archive.mirror}: no manual pages in {' '.join(languages)} for {megabytes:g} MB",
@@ -112,85 +111,14 @@ def build(
         return write(writer, kept, ABOUT, LICENCE, archive.origin("manpages", packages))
 
 
-# ---------------------------------------------------------------- which packages
-
-
-def chosen(
-    contents: Mapping[str, Sequence[str]], packages: Mapping[str, Package], folders: Sequence[str], room: int
-) -> list[Package]:
-    """Packages to read, those first that bring the most texts for their size, as long as there is room for them.
-
-    A text is a translation in one of the folders whose English page is there too. The packages that hold translations
-    alone come first: without them there is nothing that an English page could be the original of. room: in bytes.
-    """
-    holds: dict[str, set[Where]] = defaultdict(set)
+def held(contents: Mapping[str, Sequence[str]], folders: Sequence[str]) -> dict[str, set[Where]]:
+    """Package -> the pages that are in it, in English and in some folders."""
+    found: dict[str, set[Where]] = defaultdict(set)
     for path, names in contents.items():
-        if match := _PAGE.fullmatch(path):
-            folder, page = match[1] or "", match[2]
-            if not folder or folder in folders:
-                for name in names:
-                    if name in packages:
-                        holds[name].add((folder, page))
-    translations: dict[str, set[str]] = defaultdict(set)
-    for there in holds.values():
-        for folder, page in there:
-            if folder:
-                translations[page].add(folder)
-    choice = _Choice(translations)
-    first = [name for name in holds if name.startswith("manpages-") and any(folder for folder, _ in holds[name])]
-    taken: list[Package] = []
-    for name in sorted(first, key=lambda name: (-len(holds[name]) / packages[name].size, name)):
-        if packages[name].size <= room:
-            room -= packages[name].size
-            choice.take(holds[name])
-            taken.append(packages[name])
-    left = {
-        name: holds[name]
-        for name in sorted(holds)
-        if name not in first and any(p in translations for _, p in holds[name])
-    }
-    holders: dict[str, set[str]] = defaultdict(set)
-    for name, there in left.items():
-        for _, page in there:
-            holders[page].add(name)
-
-    def worth(name: str) -> float:
-        return choice.gain(left[name]) / (packages[name].size + _OVERHEAD)
-
-    worths = {name: worth(name) for name in left}
-    while worths:
-        name = max(worths, key=lambda name: worths[name])
-        if worths.pop(name) <= 0:
-            break
-        if packages[name].size <= room:
-            room -= packages[name].size
-            choice.take(left[name])
-            taken.append(packages[name])
-            affected = {other for _, page in left[name] for other in holders[page]}
-            worths |= {other: worth(other) for other in affected if other in worths}
-    return taken
-
-
-class _Choice:
-    """What the packages that were taken hold. translations: page -> folders that have one of it."""
-
-    def __init__(self, translations: Mapping[str, set[str]]) -> None:
-        self._translations = translations
-        self._has: set[Where] = set()
-
-    def take(self, there: set[Where]) -> None:
-        self._has |= there
-
-    def gain(self, there: set[Where]) -> int:
-        """How many translations are there with their English pages because of a package."""
-        new = there - self._has
-        count = 0
-        for folder, page in new:
-            if folder:
-                count += ("", page) in self._has or ("", page) in new
-            else:
-                count += sum((one, page) in self._has for one in self._translations.get(page, ()))
-        return count
+        if (match := _PAGE.fullmatch(path)) and (match[1] is None or match[1] in folders):
+            for name in names:
+                found[name].add((match[1] or "", match[2]))
+    return found
 
 
 # ---------------------------------------------------------------- what is in them

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from xqe.collections import counterparts, debian, isocodes, licences, manpages
+from xqe.collections import counterparts, debian, gnomehelp, isocodes, licences, manpages
 from xqe.collections.downloads import Download, Files, listed, total
 from xqe.errors import XqeError
 
@@ -109,6 +109,16 @@ def sources() -> dict[str, Source]:
             "build",
             "the network: 60 MB of indexes, and packages of up to 150 MB",
             "https://manpages-l10n-team.pages.debian.net/manpages-l10n/",
+            tuple(counterparts.SPLITS),
+        ),
+        Source(
+            "gnome-help",
+            gnomehelp.ABOUT,
+            gnomehelp.LANGUAGES,
+            gnomehelp.LICENCE,
+            "build",
+            "the network: 60 MB of indexes, and packages of up to 100 MB",
+            "https://help.gnome.org",
             tuple(counterparts.SPLITS),
         ),
         Source(

@@ -24,7 +24,9 @@ Build = Callable[..., "Collection"]
 def build(
     name: Annotated[
         str,
-        typer.Argument(metavar="COLLECTION", show_default=False, help="debian, debian-graded, manpages or iso-codes."),
+        typer.Argument(
+            metavar="COLLECTION", show_default=False, help="debian, debian-graded, manpages, gnome-help or iso-codes."
+        ),
     ],
     out: Out,
     languages: Languages = None,
@@ -34,14 +36,12 @@ def build(
         typer.Option(
             metavar="URL",
             show_default=False,
-            help="Of manpages and iso-codes: where Debian's archive is. [default: http://deb.debian.org/debian]",
+            help="Not of debian: where Debian's archive is. [default: http://deb.debian.org/debian]",
         ),
     ] = None,
     release: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME", show_default=False, help="Of manpages and iso-codes: of the archive. [default: bookworm]"
-        ),
+        typer.Option(metavar="NAME", show_default=False, help="Not of debian: of the archive. [default: bookworm]"),
     ] = None,
     megabytes: Annotated[
         float | None,
@@ -49,12 +49,17 @@ def build(
             metavar="MB",
             min=1,
             show_default=False,
-            help="Of manpages: of packages to fetch, at most. [default: 150]",
+            help="Of manpages and gnome-help: of packages to fetch, at most. [default: 150, 100]",
         ),
     ] = None,
     pages: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, show_default=False, help="Of manpages: a language, at most. [default: all]"),
+        typer.Option(
+            metavar="N",
+            min=1,
+            show_default=False,
+            help="Of manpages and gnome-help: a language, at most. [default: all]",
+        ),
     ] = None,
     force: Force = False,
 ) -> None:
@@ -65,7 +70,8 @@ def build(
     and its network; the machine's own package lists are left alone.
 
     manpages: the line that says what a manual page is about is a query, the page without it the one relevant document.
-    iso-codes: names of countries, languages, scripts, currencies and subdivisions, in a hundred languages. Both
+    gnome-help: the title of a page of help is a query, the page without it the one relevant document.
+    iso-codes: names of countries, languages, scripts, currencies and subdivisions, in a hundred languages. These
     need the network alone; what they download is kept in XQE_DATA.
     """
     from xqe.collections.sources import chosen_languages, source, sources
@@ -105,6 +111,15 @@ def _manpages(out: Path, languages: Sequence[str], given: dict[str, Any], force:
     return manpages.build(out, languages, _archive(given), megabytes, given["pages"], force)
 
 
+def _gnome_help(out: Path, languages: Sequence[str], given: dict[str, Any], force: bool) -> Collection:
+    from xqe.collections import gnomehelp
+    from xqe.collections.target import check_target
+
+    check_target(out, force)
+    megabytes = given["megabytes"] or gnomehelp.MEGABYTES
+    return gnomehelp.build(out, languages, _archive(given), megabytes, given["pages"], force)
+
+
 def _iso_codes(out: Path, languages: Sequence[str], given: dict[str, Any], force: bool) -> Collection:
     from xqe.collections import isocodes
     from xqe.collections.target import check_target
@@ -124,12 +139,14 @@ _BUILDERS: dict[str, Build] = {
     "debian": _debian,
     "debian-graded": _graded,
     "manpages": _manpages,
+    "gnome-help": _gnome_help,
     "iso-codes": _iso_codes,
 }
 _OPTIONS = {
     "debian": ("graded",),
     "debian-graded": ("graded",),
     "manpages": ("mirror", "release", "megabytes", "pages"),
+    "gnome-help": ("mirror", "release", "megabytes", "pages"),
     "iso-codes": ("mirror", "release"),
 }
 """Collection -> the options that mean something to it."""
