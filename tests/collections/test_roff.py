@@ -135,6 +135,7 @@ def test_rows_of_tables() -> None:
 def test_redirects() -> None:
     assert redirection(".so man1/gzip.1\n") == "man1/gzip.1"
     assert redirection('\'\\" t\n.\\" comment\n.so man3/x.3') == "man3/x.3"
+    assert redirection("'\\\" a\n" * 5000 + ".TH X 1") is None
     assert redirection(".TH X 1\n.SH NAME\n.so y") is None
 
 

@@ -9,12 +9,14 @@ from xqe.collections.roff.language import Reader
 from xqe.collections.roff.page import Page
 
 _MDOC = re.compile(r"^\.[ \t]*Dd\b", re.MULTILINE)
-_REDIRECTS = re.compile(r"(?:(?:[.'][ \t]*\\\".*|[.']|'\\\".*|)\n)*[.'][ \t]*so[ \t]+(\S+)")
+_REDIRECT = re.compile(r"[.'][ \t]*so[ \t]+(\S+)")
+_NOTHING = re.compile(r"\s*|[.'][ \t]*(?:\\[\"#].*)?")  # an empty line, or a comment
 
 
 def redirection(source: str) -> str | None:
     """The file that a page sends on to, if it is no page itself but a redirect."""
-    match = _REDIRECTS.match(source)
+    first = next((line for line in source.splitlines() if not _NOTHING.fullmatch(line)), "")
+    match = _REDIRECT.match(first)
     return match[1] if match else None
 
 
