@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from archive_for_tests import mirror, served
+from archive_for_tests import Files, mirror, served
 
 from xqe.cli import run
 from xqe.collections import archive, counterparts, fetching, manpages
@@ -58,7 +58,7 @@ def archived(tmp_path_factory: pytest.TempPathFactory) -> Path:
     translated["usr/share/man/de/man1/alias.1.gz"] = "tool09.1.gz"
     translated["usr/share/doc/manpages-de/copyright"] = b"free"
     dutch = {path(number, "nl/"): page("x", f"lezer {number}", "leest " * 60 + str(number)) for number in range(5)}
-    packages = {
+    packages: dict[str, Files] = {
         "manpages-de": translated,
         "manpages-nl": dutch,
         "tools": originals,

@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from xqe.collections.archive import Archive
 
 LANGUAGES = (
-    "as", "bg", "ca", "cs", "da", "de", "el", "en", "es", "eu", "fa", "fi", "fr", "gl", "gu", "he", "hi", "hr", "hu",
-    "id", "it", "ja", "kn", "ko", "lt", "lv", "mk", "mr", "nl", "oc", "pa", "pl", "pt", "ro", "ru", "sl", "sr", "sv",
-    "ta", "te", "th", "tr", "uk", "vi", "zh",
+    "bg", "ca", "cs", "da", "de", "el", "en", "es", "eu", "fi", "fr", "gl", "hr", "hu", "id", "it", "ja", "ko", "lv",
+    "nl", "pl", "pt", "ro", "ru", "sl", "sr", "sv", "ta", "tr", "uk", "zh",
 )  # fmt: skip
 """Languages that have enough pages."""
 FOLDERS = {"en": ("C",), "pt": ("pt_BR", "pt"), "zh": ("zh_CN",)}
