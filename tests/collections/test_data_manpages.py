@@ -177,6 +177,11 @@ def test_what_a_line_says(line: str, said: str) -> None:
     assert manpages.described(line) == said
 
 
+def test_lines_of_an_older_encoding() -> None:
+    source = "Traducción\n".encode() + "Rubén\n".encode("iso-8859-1") + "año\r\nя".encode()
+    assert manpages.decoded(source) == "Traducción\nRubén\naño\r\nя"
+
+
 def test_a_translation_may_be_english_in_part() -> None:
     original = "\n".join(["A line of the page that is long enough to tell."] * 2 + ["short"])
     assert counterparts.english_share(original, original) == 1

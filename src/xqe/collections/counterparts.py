@@ -138,7 +138,8 @@ def write(writer: CollectionWriter, kept: Kept, about: str, licence: str, source
         for lang, lines in queries.items():
             chosen = [(name, text) for name, text in lines.items() if split_of(name) == split]
             asked.update(name for name, _ in chosen)
-            writer.queries(split, lang, chosen)
+            if chosen:
+                writer.queries(split, lang, chosen)
         for lang, texts in found.items():
             writer.qrels(split, ANY, lang, ((name, name, 1) for name in texts if name in asked))
     for lang, texts in found.items():

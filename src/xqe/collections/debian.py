@@ -181,7 +181,7 @@ def _name(lang: str) -> str:
 
 def _updated(program: str, configuration: Path) -> str:
     """Run apt-get update; return its first complaint."""
-    say("fetching lists of package descriptions with apt-get (20 MB for all languages)")
+    say("fetching lists of package descriptions with apt-get (50 MB for all languages)")
     command = [program, "-c", str(configuration), "-q", "update"]
     environment = {**os.environ, "LC_ALL": "C.UTF-8"}
     try:

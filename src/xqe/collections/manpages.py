@@ -134,11 +134,26 @@ def read_packages(files: Iterable[Path], folders: Sequence[str]) -> dict[str, di
             match = _PAGE.fullmatch(one.path)
             if match and one.content is not None and (match[1] or "") in sources:
                 try:
-                    text = gzip.decompress(one.content).decode("utf-8", "replace")
+                    text = decoded(gzip.decompress(one.content))
                 except (OSError, EOFError, zlib.error):
                     continue  # as good as not there
                 sources[match[1] or ""].setdefault(match[2], text)
     return sources
+
+
+def decoded(source: bytes) -> str:
+    """The text of a page in UTF-8; of lines that are not, in ISO 8859-1, which old pages are in for a name or two."""
+    try:
+        return source.decode("utf-8")
+    except UnicodeDecodeError:
+        return "".join(_line(line) for line in source.splitlines(keepends=True))
+
+
+def _line(line: bytes) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        return line.decode("iso-8859-1")
 
 
 def _read(lang: str, sources: Mapping[str, str], kept: Kept) -> Texts:

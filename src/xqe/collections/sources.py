@@ -73,7 +73,7 @@ def _published(entry: dict[str, Any]) -> Download:
 _FOUR = ("train", "dev", "test1", "test2")
 _MMARCO = ("ar", "de", "en", "es", "fr", "hi", "id", "it", "ja", "nl", "pt", "ru", "vi", "zh")
 _MIRACL = ("ar", "de", "en", "es", "fr", "hi", "id", "ja", "ru", "zh")
-_DEBIAN_NEEDS = "apt-get and its network: 20 MB"
+_DEBIAN_NEEDS = "apt-get and its network: 50 MB"
 _DEBIAN_URL = "https://www.debian.org/international/l10n/ddtp"
 
 
@@ -127,7 +127,7 @@ def sources() -> dict[str, Source]:
             isocodes.LANGUAGES,
             isocodes.LICENCE,
             "build",
-            "the network: 20 MB",
+            "the network: 12 MB",
             "https://salsa.debian.org/iso-codes-team/iso-codes",
             (isocodes.COUNTRIES, isocodes.NAMES),
         ),
