@@ -30,7 +30,7 @@ from xqe.files.hashes import is_sha256
 
 MIRROR = "http://deb.debian.org/debian"
 RELEASE = "bookworm"
-"""One that changes no more, so that the same command makes the same collection."""
+"""One that hardly changes any more, so that the same command makes the same collection."""
 
 _COMPONENT = "main"  # free software by Debian's guidelines
 _ARCHITECTURE = "amd64"
@@ -125,7 +125,10 @@ class Archive:
         """Index -> its size and sha256."""
         path = f"dists/{self.release}/Release"
         place = f"{urlsplit(self.mirror).netloc.replace(':', '-')}-{self.release}-Release"
-        [file] = fetch([Download(f"{self.mirror}/{path}", place)], self.folder, force=True)
+        try:
+            [file] = fetch([Download(f"{self.mirror}/{path}", place)], self.folder, force=True)
+        except XqeError as error:
+            raise XqeError(error.message, "is it a mirror that has the release? see --mirror and --release") from None
         text = file.read_text("utf-8", "replace")
         date = re.search(r"^Date: (.*)$", text, re.MULTILINE)
         self.date = date[1] if date else ""
