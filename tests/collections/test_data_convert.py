@@ -650,7 +650,9 @@ def test_info(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_list_and_info_of_sources(capsys: pytest.CaptureFixture[str]) -> None:
     rows = {row["name"]: row for row in answer(capsys, "data", "list")[1]}
-    assert set(rows) == {"debian", "debian-graded", "mmarco", "clirmatrix-multi8", "clirmatrix-bi139", "miracl"}
+    built = {"debian", "debian-graded", "manpages", "gnome-help", "iso-codes"}
+    assert set(rows) == built | {"mmarco", "clirmatrix-multi8", "clirmatrix-bi139", "miracl"}
+    assert {name for name, row in rows.items() if row["how"] == "build"} == built
     assert rows["clirmatrix-multi8"]["languages"] == ["ar", "de", "en", "es", "fr", "ja", "ru", "zh"]
     assert len(rows["mmarco"]["languages"]) == 14 and rows["mmarco"]["size"] > 50e9
     assert answer(capsys, "data", "info", "mmarco")[1] == [rows["mmarco"]]

@@ -447,7 +447,7 @@ def test_fetch_alone(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nosuch"], 'unknown collection "nosuch"; xqe knows debian, debian-graded, mmarco'),
+        (["nosuch"], 'unknown collection "nosuch"; xqe knows debian, debian-graded, manpages'),
         (["mmarco", "--lang", "de"], "missing option --out"),
         (["mmarco", "--no-convert"], "mmarco is 53.2 GB in all languages; name those that you want with --lang"),
         (["miracl", "--lang", "vi", "--no-convert"], "miracl has nothing in vi"),

@@ -33,25 +33,16 @@ from xqe.files.hashes import sha256
 from xqe.files.records import Document
 from xqe.messages import say
 
-NAMES = {
-    "ar": "ar",
-    "de": "de",
-    "en": "en",
-    "es": "es",
-    "fr": "fr",
-    "hi": "hi",
-    "id": "id",
-    "it": "it",
-    "ja": "ja",
-    "nl": "nl",
-    "pt": "pt_BR",
-    "ru": "ru",
-    "vi": "vi",
-    "zh": "zh_CN",
-}
-"""Language -> what the archive calls its list. Of two kinds of Portuguese and Chinese, the one with more texts."""
+LANGUAGES = (
+    "ar", "ca", "cs", "da", "de", "el", "en", "eo", "es", "eu", "fi", "fr", "gl", "hi", "hr", "hu", "id", "it",
+    "ja", "km", "ko", "nb", "nl", "pl", "pt", "ro", "ru", "sk", "sr", "sv", "tr", "uk", "vi", "zh",
+)  # fmt: skip
+"""Languages that the archive has lists of."""
+_NAMES = {"pt": "pt_BR", "zh": "zh_CN"}
+"""Language -> what the archive calls its list, where that is not its code. Of two kinds of Portuguese and Chinese, the
+one with more texts."""
 
-UNSPACED = ("ja", "zh")  # written without spaces between words
+UNSPACED = ("ja", "km", "zh")  # written without spaces between words
 LEAST_DOCUMENTS = 100  # fewer make no collection
 SPLITS = {"train": 0.5, "dev": 0.1, "test": 0.4}
 EXAMPLES = 50
@@ -168,7 +159,7 @@ def translation_lists(languages: Iterable[str]) -> Iterator[dict[str, list[Path]
         configuration = folder / "apt.conf"
         configuration.write_text(
             _APT_CONFIGURATION.format(
-                languages=" ".join(f'"{NAMES[lang]}";' for lang in wanted),
+                languages=" ".join(f'"{_name(lang)}";' for lang in wanted),
                 folder=folder,
                 # root's temporary folders are closed to the user that apt would download as
                 sandbox='APT::Sandbox::User "root";' if os.geteuid() == 0 else "",
@@ -177,16 +168,20 @@ def translation_lists(languages: Iterable[str]) -> Iterator[dict[str, list[Path]
         for part in ("lists/partial", "state", "cache/archives/partial"):
             (folder / part).mkdir(parents=True)
         complaint = _updated(program, configuration)
-        lists = {lang: _lists_of(folder / "lists", NAMES[lang]) for lang in wanted}
+        lists = {lang: _lists_of(folder / "lists", _name(lang)) for lang in wanted}
         if not lists["en"]:
             why = complaint or "the sources of this machine offer none"
             raise XqeError(f"apt-get got no package descriptions: {why}", "check the network and /etc/apt/sources.list")
         yield lists
 
 
+def _name(lang: str) -> str:
+    return _NAMES.get(lang, lang)
+
+
 def _updated(program: str, configuration: Path) -> str:
     """Run apt-get update; return its first complaint."""
-    say("fetching lists of package descriptions with apt-get (20 MB for all languages)")
+    say("fetching lists of package descriptions with apt-get (50 MB for all languages)")
     command = [program, "-c", str(configuration), "-q", "update"]
     environment = {**os.environ, "LC_ALL": "C.UTF-8"}
     try:

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from xqe.collections import clirmatrix, debian, licences, msmarco
+from xqe.collections import clirmatrix, counterparts, debian, gnomehelp, isocodes, licences, manpages, msmarco
 from xqe.collections.downloads import Download, Files, listed, total
 from xqe.errors import XqeError
 
@@ -72,8 +72,7 @@ def _published(entry: dict[str, Any]) -> Download:
 
 _FOUR = ("train", "dev", "test1", "test2")
 _MIRACL = ("ar", "bn", "de", "en", "es", "fa", "fi", "fr", "hi", "id", "ja", "ko", "ru", "sw", "te", "th", "yo", "zh")
-_DEBIAN = ("de", "en", "es", "fr", "it", "ja", "nl", "pt", "ru", "zh")
-_DEBIAN_NEEDS = "apt-get and its network: 20 MB"
+_DEBIAN_NEEDS = "apt-get and its network: 50 MB"
 _DEBIAN_URL = "https://www.debian.org/international/l10n/ddtp"
 
 
@@ -82,17 +81,54 @@ def sources() -> dict[str, Source]:
     """Name -> source."""
     rows = (
         Source(
-            "debian", debian.ABOUT, _DEBIAN, debian.LICENCE, "build", _DEBIAN_NEEDS, _DEBIAN_URL, tuple(debian.SPLITS)
-        ),
-        Source(
-            "debian-graded",
-            "The same descriptions, found by short titles, graded by BM25 as CLIRMatrix is",
-            _DEBIAN,
+            "debian",
+            debian.ABOUT,
+            debian.LANGUAGES,
             debian.LICENCE,
             "build",
             _DEBIAN_NEEDS,
             _DEBIAN_URL,
             tuple(debian.SPLITS),
+        ),
+        Source(
+            "debian-graded",
+            "The same descriptions, found by short titles, graded by BM25 as CLIRMatrix is",
+            debian.LANGUAGES,
+            debian.LICENCE,
+            "build",
+            _DEBIAN_NEEDS,
+            _DEBIAN_URL,
+            tuple(debian.SPLITS),
+        ),
+        Source(
+            "manpages",
+            manpages.ABOUT,
+            manpages.LANGUAGES,
+            manpages.LICENCE,
+            "build",
+            "the network: 60 MB of indexes, and packages of up to 150 MB",
+            "https://manpages-l10n-team.pages.debian.net/manpages-l10n/",
+            tuple(counterparts.SPLITS),
+        ),
+        Source(
+            "gnome-help",
+            gnomehelp.ABOUT,
+            gnomehelp.LANGUAGES,
+            gnomehelp.LICENCE,
+            "build",
+            "the network: 60 MB of indexes, and packages of up to 100 MB",
+            "https://help.gnome.org",
+            tuple(counterparts.SPLITS),
+        ),
+        Source(
+            "iso-codes",
+            isocodes.ABOUT,
+            isocodes.LANGUAGES,
+            isocodes.LICENCE,
+            "build",
+            "the network: 12 MB",
+            "https://salsa.debian.org/iso-codes-team/iso-codes",
+            (isocodes.COUNTRIES, isocodes.NAMES),
         ),
         Source(
             "mmarco",
