@@ -346,6 +346,9 @@ def test_latin_words_and_identifiers_are_found_in_text_of_any_script(code: str) 
 @pytest.mark.parametrize("code", CODES)
 def test_stop_words_are_left_out(code: str) -> None:
     words = stop_words(code)
+    if code == "km":  # whose terms are parts of words
+        assert words == []
+        return
     assert 20 <= len(words) <= 150  # long lists hurt titles
     if code == "ja":  # whose list holds normalised forms
         words = ["これ", "それ", "あれ", "この", "その", "する", "している", "ある", "こと", "ため", "どこ"]

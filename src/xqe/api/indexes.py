@@ -239,7 +239,7 @@ def build_index(
 
     Raises XqeError for a folder that has an index already, before anything is read, and for what is no document.
     """
-    from xqe.retrieval.lexical import Parameters, build, build_languages, check_languages, check_target
+    from xqe.retrieval.lexical import ByLength, build, build_languages, check_languages, check_target
 
     with silent(quiet):
         said = Options("index", {"force": force, **options}, ("lang", "encoder", "verify"))
@@ -259,7 +259,7 @@ def build_index(
             told = Mixture(arriving)
             arriving = told.documents if told.is_one else told.each()
             code = told.usual if told.is_one else None
-        parameters = Parameters().changed(said["k1"], said["b"])
+        parameters = ByLength(said["k1"], said["b"])
         if code is not None:
             build(folder, code, arriving, force, parameters, said["texts"])
         else:

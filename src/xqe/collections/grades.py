@@ -145,7 +145,7 @@ def judgements(index: Index, titles: Mapping[str, str]) -> Iterator[tuple[str, s
     """Yield (query, document, grade) for titles, the document of the same id first and the others best first."""
     for name, title in titles.items():
         yield name, name, GREATEST
-        hits = [hit for hit in index.search(Counter(index.analyzer.terms(title)), JUDGED) if hit.id != name]
+        hits = [hit for hit in index.search(index.analyzer.weights(title), JUDGED) if hit.id != name]
         hits = hits[: JUDGED - 1]
         grades = natural_grades([hit.score for hit in hits])
         yield from ((name, hit.id, grade) for hit, grade in zip(hits, grades, strict=True))

@@ -83,7 +83,8 @@ def index(
     their language, are fields beside its text.
 
     Writes one line that sums the index up. An index is replaced in one step, when the new one is whole. It answers
-    fastest with the k1 (default 0.82) and b (default 0.68) that it is built with; xqe search can be given others.
+    fastest with the k1 and b that it is built with, which follow from the length of its documents unless they are given
+    (0.82 and 0.68 up to 50 words, 1.5 and 0.8 from 200 on); xqe search can be given others.
 
     A document with the "error" of a stage, such as xqe translate, is left out and counted, and the exit status is 1.
 
@@ -97,7 +98,7 @@ def index(
     if lang is None:
         raise XqeError("missing option --lang", f"the language of the documents, as en; {RECORD}, or {AUTO}")
     code = language(lang, "--lang").code if lang not in (RECORD, AUTO) else None
-    from xqe.retrieval.lexical import Parameters, build, build_languages, check_languages, check_target, read_languages
+    from xqe.retrieval.lexical import ByLength, build, build_languages, check_languages, check_target, read_languages
 
     if code is not None:
         check_target(directory, force)
@@ -116,7 +117,7 @@ def index(
         if lang == AUTO:
             told, arriving = _told(arriving)
             code = told.usual if told.is_one else None
-        how = (arriving, force, Parameters().changed(k1, b), texts)
+        how = (arriving, force, ByLength(k1, b), texts)
         with Progress("index", total) as shown:
             shown.doing = "analysing"
             if code is not None:

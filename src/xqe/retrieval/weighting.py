@@ -34,7 +34,7 @@ which goes before the automatic weight: passages count as their sum then.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -46,7 +46,7 @@ from xqe.retrieval.closeness import passage_weights
 from xqe.retrieval.combining import USUAL, Combination, combination_of, mixed_terms
 from xqe.retrieval.nbest import alternatives, counted
 from xqe.retrieval.source_words import source_terms
-from xqe.text.analysis import is_added
+from xqe.text.analysis import is_added, lighter
 from xqe.text.languages import code_of
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def weighted_query(record: Record, index: Index, weighting: Weighting, where: st
         raise InputError(f'{where}: no "passages" to search with', "write them with xqe expand, or give --use query")
     terms_of = index.analyzer.terms
     texts = alternatives(record, weighting.nbest_mass, where)
-    query = counted(texts, terms_of) if weighting.use is not Use.DOC or not passages else {}
+    query = lighter(counted(texts, terms_of)) if weighting.use is not Use.DOC or not passages else {}
     combination = combination_of(record, where) if weighting.heeds_record else USUAL
     automatic = weighting.query_weight is None and not combination.decides_words
     expanded = [terms_of(passage) for passage in passages]
@@ -118,6 +118,7 @@ def weighted_query(record: Record, index: Index, weighting: Weighting, where: st
         expanded = [_distinct_stems(terms) for terms in expanded]
     weights_of, is_judged = passage_weights(record, passages, where, are_alone=not query)
     expansion, query_weight = _combined(combination, record, query, expanded, weights_of, weighting)
+    expansion = lighter(expansion)
     if weighting.passage_terms is not None:
         expansion = _heaviest(expansion, index, weighting.passage_terms)
     reason = None
@@ -154,7 +155,7 @@ def _source_weights(
         return {}
     if weight is None:
         return source_terms(text, str(record["source"].get("lang", "")), query, index)
-    return {term: weight * count for term, count in Counter(index.analyzer.terms(text)).items()}
+    return {term: weight * own for term, own in index.analyzer.weights(text).items()}
 
 
 def _asked_of_questions(
@@ -174,7 +175,7 @@ def _asked_of_questions(
         asked.setdefault(code_of(str(record["source"].get("lang", ""))), [(source, 1.0)])
     weight = weighting.question_weight * query_weight
     return {
-        code: {term: weight * count for term, count in counted(its, index.terms_of(code)).items()}
+        code: {term: weight * own for term, own in lighter(counted(its, index.terms_of(code))).items()}
         for code, its in asked.items()
         if code in index.manifest.questions and (weighting.questions_of is None or code in weighting.questions_of)
     }

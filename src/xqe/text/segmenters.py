@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from functools import cache, partial
+from functools import cache
 from typing import Any, NamedTuple
 
 from xqe.errors import XqeError
-from xqe.text import normalisers
+from xqe.text.normalisers import thai_letters
 
 Segment = Callable[[str], list[str]]
 
@@ -91,7 +91,11 @@ _GRAMMATICAL = re.compile("J|E|VCP|VX|XSV|XSA|IC|MAJ|S(?![LHN])")
 def _korean() -> Segment:
     """The morphemes of mecab-ko-dic that are no particles and endings: of a compound its parts, and of a word that
     inflects its stem."""
-    tokenizer = _lindera("korean").TokenizerBuilder().set_mode("normal").set_dictionary("embedded://ko-dic").build()
+    try:
+        from lindera import TokenizerBuilder
+    except ImportError:
+        raise _missing("Korean", "korean") from None
+    tokenizer = TokenizerBuilder().set_mode("normal").set_dictionary("embedded://ko-dic").build()
 
     def dictionary_words(run: str) -> Iterable[str]:
         for token in tokenizer.tokenize(run):
@@ -108,21 +112,13 @@ def _korean() -> Segment:
     return _mixed(dictionary_words, _KOREAN_RUN)
 
 
-def _lindera(extra: str) -> Any:
-    try:
-        import lindera
-    except ImportError:
-        raise _missing("Korean", extra) from None
-    return lindera
-
-
-def _icu(code: str, run: str, spelt: Callable[[str], str]) -> Segment:
-    """ICU's dictionary of a language, which is given its text as `spelt` has it."""
+def _thai() -> Segment:
+    """The words of ICU's dictionary."""
     try:
         from icu4py.breakers import WordBreaker
     except ImportError:
-        raise _missing("Thai and Khmer", "icu") from None
-    return _mixed(lambda text: map(str.strip, WordBreaker(spelt(text), code)), rf"[{run}]{{1,{_MOST}}}")
+        raise _missing("Thai", "thai") from None
+    return _mixed(lambda run: WordBreaker(thai_letters(run), "th"), rf"[{_THAI}]{{1,{_MOST}}}")
 
 
 def _missing(what: str, extra: str) -> XqeError:
@@ -145,8 +141,7 @@ SEGMENTERS: dict[str, Segmenter] = {
     "jieba": Segmenter(_jieba, (_OF_UNICODE, "rjieba")),
     "sudachi": Segmenter(_sudachi, (_OF_UNICODE, "sudachipy", f"sudachidict-{SUDACHI_DICTIONARY}")),
     "korean": Segmenter(_korean, (_OF_UNICODE, "lindera-python-ko-dic")),
-    "thai": Segmenter(partial(_icu, "th", _THAI, normalisers.thai_letters), (_OF_UNICODE, "icu4py")),
-    "khmer": Segmenter(partial(_icu, "km", _KHMER, normalisers.khmer_order), (_OF_UNICODE, "icu4py")),
+    "thai": Segmenter(_thai, (_OF_UNICODE, "icu4py")),
 }
 
 _WRITTEN: dict[str, Callable[[], Segment]] = {

@@ -42,14 +42,10 @@ Floats = NDArray[numpy.float64]
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """k1: how slowly a term's score grows with its count, 0 to 1000. b: how far length counts, 0 to 1.
+    """k1: how slowly a term's score grows with its count, 0 to 1000. b: how far length counts, 0 to 1."""
 
-    The defaults were found on the passages of MS MARCO by Anserini's authors, and are better than 1.2 and 0.75 in
-    each language that xqe was measured in (docs/analysis.md).
-    """
-
-    k1: float = 0.82
-    b: float = 0.68
+    k1: float
+    b: float
 
     def changed(self, k1: float | None, b: float | None) -> Parameters:
         """These with another k1 and b where they are given."""
@@ -60,8 +56,37 @@ class Parameters:
         norms: Floats = self.k1 * (1 - self.b + self.b * numpy.asarray(lengths, numpy.float64) / (average or 1.0))
         return norms
 
+    def of(self, words: float) -> Parameters:
+        """These, whatever the length of documents."""
+        return self
 
-DEFAULT = Parameters()
+
+@dataclass(frozen=True, slots=True)
+class ByLength:
+    """Parameters that follow from how many words documents have, but for what is given.
+
+    The longer they are, the more a repetition says, and the more their lengths differ for other reasons than that they
+    say more. Between `SHORT` and `LONG` words both parameters grow with the logarithm of the length, beyond those they
+    do not. Those for short texts were found on the passages of MS MARCO by Anserini's authors; docs/analysis.md has the
+    measurements.
+    """
+
+    k1: float | None = None
+    b: float | None = None
+
+    def of(self, words: float) -> Parameters:
+        """The parameters of documents with so many words on the mean, to two digits."""
+        (short, at_short), (long, at_long) = SHORT, LONG
+        place = min(max(math.log(max(words, 1) / short) / math.log(long / short), 0.0), 1.0)
+        k1, b = (
+            round(low + place * (high - low), 2) for low, high in ((at_short.k1, at_long.k1), (at_short.b, at_long.b))
+        )
+        return Parameters(k1, b).changed(self.k1, self.b)
+
+
+SHORT, LONG = (50, Parameters(0.82, 0.68)), (200, Parameters(1.5, 0.8))
+"""Words, and the parameters of documents that have so many."""
+BY_LENGTH = ByLength()
 NATIVE = Parameters(TANTIVY_K1, TANTIVY_B)
 """Tantivy's own, which need no padding."""
 

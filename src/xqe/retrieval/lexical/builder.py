@@ -24,7 +24,7 @@ from xqe.files.locks import opened
 from xqe.files.names import NONE, NamesWriter, Numbering
 from xqe.messages import Progress
 from xqe.retrieval.documents import MANIFEST, is_several
-from xqe.retrieval.lexical.bm25 import DEFAULT, NATIVE, Padding, Parameters, excess
+from xqe.retrieval.lexical.bm25 import BY_LENGTH, NATIVE, ByLength, Padding, Parameters, excess
 from xqe.retrieval.lexical.candidates import VERSION, CandidatesWriter
 from xqe.retrieval.lexical.joint import build_joint
 from xqe.retrieval.lexical.manifest import FORMAT, LOCK, OURS, WITH_QUESTIONS, Manifest, described, read_manifest
@@ -72,7 +72,7 @@ def build(
     code: str,
     documents: Iterable[Placed],
     replace: bool = False,
-    parameters: Parameters = DEFAULT,
+    parameters: Parameters | ByLength = BY_LENGTH,
     keep_texts: bool = True,
     shown: Progress | None = None,
 ) -> Manifest:
@@ -80,9 +80,9 @@ def build(
 
     `replace` allows it to take the place of an index that is there, which answers until the new one is whole.
     `keep_texts`: documents can be shown, at about two thirds of their size on disk. Memory does not grow with the
-    documents but for some 30 bytes each, and some 30 for each distinct term. shown: where progress is shown. Raises
-    XqeError for a folder that holds anything else or that another process builds in, and InputError for an id that
-    comes twice or for no documents.
+    documents but for some 30 bytes each, and some 30 for each distinct term. parameters: those that are the index's
+    own, and that it is fastest with. shown: where progress is shown. Raises XqeError for a folder that holds anything
+    else or that another process builds in, and InputError for an id that comes twice or for no documents.
     """
     check_target(directory, replace)
     analyze = analyzer(code)
@@ -175,11 +175,12 @@ def _build_data(
     data: Path,
     analyze: Analyzer,
     batches: Iterable[Batch],
-    parameters: Parameters,
+    chosen: Parameters | ByLength,
     keep_texts: bool,
     shown: Progress | None,
 ) -> Manifest:
-    pad, batches = _pad_for(parameters, batches)
+    of_a_word = analyze.terms_of_a_word
+    pad, batches = _pad_for(chosen, of_a_word, batches)
     empty = terms = 0
     with Writers() as files:
         candidates = CandidatesWriter(data)
@@ -204,6 +205,7 @@ def _build_data(
             raise no_documents()
         names.finish(ids.numbering)
         vectors.finish()
+        parameters = chosen.of(terms / documents / of_a_word)
         padding = Padding.fitted(parameters, documents, terms, pad)
         candidates.finish((length,) for length in padding.fillers)
     asked = {code: _questions(data, code, questions, parameters, keep_texts) for code in sorted(questions.counts)}
@@ -246,9 +248,9 @@ def _questions(
     }
 
 
-def _pad_for(parameters: Parameters, batches: Iterable[Batch]) -> tuple[int, Iterable[Batch]]:
-    """How much each document is padded, judged by the first ones, and all batches."""
-    if parameters == NATIVE:
+def _pad_for(chosen: Parameters | ByLength, of_a_word: int, batches: Iterable[Batch]) -> tuple[int, Iterable[Batch]]:
+    """How much each document is padded, judged by the first ones, and all batches. of_a_word: terms."""
+    if chosen == NATIVE:
         return 0, batches
     rest = iter(batches)
     head: list[Batch] = []
@@ -259,7 +261,8 @@ def _pad_for(parameters: Parameters, batches: Iterable[Batch]) -> tuple[int, Ite
         terms += int(batch.counts.lengths.sum())
         if seen >= _SAMPLE:
             break
-    return Padding.pad_for(parameters, terms / (seen or 1)), _chained(head, rest)
+    average = terms / (seen or 1)
+    return Padding.pad_for(chosen.of(average / of_a_word), average), _chained(head, rest)
 
 
 def _chained(head: list[Batch], rest: Iterator[Batch]) -> Iterator[Batch]:

@@ -29,7 +29,7 @@ from xqe.files.sealed import read_sealed
 from xqe.files.whole import damaged
 from xqe.messages import Progress
 from xqe.retrieval.documents import MANIFEST, SEVERAL, data_folder, is_several
-from xqe.retrieval.lexical.bm25 import DEFAULT, Parameters
+from xqe.retrieval.lexical.bm25 import BY_LENGTH, ByLength, Parameters
 from xqe.retrieval.lexical.builder import Ids, build, building, check_folder, no_documents, replace_data
 from xqe.retrieval.lexical.manifest import DATA, OURS, REBUILD, Manifest, put_fields
 from xqe.retrieval.lexical.opened import Index, open_index
@@ -71,7 +71,7 @@ def build_languages(
     directory: Path,
     documents: Iterable[Placed],
     replace: bool = False,
-    parameters: Parameters = DEFAULT,
+    parameters: Parameters | ByLength = BY_LENGTH,
     keep_texts: bool = True,
     shown: Progress | None = None,
 ) -> dict[str, Manifest]:

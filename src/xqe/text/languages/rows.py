@@ -458,16 +458,16 @@ _ROWS = (
     # are endings, written together, one after the other; stems that lose a vowel before them (წყალი, წყლის) do not
     # meet.
     Language("ka", "Georgian", "ქართული", "Geor", Analysis(stemmer="light"), family="Kartvelian", resources=3),
-    # No white space between words, except that a zero width space is typed between some: a dictionary segments, ICU's.
-    # Words do not inflect. The parts of a syllable are typed in several orders that look alike, ្ដ looks like ្ត, and
-    # two vowel signs like the one they make up; ឲ្យ and ឱ្យ are one word. What is not in the dictionary comes in
-    # pieces, which pairs hold together.
+    # No white space between words, except that a zero width space is typed between some. Words do not inflect. The
+    # parts of a syllable are typed in several orders that look alike, ្ដ looks like ្ត, and two vowel signs like the one
+    # that they make up. The terms are clusters, which are visible, with pairs of neighbours: ICU's dictionary is no
+    # better on titles (docs/languages.md). Nothing is a stop word: ជា is one, and the end of កម្ពុជា.
     Language(
         "km",
         "Khmer",
         "ខ្មែរ",
         "Khmr",
-        Analysis(segmenter="khmer", normalisers=("khmer_letters",), additions=(), pairs=True),
+        Analysis(texts=("khmer_order",), normalisers=("khmer_letters",), additions=(), pairs=True),
         family="Austroasiatic",
         resources=1,
     ),
@@ -729,7 +729,7 @@ _ROWS = (
         "Thai",
         "ไทย",
         "Thai",
-        Analysis(segmenter="thai", normalisers=("thai_letters",), additions=(), pairs=True),
+        Analysis(segmenter="thai", normalisers=("thai_letters",), additions=()),
         family="Tai",
         resources=3,
     ),
@@ -788,14 +788,15 @@ _ROWS = (
         family="Indo-Aryan",
         resources=3,
     ),
-    # Words do not inflect. White space separates syllables, of which most words have two: so pairs are terms. Two ways
-    # of placing the tone mark are in use (hòa, hoà). The capital of đ has doubles.
+    # Words do not inflect. White space separates syllables, of which most words have two; pairs of them as terms lost
+    # more on titles than they gained elsewhere. Two ways of placing the tone mark are in use (hòa, hoà). The capital of
+    # đ has doubles.
     Language(
         "vi",
         "Vietnamese",
         "Tiếng Việt",
         "Latn",
-        Analysis(normalisers=("vietnamese_d", "vietnamese_tones"), additions=(), pairs=True),
+        Analysis(normalisers=("vietnamese_d", "vietnamese_tones"), additions=()),
         family="Austroasiatic",
         resources=4,
     ),
