@@ -181,6 +181,7 @@ ROWS = (
     Row("models verify @small.gguf", 10),
     Row("models list", 2),
     Row("strategies", 2),
+    Row("languages", 2),
     Row("report % --out new", 4, "", "results:**/*.json*"),
     Row("report % --history --out new", 4, "", "results:**/*.json*"),
     Row("finetune data col --out new --lang en", 4),

@@ -25,6 +25,7 @@ COMMANDS: Table = {
         Verb("translate", "Translate queries, their passages (E+T), or documents.", "translate:translate"),
         Verb("expand", "Write passages that could answer each query.", "expand:expand"),
         Verb("strategies", "List the strategies of xqe expand.", "strategies:strategies"),
+        Verb("languages", "List what there is for each language.", "languages:languages"),
         Verb("augment", "Add questions that each document answers.", "augment:augment"),
         Group(
             "batch",
