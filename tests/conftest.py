@@ -41,6 +41,8 @@ settings.load_profile("xqe")
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = ROOT / "fixtures"
+OF_FIXTURES = sorted(path.stem for path in (FIXTURES / "documents").glob("*.jsonl"))
+"""The languages that fixtures are in."""
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -307,12 +307,14 @@ PAIR: Record = {"id": "q", "lang": "en", "source": {"lang": "ar"}, "index": {"la
         (PAIR, "nothing", None),
         ({"lang": "pt_BR"}, "source.lang", "pt"),  # as it first arrived: it is its own source
         *(({"index": {"lang": code}}, "index.lang", "zh") for code in ("zh-Hant", "zh-CN", "ZH", "zh ", "zh_TW")),
-        ({"lang": "sw-KE"}, "lang", "sw"),  # of a language that xqe does not know
-        ({"lang": "Swahili"}, "lang", "Swahili"),
+        ({"lang": "br-FR"}, "lang", "br"),  # of a language without a row
+        ({"lang": "Swahili"}, "lang", "sw"),
+        ({"lang": "gibberish"}, "lang", "gibberish"),
         ({"passages_lang": "DE-at"}, "passages_lang", "de"),
         ({"region": "DE-at"}, "region", "DE-at"),
         ({"lang": "hi"}, "source.script", "non-Latin"),
-        ({"lang": "tlh"}, "script", None),
+        ({"lang": "kk"}, "script", "non-Latin"),
+        ({"lang": "xx"}, "script", None),
         ({"lang": "hi", "script": "Deva"}, "script", "Deva"),
         ({"year": 2024}, "year", "2024"),
         ({"hard": True}, "hard", "true"),

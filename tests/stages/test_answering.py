@@ -145,6 +145,10 @@ def test_to_is_the_language_of_the_answer_and_the_question_stays_as_it_came(inde
     assert sentences(done) == [("亜鉛は高い。", ["d1"]), ("銅は安い。", ["d2"])]
 
 
+NAMED_ONLY = ("am", "ha", "ig", "km", "so", "yo", "zu")
+"""Languages in which nobody has written what a model is told: it is told in English, with their name."""
+
+
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_every_language_has_its_own_words(code: str) -> None:
     own, english = wording(LANGUAGES[code]), wording(LANGUAGES["en"])
@@ -153,7 +157,7 @@ def test_every_language_has_its_own_words(code: str) -> None:
     assert "{" not in own.instruction + own.answer
     assert is_refusal(own.refusal) and is_refusal(f"**{own.refusal.upper()}**\n")
     assert not is_refusal(own.instruction)
-    if code != "en":
+    if code not in ("en", *NAMED_ONLY):
         texts = ("instruction", "citing", "unable", "refusal", "answer")
         assert all(getattr(own, name) != getattr(english, name) for name in texts)
 

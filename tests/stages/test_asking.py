@@ -24,7 +24,7 @@ ENGLISH = [
     {"id": "e2", "text": "Copper falls in Vienna, and nobody knows why it does.", "lang": "en"},
 ]
 GERMAN = [
-    {"id": "g1", "text": "Zinc steigt im Osten.", "lang": "de"},
+    {"id": "g1", "text": "Zinc steigt wieder im Osten.", "lang": "de"},
     {"id": "g2", "text": "Kupfer sinkt in Wien.", "lang": "de"},
 ]
 

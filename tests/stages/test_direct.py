@@ -249,8 +249,8 @@ def test_examples_in_the_wrong_language_are_refused_before_a_model_is_loaded(xqe
         assert done.returncode == 2
         [line] = done.stderr.splitlines()
         assert "e.jsonl: no example says that its passage is in English; " in line
-    unknown = write(tmp_path / "e.jsonl", {**MIXED[0], "passage_lang": "tlh"})
-    with pytest.raises(XqeError, match=r'e.jsonl:1: unknown language "tlh"'):
+    unknown = write(tmp_path / "e.jsonl", {**MIXED[0], "passage_lang": "tlhx"})
+    with pytest.raises(XqeError, match=r'e.jsonl:1: unknown language "tlhx"'):
         examples.Chooser(unknown, 1)
 
 
@@ -455,7 +455,7 @@ def test_a_batch_asks_for_passages_in_the_language(xqe: Run) -> None:
 def test_an_unknown_language_is_one_line(xqe: Run, command: tuple[str, ...]) -> None:
     done = xqe(*command, "--to", "xx", "--model", "openai:m", stdin=jsonl(QUERY))
     assert done.returncode == 2
-    assert done.stderr.startswith('xqe: --to: unknown language "xx"; xqe knows ar de')
+    assert done.stderr.startswith('xqe: --to: unknown language "xx"; give a code of ISO 639')
     assert done.stderr.count("\n") == 1
 
 

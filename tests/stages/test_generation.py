@@ -107,7 +107,11 @@ def test_input_files_and_gz_on_standard_input(xqe: Run, tmp_path: Path) -> None:
 
 
 BAD = [
-    (("translate", "--to", "xx", "--model", "fake"), jsonl(QUERY), '--to: unknown language "xx"; xqe knows ar de'),
+    (
+        ("translate", "--to", "xx", "--model", "fake"),
+        jsonl(QUERY),
+        '--to: unknown language "xx"; give a code',
+    ),
     (
         ("translate", "--to", "en", "--model", "fake"),
         jsonl({"id": "1", "query": "q"}),
@@ -115,8 +119,8 @@ BAD = [
     ),
     (
         ("translate", "--to", "en", "--model", "fake"),
-        jsonl({**QUERY, "lang": "tlh"}),
-        '<stdin>:1: unknown language "tlh"',
+        jsonl({**QUERY, "lang": "tlhx"}),
+        '<stdin>:1: unknown language "tlhx"',
     ),
     (("expand", "--model", "fake"), jsonl(QUERY, {"id": "2", "lang": "fr"}), '<stdin>:2: missing "query"'),
     (("expand", "--model", "fake"), jsonl({**QUERY, "error": {"step": "x"}}), '<stdin>:1: an "error" that is none of'),

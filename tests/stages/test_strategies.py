@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -185,7 +185,7 @@ def test_keywords_of_worked_examples_are_words_of_their_passages_in_every_langua
             words = one["keywords"].split(", ")
             assert 3 <= len(words) == len(set(words)) <= 10
             assert one["passage"].startswith(one["sentence"])
-            assert len(one["sentence"]) < len(one["passage"])
+            assert len(one["sentence"]) < len(one["passage"]) or code == "th"  # which marks no sentence's end
 
 
 # ---------------------------------------------------------------- documents that are read
@@ -427,6 +427,11 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
     return open_index(path)
 
 
+def beside_lighter(weights: Mapping[str, float]) -> dict[str, float]:
+    """What stands beside a stem, its form and its beginning, weighs 0.3 times as much."""
+    return {term: 0.3 * weight if term[0] == "=" or term[-1] == "*" else weight for term, weight in weights.items()}
+
+
 def record_of(strategy: Strategy, passages: Sequence[str] = PASSAGES) -> Record:
     """A record as the strategy would have left it with these passages."""
     return {**RECORD, "passages": list(passages), "combine": expanded(strategy, Scripted()).get("combine")}
@@ -437,7 +442,7 @@ def record_of(strategy: Strategy, passages: Sequence[str] = PASSAGES) -> Record:
 def test_words_are_weighted_as_the_published_text_would_be(name: str, passages: list[str], index: Index) -> None:
     text = published.JOINED[name](QUERY, passages)
     found = weighted_query(record_of(Strategy(name), passages), index, Weighting(), "here")
-    assert dict(found.weights) == pytest.approx(Counter(index.analyzer.terms(text)))
+    assert dict(found.weights) == pytest.approx(beside_lighter(Counter(index.analyzer.terms(text))))
 
 
 def test_grf_mixes_the_best_terms_of_all_texts_with_the_query(index: Index) -> None:
@@ -446,8 +451,8 @@ def test_grf_mixes_the_best_terms_of_all_texts_with_the_query(index: Index) -> N
     assert RECIPES[Strategy.GRF].combination == Combination(terms=50)
     found = weighted_query(record_of(Strategy.GRF, passages), index, Weighting(), "here")
     expected = published.grf(terms(QUERY), list(map(terms, passages)), 50, MIX)
-    assert dict(found.weights) == pytest.approx(expected)
-    assert sum(found.weights.values()) == pytest.approx(1)
+    assert sum(expected.values()) == pytest.approx(1)
+    assert dict(found.weights) == pytest.approx(beside_lighter(expected))
 
 
 def test_hyde_leaves_words_as_they_usually_are(index: Index) -> None:
@@ -484,7 +489,7 @@ def test_other_vectors_are_those_of_the_published_text(name: str) -> None:
 def test_a_weight_that_is_asked_for_goes_before_the_records(index: Index) -> None:
     record, terms = record_of(Strategy.LAMER), index.analyzer.terms
     found = weighted_query(record, index, Weighting(query_weight=3.0), "here")
-    assert dict(found.weights) == Counter(terms(" ".join([QUERY] * 3 + PASSAGES)))
+    assert dict(found.weights) == pytest.approx(beside_lighter(Counter(terms(" ".join([QUERY] * 3 + PASSAGES)))))
     usual = {**RECORD, "passages": PASSAGES}
     ignored = Weighting(heeds_record=False)
     assert weighted_query(record, index, ignored, "here") == weighted_query(usual, index, ignored, "here")

@@ -720,7 +720,7 @@ BAD = [
     (("{c}", "{c}"), "another collection is named made too"),
     (("{c}", "--split", "dev"), "no split dev; it has train, test"),
     (("{c}", "--lang", "fr"), "no queries of train in fr with judged documents in their own language; there are en"),
-    (("{c}", "--lang", "tlh"), '--lang: unknown language "tlh"'),
+    (("{c}", "--lang", "xx"), '--lang: unknown language "xx"'),
     (("{c}", "-s", "magic"), '--strategy: unknown strategy "magic"; known are zeroshot, cot, rar, fewshot'),
     (("{c}", "-s", "cot", "--prompt", "p.toml"), "both --strategy and --prompt"),
     (("{c}", "--prompt", "none.toml"), "none.toml: no such file"),

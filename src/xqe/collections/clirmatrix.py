@@ -27,6 +27,7 @@ from xqe.collections.conversion import (
     selected,
 )
 from xqe.collections.options import Options
+from xqe.collections.sources import BI139
 from xqe.errors import InputError
 from xqe.files import jsonl
 from xqe.files.folders import data_files, plain_path
@@ -36,18 +37,6 @@ _QUERIES = re.compile(
     r"(\.(?P<kind>base|full))?\.(jl|jsonl)"
 )
 _DOCUMENTS = re.compile(r"(?P<lang>[a-z-]+)\.tsv")
-LANGUAGES = (
-    "af", "am", "an", "ar", "arz", "ast", "az", "azb", "ba", "bar", "be", "bg", "bn", "bpy", "br", "bs", "bug",
-    "ca", "cdo", "ce", "ceb", "ckb", "cs", "cv", "cy", "da", "de", "diq", "el", "en", "eo", "es", "et", "eu", "fa",
-    "fi", "fo", "fr", "fy", "ga", "gd", "gl", "gu", "he", "hi", "hr", "hsb", "ht", "hu", "hy", "ia", "id", "ilo",
-    "io", "is", "it", "ja", "jv", "ka", "kk", "kn", "ko", "ku", "ky", "la", "lb", "li", "lmo", "lt", "lv", "mai",
-    "mg", "mhr", "min", "mk", "ml", "mn", "mr", "mrj", "ms", "my", "mzn", "nap", "nds", "ne", "new", "nl", "no",
-    "oc", "or", "os", "pa", "pl", "pms", "pnb", "ps", "pt", "qu", "ro", "ru", "sa", "sah", "scn", "sco", "sd", "si",
-    "sk", "sl", "sq", "sr", "su", "sv", "sw", "szl", "ta", "te", "tg", "th", "tl", "tr", "tt", "uk", "ur", "uz",
-    "vec", "vi", "vo", "wa", "war", "wuu", "xmf", "yi", "yo", "zh",
-)  # fmt: skip
-"""Those of its 139 Wikipedias that are named by the code of their language: als is Alemannic there and Tosk Albanian in
-ISO 639, sh and nn are taken for Serbian and Norwegian here, and eml and simple are no languages of ISO 639."""
 _SHAPE = 'each line needs {"src_id", "src_query", "tgt_results": [[document, grade], ...]}'
 
 
@@ -61,7 +50,7 @@ def read(path: Path, options: Options) -> Material:
     for lang in wanted or ():
         if not any(lang in pair for split in files.values() for pair in split):
             raise InputError(f"{path}: no queries in or for {lang}", "check --lang and the folder")
-    judged = {d for pairs in files.values() for _, d in pairs if d in LANGUAGES and (wanted is None or d in wanted)}
+    judged = {d for pairs in files.values() for _, d in pairs if d in BI139 and (wanted is None or d in wanted)}
     missing = sorted(judged - documents.keys())
     if missing and (wanted is not None or missing == sorted(judged)):
         raise InputError(f"{path}: no documents in {', '.join(missing)}", "DOCS/LANG.tsv.gz; or name it: --documents")
@@ -77,7 +66,7 @@ def read(path: Path, options: Options) -> Material:
     )
     for split, pairs in selected(files, options.splits, "split", path).items():
         for (asked, lang), file in pairs.items():
-            if lang in languages and asked in LANGUAGES and (wanted is None or asked in wanted):
+            if lang in languages and asked in BI139 and (wanted is None or asked in wanted):
                 material.queries.setdefault(split, {}).setdefault(asked, []).append(_queries(file))
                 material.qrels.setdefault(split, {})[asked, lang] = _judgements(file)
                 material.paths.append(file)

@@ -21,7 +21,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from xqe.text.analysis import Analysed, analyzer, lighter
+from xqe.text.analysis import Analysed, analyzer
 from xqe.text.languages import known, language
 from xqe.text.names import names
 
@@ -49,7 +49,7 @@ def source_terms(text: str, code: str, query: Collection[str], index: Index) -> 
         for one in _as_written(word, index) if spoken is not None else [word]:
             for term in one.terms:
                 weights[term] += foreign * (KEPT if one.stem in query else 1.0)
-    return lighter(weights)
+    return dict(weights)
 
 
 def _as_written(word: Analysed, index: Index) -> list[Analysed]:

@@ -8,7 +8,7 @@ A query that has several translations counts as their weighted mean (see `nbest`
 word of the untranslated query has its own (see `source_words`).
 
 In the questions of documents a term of the query counts question_weight x query_weight x its count: so they keep their
-part of the score beside passages.
+part of the score beside passages. Whatever stands beside a stem then weighs less (`xqe.text.analysis.lighter`).
 
 With a query weight that is a number, the weight of a term in the passages is its count in all of them, divided by
 their number: --use query+doc with weight 1 is the paper's, the query and its passage joined once. Several passages
@@ -34,7 +34,7 @@ which goes before the automatic weight: passages count as their sum then.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -110,7 +110,7 @@ def weighted_query(record: Record, index: Index, weighting: Weighting, where: st
         raise InputError(f'{where}: no "passages" to search with', "write them with xqe expand, or give --use query")
     terms_of = index.analyzer.terms
     texts = alternatives(record, weighting.nbest_mass, where)
-    query = lighter(counted(texts, terms_of)) if weighting.use is not Use.DOC or not passages else {}
+    query = counted(texts, terms_of) if weighting.use is not Use.DOC or not passages else {}
     combination = combination_of(record, where) if weighting.heeds_record else USUAL
     automatic = weighting.query_weight is None and not combination.decides_words
     expanded = [terms_of(passage) for passage in passages]
@@ -118,7 +118,6 @@ def weighted_query(record: Record, index: Index, weighting: Weighting, where: st
         expanded = [_distinct_stems(terms) for terms in expanded]
     weights_of, is_judged = passage_weights(record, passages, where, are_alone=not query)
     expansion, query_weight = _combined(combination, record, query, expanded, weights_of, weighting)
-    expansion = lighter(expansion)
     if weighting.passage_terms is not None:
         expansion = _heaviest(expansion, index, weighting.passage_terms)
     reason = None
@@ -134,9 +133,9 @@ def weighted_query(record: Record, index: Index, weighting: Weighting, where: st
 
     source = _source_weights(record, query, index, weighting.source_weight, where)
     parts = {
-        "passages": expansion,
-        "query": {term: query_weight * count for term, count in query.items()},
-        "source": {term: (query_weight if query else 1.0) * weight for term, weight in source.items()},
+        "passages": lighter(expansion),
+        "query": lighter({term: query_weight * count for term, count in query.items()}),
+        "source": lighter({term: (query_weight if query else 1.0) * weight for term, weight in source.items()}),
     }
     weights: defaultdict[str, float] = defaultdict(float)
     for part in parts.values():
@@ -155,7 +154,7 @@ def _source_weights(
         return {}
     if weight is None:
         return source_terms(text, str(record["source"].get("lang", "")), query, index)
-    return {term: weight * own for term, own in index.analyzer.weights(text).items()}
+    return {term: weight * count for term, count in Counter(index.analyzer.terms(text)).items()}
 
 
 def _asked_of_questions(

@@ -15,7 +15,7 @@ from xqe.errors import InputError
 from xqe.files.documents import Placed
 from xqe.files.records import Document, Record, failed
 from xqe.text.detection import DETECTOR, guess
-from xqe.text.languages import LANGUAGES, code_of
+from xqe.text.languages import code_of
 
 STEP = "detect"
 _SAMPLED = 200  # documents
@@ -24,13 +24,11 @@ _READ = 2000  # characters of a text
 
 
 def with_language(record: Record, text: str) -> Record:
-    """The record with the "lang" that its text is in, and a step that says how certain that is: the share of it among
-    xqe's languages. A record without letters, or certainly in none of xqe's languages, is marked as failed."""
+    """The record with the "lang" that its text is in, and a step that says how certain that is: its share. A record
+    without letters is marked as failed."""
     told = guess(text[:_READ])
     if told is None:
         return failed(record, STEP, "a text without letters is in no language")
-    if told.lang not in LANGUAGES:
-        return failed(record, STEP, f'its language is "{told.lang}", which xqe does not know')
     step = {"step": STEP, "by": DETECTOR, "lang": told.lang, "share": round(told.share, 4), "certain": told.is_certain}
     return {**record, "lang": told.lang, "steps": [*record.get("steps", ()), step]}
 
@@ -38,8 +36,8 @@ def with_language(record: Record, text: str) -> Record:
 class Mixture:
     """The languages of documents, told from the first of them.
 
-    languages: how many are in each. unsure: of how many it is not certain. usual: the most frequent one of those that
-    xqe knows; is_one: whether so many are in it that it is taken for that of all.
+    languages: how many are in each. unsure: of how many it is not certain. usual: the most frequent one. is_one:
+    whether so many are in it that it is taken for that of all.
     """
 
     def __init__(self, documents: Iterator[Placed]) -> None:
@@ -49,7 +47,7 @@ class Mixture:
         told = [_language(document) for _, document in self._read]
         self.languages: Counter[str] = Counter(code for code in told if code)
         self.unsure = told.count("")
-        self.usual = next((code for code, _ in self.languages.most_common() if code in LANGUAGES), "")
+        self.usual = next((code for code, _ in self.languages.most_common(1)), "")
         if self._read and not self.usual:
             named = ", ".join(self.languages) or "none of which it is certain"
             raise InputError(f"{self._read[0][0]}: documents in {named}", "name the language that is meant with --lang")
@@ -66,9 +64,9 @@ class Mixture:
         self.languages, self.unsure = Counter(), 0
         for where, document in self.documents:
             code = _language(document)
-            self.unsure += code not in LANGUAGES
-            self.languages[code if code in LANGUAGES else self.usual] += 1
-            yield where, replace(document, lang=code if code in LANGUAGES else self.usual)
+            self.unsure += not code
+            self.languages[code or self.usual] += 1
+            yield where, replace(document, lang=code or self.usual)
 
 
 def _language(document: Document) -> str:

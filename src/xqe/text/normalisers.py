@@ -354,7 +354,7 @@ _AMHARIC_LETTERS = {
 
 # ---------------------------------------------------------------- the tables
 
-TEXTS: dict[str, Rewrite] = {"half_spaces": half_spaces, "khmer_order": khmer_order, "turkish_case": turkish_case}
+TEXTS: dict[str, Rewrite] = {"half_spaces": half_spaces, "turkish_case": turkish_case}
 """What texts are rewritten by before anything else."""
 
 NORMALISERS: dict[str, Rewrite] = {

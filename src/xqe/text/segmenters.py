@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from xqe.errors import XqeError
-from xqe.text.normalisers import thai_letters
+from xqe.text.normalisers import khmer_order, thai_letters
 
 Segment = Callable[[str], list[str]]
 
@@ -121,6 +121,12 @@ def _thai() -> Segment:
     return _mixed(lambda run: WordBreaker(thai_letters(run), "th"), rf"[{_THAI}]{{1,{_MOST}}}")
 
 
+def _khmer() -> Segment:
+    """Clusters: a consonant or vowel letter with what is written below, above and around it."""
+    clusters = re.compile("[\u1780-\u17b3](?:\u17d2[\u1780-\u17b3]|[\u17b6-\u17d1\u17dd])*").findall
+    return _mixed(lambda run: clusters(khmer_order(run)), f"[{_KHMER}]+")
+
+
 def _missing(what: str, extra: str) -> XqeError:
     return XqeError(f"the dictionary of {what} is not installed", f"pip install 'xqe[{extra}]'")
 
@@ -141,6 +147,7 @@ SEGMENTERS: dict[str, Segmenter] = {
     "jieba": Segmenter(_jieba, (_OF_UNICODE, "rjieba")),
     "sudachi": Segmenter(_sudachi, (_OF_UNICODE, "sudachipy", f"sudachidict-{SUDACHI_DICTIONARY}")),
     "korean": Segmenter(_korean, (_OF_UNICODE, "lindera-python-ko-dic")),
+    "khmer": Segmenter(_khmer, (_OF_UNICODE,)),
     "thai": Segmenter(_thai, (_OF_UNICODE, "icu4py")),
 }
 

@@ -467,7 +467,7 @@ _ROWS = (
         "Khmer",
         "ខ្មែរ",
         "Khmr",
-        Analysis(texts=("khmer_order",), normalisers=("khmer_letters",), additions=(), pairs=True),
+        Analysis(segmenter="khmer", normalisers=("khmer_letters",), additions=(), pairs=True),
         family="Austroasiatic",
         resources=1,
     ),
