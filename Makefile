@@ -40,10 +40,10 @@ bench-hybrid: $(VENV)/.developing
 bench-finetuning: $(VENV)/.developing
 	$(BIN)/python benchmarks/finetuning.py $(BENCH)
 
-# DEBDESC=DIR is the collection; ANSERINI=JAR and JAVA=PROGRAM compute Lucene's side too.
+# FOLDERS="DIR..." are collections; LUCENE=JAR and JAVA=PROGRAM compute Lucene's side too.
 bench-languages: $(VENV)/.developing
-	$(BIN)/python benchmarks/languages.py "$(DEBDESC)" \
-		$(if $(ANSERINI),--anserini "$(ANSERINI)") $(if $(JAVA),--java "$(JAVA)") $(BENCH)
+	$(BIN)/python benchmarks/languages.py $(FOLDERS) \
+		$(if $(LUCENE),--lucene "$(LUCENE)") $(if $(JAVA),--java "$(JAVA)") $(BENCH)
 
 bench-memory: $(VENV)/.developing
 	$(BIN)/python benchmarks/memory.py $(BENCH)

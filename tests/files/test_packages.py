@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from xqe.files import packages
-from xqe.text.analysis import SEGMENTERS
+from xqe.text.segmenters import SEGMENTERS
 
 
 @pytest.mark.parametrize(

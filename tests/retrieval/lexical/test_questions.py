@@ -80,7 +80,7 @@ def expected(made: Sequence[Document], parameters: Parameters) -> dict[str, floa
     return dict(total)
 
 
-@pytest.mark.parametrize("parameters", [Parameters(), Parameters(2.0, 0.2)])
+@pytest.mark.parametrize("parameters", [Parameters(0.82, 0.68), Parameters(2.0, 0.2)])
 @pytest.mark.parametrize("candidates", [False, True])
 @pytest.mark.parametrize("k", [1, 7, 1000])
 def test_hits_ranks_and_explanations_are_those_of_the_sum(
