@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from conftest import Run, jsonl, records
 
 from xqe.errors import XqeError
 from xqe.models import examples
@@ -79,6 +82,17 @@ def test_a_pretrained_model_says_what_it_lacks_and_a_chat_model_does_without() -
         Expand(FakeEngine(is_chat=False), few).requests(record)
     [asked] = Expand(FakeEngine(), few).requests(record)
     assert "levrioù" in str(asked.prompt) and "camel" not in str(asked.prompt)
-    done = Expand(FakeEngine(), few).result(record, [])
-    assert done["steps"][-1]["shots"] == 0
     assert len(examples.builtin("de")) == 5 and examples.builtin("br") == ()
+
+
+def test_a_pipe_in_a_language_without_a_row(xqe: Run, tmp_path: Path) -> None:
+    done = xqe("expand", "-s", "fewshot", "-m", "fake", "--lang", "Breton", "levrioù kozh")
+    [record] = records(done)
+    assert (record["lang"], record["steps"][-1]["shots"]) == ("br", 0)
+    texts = jsonl({"id": "a", "text": "Levrioù kozh e Breizh", "lang": "br"}, {"id": "b", "text": "책", "lang": "kor"})
+    assert xqe("index", str(tmp_path / "ix"), "--lang", "record", stdin=texts).returncode == 0
+    assert sorted(link.name for link in tmp_path.glob("ix/??")) == ["br", "ko"]
+    found = xqe("search", str(tmp_path / "ix" / "br"), stdin=done.stdout)
+    assert [hit["id"] for hit in records(found)[0]["hits"]] == ["a"]
+    [row] = records(xqe("languages", "breton"))
+    assert (row["code"], row["own"], row["terms"], row["measured"]) == ("br", False, ["word", "form", "prefix"], [])
