@@ -76,7 +76,7 @@ COMMANDS: Table = {
                     "Convert a collection from a format of the field to xqe's layout.",
                     "data.convert:convert",
                 ),
-                Verb("build", "Make a collection of what this machine can have.", "data.build:build"),
+                Verb("build", "Make a collection of what Debian has, as people translated it.", "data.build:build"),
                 Verb(
                     "sample", "Draw a smaller collection: queries, perhaps a pool of documents.", "data.sample:sample"
                 ),

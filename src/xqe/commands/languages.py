@@ -18,12 +18,13 @@ def languages(
     ] = None,
     form: RowsFormat = Rows.AUTO,
 ) -> None:
-    """List what there is for each language: how its text becomes index terms, worked examples, and what was measured.
+    """List what there is for each language.
 
-    A table on a terminal, JSONL elsewhere. The list has the languages that xqe has something of its own for; any other
-    of ISO 639 may be named, by its code or by its name in any language. Its text is cut into words by Unicode's rules,
-    which are found by their form and by how they begin. Prompts name every language. A pretrained model is shown worked
-    examples, so that of a language without any it needs --examples.
+    How its text becomes index terms, whether there are worked examples, and what was measured; a table on a terminal,
+    JSONL elsewhere. The list has the languages that xqe has something of its own for; any other of ISO 639 may be
+    named, by its code or by its name in any language. Its text is cut into words by Unicode's rules, which are found as
+    they are and by how they begin. Prompts name every language. A pretrained model is shown worked examples, so in a
+    language without any it needs --examples.
 
     "measured" has the MRR of BM25 within the language, and that of Lucene on the same queries; docs/languages.md says
     on what texts. A language without is untested.

@@ -372,6 +372,12 @@ CHANGES: dict[str, tuple[Json, Json]] = {
 }
 
 
+def said_but_for_names(capsys: pytest.CaptureFixture[str]) -> str:
+    """What was said, but that a server's only model has another name than the one asked for."""
+    lines = capsys.readouterr().err.splitlines(keepends=True)
+    return "".join(line for line in lines if "which may answer instead" not in line)
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_another_model_behind_the_same_name_makes_its_own_texts(
     server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: str
@@ -385,7 +391,7 @@ def test_another_model_behind_the_same_name_makes_its_own_texts(
             with StoredEngine(opened(server), store) as engine:
                 texts.append(complete(engine, "a")[0].text)
     assert texts == ["of a", "of b", "of a", "of b"]
-    assert capsys.readouterr().err == ""
+    assert said_but_for_names(capsys) == ""
 
 
 SAME = [
@@ -460,7 +466,7 @@ def test_texts_of_a_store_from_before_servers_were_listened_to(
         store.put(Asked(identity, {"temperature": 0.0}, 20, prompt), Generation("kept", "stop", 1, NAME, made_by))
         with StoredEngine(opened(server), store) as engine:
             assert complete(engine, "a")[0].text == text
-    told = capsys.readouterr().err
+    told = said_but_for_names(capsys)
     assert said in told and told.count("\n") == bool(said)
 
 

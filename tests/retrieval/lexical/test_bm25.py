@@ -13,7 +13,7 @@ from typing import Any
 import numpy
 import pytest
 from bm25_reference import bm25
-from conftest import Run
+from conftest import OF_FIXTURES, Run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +21,6 @@ from xqe.files.records import Document
 from xqe.retrieval.lexical import Index, Parameters, build, open_index
 from xqe.retrieval.lexical.bm25 import Padding, excess, rounded_down
 from xqe.text.analysis import analyzer
-from xqe.text.languages import LANGUAGES
 
 
 def indexed(directory: Path, code: str, texts: Sequence[str], parameters: Parameters) -> Index:
@@ -71,7 +70,7 @@ PARAMETERS = st.builds(
 )
 
 
-@pytest.mark.parametrize("code", sorted(LANGUAGES))
+@pytest.mark.parametrize("code", OF_FIXTURES)
 @given(
     texts=TEXTS, query=st.lists(st.integers(0, 9), min_size=1, max_size=8), k=st.integers(1, 14), parameters=PARAMETERS
 )

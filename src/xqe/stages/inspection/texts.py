@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from xqe.stages.inspection.metatext import is_meta
 from xqe.stages.inspection.repetition import CHARACTERS, WORDS, loops, repetition
-from xqe.text.analysis import PAIR_MARK, Analysed, analyzer, clean
+from xqe.text.analysis import Analysed, analyzer, clean
 from xqe.text.detection import language_of, script_share
 from xqe.text.languages import Language
 
 _QUARTER = 0.25  # of Chinese descriptions of software, full of Latin names, one in a hundred has fewer letters
+_SYLLABLES = ("vi",)
+"""Languages in which white space parts syllables, of which most words have two."""
 _NO_LETTER = re.compile(r"[\W_]+")
 
 
@@ -37,9 +40,9 @@ class Text:
     @property
     def content(self) -> frozenset[str]:
         """What passages and examples share: stems, or pairs of them in a language that writes a word as several."""
-        if self._row is None or not self._row.analysis.pairs:
+        if self._row is None or not (self._row.analysis.pairs or self._row.code in _SYLLABLES):
             return self.stems
-        return frozenset(term for word in self._analysed for term in word.terms if PAIR_MARK in term)
+        return frozenset(map(" ".join, pairwise(word.stem for word in self._analysed if word.stem)))
 
     def values(self) -> dict[str, Any]:
         """What is measured of the text alone, and the language that it seems to be in."""
