@@ -3,7 +3,7 @@
     python benchmarks/analysis_weights.py FOLDER... [--language LANG]... [--most N]
 
 A FOLDER is one of `languages.py`. Scores are BM25's over whole matrices, of all settings at once: the MRR over 100 hits
-of up to N queries (600), on the mean over the languages.
+of up to N queries (1500), on the mean over the languages.
 """
 
 from __future__ import annotations
