@@ -9,8 +9,8 @@ from statistics import fmean, pstdev
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Of the values of some languages, 0..1: the best and the worst language (of equal ones the first by code), what
-    lies between them (`gap`), and the standard deviation, of the languages that there are and no sample of others."""
+    """Of the values of some languages, 0..1. best, worst: of equal ones the first by code, and the last. gap: what lies
+    between them. deviation: the standard deviation, of the languages that there are and no sample of others."""
 
     languages: int
     mean: float
@@ -27,7 +27,7 @@ def spread(values: Mapping[str, float]) -> Spread | None:
     if len(values) < 2:
         return None
     codes = sorted(values)
-    best, worst = max(codes, key=values.__getitem__), min(codes, key=values.__getitem__)
+    best, worst = max(codes, key=values.__getitem__), min(reversed(codes), key=values.__getitem__)
     numbers = list(values.values())
     return Spread(
         len(values),

@@ -146,7 +146,7 @@ def _write_groups(axes: Any, groups: Sequence[tuple[str, int]], sizes: _Sizes, i
     length = max(len(name) for name, _ in groups) * 0.6 * sizes.names
     cell = 72 * sizes.cell[1 if is_of_rows else 0]
     turned = not is_of_rows and any(len(name) * 0.6 * sizes.names > many * cell for name, many in groups)
-    offset = 2.2 * sizes.codes + 4
+    offset = 4 + sizes.codes * (2.2 if is_of_rows else 1.4)  # beyond the codes, of two letters or three
     ends = list(accumulate(many for _, many in groups))
     for (name, many), end in zip(groups, ends, strict=True):
         middle = end - many / 2 - 0.5
@@ -160,7 +160,7 @@ def _write_groups(axes: Any, groups: Sequence[tuple[str, int]], sizes: _Sizes, i
     for end in ends[:-1]:
         line(end - 0.5, color="white", linewidth=3 * sizes.line)
         line(end - 0.5, color=_INK, linewidth=sizes.line)
-    return length if is_of_rows or turned else 1.4 * sizes.names
+    return 6 + (length if is_of_rows or turned else 1.4 * sizes.names)
 
 
 def _write_cell(

@@ -73,8 +73,8 @@ def _by_language(values: dict[Pair, float], side: int) -> dict[str, float]:
 
 def _cells(one: Spread) -> tuple[Value, ...]:
     return (
-        Value(f"{labels.language(one.best)} {100 * one.best_value:.2f}", one.best_value),
-        Value(f"{labels.language(one.worst)} {100 * one.worst_value:.2f}", one.worst_value),
+        Value(f"{100 * one.best_value:.2f} {labels.language(one.best)}", one.best_value),
+        Value(f"{100 * one.worst_value:.2f} {labels.language(one.worst)}", one.worst_value),
         *(Value(f"{100 * number:.2f}", number) for number in (one.gap, one.deviation)),
     )
 
