@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 BEST, WORST = "best", "worst"
 NOTHING = "–"
 LEGIBLE = 20
-"""Languages, up to which all numbers of a map can be read in a table, and all bars of a picture."""
+"""Languages, up to which all numbers of a map can be read as they are, and all bars of a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,13 @@ class HeatMap:
 
     @property
     def is_large(self) -> bool:
-        """Whether it has more numbers than a table of text can show."""
+        """Whether a picture of it needs small cells."""
         return max(len(self.rows), len(self.columns)) > LEGIBLE
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it has more columns than a table of text has room for."""
+        return len(self.columns) > LEGIBLE
 
     @property
     def has_few_groups(self) -> bool:

@@ -102,6 +102,7 @@ class _Sizes:
 
 _PLAIN = _Sizes((0.62, 0.42), 8.5, 9, 9, 1, 1.2)
 _CHANGES = _Sizes((0.72, 0.42), 8.5, 9, 9, 1, 1.2)
+_NARROW = 10  # columns of a large map, up to which there is no room for a scale of its colours
 _LARGE = _Sizes((0.23, 0.2), 5.8, 7, 8, 0, 0.8)
 
 
@@ -134,7 +135,7 @@ def _heat_map(block: HeatMap) -> Figure:
     room = [_write_groups(axes, block.row_groups, sizes, True), _write_groups(axes, block.column_groups, sizes, False)]
     axes.set_ylabel("language of queries", labelpad=4 + room[0])
     axes.set_xlabel("language of documents", labelpad=4 + room[1])
-    if block.is_large:
+    if block.is_large and width > _NARROW:
         figure.colorbar(image, ax=axes, fraction=0.012, pad=0.01)
     return figure
 
@@ -160,7 +161,7 @@ def _write_groups(axes: Any, groups: Sequence[tuple[str, int]], sizes: _Sizes, i
     for end in ends[:-1]:
         line(end - 0.5, color="white", linewidth=3 * sizes.line)
         line(end - 0.5, color=_INK, linewidth=sizes.line)
-    return 6 + (length if is_of_rows or turned else 1.4 * sizes.names)
+    return offset - sizes.codes + (length if is_of_rows or turned else 1.4 * sizes.names)
 
 
 def _write_cell(
@@ -168,6 +169,8 @@ def _write_cell(
 ) -> None:
     sizes = _sizes_of(block)
     number = float(numbers[row, column])
+    if number != number and block.is_large:
+        return
     if number != number:
         axes.text(column, row, "–", ha="center", va="center", color=_INK, fontsize=sizes.numbers)
         return

@@ -200,7 +200,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _heat_map(heat_map: HeatMap) -> _Tabular | None:
-    if heat_map.is_large:
+    if heat_map.is_wide:
         means = _table(means_as_table(heat_map))
         assert means is not None  # it is not for the page alone
         return replace(means, title=heat_map.title, notes=[values_note(heat_map), *heat_map.notes])

@@ -105,7 +105,7 @@ def _notes(notes: Sequence[str]) -> Iterator[str]:
 def _heat_map(heat_map: HeatMap) -> Iterator[str]:
     yield f"### {escaped(heat_map.title)}"
     yield ""
-    if heat_map.is_large:
+    if heat_map.is_wide:
         yield from _grid(means_as_table(heat_map))
         yield from _notes([values_note(heat_map), *heat_map.notes])
         return
