@@ -214,6 +214,9 @@ def test_groups_and_the_whole(eval_: Run, tmp_path: Path) -> None:
         ({"source.lang": "de", "source.script": "Latin"}, 2, 0, {"MRR": 0.75}),
         ({}, 4, 1, {"MRR": 0.5}),
     ]
+    apart = {"languages": 2, "mean": 0.5, "best": "de", "best_value": 0.75, "worst": "ar", "worst_value": 0.25}
+    apart |= {"gap": 0.5, "deviation": 0.25}
+    assert [row.get("spreads") for row in objects(done)] == [None, None, {"source.lang": {"MRR": apart}}]
     assert done.stderr == "xqe: run: 1 of 4 expected queries are missing from the run and count as 0\n"
     assert done.returncode == 0
 
@@ -358,6 +361,9 @@ TEN = "".join(f"q{number} 0 good 1\nq{number} 0 good0 1\n" for number in range(1
 CROSSED = ("--by", "source.lang,index.lang", "--matrix", "-m", "MRR")
 
 
+BETWEEN = "between languages: gap of the best and the worst, and standard deviation (SD), in points"
+
+
 def test_a_matrix_has_lines_columns_and_margins(eval_: Run, tmp_path: Path) -> None:
     done = eval_(
         tmp_path, "--qrels", "qrels", "old", "new", *CROSSED, "--format", "table",
@@ -377,6 +383,13 @@ def test_a_matrix_has_lines_columns_and_margins(eval_: Run, tmp_path: Path) -> N
         ["all", "100.00", "+25.00*", "100.00", "+37.50*", "100.00", "+31.25*"],
         [],
         note(9),
+        [],
+        f"MRR {BETWEEN}".split(),
+        ["by", "run", "languages", "best", "worst", "gap", "SD"],
+        ["source.lang", "old", "2", "de", "100.00", "ar", "37.50", "62.50", "31.25"],
+        ["index.lang", "old", "2", "en", "75.00", "fr", "62.50", "12.50", "6.25"],
+        ["source.lang", "new", "2", "ar", "100.00", "de", "100.00", "0.00", "0.00"],
+        ["index.lang", "new", "2", "en", "100.00", "fr", "100.00", "0.00", "0.00"],
     ]
 
 
@@ -554,6 +567,10 @@ def test_the_table_of_groups(eval_: Run, tmp_path: Path) -> None:
         ["ar", "en", "run", "2", "1", "25.00"],
         ["de", "en", "run", "2", "0", "75.00"],
         ["all", "all", "run", "4", "1", "50.00"],
+        [],
+        f"MRR {BETWEEN}".split(),
+        ["by", "run", "languages", "best", "worst", "gap", "SD"],
+        ["source.lang", "run", "2", "de", "75.00", "ar", "25.00", "50.00", "25.00"],
     ]
 
 

@@ -92,7 +92,7 @@ def test_all_forms_are_written_and_their_paths_printed(
 ) -> None:
     assert written.returncode == 0
     names = ["report.md", "report.tex", "report.html", "tables", "figures", "cells.csv", "queries.csv"]
-    names += ["differences.csv", "costs.csv", "failures.csv"]
+    names += ["differences.csv", "maps.csv", "costs.csv", "failures.csv"]
     assert written.stdout.splitlines() == [str(folder / "report" / name) for name in names]
     assert all(path.stat().st_size for path in (folder / "report").rglob("*"))
     cells = len(list((folder / "cells").rglob("*.json")))
@@ -345,10 +345,14 @@ def test_a_large_page_of_lost_queries_shows_fewer_too(monkeypatch: pytest.Monkey
 
 
 PICTURES = (
-    HeatMap("map", "A <map>", ("de", "ja"), ("de", "ja"), ((None, 50.0), (25.5, None)), 1, 1, (("European", 50.0),)),
-    HeatMap("change", "Changes", ("de", "ja"), ("en",), ((2.5,), (-1.25,)), 1, 1, (), True, (("***",), ("",))),
-    HeatMap("flat", "All equal", ("de",), ("en", "fr"), ((0.0, 0.0),), 1, 2, (), True, (("", ""),)),
-    HeatMap("my notes", "Of a name", ("de",), ("en", "fr"), ((0.0, -0.04),), 1, 2, (), True),
+    HeatMap(
+        *("map", "A <map>", ("de", "ja"), ("de", "ja"), ((None, 50.0), (25.5, None))),
+        *(((("European", 1), ("other", 1)),) * 2),
+        ((None, 50.0), (25.5, None)),
+    ),
+    HeatMap("change", "Changes", ("de", "ja"), ("en",), ((2.5,), (-1.25,)), diverging=True, stars=(("***",), ("",))),
+    HeatMap("flat", "All equal", ("de",), ("en", "fr"), ((0.0, 0.0),), diverging=True, stars=(("", ""),)),
+    HeatMap("my notes", "Of a name", ("de",), ("en", "fr"), ((0.0, -0.04),), diverging=True),
     Bars(
         "bars",
         "Bars",
@@ -391,7 +395,7 @@ def words_in(text: str) -> list[str]:
 
 
 def test_every_number_is_written_into_the_maps_and_beside_the_bars() -> None:
-    assert {"50.0", "25.5", "–", "de", "ja"} <= set(words_in(svg(PICTURES[0])))
+    assert {"50.0", "25.5", "–", "de", "ja", "European", "other"} <= set(words_in(svg(PICTURES[0])))
     assert {"+2.5***", "-1.2"} <= set(words_in(svg(PICTURES[1])))
     assert words_in(svg(PICTURES[3])).count("+0.0") == 2  # nothing shown has a sign of its own
     beside = words_in(svg(PICTURES[4]))

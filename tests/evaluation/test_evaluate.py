@@ -315,6 +315,11 @@ PAIR: Record = {"id": "q", "lang": "en", "source": {"lang": "ar"}, "index": {"la
         ({"lang": "hi"}, "source.script", "non-Latin"),
         ({"lang": "kk"}, "script", "non-Latin"),
         ({"lang": "xx"}, "script", None),
+        (PAIR, "source.family", "Semitic"),
+        ({"index": {"lang": "pt-BR"}}, "index.family", "Romance"),
+        ({"lang": "yo"}, "source.resources", "2"),  # Joshi et al. (2020)
+        ({"lang": "br"}, "family", None),  # Breton has no row
+        ({"lang": "br"}, "resources", None),
         ({"lang": "hi", "script": "Deva"}, "script", "Deva"),
         ({"year": 2024}, "year", "2024"),
         ({"hard": True}, "hard", "true"),

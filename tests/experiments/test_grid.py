@@ -27,10 +27,12 @@ from small_models import SAID, SAID_TOKENS
 
 from xqe import __version__, cli
 from xqe.errors import InputError, XqeError
+from xqe.experiments.grid import pairs
 from xqe.experiments.grid.asked import _draw
 from xqe.experiments.grid.folder import Folder
 from xqe.experiments.grid.generating import stage_of
 from xqe.experiments.grid.nights import changes, judge
+from xqe.experiments.grid.pairs import Wanted
 from xqe.experiments.grid.plan import Cell, Plan
 from xqe.experiments.grid.planner import make_plan
 from xqe.experiments.grid.settings import Gate, read_grid
@@ -253,7 +255,7 @@ def test_a_number_of_the_file_is_a_number(tmp_path: Path, line: str, value: str)
 def test_the_languages_of_a_pair_may_have_regions(tmp_path: Path, text: str, pair: tuple[str, str]) -> None:
     path = tmp_path / "grid.toml"
     path.write_text(f'[[collections]]\npath = "x"\npairs = ["{text}"]\n')
-    assert read_grid(path).collections[0].pairs == (pair,)
+    assert read_grid(path).collections[0].pairs == (Wanted(*pair),)
 
 
 @pytest.mark.parametrize(
@@ -262,6 +264,9 @@ def test_the_languages_of_a_pair_may_have_regions(tmp_path: Path, text: str, pai
         ('["pt-BR-en", "pt-en"]', "pairs names one thing twice"),
         ('["en-ID-de"]', '"en-ID-de" can be read as several pairs'),  # Indonesian is a language that xqe knows
         ('["xx-BR-en"]', 'unknown language "xx"'),
+        ('["*-xx"]', 'unknown language "xx"'),
+        ('["*"]', '"*" is no pair'),
+        ('["*-EN", "*-eng"]', "pairs names one thing twice"),
     ],
 )
 def test_a_pair_is_named_once_and_for_certain(tmp_path: Path, pairs: str, said: str) -> None:
@@ -269,6 +274,39 @@ def test_a_pair_is_named_once_and_for_certain(tmp_path: Path, pairs: str, said: 
     path.write_text(f'[[collections]]\npath = "x"\npairs = {pairs}\n')
     with pytest.raises(XqeError, match=re.escape(said)):
         read_grid(path)
+
+
+THERE = [(source, target) for source in ("de", "en", "ja", "tl") for target in ("de", "en", "ja")]
+
+
+@pytest.mark.parametrize(
+    ("texts", "made"),
+    [
+        (["*-en", "de-*"], "de-en ja-en tl-en de-ja"),  # each once, and no language with itself
+        (["en-en", "*-en"], "en-en de-en ja-en tl-en"),  # but where it is named in full
+        (["*-*", "!ja-*", "!*-ja"], "de-en en-de tl-de tl-en"),
+        (["!*-d?", "!tl-*"], "de-en de-ja en-ja ja-en"),  # of all pairs of two languages
+        (["fil-PH-*", "D?-JA"], "tl-de tl-en tl-ja de-ja"),
+    ],
+)
+def test_pairs_are_named_by_patterns(texts: list[str], made: str) -> None:
+    assert pairs.chosen(pairs.read("g", texts), THERE, "g", "c") == [tuple(one.split("-")) for one in made.split()]
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["*-zu"], '"*-zu" matches no pair of two languages of c'),
+        (["de-de*", "*-en"], '"de-de*" matches no pair'),  # it would be German with itself
+        (["de-zu"], "c has no queries and qrels for de-zu"),
+        (["*-en", "!en-*"], '"!en-*" takes nothing away'),
+        (["de-en", "!*-en"], 'of "de-en" "!*-en" leave nothing'),
+    ],
+)
+def test_a_pattern_that_does_nothing_is_refused(texts: list[str], said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        pairs.chosen(pairs.read("g", texts), THERE, "g", "c")
+    assert said in caught.value.message and caught.value.hint
 
 
 OWN = """
@@ -627,6 +665,16 @@ def test_a_plan_is_printed_and_nothing_is_left(
     status, said = grid(capsys, written(languages=ALL), "--out", tmp_path / "out", "--dry-run", "--measure")
     assert status == 0 and "measured now" in said and "generating takes about" in said
     assert grid(capsys, written(), "--out", tmp_path / "out", "--measure")[0] == 2
+
+
+def test_a_plan_says_how_many_pairs_patterns_make(
+    written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(languages=ALL)
+    text = path.read_text("utf-8").replace('path = "collection"', 'path = "collection"\npairs = ["*-en", "!ja-*"]')
+    path.write_text(text, "utf-8")
+    status, said = grid(capsys, path, "--out", tmp_path / "out", "--dry-run")
+    assert status == 0 and 'pairs "*-en", "!ja-*": 1 of 2 languages' in said
 
 
 def test_a_plan_needs_no_model(

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ from itertools import combinations
 from pathlib import Path
 from random import Random
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given, settings
@@ -23,6 +25,8 @@ from scipy.stats import kendalltau
 from xqe.errors import InputError, XqeError
 from xqe.experiments.report import (
     beside,
+    drawing,
+    fairness,
     labels,
     latex,
     maps,
@@ -39,8 +43,22 @@ from xqe.experiments.report import (
     trend,
 )
 from xqe.experiments.report.averages import Difference, Frame, common
-from xqe.experiments.report.blocks import BEST, WORST, Cases, Links, Paragraph, Row, Table, Value, marked
+from xqe.experiments.report.blocks import (
+    BEST,
+    WORST,
+    Cases,
+    HeatMap,
+    Links,
+    Paragraph,
+    Report,
+    Row,
+    Section,
+    Table,
+    Value,
+    marked,
+)
 from xqe.experiments.report.compose import compose
+from xqe.experiments.report.grouping import By, grouped
 from xqe.experiments.report.places import Places
 from xqe.experiments.report.results import Results, System
 from xqe.experiments.report.sparkline import sparkline
@@ -271,7 +289,7 @@ def test_languages_are_averaged_as_query_and_as_document_language(two: Path) -> 
         for pair in pairs
         for one in of.expansions("gemma-3-4b")
     ]
-    japanese = next(one for one in table.rows if one.heads == ("Japanese",))
+    japanese = next(one for one in table.rows if one.heads == ("Japanese", "ja", "other"))
     width = table.groups[0][1]
     assert japanese.values[width].number == pytest.approx(sum(means) / len(means))
     assert japanese.values[-1].number == len(pairs) * 12
@@ -320,21 +338,109 @@ def test_the_nearer_of_the_papers_collections_is_told_by_the_number_of_relevant_
 # ---------------------------------------------------------------- languages, lengths, scripts
 
 
+def test_languages_stand_in_groups_of_the_table_of_languages() -> None:
+    """Joshi et al. (2020): English and Arabic 5, Hungarian 4, Swahili and Yoruba 2. Breton and Lao have no row."""
+    codes = ["yo", "en", "ar", "sw", "hu", "br", "fa", "de", "lo"]
+    assert grouped(["ru", "id", "en", "ar", "pl"], By.PAPER) == (
+        ("European", ("en", "pl")),
+        ("other", ("ar", "id", "ru")),
+    )
+    assert grouped(["ru", "id", "en"], By.LATIN) == (("Latin", ("en", "id")), ("other", ("ru",)))
+    assert grouped(codes, By.SCRIPT) == (
+        ("Latn", ("br", "de", "en", "hu", "sw", "yo")),
+        ("Arab", ("ar", "fa")),
+        ("Laoo", ("lo",)),
+    )
+    assert grouped(codes, By.FAMILY) == (
+        ("Germanic", ("de", "en")),
+        ("Niger-Congo", ("sw", "yo")),
+        ("others", ("ar", "br", "fa", "hu", "lo")),  # each alone in its family, or of none that is known
+    )
+    assert grouped(codes, By.RESOURCES) == (
+        ("class 5", ("ar", "de", "en")),
+        ("class 4", ("fa", "hu")),
+        ("class 2", ("sw", "yo")),
+        ("others", ("br", "lo")),
+    )
+
+
 def test_a_map_has_european_languages_first_and_the_means_of_its_quadrants(small: Path) -> None:
-    assert labels.languages(["ru", "zh", "en", "ar", "de"]) == ["de", "en", "ar", "ru", "zh"]
     one, other, change = maps.heat_maps(study(small), "tiny")
     assert one.rows == one.columns == ("de", "en", "ja")
-    assert (one.row_split, one.column_split, one.diverging, change.diverging) == (2, 2, False, True)
+    assert one.row_groups == one.column_groups == (("European", 2), ("other", 1))
+    assert (one.diverging, change.diverging) == (False, True)
     assert one.values[0][0] is None
-    means = dict(one.quadrants)
-    assert means["European queries, European documents"] == pytest.approx((one.values[0][1] + one.values[1][0]) / 2)  # type: ignore[operator]
-    assert means["other queries, European documents"] == pytest.approx((one.values[2][0] + one.values[2][1]) / 2)  # type: ignore[operator]
+    (both, to_other), (from_other, neither) = one.means
+    assert both == pytest.approx((one.values[0][1] + one.values[1][0]) / 2)  # type: ignore[operator]
+    assert to_other == pytest.approx((one.values[0][2] + one.values[1][2]) / 2)  # type: ignore[operator]
+    assert from_other == pytest.approx((one.values[2][0] + one.values[2][1]) / 2)  # type: ignore[operator]
+    assert neither is None
+    said = markdown.means_note(one)[0]
+    assert f"other queries, European documents {from_other:.2f}." in said and "other documents –" not in said
     assert any("tiny, Zero-shot, E + T, Doc only" in note for note in one.notes)  # the cell that is broken
     assert other.title.startswith("MRR")
 
 
-def test_quadrants_without_pairs_are_left_out() -> None:
-    assert maps.quadrants({("de", "en"): 2.0, ("en", "de"): 4.0}) == (("European queries, European documents", 3.0),)
+def test_maps_and_tables_have_the_groups_that_are_asked_for(small: Path) -> None:
+    of = Study(results.read([small]), "debian", "MRR", by=By.RESOURCES)
+    table = tables.by_language(of, "tiny")
+    assert table is not None and table.heads == ("language", "code", "resources")
+    assert {one.heads[2] for one in table.rows} == {"class 5"}  # Joshi et al.: English, German, Japanese
+    assert [one.row_groups for one in maps.heat_maps(of, "tiny")] == [(("class 5", 3),)] * 3
+    assert "classes of Joshi et al. 2020" in maps.about(of)
+
+
+CODES = (
+    *("de", "en", "sv", "fr", "it", "es", "pt", "ro"),
+    *("cs", "pl", "ru", "uk", "sk", "sl", "hr", "hi", "bn", "ur", "mr", "gu", "pa"),
+)
+LARGE = HeatMap(
+    "large",
+    "A large map",
+    CODES,
+    CODES,
+    tuple(tuple(None if row == column else 10.0 * (row < column) for column in range(21)) for row in range(21)),
+    *(((("Germanic", 3), ("Romance", 5), ("Slavic", 7), ("Indo-Aryan", 6)),) * 2),
+    ((5.0, 10.0, 10.0, 10.0), (0.0, 5.0, 10.0, 10.0), (0.0, 0.0, 5.0, 10.0), (0.0, 0.0, 0.0, 5.0)),
+    True,
+    tuple(tuple("*" if column == 20 else "" for column in range(21)) for _ in range(21)),
+    file="maps.csv",
+)
+
+
+def test_a_map_of_many_languages_is_its_groups_means_in_text() -> None:
+    section = Section("s", "S", (LARGE,))
+    text = markdown.markdown(Report("R", (), (section,)))
+    assert (
+        "| Romance (5) | +0.00 | +5.00 | +10.00 | +10.00 |" in text and "420 values" in text and "maps.csv has" in text
+    )
+    assert max(map(len, text.splitlines())) < 300
+    [(_, tabular)] = latex.parts(Report("R", (), (section,)))
+    assert "Romance (5) & +0.00 & +5.00 & +10.00 & +10.00" in tabular and tabular.count("+") == 16
+
+
+def test_a_picture_of_many_languages_has_short_numbers_and_significant_ones_in_bold() -> None:
+    text = drawing.svg(LARGE)
+    words = ["".join(one.itertext()).strip() for one in ElementTree.fromstring(text).iter("text")]
+    assert {"+10", "+0", "Indo-Aryan", "Slavic", "uk"} <= set(words) and "+10*" not in words
+    assert len(re.findall(r"font: [^;]*bold|font-weight: *(?:bold|700)|font: 700", text)) == 20
+
+
+def test_the_fairness_of_a_system_is_between_its_best_and_worst_language(small: Path) -> None:
+    of = study(small)
+    table = fairness.systems(of)
+    assert table is not None and table.groups[1:] == (("query languages", 4), ("document languages", 4))
+    name = "tiny.fewshot.te.doc"
+    means = {pair: read(cell_path(small, pair, name))["measures"]["MRR"] for pair in WHOLE}
+    by_query = {code: [mean for pair, mean in means.items() if pair[:2] == code] for code in ("de", "en", "ja")}
+    values = {code: sum(some) / len(some) for code, some in by_query.items()}
+    best, worst = max(values.values()), min(values.values())
+    centre = sum(values.values()) / 3
+    found = next(one for one in table.rows if one.heads == (labels.full(system(of, name)),)).values
+    assert [found[place].number for place in (1, 2, 3)] == pytest.approx([best, worst, best - worst])
+    assert found[4].number == pytest.approx((sum((one - centre) ** 2 for one in values.values()) / 3) ** 0.5)
+    assert found[1].text.endswith(labels.language(max(values, key=values.__getitem__)))
+    assert len(table.rows) == len(of.systems) and any("Not every language meets" in note for note in table.notes)
 
 
 def test_the_map_of_changes_is_the_difference_to_the_translated_query(small: Path) -> None:
@@ -860,7 +966,7 @@ def test_latex_escapes_what_it_would_read() -> None:
 
 def test_tidy_files_hold_every_cell_value_and_difference(two: Path, report: tuple[Results, list[Study], Any]) -> None:
     files = dict(tidy.files(report[0], report[1]))
-    assert list(files) == ["cells.csv", "queries.csv", "differences.csv", "costs.csv", "failures.csv"]
+    assert list(files) == ["cells.csv", "queries.csv", "differences.csv", "maps.csv", "costs.csv", "failures.csv"]
     cells = list(csv.DictReader(io.StringIO(files["cells.csv"].decode())))
     assert len(cells) == len(list((two / "cells").rglob("*.json")))
     human = next(one for one in cells if (one["collection"], one["source"], one["system"]) == ("debian", "de", "human"))

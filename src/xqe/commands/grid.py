@@ -267,6 +267,8 @@ def _plan_lines(plan: Plan, folder: Folder) -> Iterator[str]:
         counts = {len(ids) for ids in asked.pairs.values()}
         shown = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
         kind = "a pool" if asked.collection.is_pool else "a whole collection"
+        if asked.told_pairs is not None:
+            yield f"{name}: {asked.told_pairs}"
         yield f"{name} ({asked.row.split}, {kind}): {len(asked.pairs)} pairs of {shown} queries each"
     if plan.grid.encoder is not None:
         yield f"retrievers: {', '.join(plan.grid.retrievers)}; vectors of {plan.grid.encoder.model}"

@@ -12,6 +12,7 @@ import typer
 from xqe import __version__
 from xqe.errors import XqeError, why
 from xqe.evaluation import measures
+from xqe.experiments.report.grouping import By
 from xqe.files import jsonl
 from xqe.messages import plural, say
 
@@ -23,7 +24,7 @@ STDOUT = "-"
 _SUFFIXES = {"md": ".md", "latex": ".tex", "html": ".html"}
 
 _OURS = re.compile(
-    r"\.?(?:(?:report|history)\.(?:md|tex|html)|history\.csv|(?:cells|queries|differences|costs|failures)\.csv(?:\.gz)?)"
+    r"\.?(?:(?:report|history)\.(?:md|tex|html)|history\.csv|(?:cells|queries|differences|maps|costs|failures)\.csv(?:\.gz)?)"
     r"(?:\.[0-9]+\.part)?"
 )
 """What is written, and what a kill leaves of it."""
@@ -68,6 +69,14 @@ def report(
             help="The measure that differences are shown of. [default: MRR, or the first of the grid]",
         ),
     ] = None,
+    by: Annotated[
+        By,
+        typer.Option(
+            "--by",
+            help="What languages are grouped by in maps and tables: as in the paper's maps (European ones in Latin "
+            "script, others), Latin script or not, script, family, or resources (classes of Joshi et al.).",
+        ),
+    ] = By.PAPER,
     examples: Annotated[
         int,
         typer.Option("--examples", metavar="N", min=0, max=50, help="Won and lost queries that are shown of a system."),
@@ -80,8 +89,8 @@ def report(
 
     Published numbers stand beside measured ones. Writes report.md, report.tex with each table for itself in tables/,
     and report.html, which needs no other file; pictures as SVG and PDF in figures/, and tidy CSV: cells, queries,
-    differences, costs and failures. Prints the path of each file or folder. With --history the files are history.md and
-    so on.
+    differences, maps, costs and failures. Prints the path of each file or folder. With --history the files are
+    history.md and so on.
 
     Averages are means over language pairs of the pairs' means, over the same pairs and queries for everything in
     a table. Differences are tested by the paired randomization test, with Holm's correction.
@@ -92,12 +101,14 @@ def report(
     target = _target(places, out, formats)
     if history and len(places) > 1:
         raise XqeError("--history takes one folder", "report the shards one by one")
+    if history and by is not By.PAPER:
+        raise XqeError("--by has no effect on --history, which has no table of languages", "leave one of them out")
     if {"html", "figures"} & {*formats}:
         from xqe.experiments.report import drawing  # noqa: F401  (without matplotlib nothing is begun)
     if history:
         files = _history(places[0], formats, wanted, target)
     else:
-        files = _grid(places, formats, wanted, examples, target)
+        files = _grid(places, formats, wanted, by, examples, target)
     _write(files, target)
 
 
@@ -140,7 +151,7 @@ def _alien(target: Path) -> Iterator[str]:
 
 
 def _grid(
-    folders: list[Path], formats: tuple[str, ...], measure: str | None, examples: int, target: Path | None
+    folders: list[Path], formats: tuple[str, ...], measure: str | None, by: By, examples: int, target: Path | None
 ) -> Files:
     from xqe.experiments.report import tidy
     from xqe.experiments.report.compose import compose
@@ -151,7 +162,7 @@ def _grid(
     results = read(folders)
     if measure is not None and measure not in results.measures:
         raise XqeError(f"--measure: the grid has no {measure}", f"it has {', '.join(results.measures)}")
-    studies = studies_of(results, main_measure_of(results.measures, measure))
+    studies = studies_of(results, main_measure_of(results.measures, measure), by)
     beside = list(tidy.files(results, studies)) if "csv" in formats else []
     if set(formats) - {"csv"}:
         made = compose(results, studies, examples, Places(target), [name for name, _ in beside])

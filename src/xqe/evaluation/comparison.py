@@ -10,7 +10,8 @@ from math import fsum
 from xqe.errors import InputError
 from xqe.evaluation.decisions import Test
 from xqe.evaluation.evaluated import Evaluation, Key, Part, Values
-from xqe.evaluation.groups import NO_VALUE, Cell, Group, cell_fields
+from xqe.evaluation.groups import NO_VALUE, Cell, Group, cell_fields, is_of_language
+from xqe.evaluation.spread import Spread, spread
 
 Columns = dict[str, list[float]]  # measure -> values, one for each query that it has a meaning for
 
@@ -61,6 +62,7 @@ class Row:
     interval: dict[str, tuple[float, float]] | None = None
     counts: dict[str, int] = field(default_factory=dict)
     macro: bool = False
+    spreads: dict[str, dict[str, Spread]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,23 @@ def _row(
         _intervals(own) if asked.intervals else None,
         {measure: len(column) for measure, column in own.items() if len(column) < len(values)},
         _is_macro(evaluation, group),
+        _spreads(evaluation) if group is None else {},
     )
+
+
+def _spreads(evaluation: Evaluation) -> dict[str, dict[str, Spread]]:
+    """Field -> measure -> spread of a run's languages; the value of one is its mean over its queries."""
+    found: dict[str, dict[str, Spread]] = {}
+    for place, name in enumerate(evaluation.fields):
+        codes = {group[place] for group in evaluation.groups} - {NO_VALUE} if is_of_language(name) else set()
+        values: dict[str, dict[str, float]] = defaultdict(dict)
+        for code in sorted(codes):
+            part = tuple(code if other == place else None for other in range(len(evaluation.fields)))
+            for measure, column in columns(evaluation, part).items():
+                values[measure][code] = _mean(column)
+        if spreads := {measure: one for measure in values if (one := spread(values[measure])) is not None}:
+            found[name] = spreads
+    return found
 
 
 def named(evaluation: Evaluation, group: Part | None) -> dict[str, str]:

@@ -17,12 +17,13 @@ qrels know no cells, so what is expected is inferred from the run itself, field 
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from xqe.files.jsonl import dumps
 from xqe.files.records import Record
-from xqe.text.languages import code_of, known
+from xqe.text.languages import Language, code_of, known
 
 Group = tuple[str, ...]  # values of the fields to group by
 Cell = tuple[str, ...]  # a group's, then those of the language pair
@@ -35,13 +36,18 @@ def cell_fields(fields: tuple[str, ...]) -> tuple[str, ...]:
     return (*fields, *(field for field in PAIR if field not in fields)) if fields else ()
 
 
+def is_of_language(field: str) -> bool:
+    """Whether a field holds the code of a language: "lang", "source.lang", "passages_lang"."""
+    return re.split("[._]", field)[-1] == "lang"
+
+
 def field_value(record: Record, field: str) -> str | None:
     """Return the value of a dotted field ("index.lang") as text, None where the record has none.
 
     The code of a language has one spelling, whichever the record has: "pt" for "pt-BR" in "lang" and "passages_lang".
     A record without "source" is as it first arrived, so its "source.lang" is its "lang". Where there is no
-    field "script", it is derived from the "lang" beside it: "Latin" or "non-Latin", the grouping of the
-    paper's section 5.
+    field "script", "family" or "resources", it is derived from the "lang" beside it: "Latin" or "non-Latin" (the
+    grouping of the paper's section 5), the family in the table of languages, the class of Joshi et al. (2020), 0 to 5.
     """
     *parents, last = field.split(".")
     if parents[:1] == ["source"] and "source" not in record:
@@ -52,16 +58,24 @@ def field_value(record: Record, field: str) -> str | None:
     if not isinstance(holder, Mapping):
         return None
     value = holder.get(last)
-    if value is None and last == "script":
-        return _script(holder.get("lang"))
+    if value is None and last in _DERIVED:
+        return _derived(last, holder.get("lang"))
     if isinstance(value, str):
-        return code_of(value) if last.rpartition("_")[2] == "lang" else value
+        return code_of(value) if is_of_language(field) else value
     return value if value is None else dumps(value)
 
 
-def _script(code: object) -> str | None:
+_DERIVED: dict[str, Callable[[Language], str | None]] = {
+    "script": lambda row: "Latin" if row.is_latin else "non-Latin",
+    "family": lambda row: row.family or None,
+    "resources": lambda row: None if row.resources is None else str(row.resources),
+}
+
+
+def _derived(field: str, code: object) -> str | None:
+    """What a field says of a language; None where that is unknown, or has no row."""
     spoken = known(code) if isinstance(code, str) else None
-    return None if spoken is None else "Latin" if spoken.is_latin else "non-Latin"
+    return None if spoken is None else _DERIVED[field](spoken)
 
 
 def place(

@@ -85,7 +85,7 @@ def evaluate(
             metavar="FIELD,...",
             show_default=False,
             help="Average for each value of these fields of the records too, for example source.lang,index.lang, "
-            "or source.script (Latin, non-Latin).",
+            "or source.script (Latin, non-Latin), source.family, source.resources.",
         ),
     ] = None,
     matrix: Annotated[
@@ -181,6 +181,10 @@ def evaluate(
     whole run is {}; with --matrix, that of a line or column has one field. A difference is null where the two
     averages are over other queries or pairs. "comparison" has for each measure {"test", "p", "p_holm", "interval"
     (of the difference), "wins", "ties", "losses"}; "interval" is that of the average, with --ci.
+
+    Where --by has a field of languages, the object of the whole run has "spreads", by field and measure: {"languages",
+    "mean", "best", "best_value", "worst", "worst_value", "gap", "deviation"}, between its languages; the table has it
+    of the first measure.
 
     With --per-query, JSONL has {"run", "group", "id", "missing", "measures", "difference", "asked"} for each query and
     language pair, "asked" being the query as it first came, where a run has it; the table begins with what lost most in
@@ -343,7 +347,7 @@ def _write_rows(
     write_rows(said, form, lambda: draw(rows, fields, list(map(str, wanted))))
 
 
-_OCCASIONAL = ("counts", "macro")
+_OCCASIONAL = ("counts", "macro", "spreads")
 
 
 def _without_idle(said: dict[str, Any]) -> dict[str, Any]:

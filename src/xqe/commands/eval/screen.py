@@ -29,12 +29,14 @@ def of_rows(rows: Sequence[Row], fields: Sequence[str], measures: Sequence[str])
         ]
         for row in rows
     ]
-    return _with_notes(_table((*fields, RUN), ("queries", "missing", *measures), lines), rows)
+    shown = _table((*fields, RUN), ("queries", "missing", *measures), lines)
+    return "\n\n".join([_with_notes(shown, rows), *_spreads(rows, measures[0])])
 
 
 def of_matrix(rows: Sequence[Row], fields: Sequence[str], measures: Sequence[str]) -> str:
     """Return a table for each measure and run: a line for each value of the first field, a column for the second's."""
-    return _with_notes("\n\n".join(_matrices(rows, fields, measures)), rows, "\n\n")
+    shown = _with_notes("\n\n".join(_matrices(rows, fields, measures)), rows, "\n\n")
+    return "\n\n".join([shown, *_spreads(rows, measures[0])])
 
 
 def _matrices(rows: Sequence[Row], fields: Sequence[str], measures: Sequence[str]) -> Iterator[str]:
@@ -52,6 +54,27 @@ def _matrices(rows: Sequence[Row], fields: Sequence[str], measures: Sequence[str
             beside = "" if run == first else f", beside {first}"
             title = f"{measure} of {run}{beside}: {at[run, ALL, ALL].queries} queries; columns are {across}"
             yield f"{rendered(title)}\n{_table((down,), columns, lines)}"
+
+
+def _spreads(rows: Sequence[Row], measure: str) -> Iterator[str]:
+    """A table of how far apart the languages of each run lie, if there are any."""
+    lines = [
+        [
+            *(name, row.run, str(one.languages)),
+            *(
+                f"{code} {100 * value:.2f}"
+                for code, value in ((one.best, one.best_value), (one.worst, one.worst_value))
+            ),
+            *(f"{100 * number:.2f}" for number in (one.gap, one.deviation)),
+        ]
+        for row in rows
+        for name, of_measures in row.spreads.items()
+        if (one := of_measures.get(measure)) is not None
+    ]
+    if lines:
+        title = f"{measure} between languages: gap of the best and the worst, and standard deviation (SD), in points"
+        columns = ("languages", "best", "worst", "gap", "SD")
+        yield f"{rendered(title)}\n{_table(('by', RUN), columns, lines)}"
 
 
 def of_queries(rows: Sequence[QueryRow], measures: Sequence[str]) -> str:

@@ -11,7 +11,8 @@ from xqe.collections.layout import Collection
 from xqe.errors import InputError, XqeError
 from xqe.evaluation.values import without_relevant
 from xqe.experiments.grid.keys import digest
-from xqe.experiments.grid.settings import TRAIN, CollectionRow, Grid, Pair
+from xqe.experiments.grid.pairs import Pair, chosen, listed, told
+from xqe.experiments.grid.settings import TRAIN, CollectionRow, Grid
 from xqe.experiments.grid.tables import told_at
 from xqe.files.hashes import cached_sha256
 from xqe.files.trec import Qrels
@@ -35,6 +36,11 @@ class Asked:
     def drop_self(self) -> bool:
         """Whether hits with the query's own id are left out: as the grid says, else as the collection does."""
         return bool(self.collection.manifest.get("drop_self")) if self.row.drop_self is None else self.row.drop_self
+
+    @property
+    def told_pairs(self) -> str | None:
+        """How many pairs the patterns of the grid file made; None where it has none."""
+        return None if self.row.pairs is None else told(self.row.pairs, list(self.pairs))
 
     def all_ids(self) -> dict[str, tuple[str, ...]]:
         """The ids that some pair asks, by the language of the queries."""
@@ -104,27 +110,16 @@ def ask(row: CollectionRow, grid: Grid, name: str) -> Asked:
 def _pairs(row: CollectionRow, collection: Collection) -> list[Pair]:
     there = collection.pairs(row.split)
     if row.pairs is not None:
-        for pair in row.pairs:
-            if pair not in there:
-                raise InputError(
-                    f"{row.where}.pairs: {row.path} ({row.split}) has no queries and qrels for {pair[0]}-{pair[1]}",
-                    f"it has {_listed(there)}",
-                )
-        return list(row.pairs)
+        return chosen(row.pairs, there, row.where, f"{row.path} ({row.split})")
     if row.languages is not None:
         for lang in row.languages:
             if not any(lang in pair for pair in there):
-                raise InputError(f"{row.where}.languages: {row.path} has no {lang}", f"it has {_listed(there)}")
+                raise InputError(f"{row.where}.languages: {row.path} has no {lang}", f"it has {listed(there)}")
         there = [pair for pair in there if set(pair) <= set(row.languages)]
     pairs = [pair for pair in there if pair[0] != pair[1]]
     if not pairs:
         raise InputError(f"{row.where}: no pair of two languages is judged", "name pairs, such as pairs = ['en-en']")
     return pairs
-
-
-def _listed(pairs: Sequence[Pair]) -> str:
-    shown = ", ".join("-".join(pair) for pair in pairs[:12])
-    return f"{shown} and {len(pairs) - 12} more" if len(pairs) > 12 else shown or "none"
 
 
 def _draw(

@@ -86,6 +86,9 @@ def conduct(
     changed = list(dict.fromkeys([*unfinished, *changes(before, said)]))
     for line in changed:
         say(f"grid: {line}")
+    for name, asked in plan.asked.items():
+        if asked.told_pairs is not None:
+            tell(f"grid: {name}: {asked.told_pairs}")
     for line in plan.impossible:
         say(f"grid: {line}")
     check(plan, folder, rebuild)

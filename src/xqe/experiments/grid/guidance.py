@@ -14,8 +14,9 @@ from xqe.collections.leakage import Best, Naming, best, judgements, marks
 from xqe.errors import InputError
 from xqe.experiments.grid.asked import Asked
 from xqe.experiments.grid.folder import Folder
+from xqe.experiments.grid.pairs import Pair
 from xqe.experiments.grid.plan import TRANSLATE, Plan, Texts
-from xqe.experiments.grid.settings import TRAIN, Guidance, Pair
+from xqe.experiments.grid.settings import TRAIN, Guidance
 from xqe.files.records import Record
 from xqe.models.encoders.base import Encoder
 from xqe.models.examples import Example

@@ -19,8 +19,9 @@ from xqe.evaluation.values import called, without_relevant
 from xqe.experiments.grid.asked import Asked
 from xqe.experiments.grid.folder import Folder
 from xqe.experiments.grid.keys import agree
+from xqe.experiments.grid.pairs import Pair
 from xqe.experiments.grid.plan import Cell, Plan, Texts
-from xqe.experiments.grid.settings import EncoderRow, Pair, QuestionsRow
+from xqe.experiments.grid.settings import EncoderRow, QuestionsRow
 from xqe.files.documents import Placed, documents
 from xqe.files.records import Document
 from xqe.messages import Progress, duration, say

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field, replace
 
 from xqe.experiments.grid.asked import Asked
 from xqe.experiments.grid.keys import Identity
-from xqe.experiments.grid.settings import Grid, Guidance, ModelRow, Pair, RerankRow
+from xqe.experiments.grid.pairs import Pair
+from xqe.experiments.grid.settings import Grid, Guidance, ModelRow, RerankRow
 from xqe.retrieval.choices import By, Use
 from xqe.stages.judging.choices import Judging
 from xqe.stages.presets import Preset

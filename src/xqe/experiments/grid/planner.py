@@ -12,6 +12,7 @@ from xqe import __version__
 from xqe.errors import InputError
 from xqe.experiments.grid.asked import Asked, ask_all, examples_file
 from xqe.experiments.grid.keys import Identity, at_once, digest, encoder_identity, identity
+from xqe.experiments.grid.pairs import Pair, listed
 from xqe.experiments.grid.plan import (
     DIRECT,
     EXPAND,
@@ -33,7 +34,6 @@ from xqe.experiments.grid.settings import (
     Grid,
     Guidance,
     ModelRow,
-    Pair,
     QuestionsRow,
     RerankRow,
 )
@@ -80,8 +80,8 @@ def make_plan(grid: Grid, before: Mapping[str, Any] | None = None, reads_models:
         for pair in one.pairs:
             for retriever in grid.retrievers:
                 cells += planner.cells(one, pair, retriever)
-            if "human" in grid.baselines and not one.has_human(pair):
-                impossible.append(f"{one.name} {pair[0]}-{pair[1]}: no queries that people translated")
+        if "human" in grid.baselines and (lacking := [pair for pair in one.pairs if not one.has_human(pair)]):
+            impossible.append(f"{one.name} {listed(lacking)}: no queries that people translated")
     if grid.questions is not None:
         cells += planner.with_questions(grid.questions, cells)
     ranked = before.get("rerankers", {})

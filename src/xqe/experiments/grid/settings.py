@@ -16,6 +16,8 @@ from typing import Any
 from xqe.errors import InputError, XqeError
 from xqe.evaluation import measures as measure_names
 from xqe.evaluation.measures import Measure
+from xqe.experiments.grid import pairs as wanted
+from xqe.experiments.grid.pairs import Wanted
 from xqe.experiments.grid.tables import Json, Table, shown, told_at
 from xqe.files import toml
 from xqe.files.numbers import GREATEST
@@ -31,7 +33,7 @@ from xqe.stages.librarian.choices import NEARBY
 from xqe.stages.presets import Preset
 from xqe.stages.rerank.kinds import DOCUMENT_TOKENS, FIRST_WEIGHT, HITS, Asked, Kind, usual_kind
 from xqe.stages.strategies import PAPER, PASSAGE_TOKENS, RECIPES, Strategy
-from xqe.text.languages import LANGUAGES, code_of, language
+from xqe.text.languages import language
 
 BASELINES = ("original", "translation", "human", "source-expansion", "direct")
 """The untranslated query; the translated query alone; the query as people wrote it in the documents' language;
@@ -43,8 +45,6 @@ ORDERS = {"te": "T+E", "et": "E+T"}
 BUILTIN, TRAIN = "builtin", "train"
 DEFAULT_DEPTH = 1000
 _NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_+-]*")
-
-Pair = tuple[str, str]
 
 
 class Guidance(StrEnum):
@@ -85,7 +85,8 @@ class EncoderRow:
 
 @dataclass(frozen=True, slots=True)
 class CollectionRow:
-    """A collection of the grid. pairs: None for all that are judged of two languages. queries: how many are drawn for
+    """A collection of the grid. pairs: by name or pattern, None for all that are
+    judged of two languages. queries: how many are drawn for
     a pair, None for all. drop_self: whether hits with the query's own id are left out; None for what the collection
     says of itself. questions: by the language of documents, a file of them with questions, as `xqe augment` writes
     it."""
@@ -93,7 +94,7 @@ class CollectionRow:
     path: Path
     where: str
     split: str
-    pairs: tuple[Pair, ...] | None
+    pairs: tuple[Wanted, ...] | None
     languages: tuple[str, ...] | None
     queries: int | None
     drop_self: bool | None = None
@@ -470,7 +471,7 @@ def _collections(path: Path, rows: Sequence[Json]) -> tuple[CollectionRow, ...]:
             path.parent / Path(table.text("path")).expanduser(),
             where,
             table.text("split", "test"),
-            _pairs(where, pairs) or None,
+            wanted.read(where, pairs) or None,
             tuple(language(code, f"{where}.languages").code for code in languages) or None,
             table.optional_whole("queries", 1),
             table.optional_flag("drop_self"),
@@ -539,28 +540,6 @@ def _check_questions(grid: Grid) -> None:
         )
     if grid.questions is None and there:
         raise InputError(f"{there[0].where}: questions have no effect", "add [questions] with weights or shares")
-
-
-def _pairs(where: str, texts: Sequence[str]) -> tuple[Pair, ...]:
-    pairs = tuple(_pair(where, text) for text in texts)
-    if len(set(pairs)) < len(pairs):
-        raise InputError(f"{where}: pairs names one thing twice", "name each once")
-    return pairs
-
-
-def _pair(where: str, text: str) -> Pair:
-    """Two languages with a dash between; each may have a region behind a dash of its own ("pt-BR-en")."""
-    source, dash, target = text.partition("-")
-    if not dash:
-        raise InputError(f'{where}.pairs: "{text}" is no pair', 'language of queries, language of documents: "de-en"')
-    parts = text.split("-")
-    cuts = [("-".join(parts[:place]), "-".join(parts[place:])) for place in range(1, len(parts))]
-    able = {(code_of(one), code_of(other)) for one, other in cuts} & {(s, t) for s in LANGUAGES for t in LANGUAGES}
-    if len(able) == 1:
-        return able.pop()
-    if able:
-        raise InputError(f'{where}.pairs: "{text}" can be read as several pairs', 'leave regions out, as in "pt-en"')
-    return language(source, f"{where}.pairs").code, language(target, f"{where}.pairs").code
 
 
 def _gate(path: Path, top: Table) -> Gate:

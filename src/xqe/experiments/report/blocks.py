@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 
 BEST, WORST = "best", "worst"
 NOTHING = "–"
+LEGIBLE = 20
+"""Languages, up to which all numbers of a map can be read as they are, and all bars of a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +53,38 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class HeatMap:
-    """Rows by columns of numbers, in the unit they are shown in. split: how many rows and columns stand before the line
-    between European languages and others. quadrants: the means of its four parts. diverging: around 0. stars: marks
-    of significance, as `values`."""
+    """Rows by columns of numbers, in the unit they are shown in. row_groups, column_groups: (name, how many) of the
+    languages that stand together, () for none. means: of each group of rows by each of columns, over language pairs.
+    diverging: around 0. stars: marks of significance, as `values`. file: the name of what has all values beside the
+    report, "" where nothing does."""
 
     key: str
     title: str
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     values: tuple[tuple[float | None, ...], ...]
-    row_split: int
-    column_split: int
-    quadrants: tuple[tuple[str, float], ...]
+    row_groups: tuple[tuple[str, int], ...] = ()
+    column_groups: tuple[tuple[str, int], ...] = ()
+    means: tuple[tuple[float | None, ...], ...] = ()
     diverging: bool = False
     stars: tuple[tuple[str, ...], ...] = ()
     notes: tuple[str, ...] = ()
+    file: str = ""
+
+    @property
+    def is_large(self) -> bool:
+        """Whether a picture of it needs small cells."""
+        return max(len(self.rows), len(self.columns)) > LEGIBLE
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it has more columns than a table of text has room for."""
+        return len(self.columns) > LEGIBLE
+
+    @property
+    def has_few_groups(self) -> bool:
+        """Whether a sentence has room for the means: those of quadrants."""
+        return max(len(self.row_groups), len(self.column_groups)) <= 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +182,28 @@ class Tiles:
     title: str
     measure: str
     tiles: tuple[Tile, ...]
+
+
+def means_as_table(heat_map: HeatMap) -> Table:
+    """The means of the groups of a map as a table of their own."""
+    rows = (
+        Row((f"{name} ({many})",), tuple(map_value(number, heat_map.diverging) for number in line))
+        for (name, many), line in zip(heat_map.row_groups, heat_map.means, strict=True)
+    )
+    return Table(
+        f"{heat_map.key}-means",
+        f"{heat_map.title}: means of groups",
+        ("queries \\ documents",),
+        tuple(f"{name} ({many})" for name, many in heat_map.column_groups),
+        tuple(rows),
+    )
+
+
+def map_value(number: float | None, has_sign: bool) -> Value:
+    """A number of a map, in the unit it is shown in."""
+    if number is None:
+        return Value(NOTHING)
+    return Value(signed(number) if has_sign else f"{number:.2f}", number)
 
 
 def tiles_as_table(tiles: Tiles) -> Table:

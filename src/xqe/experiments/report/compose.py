@@ -6,7 +6,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from xqe.experiments.report import guided, maps, quality, queries, questions, reranking, retrievers, story, tables
+from xqe.experiments.report import (
+    fairness,
+    guided,
+    maps,
+    quality,
+    queries,
+    questions,
+    reranking,
+    retrievers,
+    story,
+    tables,
+)
 from xqe.experiments.report.blocks import Bars, Block, HeatMap, Paragraph, Report, Section, Table, Versus
 from xqe.experiments.report.opening import Opening
 from xqe.experiments.report.places import Places, files
@@ -42,7 +53,8 @@ def compose(
         _section("questions", "Questions of documents", questions.blocks(results, everything[0].main)),
         _section("guided", "Guided by an encoder", guided.blocks(results, everything[0].main)),
         _section("finetuned", "Fine-tuned models", map(tables.finetuned, studies)),
-        _section("languages", "Languages", _languages(studies)),
+        _section("languages", "Languages", _languages(studies, tables_beside)),
+        _section("fairness", "Language fairness", map(fairness.systems, studies)),
         _section("queries", "Length of queries, and scripts", _groups(studies)),
         _section("quality", "Quality of expansions", _each(studies, quality.correlations)),
         _section("cases", "Queries won and lost", _cases(studies, examples, places)),
@@ -103,13 +115,14 @@ def _retrievers(by_collection: Iterable[list[Study]]) -> Iterable[Block | None]:
             yield from retrievers.blocks(studies)
 
 
-def _languages(studies: Iterable[Study]) -> Iterable[Block | None]:
-    if any(study.expansions() for study in studies):
-        yield Paragraph(maps.ABOUT)
-    for study in studies:
+def _languages(studies: Iterable[Study], tables_beside: Iterable[str]) -> Iterable[Block | None]:
+    file = next((name for name in tables_beside if name.startswith("maps.")), "")
+    for place, study in enumerate(studies):
+        if place == 0 and study.expansions():
+            yield Paragraph(maps.about(study))
         for model in study.models:
             yield tables.by_language(study, model)
-            yield from maps.heat_maps(study, model)
+            yield from (replace(one, file=file) for one in maps.heat_maps(study, model))
             yield maps.change_by_language(study, model)
 
 

@@ -11,14 +11,17 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from html import escape
+from itertools import accumulate
 from typing import Any
 
 import numpy
 
 from xqe.errors import MissingExtraError
-from xqe.experiments.report.blocks import Bars, Curve, HeatMap, Panel, Trend, Versus, anchor, signed
+from xqe.experiments.report.blocks import LEGIBLE, Bars, Curve, HeatMap, Panel, Trend, Versus, anchor, signed
+from xqe.experiments.report.markdown import means_note
 
 try:
     # it tells of its caches, of fonts and where they lie, which is nothing to a reader of reports
@@ -70,80 +73,159 @@ def files(block: Picture) -> Iterator[tuple[str, bytes]]:
 @cache
 def _saved(block: Picture, form: str) -> bytes:
     with plot.rc_context(_SETTINGS):
-        figure = _DRAWERS[type(block)](block)
         content = io.BytesIO()
+        figure = _drawn(block)
         figure.savefig(content, format=form, bbox_inches="tight", pad_inches=0.05, metadata={FILES[form]: None})
-        plot.close(figure)
     return content.getvalue()
+
+
+@lru_cache(maxsize=1)
+def _drawn(block: Picture) -> Figure:
+    """The figure of a picture, for all of its forms; its text is set as `_SETTINGS` say."""
+    figure = _DRAWERS[type(block)](block)
+    plot.close(figure)  # forgets it, as far as matplotlib is concerned
+    return figure
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """cell: width and height of a cell of a map, in inches. numbers, codes, names: sizes of what is written in cells,
+    of languages and of groups, in points. places: decimals. line: width of what parts groups, in points."""
+
+    cell: tuple[float, float]
+    numbers: float
+    codes: float
+    names: float
+    places: int
+    line: float
+
+
+_PLAIN = _Sizes((0.62, 0.42), 8.5, 9, 9, 1, 1.2)
+_CHANGES = _Sizes((0.72, 0.42), 8.5, 9, 9, 1, 1.2)
+_NARROW = 10  # columns of a large map, up to which there is no room for a scale of its colours
+_LARGE = _Sizes((0.23, 0.2), 5.8, 7, 8, 0, 0.8)
+
+
+def _sizes_of(block: HeatMap) -> _Sizes:
+    return _LARGE if block.is_large else _CHANGES if block.diverging else _PLAIN
 
 
 def _heat_map(block: HeatMap) -> Figure:
     numbers = numpy.array([[numpy.nan if one is None else one for one in row] for row in block.values])
     height, width = numbers.shape
-    figure, axes = plot.subplots(figsize=(1.0 + (0.72 if block.diverging else 0.62) * width, 0.9 + 0.42 * height))
+    sizes = _sizes_of(block)
+    figure, axes = plot.subplots(figsize=(1.0 + sizes.cell[0] * width, 0.9 + sizes.cell[1] * height))
     colours = matplotlib.colormaps["RdBu" if block.diverging else "cividis"]
     greatest = float(numpy.nanmax(numpy.abs(numbers))) or 1.0
     low, high = (
         (-greatest, greatest) if block.diverging else (float(numpy.nanmin(numbers)), float(numpy.nanmax(numbers)))
     )
-    axes.imshow(numpy.ma.masked_invalid(numbers), cmap=colours, vmin=low, vmax=max(high, low + 1e-9), aspect="auto")
+    image = axes.imshow(
+        numpy.ma.masked_invalid(numbers), cmap=colours, vmin=low, vmax=max(high, low + 1e-9), aspect="auto"
+    )
     for row in range(height):
         for column in range(width):
             _write_cell(axes, block, numbers, colours, (low, high), row, column)
-    axes.set_xticks(range(width), block.columns)
-    axes.set_yticks(range(height), block.rows)
+    axes.set_xticks(range(width), block.columns, fontsize=sizes.codes)
+    axes.set_yticks(range(height), block.rows, fontsize=sizes.codes)
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
     axes.tick_params(length=0)
-    axes.set_xlabel("language of documents")
-    axes.set_ylabel("language of queries")
     axes.spines[:].set_visible(False)
-    for line, split, size in ((axes.axhline, block.row_split, height), (axes.axvline, block.column_split, width)):
-        if 0 < split < size:
-            line(split - 0.5, color="white", linewidth=4)
-            line(split - 0.5, color=_INK, linewidth=1.2)
+    room = [_write_groups(axes, block.row_groups, sizes, True), _write_groups(axes, block.column_groups, sizes, False)]
+    axes.set_ylabel("language of queries", labelpad=4 + room[0])
+    axes.set_xlabel("language of documents", labelpad=4 + room[1])
+    if block.is_large and width > _NARROW:
+        figure.colorbar(image, ax=axes, fraction=0.012, pad=0.01)
     return figure
+
+
+def _write_groups(axes: Any, groups: Sequence[tuple[str, int]], sizes: _Sizes, is_of_rows: bool) -> float:
+    """Write the names of groups beside the codes, and draw what parts them. Returns the room of names, in points."""
+    if len(groups) < 2:
+        return 0.0
+    length = max(len(name) for name, _ in groups) * 0.6 * sizes.names
+    cell = 72 * sizes.cell[1 if is_of_rows else 0]
+    turned = not is_of_rows and any(len(name) * 0.6 * sizes.names > many * cell for name, many in groups)
+    offset = 4 + sizes.codes * (2.2 if is_of_rows else 1.4)  # beyond the codes, of two letters or three
+    ends = list(accumulate(many for _, many in groups))
+    for (name, many), end in zip(groups, ends, strict=True):
+        middle = end - many / 2 - 0.5
+        if is_of_rows:
+            axes.annotate(name, (0, middle), (-offset, 0), ("axes fraction", "data"), "offset points", ha="right",
+                          va="center", fontsize=sizes.names)  # fmt: skip
+        else:
+            axes.annotate(name, (middle, 1), (0, offset), ("data", "axes fraction"), "offset points", ha="center",
+                          va="bottom", fontsize=sizes.names, rotation=90 if turned else 0)  # fmt: skip
+    line = axes.axhline if is_of_rows else axes.axvline
+    for end in ends[:-1]:
+        line(end - 0.5, color="white", linewidth=3 * sizes.line)
+        line(end - 0.5, color=_INK, linewidth=sizes.line)
+    return offset - sizes.codes + (length if is_of_rows or turned else 1.4 * sizes.names)
 
 
 def _write_cell(
     axes: Any, block: HeatMap, numbers: Any, colours: Any, span: tuple[float, float], row: int, column: int
 ) -> None:
+    sizes = _sizes_of(block)
     number = float(numbers[row, column])
+    if number != number and block.is_large:
+        return
     if number != number:
-        axes.text(column, row, "–", ha="center", va="center", color=_INK)
+        axes.text(column, row, "–", ha="center", va="center", color=_INK, fontsize=sizes.numbers)
         return
     low, high = span
     red, green, blue, _ = colours((number - low) / (high - low) if high > low else 0.5)
     dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
     stars = block.stars[row][column] if block.stars else ""
-    text = f"{signed(number, 1)}{stars}" if block.diverging else f"{number:.1f}"
-    axes.text(column, row, text, ha="center", va="center", color="white" if dark else _INK, fontsize=8.5)
+    text = signed(number, sizes.places) if block.diverging else f"{number:.{sizes.places}f}"
+    axes.text(
+        column, row, text if block.is_large else text + stars, ha="center", va="center",
+        color="white" if dark else _INK, fontsize=sizes.numbers,
+        fontweight="bold" if stars and block.is_large else "normal", in_layout=False,
+    )  # fmt: skip
 
 
 def _bars(block: Bars) -> Figure:
+    """The panels one below the other; with many groups side by side, and of the first series alone."""
     groups = max(len(panel.groups) for panel in block.panels)
-    rows = groups * (len(block.series) + 1)
+    is_large = groups > LEGIBLE
+    series = block.series[:1] if is_large else block.series
+    rows = groups * (1 if is_large else len(series) + 1)
+    high = 0.5 + 0.155 * rows
+    many = len(block.panels)
     figure, axes = plot.subplots(
-        len(block.panels), 1, figsize=(6.2, len(block.panels) * (0.5 + 0.155 * rows)), squeeze=False, sharex=True
+        *((1, many) if is_large else (many, 1)),
+        figsize=(4.6 * many, high) if is_large else (6.2, many * high),
+        squeeze=False,
+        sharex=True,
     )
-    values = [abs(one) for panel in block.panels for row in panel.values for one in row if one is not None]
+    values = [
+        abs(one) for panel in block.panels for row in panel.values for one in row[: len(series)] if one is not None
+    ]
     greatest = max(values, default=0.0)
-    for place, panel in enumerate(block.panels):
-        _bar_panel(axes[place][0], panel, block.series, greatest or 1.0)
+    for panel, place in zip(block.panels, axes.flat, strict=True):
+        _bar_panel(place, panel, series, greatest or 1.0, 1 if is_large else len(series) + 1)
     if not greatest:  # an axis that is drawn around zeros alone has no room for what is written beside them
         axes[0][0].set_xlim(-1, 1)
-    axes[-1][0].set_xlabel(block.unit)
+    for place in axes[-1]:
+        place.set_xlabel(block.unit)
     axes[0][0].legend(
-        ncols=len(block.series), loc="lower left", bbox_to_anchor=(0, 1.06), frameon=False, handlelength=1.6, fontsize=8
+        ncols=len(series),
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0 + 0.3 / high if is_large else 1.06),
+        frameon=False,
+        handlelength=1.6,
+        fontsize=8,
     )
     figure.tight_layout(h_pad=1.0)
     return figure
 
 
-def _bar_panel(axes: Any, panel: Panel, series: Sequence[str], reach: float) -> None:
-    """Draw a panel. reach: the length of the longest bar of all panels, which share their axis."""
+def _bar_panel(axes: Any, panel: Panel, series: Sequence[str], reach: float, step: int) -> None:
+    """Draw a panel. reach: the length of the longest bar of all panels, which share their axis. step: from a group to
+    the next, in bars."""
     colours = matplotlib.colormaps["cividis"](numpy.linspace(0.15, 0.9, len(series)))
-    step = len(series) + 1
     for number, name in enumerate(series):
         there = [
             (group * step + number, value)
@@ -162,10 +244,11 @@ def _bar_panel(axes: Any, panel: Panel, series: Sequence[str], reach: float) -> 
                 ha="left" if side > 0 else "right", fontsize=7,
             )  # fmt: skip
     axes.axvline(0, color=_INK, linewidth=0.8)
-    axes.set_yticks([group * step + (len(series) - 1) / 2 for group in range(len(panel.groups))], panel.groups)
+    ticks = [group * step + (len(series) - 1) / 2 for group in range(len(panel.groups))]
+    axes.set_yticks(ticks, panel.groups, fontsize=9 if step > 1 else 7.5)
     axes.tick_params(axis="y", length=0)
     axes.invert_yaxis()
-    axes.margins(x=0.12)
+    axes.margins(x=0.12, y=0.05 if step > 1 else 0.01)
     axes.set_title(panel.title, loc="left", fontsize=9)
 
 
@@ -261,8 +344,8 @@ def _told_map(block: HeatMap) -> str:
         if number is not None
     ]
     low, high = min(cells), max(cells)
-    parts = "; ".join(f"{name} {number:.2f}" for name, number in block.quadrants)
-    return f"Lowest {low[1]} with {low[0]:.2f}, highest {high[1]} with {high[0]:.2f}. Means: {parts}."
+    ends = f"Lowest {low[1]} with {low[0]:.2f}, highest {high[1]} with {high[0]:.2f}."
+    return " ".join([ends, *(means_note(block) or ["The table below has the means of groups."])])
 
 
 def _told_bars(block: Bars) -> str:

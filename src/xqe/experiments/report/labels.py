@@ -1,4 +1,4 @@
-"""What things are called in a report: the paper's words for its parameters, and its figures' order of languages."""
+"""What things are called in a report: the paper's words for its parameters."""
 
 from __future__ import annotations
 
@@ -53,8 +53,6 @@ KINDS = {
     DIRECT: "Generated directly",
     EXPANSION: "Translated and expanded",
 }
-# The quadrants of figures 3, 4 and 7 to 9: European languages in Latin script, and the others.
-EUROPEAN = ("de", "en", "es", "fr", "it", "nl", "pt")
 
 
 def strategy(system: System) -> str:
@@ -112,11 +110,6 @@ def reranker(one: Reranker) -> str:
     """What re-ranks hits, in words: "likelihood@20, weight 0.5"."""
     weight = f", weight {one.first_weight:g}" if one.varies and one.first_weight is not None else ""
     return f"{one.name}@{one.n}{weight}"
-
-
-def languages(codes: Iterable[str]) -> list[str]:
-    """Codes in the order of figures: European languages first, then by code."""
-    return sorted(set(codes), key=lambda code: (code not in EUROPEAN, code))
 
 
 def language(code: str) -> str:

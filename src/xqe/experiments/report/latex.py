@@ -7,7 +7,8 @@ Texts of queries are left out, since most fonts lack their scripts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 from xqe.experiments.report.blocks import (
@@ -21,9 +22,10 @@ from xqe.experiments.report.blocks import (
     Table,
     Trend,
     Value,
+    means_as_table,
     tiles_as_table,
 )
-from xqe.experiments.report.markdown import as_table, quadrant_note, shown
+from xqe.experiments.report.markdown import as_table, means_note, shown, values_note
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -197,19 +199,23 @@ def _row(cells: Sequence[str]) -> str:
     return " & ".join(map(escaped, cells)) + r" \\"
 
 
-def _heat_map(heat_map: HeatMap) -> _Tabular:
+def _heat_map(heat_map: HeatMap) -> _Tabular | None:
+    if heat_map.is_wide:
+        means = _table(means_as_table(heat_map))
+        assert means is not None  # it is not for the page alone
+        return replace(means, title=heat_map.title, notes=[values_note(heat_map), *heat_map.notes])
     body = [_row(["", *heat_map.columns]), r"\midrule"]
+    first = set(accumulate((many for _, many in heat_map.row_groups), initial=0)) - {0}
     for place, code in enumerate(heat_map.rows):
-        if place == heat_map.row_split and place > 0:
+        if place in first:
             body.append(r"\midrule")
         stars = heat_map.stars[place] if heat_map.stars else ("",) * len(heat_map.columns)
         cells = [
             shown(number, heat_map.diverging) + star for number, star in zip(heat_map.values[place], stars, strict=True)
         ]
         body.append(_row([code, *cells]))
-    left, right = heat_map.column_split, len(heat_map.columns) - heat_map.column_split
-    columns = "l" + "r" * left + ("|" if left and right else "") + "r" * right
-    return _Tabular(heat_map.title, columns, body, [quadrant_note(heat_map), *heat_map.notes])
+    columns = "l" + "|".join("r" * many for _, many in heat_map.column_groups or (("", len(heat_map.columns)),))
+    return _Tabular(heat_map.title, columns, body, [*means_note(heat_map), *heat_map.notes])
 
 
 def _bars(bars: Bars) -> _Tabular:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from functools import cache
 
-from xqe.experiments.report import labels
+from xqe.experiments.report import grouping, labels
 from xqe.experiments.report.averages import Difference, Frame, corrected
-from xqe.experiments.report.blocks import Bars, HeatMap, Panel, Row, Table, Value, count, marked, percent
+from xqe.experiments.report.blocks import LEGIBLE, Bars, HeatMap, Panel, Row, Table, Value, count, marked, percent
+from xqe.experiments.report.grouping import Groups
 from xqe.experiments.report.results import Pair, System
 from xqe.experiments.report.study import Study
 from xqe.experiments.report.tables import FAMILY_NOTE, delta
@@ -14,24 +16,26 @@ from xqe.messages import plural
 from xqe.stages.strategies import SHORT
 from xqe.text.analysis import word_count
 
-"""Words from which on a query is long."""
-
 _FIGURE = "Hit@10"  # what the paper's maps show
 
-ABOUT = (
-    "In the maps, as in the paper's Figures 3, 4 and 7 to 9, rows are languages of queries and columns those of "
-    "documents, "
-    "and a line parts European languages in Latin script from the others. A cell averages the settings of a model, "
-    "each of them done for all pairs."
-)
+
+def about(study: Study) -> str:
+    """What maps show, in words."""
+    large = " A map of many languages has whole numbers, those of significant changes in bold."
+    return (
+        "In the maps, as in the paper's Figures 3, 4 and 7 to 9, rows are languages of queries and columns those of "
+        f"documents. Lines part {grouping.about(study.by)}. A cell averages the settings of a model, each of them done "
+        f"for all pairs.{large * (len(study.languages()) > LEGIBLE)}"
+    )
 
 
-def heat_maps(study: Study, model: str) -> list[HeatMap]:
+@cache
+def heat_maps(study: Study, model: str) -> tuple[HeatMap, ...]:
     """Query language by document language: the model's expansions on average, and their change from the translated
     query alone."""
     systems, left_out = _complete(study, study.expansions(model))
     if not systems:
-        return []
+        return ()
     notes = [f"{plural(len(systems), 'setting')} on average."]
     if left_out:
         notes.append(f"Left out, since they lack a pair: {', '.join(labels.full(one) for one in left_out)}.")
@@ -59,7 +63,7 @@ def heat_maps(study: Study, model: str) -> list[HeatMap]:
                 {pair: one.stars for pair, one in changes.items()},
             )
         )
-    return made
+    return tuple(made)
 
 
 def _plain(measure: str) -> str:
@@ -110,35 +114,34 @@ def _map(
     notes: Iterable[str],
     stars: dict[Pair, str] | None = None,
 ) -> HeatMap:
-    rows = labels.languages(pair[0] for pair in values)
-    columns = labels.languages(pair[1] for pair in values)
+    rows, columns = (_on_side(study, {pair[side] for pair in values}) for side in (0, 1))
+    sources, targets = ([code for _, codes in groups for code in codes] for groups in (rows, columns))
     return HeatMap(
         key,
         title,
-        tuple(rows),
-        tuple(columns),
-        tuple(tuple(values.get((row, column)) for column in columns) for row in rows),
-        sum(code in labels.EUROPEAN for code in rows),
-        sum(code in labels.EUROPEAN for code in columns),
-        quadrants({pair: value for pair, value in values.items() if pair[0] != pair[1]}),
+        tuple(sources),
+        tuple(targets),
+        tuple(tuple(values.get((source, target)) for target in targets) for source in sources),
+        tuple((name, len(codes)) for name, codes in rows),
+        tuple((name, len(codes)) for name, codes in columns),
+        tuple(tuple(_mean_of(values, sources, targets) for _, targets in columns) for _, sources in rows),
         stars is not None,
-        () if stars is None else tuple(tuple(stars.get((row, column), "") for column in columns) for row in rows),
+        tuple(tuple(stars.get((source, target), "") for target in targets) for source in sources) if stars else (),
         tuple(notes),
     )
 
 
-def quadrants(values: dict[Pair, float]) -> tuple[tuple[str, float], ...]:
-    """The means over pairs of the four parts of a map: European languages or others, of queries and of documents."""
-    parts: dict[str, list[float]] = {}
-    names = {True: "European", False: "other"}
-    for source in (True, False):
-        for target in (True, False):
-            parts[f"{names[source]} queries, {names[target]} documents"] = [
-                value
-                for pair, value in values.items()
-                if (pair[0] in labels.EUROPEAN, pair[1] in labels.EUROPEAN) == (source, target)
-            ]
-    return tuple((name, sum(part) / len(part)) for name, part in parts.items() if part)
+def _on_side(study: Study, there: Container[str]) -> Groups:
+    """The groups of a study, with the languages that are there."""
+    found = ((name, tuple(code for code in codes if code in there)) for name, codes in study.groups)
+    return tuple((name, codes) for name, codes in found if codes)
+
+
+def _mean_of(values: Mapping[Pair, float], sources: Iterable[str], targets: Collection[str]) -> float | None:
+    """The mean over the pairs of two languages of a part of a map; None where it has none."""
+    pairs = ((source, target) for source in sources for target in targets if source != target)
+    part = [values[pair] for pair in pairs if pair in values]
+    return sum(part) / len(part) if part else None
 
 
 def change_by_language(study: Study, model: str) -> Bars | None:
@@ -164,8 +167,7 @@ def change_by_language(study: Study, model: str) -> Bars | None:
         "points",
         (
             (
-                f"All {plural(len(systems), 'setting')} of the model on average; the table of languages says "
-                "which "
+                f"All {plural(len(systems), 'setting')} of the model on average; the table of languages says which "
                 f"changes in {study.main} are significant."
             ),
         ),

@@ -8,7 +8,6 @@ from typing import Any
 
 from xqe.experiments.report.blocks import (
     BEST,
-    NOTHING,
     WORST,
     Bars,
     Case,
@@ -23,6 +22,8 @@ from xqe.experiments.report.blocks import (
     Trend,
     Value,
     Versus,
+    map_value,
+    means_as_table,
     signed,
     tiles_as_table,
 )
@@ -63,12 +64,16 @@ def _table(table: Table) -> Iterator[str]:
         return
     yield f"### {escaped(table.title)}"
     yield ""
+    yield from _grid(table)
+    yield from _notes(table.notes)
+
+
+def _grid(table: Table) -> Iterator[str]:
     names = flat_columns(table)
     yield _line([*table.heads, *names])
     yield _line(["---"] * len(table.heads) + ["---:"] * len(names), plain=True)
     for row in table.rows:
         yield _line([*map(escaped, row.heads), *map(value, row.values)], plain=True)
-    yield from _notes(table.notes)
 
 
 def flat_columns(table: Table) -> list[str]:
@@ -100,6 +105,10 @@ def _notes(notes: Sequence[str]) -> Iterator[str]:
 def _heat_map(heat_map: HeatMap) -> Iterator[str]:
     yield f"### {escaped(heat_map.title)}"
     yield ""
+    if heat_map.is_wide:
+        yield from _grid(means_as_table(heat_map))
+        yield from _notes([values_note(heat_map), *heat_map.notes])
+        return
     yield _line(["queries \\ documents", *heat_map.columns])
     yield _line(["---", *["---:"] * len(heat_map.columns)], plain=True)
     for place, code in enumerate(heat_map.rows):
@@ -109,18 +118,34 @@ def _heat_map(heat_map: HeatMap) -> Iterator[str]:
             for number, star in zip(heat_map.values[place], stars, strict=True)
         ]
         yield _line([code, *cells], plain=True)
-    yield from _notes([quadrant_note(heat_map), *heat_map.notes])
+    if not heat_map.has_few_groups:
+        yield from ("", *_grid(means_as_table(heat_map)))
+    yield from _notes([*means_note(heat_map), *heat_map.notes])
 
 
 def shown(number: float | None, has_sign: bool) -> str:
-    if number is None:
-        return NOTHING
-    return signed(number) if has_sign else f"{number:.2f}"
+    return map_value(number, has_sign).text
 
 
-def quadrant_note(heat_map: HeatMap) -> str:
-    parts = (f"{name} {shown(number, heat_map.diverging)}" for name, number in heat_map.quadrants)
-    return f"Means of the quadrants: {'; '.join(parts)}."
+def means_note(heat_map: HeatMap) -> list[str]:
+    """The means of the parts of a map in a sentence; none where they are a table."""
+    if not heat_map.has_few_groups:
+        return []
+    parts = [
+        f"{source} queries, {target} documents {shown(number, heat_map.diverging)}"
+        for (source, _), line in zip(heat_map.row_groups, heat_map.means, strict=True)
+        for (target, _), number in zip(heat_map.column_groups, line, strict=True)
+        if number is not None
+    ]
+    return [f"Means of the quadrants: {'; '.join(parts)}."] if parts else []
+
+
+def values_note(heat_map: HeatMap) -> str:
+    """Where the numbers of a large map are, where the means of its groups stand for them."""
+    counted = sum(number is not None for line in heat_map.values for number in line)
+    size = f"{counted:,} values, {len(heat_map.rows)} languages of queries by {len(heat_map.columns)} of documents"
+    where = f"{heat_map.file} has all of them" if heat_map.file else "csv among the formats writes all of them"
+    return f"Means over language pairs. The map has {size}; {where}."
 
 
 def _bars(bars: Bars) -> Iterator[str]:

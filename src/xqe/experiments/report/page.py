@@ -31,8 +31,9 @@ from xqe.experiments.report.blocks import (
     Trend,
     Versus,
     anchor,
+    means_as_table,
 )
-from xqe.experiments.report.markdown import as_table, quadrant_note
+from xqe.experiments.report.markdown import as_table, means_note
 from xqe.experiments.report.published import PAPER
 
 LARGEST = 5_000_000
@@ -69,7 +70,8 @@ def page(report: Report, made: str, saved: Saved | None = None) -> str:
         "kind": lambda block: _KINDS[type(block)],
         "more": lambda row: ", ".join(filter(None, row.heads[1:])),
         "noted": _noted,
-        "quadrant_note": quadrant_note,
+        "means_note": means_note,
+        "means_table": means_as_table,
     }
     folder = files("xqe.experiments.report")
     template = environment.from_string((folder / "page.html").read_text("utf-8"))

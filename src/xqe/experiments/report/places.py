@@ -14,6 +14,7 @@ _TABLES = {
     "cells": "a system on a language pair: its means, counts and seconds",
     "queries": "a query of a cell: its values, the rank of the first relevant document, the best hit",
     "differences": "a system against a baseline: difference, interval, p, wins",
+    "maps": "a language pair in a map of languages: its value",
     "costs": "a stage of a cell: records, tokens, seconds",
     "failures": "a query that failed in a cell, and why",
 }

@@ -8,7 +8,7 @@ from xqe.experiments.report import labels, ranks
 from xqe.experiments.report.averages import Difference, Frame, corrected
 from xqe.experiments.report.beside import Beside, name
 from xqe.experiments.report.blocks import Block, Paragraph, Row, Table, Value, marked, percent, points
-from xqe.experiments.report.results import DOCUMENTS, GENERATED, HUMAN, ORIGINAL, TRANSLATION, System
+from xqe.experiments.report.results import DOCUMENTS, GENERATED, HUMAN, ORIGINAL, TRANSLATION, Pair, System
 from xqe.experiments.report.study import Study
 from xqe.experiments.report.tables import FAMILY_NOTE, beside_changes, delta, told
 
@@ -80,6 +80,7 @@ def _called(system: System) -> str:
 # ---------------------------------------------------------------- pair by pair
 
 
+_MOST_PAIRS = 200  # up to which each has a row
 _ROLES = {
     ORIGINAL: "original query",
     TRANSLATION: "translated query",
@@ -89,9 +90,10 @@ _ROLES = {
 
 
 def _by_pair(beside: Beside) -> Table:
-    """The same language pair by language pair, in the main measure."""
+    """The same language pair by language pair, in the main measure; where there are very many, group by group."""
+    parts = _parts(beside)
     roles = {role: systems for role in _ROLES if any(systems := [*_systems(beside, role)])}
-    frames = [Frame(beside.first.results, beside.first.collection, [pair]) for pair in beside.pairs]
+    frames = [Frame(beside.first.results, beside.first.collection, pairs) for pairs in parts.values()]
     rows = [_pair_row(beside, roles, frame) for frame in frames]
     family = iter(corrected([change for row in rows for _, change in row]))
     stars = [[(value, next(family)) for value, _ in row] for row in rows]
@@ -99,10 +101,7 @@ def _by_pair(beside: Beside) -> Table:
     means = [
         (value, change) for (value, _), change in zip(mean, corrected([change for _, change in mean]), strict=True)
     ]
-    lines = [
-        Row(("-".join(pair),), tuple(_starred(*one) for one in row))
-        for pair, row in zip(beside.pairs, stars, strict=True)
-    ]
+    lines = [Row((called,), tuple(_starred(*one) for one in row)) for called, row in zip(parts, stars, strict=True)]
     return Table(
         f"{beside.first.collection}-retrievers-pairs",
         f"{beside.main} by language pair and retriever, {beside.first.collection}",
@@ -117,6 +116,18 @@ def _by_pair(beside: Beside) -> Table:
         ),
         folded=True,
     )
+
+
+def _parts(beside: Beside) -> dict[str, list[Pair]]:
+    """The language pairs by name; where there are very many, those of two groups of languages together."""
+    if len(beside.pairs) <= _MOST_PAIRS:
+        return {"-".join(pair): [pair] for pair in beside.pairs}
+    group_of = {code: group for group, codes in beside.first.groups for code in codes}
+    names = [group for group, _ in beside.first.groups]
+    found: dict[str, list[Pair]] = {f"{source} to {target}": [] for source in names for target in names}
+    for source, target in beside.pairs:
+        found[f"{group_of[source]} to {group_of[target]}"].append((source, target))
+    return {called: pairs for called, pairs in found.items() if pairs}
 
 
 def _systems(beside: Beside, role: str) -> Iterator[System | None]:

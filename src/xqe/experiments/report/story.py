@@ -165,7 +165,7 @@ def collections(results: Results) -> Table:
         pairs = results.pairs(name)
         units = {query for pair in pairs for query in results.queries(name, pair)}
         per_pair = sorted({len(results.queries(name, pair)) for pair in pairs})
-        languages = labels.languages(code for pair in pairs for code in pair)
+        languages = sorted({code for pair in pairs for code in pair})
         rows.append(
             Row(
                 (name,),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from xqe.experiments.report import labels, published
 from xqe.experiments.report.averages import Difference, Frame, common, corrected
+from xqe.experiments.report.grouping import By, grouped
 from xqe.experiments.report.results import (
     EXPANSION,
     HUMAN,
@@ -27,11 +28,11 @@ class Study:
     """One collection of a grid, searched by one retriever.
 
     key, title: of the collection, with the retriever where that is not words. main: the measure that differences are
-    shown of. frame: the values that averages are over. single: whether each query has one relevant document, as far
-    as the values tell. What cannot be averaged or compared is None.
+    shown of. by: what parts the `groups` of its languages. frame: the values that averages are over. single: whether
+    each query has one relevant document, as far as the values tell. What cannot be averaged or compared is None.
     """
 
-    def __init__(self, results: Results, collection: str, main: str, retriever: str = WORDS) -> None:
+    def __init__(self, results: Results, collection: str, main: str, retriever: str = WORDS, by: By = By.PAPER) -> None:
         self.results = results
         self.collection = collection
         self.retriever = retriever
@@ -40,6 +41,8 @@ class Study:
             collection if retriever == WORDS else f"{collection}, {labels.RETRIEVERS.get(retriever, retriever)}"
         )
         self.main = main
+        self.by = by
+        self.groups = grouped((code for pair in results.pairs(collection) for code in pair), by)
         self.common = common(results, collection, retriever)
         self.systems = self.common.systems
         self.frame = Frame(results, collection, self.common.pairs)
@@ -154,7 +157,9 @@ class Study:
         )
 
     def languages(self) -> list[str]:
-        return labels.languages(code for pair in self.frame.pairs for code in pair)
+        """Those that are averaged over, group by group."""
+        there = {code for pair in self.frame.pairs for code in pair}
+        return [code for _, codes in self.groups for code in codes if code in there]
 
     def pairs_with(self, code: str, side: str) -> list[Pair]:
         """The pairs that have a language as that of queries ("query") or of documents ("document")."""
@@ -162,10 +167,10 @@ class Study:
         return [pair for pair in self.frame.pairs if pair[place] == code]
 
 
-def studies_of(results: Results, main: str) -> list[Study]:
+def studies_of(results: Results, main: str, by: By = By.PAPER) -> list[Study]:
     """Each collection of a grid by each of its retrievers, words first."""
     return [
-        Study(results, collection, main, retriever)
+        Study(results, collection, main, retriever, by)
         for collection in results.collections
         for retriever in results.retrievers(collection)
     ]

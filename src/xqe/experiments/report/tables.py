@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
-from xqe.experiments.report import labels, published
+from xqe.experiments.report import grouping, labels, published
 from xqe.experiments.report.averages import Difference, Frame, corrected
 from xqe.experiments.report.blocks import Row, Table, Value, count, marked, percent, points, words
 from xqe.experiments.report.results import (
@@ -379,7 +380,10 @@ def by_language(study: Study, model: str) -> Table | None:
             change = study.difference(frame, systems, [baseline], study.main) if baseline and frame.size else None
             found[code, side] = (frame, change)
     adjusted = dict(zip(found, corrected([change for _, change in found.values()]), strict=True))
-    rows = []
+    rows: list[Row] = []
+    group_of = {code: name for name, codes in study.groups for code in codes}
+    codes = study.languages()
+    first = {code for before, code in pairwise(codes) if group_of[before] != group_of[code]}
     for code in study.languages():
         values: list[Value] = []
         for side in sides:
@@ -391,7 +395,7 @@ def by_language(study: Study, model: str) -> Table | None:
                 _published(published.by_language(study.reference(model), study.paper, code, side, one)) for one in paper
             ]
             values.append(count(frame.size))
-        rows.append(Row((labels.language(code),), tuple(values)))
+        rows.append(Row((labels.language(code), code, group_of[code]), tuple(values), ruled=code in first))
     width = len(measures) + 2 + len(paper)
     places = [0, *range(2, 1 + len(measures))]
     rows = marked(rows, [*places, *(width + place for place in places)])
@@ -401,7 +405,7 @@ def by_language(study: Study, model: str) -> Table | None:
     return Table(
         f"{study.key}-{model}-languages",
         f"{model} by language, {study.title} ({own})",
-        ("language",),
+        ("language", "code", grouping.heading(study.by)),
         (*names, *names),
         tuple(rows),
         (("by query language", width), ("by document language", width)),

@@ -12,6 +12,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from xqe.experiments.report.maps import heat_maps
 from xqe.experiments.report.reranking import Reranked
 from xqe.experiments.report.results import Cost, Result, Results
 from xqe.experiments.report.study import BASELINES, Study
@@ -87,6 +88,10 @@ def _tables(results: Results, studies: Sequence[Study]) -> dict[str, tuple[Line,
             ),
             lambda: (*(line for study in studies for line in _differences(study)), *_of_reranking(results, studies)),
         ),
+        "maps": (
+            ("map", "title", "source", "target", "source_group", "target_group", "value", "stars"),
+            lambda: (line for study in _first(studies) for line in _maps(study)),
+        ),
         "costs": (
             (*identity, "stage", "by", "records", "made", "reused", "tokens", "seconds", "part"),
             lambda: (
@@ -148,6 +153,23 @@ def _differences(study: Study) -> Iterator[Line]:
                     *(one.low, one.high, one.p, one.holm, one.wins, one.ties, one.losses, one.units),
                     *(len(study.frame.pairs), study.frame.size),
                 )
+
+
+def _first(studies: Sequence[Study]) -> Iterable[Study]:
+    """Of each collection the one that maps are drawn of."""
+    return {study.collection: study for study in reversed(studies)}.values()
+
+
+def _maps(study: Study) -> Iterator[Line]:
+    """The cells of the maps of a study, in the unit they are shown in."""
+    group_of = {code: name for name, codes in study.groups for code in codes}
+    for one in (one for model in study.models for one in heat_maps(study, model)):
+        for row, source in enumerate(one.rows):
+            for column, target in enumerate(one.columns):
+                value = one.values[row][column]
+                stars = one.stars[row][column] if one.stars else ""
+                if value is not None:
+                    yield one.key, one.title, source, target, group_of[source], group_of[target], value, stars
 
 
 def _of_reranking(results: Results, studies: Sequence[Study]) -> Iterator[Line]:
