@@ -6,8 +6,8 @@ A FOLDER is a collection of xqe's, such as `xqe data build debian`, `gnome-help`
 docs.LANG.jsonl ({"id", "text"}) and queries.LANG.jsonl ({"id", "query"}): the one relevant document of a query has its
 id.
 Documents are indexed and searched by what `xqe index` and `xqe search` call, with their defaults, and with k1 = 1.2 and
-b = 0.75, which Lucene has. Of more than N queries (1500) a sample is taken, the same on both sides. Lucene's analyzer is
-its own of the language; a language without one has no figure of Lucene's. --tsv writes what xqe languages tells.
+b = 0.75, which Lucene has. Of more than N queries (1500) a sample is taken, the same on both sides. Lucene's analyzer
+is its own of the language; a language without one has no figure of Lucene's. --tsv writes what xqe languages tells.
 """
 
 from __future__ import annotations
