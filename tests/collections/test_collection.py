@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from xqe.collections.layout import ANY, Collection, CollectionWriter
 from xqe.collections.manifest import MANIFEST
+from xqe.collections.sources import sources
 from xqe.collections.target import check_target
 from xqe.errors import InputError, XqeError
 from xqe.files.records import Document
+from xqe.text.languages import code_of
 
 _TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
 _IDS = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=8)
@@ -163,3 +165,9 @@ def test_documents_are_kept_byte_for_byte(
     given_documents = [Document(*row) for row in rows]
     writer.documents("en", given_documents)
     assert list(writer.finish("a test", {}, "none").read_documents("en")) == given_documents
+
+
+def test_each_source_names_languages_by_their_one_code() -> None:
+    """So that --lang finds them, whichever way a language is named, and a collection takes them."""
+    for row in sources().values():
+        assert [code_of(lang) for lang in row.languages] == list(row.languages), row.name

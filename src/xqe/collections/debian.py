@@ -35,10 +35,10 @@ from xqe.messages import say
 
 LANGUAGES = (
     "ar", "ca", "cs", "da", "de", "el", "en", "eo", "es", "eu", "fi", "fr", "gl", "hi", "hr", "hu", "id", "it",
-    "ja", "km", "ko", "nb", "nl", "pl", "pt", "ro", "ru", "sk", "sr", "sv", "tr", "uk", "vi", "zh",
+    "ja", "km", "ko", "nl", "no", "pl", "pt", "ro", "ru", "sk", "sr", "sv", "tr", "uk", "vi", "zh",
 )  # fmt: skip
 """Languages that the archive has lists of."""
-_NAMES = {"pt": "pt_BR", "zh": "zh_CN"}
+_NAMES = {"no": "nb", "pt": "pt_BR", "zh": "zh_CN"}
 """Language -> what the archive calls its list, where that is not its code. Of two kinds of Portuguese and Chinese, the
 one with more texts."""
 

@@ -39,12 +39,12 @@ ENGLISH = "en"
 LANGUAGES = (
     "af", "ar", "as", "ast", "az", "be", "bg", "bn", "br", "bs", "ca", "cs", "cv", "cy", "da", "de", "dz", "el",
     "en", "eo", "es", "et", "eu", "fa", "fi", "fr", "fur", "ga", "gl", "gu", "he", "hi", "hr", "hu", "hy", "ia",
-    "id", "is", "it", "ja", "ka", "kk", "km", "kn", "ko", "ky", "lt", "lv", "mk", "ml", "mr", "ms", "nb", "ne",
-    "nl", "nn", "oc", "or", "pa", "pl", "pt", "ro", "ru", "rw", "sc", "si", "sk", "sl", "sq", "sr", "sv", "ta",
+    "id", "is", "it", "ja", "ka", "kk", "km", "kn", "ko", "ky", "lt", "lv", "mk", "ml", "mr", "ms", "ne",
+    "nl", "no", "oc", "or", "pa", "pl", "pt", "ro", "ru", "rw", "sc", "si", "sk", "sl", "sq", "sr", "sv", "ta",
     "te", "tg", "th", "ti", "tk", "tl", "tr", "tt", "ug", "uk", "ur", "vi", "wa", "wo", "zh",
 )  # fmt: skip
 """Languages with enough names, in iso-codes 4.18."""
-FOLDERS = {"nb": ("nb", "nb_NO"), "zh": ("zh_CN",)}
+FOLDERS = {"no": ("nb", "nb_NO"), "zh": ("zh_CN",)}
 """Language -> where its catalogues lie below usr/share/locale, if not in the folder of its code."""
 COUNTRIES, NAMES = "countries", "names"
 LEAST_DOCUMENTS = 150  # fewer make no collection
