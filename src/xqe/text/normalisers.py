@@ -26,7 +26,8 @@ def _translate(table: dict[int, str], word: str) -> str:
 
 
 def _replaced(pattern: str, by: str) -> Rewrite:
-    return partial(re.compile(pattern).sub, by)
+    """What a pattern matches replaced. It is compiled when a word first comes, as most are of languages that do not."""
+    return partial(re.sub, pattern, by)
 
 
 def _without(pattern: str) -> Rewrite:
