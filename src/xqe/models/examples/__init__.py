@@ -87,6 +87,7 @@ class Chooser:
             raise XqeError(f"--shots {shots}: there are {BUILTIN} built-in examples", "give more with --examples FILE")
         self._read = [_check(value, where) for where, value in jsonl.objects(path)] if path is not None else None
         self._chosen: dict[tuple[str, str], list[Example]] = {}
+        self._pools: dict[tuple[str, str], list[Example]] = {}
         if self._read is not None and not any(field in example for example in self._read for field in LANGUAGE_FIELDS):
             self(LANGUAGES["en"])  # too few for one language are too few for all: say so now
 
@@ -112,7 +113,7 @@ class Chooser:
         target = target or language
         pair = (language.code, target.code)
         if pair not in self._chosen:
-            pool = self._pool(language, target)
+            pool = self.candidates(language, target)
             if len(pool) < self.shots and self._read is not None:
                 asked = f"{language.name} queries" + (f" with {target.name} passages" if target != language else "")
                 raise InputError(
@@ -124,8 +125,12 @@ class Chooser:
         return self._chosen[pair]
 
     def candidates(self, language: Language, target: Language | None = None) -> list[Example]:
-        """The examples that are chosen from."""
-        return self._pool(language, target or language)
+        """The examples that are chosen from, the same list each time."""
+        target = target or language
+        pair = (language.code, target.code)
+        if pair not in self._pools:
+            self._pools[pair] = self._pool(language, target)
+        return self._pools[pair]
 
     def _pool(self, language: Language, target: Language) -> list[Example]:
         if self._read is None:
