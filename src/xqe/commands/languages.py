@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from xqe.commands.options.forms import Rows, RowsFormat
 from xqe.commands.rows import write_rows
+
+if TYPE_CHECKING:
+    from xqe.text.languages import Language
 
 
 def languages(
@@ -31,17 +34,15 @@ def languages(
     """
     from xqe.text.languages import LANGUAGES, language
 
-    rows = [_row(language(name).code) for name in names or LANGUAGES]
+    rows = [_row(language(name)) for name in names or LANGUAGES]
     write_rows(rows, form, lambda: _table(rows))
 
 
-def _row(code: str) -> dict[str, Any]:
+def _row(row: Language) -> dict[str, Any]:
     from xqe.models.examples import builtin
     from xqe.text.analysis import stop_words
-    from xqe.text.languages import language
     from xqe.text.languages.measured import measured
 
-    row = language(code)
     analysis = row.analysis
     return {
         "code": row.code,

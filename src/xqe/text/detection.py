@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from xqe.text.languages import LANGUAGES, Language
+from xqe.text.languages import LANGUAGES, Language, row_of
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
@@ -49,8 +49,6 @@ FEWEST_HAN = 10  # characters; a shorter text without kana may be Chinese or Jap
 
 DETECTOR = "py3langid"
 _NO_LANGUAGE = "zxx"
-_ONE = {"nb": "no", "nn": "no"}
-"""Languages of the model that are one here."""
 
 _NO_SCRIPT = ""
 
@@ -101,7 +99,8 @@ def guess(text: str) -> Guess | None:
         return None
     shares: defaultdict[str, float] = defaultdict(float)
     for code, share in _identifier().rank(text):
-        shares[_ONE.get(code, code)] += float(share)
+        row = row_of(code)  # of several that the model knows apart, as Norwegian's two forms, there is one
+        shares[code if row is None else row.code] += float(share)
     shares.pop(_NO_LANGUAGE, None)
     best = max(shares, key=shares.__getitem__)
     if best not in LANGUAGES and shares[best] >= SURE_OF_OTHERS:

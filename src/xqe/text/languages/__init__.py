@@ -7,7 +7,7 @@ from functools import lru_cache
 from xqe.errors import XqeError
 from xqe.text.languages.rows import LANGUAGES, Analysis, Language
 
-__all__ = ["LANGUAGES", "Analysis", "Language", "code_of", "known", "language", "name_of"]
+__all__ = ["LANGUAGES", "Analysis", "Language", "code_of", "known", "language", "name_of", "row_of"]
 
 _LONG = {
     "af": "afr", "am": "amh", "ar": "ara arb", "bg": "bul", "bn": "ben", "ca": "cat", "cs": "ces cze", "da": "dan",
@@ -45,14 +45,20 @@ def language(code: str, where: str = "") -> Language:
 def known(code: str) -> Language | None:
     """The language of a code or a name, None where there is no such language."""
     name = code.strip().lower()
-    primary = name.replace("_", "-").split("-")[0]
-    own = _SHORT.get(name) or _SHORT.get(primary, primary)
-    if own in LANGUAGES:
-        return LANGUAGES[own]
+    row = row_of(name)
+    if row is not None:
+        return row
     from xqe.text.languages import others
 
     found = others.find(name)
-    return found if found is None else LANGUAGES.get(_SHORT.get(found.code, ""), found)
+    return found and (row_of(found.code) or found)
+
+
+@lru_cache(maxsize=1 << 10)
+def row_of(name: str) -> Language | None:
+    """The row that a code or a name in lower case has, None where there is none; nothing else is looked at."""
+    primary = name.replace("_", "-").split("-")[0]
+    return LANGUAGES.get(_SHORT.get(name) or _SHORT.get(primary, primary))
 
 
 def code_of(code: str) -> str:

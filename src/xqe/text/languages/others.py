@@ -25,23 +25,13 @@ _NAMED = 4  # letters that a name has at least; fewer are a code, or nothing
 
 
 def find(name: str) -> Language | None:
-    """The language of a code, with or without what stands behind a hyphen, or of a name; None where there is none.
-
-    A variety that has a code of its own is the language of the table that it is a variety of, as Egyptian Arabic is
-    Arabic, if that is written in the same script.
-    """
+    """The language of a code, with or without what stands behind a hyphen, or of a name; None where there is none."""
     tag = _tag(name)
     if tag is None:
         return None
     script = tag.maximize().script or ""
-    whole = LANGUAGES.get(tag.prefer_macrolanguage().language or "")
-    if whole is not None and script in (whole.script, ""):
-        return whole
-    code = tag.language or ""
-    if code in LANGUAGES:
-        return LANGUAGES[code]
     analysis = FALLBACK_UNSPACED if script in UNSPACED else FALLBACK
-    return Language(code, tag.language_name(), tag.autonym(), script, analysis)
+    return Language(tag.language or "", tag.language_name(), tag.autonym(), script, analysis)
 
 
 def hint(name: str) -> str:
