@@ -151,7 +151,7 @@ def test_packages_by_what_they_bring_for_their_size() -> None:
     packages = {name: Package(name, f"{name}.deb", size, "") for name, size in sizes.items()}
 
     def names(folders: list[str], room: int) -> list[str]:
-        places = manpages.held(contents, folders)
+        places = manpages.SHELF.held(contents, folders)
         return [one.name for one in chosen(places, packages, room, ["manpages-de"])]
 
     # small brings a, of 30 kB with a request; other brings b, of 120; large c, of 920

@@ -11,18 +11,17 @@ A query is the title of a page, a document the page without its title and what i
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from xqe.collections.choice import Where, chosen
-from xqe.collections.counterparts import ENGLISH, Kept, Text, Texts, write
+from xqe.collections.choice import chosen
+from xqe.collections.counterparts import ENGLISH, Kept, Text, write
 from xqe.collections.layout import Collection, CollectionWriter
+from xqe.collections.shelves import Shelf, of_first, texts_of
 from xqe.collections.target import check_target
 from xqe.errors import XqeError
-from xqe.messages import plural, say
 
 if TYPE_CHECKING:
     from xqe.collections.archive import Archive
@@ -39,8 +38,8 @@ MEGABYTES = 100
 LICENCE = "each page under the licence of its package, mostly CC BY-SA 3.0; all free by Debian's guidelines"
 ABOUT = "Help of GNOME's programs, translated by people: the title of a page finds the page"
 
-_BELOW = "usr/share/help/"
-_PAGE = re.compile(r"usr/share/help/([^/]+)/([^/]+/.+)\.page")
+SHELF = Shelf("usr/share/help/", re.compile(r"usr/share/help/([^/]+)/([^/]+/.+)\.page"), "C")
+_LACKING = "pages left out that have no title, or are damaged"
 _LINES = {"p", "title", "subtitle", "screen", "code", "cite", "synopsis"}
 """Elements that hold text; what is within them belongs to their line."""
 _SILENT = {"info", "media", "comment", "links"}
@@ -57,61 +56,22 @@ def build(
     """Fetch packages and write the collection; the options are those of `manpages.build`."""
     check_target(directory, force)
     folders = [folder for lang in languages if lang != ENGLISH for folder in FOLDERS.get(lang, (lang,))]
-    places = held(archive.contents(_BELOW), folders)
+    places = SHELF.held(archive.contents(SHELF.below), folders)
     packages = chosen(places, archive.packages(), round(megabytes * 1e6))
     if not packages:
         raise XqeError(
             f"{archive.mirror}: no pages of help in {' '.join(languages)} for {megabytes:g} MB",
             "give more languages or more --megabytes",
         )
-    sources = read_packages(archive.fetched(packages), folders)
+    sources = SHELF.sources(archive.fetched(packages), folders, bytes)
     kept = Kept()
-    kept.add_originals(_read(ENGLISH, sources[""], kept))
+    kept.add_originals(texts_of(ENGLISH, sources[""], page, kept, _LACKING))
     for lang in sorted({*languages} - {ENGLISH}):
-        there: dict[str, bytes] = {}
-        for folder in FOLDERS.get(lang, (lang,)):
-            there = {**sources[folder], **there}
-        kept.add(lang, _read(lang, there, kept))
+        there = of_first(sources, FOLDERS.get(lang, (lang,)))
+        kept.add(lang, texts_of(lang, there, page, kept, _LACKING))
     kept.finish(languages, most)
     with CollectionWriter(directory, "gnome-help", force) as writer:
         return write(writer, kept, ABOUT, LICENCE, archive.origin("gnome-help", packages))
-
-
-def held(contents: Mapping[str, Sequence[str]], folders: Sequence[str]) -> dict[str, set[Where]]:
-    """Package -> the pages that are in it, in English and in some folders."""
-    found: dict[str, set[Where]] = defaultdict(set)
-    for path, names in contents.items():
-        if (match := _PAGE.fullmatch(path)) and match[1] in ("C", *folders):
-            for name in names:
-                found[name].add(("" if match[1] == "C" else match[1], match[2]))
-    return found
-
-
-def read_packages(files: Iterable[Path], folders: Sequence[str]) -> dict[str, dict[str, bytes]]:
-    """Folder, "" for English -> page -> its source, of the first package that has it. Links are none."""
-    from xqe.collections.archive import members
-
-    sources: dict[str, dict[str, bytes]] = {folder: {} for folder in ("", *folders)}
-    for file in files:
-        for one in members(file, _BELOW):
-            match = _PAGE.fullmatch(one.path)
-            if match and one.content is not None:
-                folder = "" if match[1] == "C" else match[1]
-                if folder in sources:
-                    sources[folder].setdefault(match[2], one.content)
-    return sources
-
-
-def _read(lang: str, sources: Mapping[str, bytes], kept: Kept) -> Texts:
-    """The pages of a language that have a title."""
-    say(f"{lang}: reading {plural(len(sources), 'page')}")
-    found: Texts = {}
-    for name in sorted(sources):
-        if (one := page(name, sources[name])) is not None:
-            found[name] = one
-        else:
-            kept.left[lang]["pages left out that have no title, or are damaged"] += 1
-    return found
 
 
 def page(name: str, source: bytes) -> Text | None:

@@ -17,18 +17,17 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xqe.collections.choice import Where, chosen
-from xqe.collections.counterparts import ENGLISH, Kept, Text, Texts, write
+from xqe.collections.choice import chosen
+from xqe.collections.counterparts import ENGLISH, Kept, Text, write
 from xqe.collections.layout import Collection, CollectionWriter
 from xqe.collections.roff.reading import read_page, redirection
+from xqe.collections.shelves import Shelf, of_first, texts_of
 from xqe.collections.target import check_target
 from xqe.errors import XqeError
-from xqe.messages import plural, say
 
 if TYPE_CHECKING:
     from xqe.collections.archive import Archive
@@ -66,8 +65,8 @@ MEGABYTES = 150
 LICENCE = "each page under the licence of its package; all of them free by Debian's guidelines (main)"
 ABOUT = "Manual pages, translated by people: the line that says what a page is about finds the page"
 
-_BELOW = "usr/share/man/"
-_PAGE = re.compile(r"usr/share/man/(?:([^/]+)/)?man[0-9][^/]*/([^/]+)\.gz")
+SHELF = Shelf("usr/share/man/", re.compile(r"usr/share/man/(?:([^/]+)/)?man[0-9][^/]*/([^/]+)\.gz"), None)
+_LACKING = "pages left out that send on to another, or do not say what they are about"
 _QUERY = 250  # characters; what is longer is no line of a name
 _DESCRIBED = re.compile(r"(.{1,200}?)(?: [-‐–—―−－]+ ?|[–—―－])(?=\S)(.+)")
 
@@ -87,7 +86,7 @@ def build(
     """
     check_target(directory, force)
     folders = [folder for lang in languages for folder in FOLDERS.get(lang, ())]
-    places = held(archive.contents(_BELOW), folders)
+    places = SHELF.held(archive.contents(SHELF.below), folders)
     # without these there is nothing that an English page could be the original of
     first = [name for name, there in places.items() if name.startswith("manpages-") and any(one for one, _ in there)]
     packages = chosen(places, archive.packages(), round(megabytes * 1e6), first)
@@ -96,49 +95,29 @@ def build(
             f"{archive.mirror}: no manual pages in {' '.join(languages)} for {megabytes:g} MB",
             "give more languages or more --megabytes",
         )
-    sources = read_packages(archive.fetched(packages), folders)
+    sources = SHELF.sources(archive.fetched(packages), folders, unpacked)
     kept = Kept()
     translated = {name for folder in folders for name in sources[folder]}
     english = {name: source for name, source in sources[""].items() if name in translated}
-    originals = kept.add_originals(_read(ENGLISH, english, kept))
+    originals = kept.add_originals(texts_of(ENGLISH, english, manual, kept, _LACKING))
     for lang in sorted({*languages} - {ENGLISH}):
-        there: dict[str, str] = {}
-        for folder in FOLDERS[lang]:
-            there = {**sources[folder], **there}
-        kept.add(lang, _read(lang, {name: source for name, source in there.items() if name in originals}, kept))
+        there = of_first(sources, FOLDERS[lang])
+        own = {name: source for name, source in there.items() if name in originals}
+        kept.add(lang, texts_of(lang, own, manual, kept, _LACKING))
     kept.finish(languages, most)
     with CollectionWriter(directory, "manpages", force) as writer:
         return write(writer, kept, ABOUT, LICENCE, archive.origin("manpages", packages))
 
 
-def held(contents: Mapping[str, Sequence[str]], folders: Sequence[str]) -> dict[str, set[Where]]:
-    """Package -> the pages that are in it, in English and in some folders."""
-    found: dict[str, set[Where]] = defaultdict(set)
-    for path, names in contents.items():
-        if (match := _PAGE.fullmatch(path)) and (match[1] is None or match[1] in folders):
-            for name in names:
-                found[name].add((match[1] or "", match[2]))
-    return found
-
-
 # ---------------------------------------------------------------- what is in them
 
 
-def read_packages(files: Iterable[Path], folders: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Folder, "" for English -> page -> its source, of the first package that has it. Links are none."""
-    from xqe.collections.archive import members
-
-    sources: dict[str, dict[str, str]] = {folder: {} for folder in ("", *folders)}
-    for file in files:
-        for one in members(file, _BELOW):
-            match = _PAGE.fullmatch(one.path)
-            if match and one.content is not None and (match[1] or "") in sources:
-                try:
-                    text = decoded(gzip.decompress(one.content))
-                except (OSError, EOFError, zlib.error):
-                    continue  # as good as not there
-                sources[match[1] or ""].setdefault(match[2], text)
-    return sources
+def unpacked(content: bytes) -> str | None:
+    """The text of a page as a package has it; None of one that is damaged, which is as good as not there."""
+    try:
+        return decoded(gzip.decompress(content))
+    except (OSError, EOFError, zlib.error):
+        return None
 
 
 def decoded(source: bytes) -> str:
@@ -154,18 +133,6 @@ def _line(line: bytes) -> str:
         return line.decode("utf-8")
     except UnicodeDecodeError:
         return line.decode("iso-8859-1")
-
-
-def _read(lang: str, sources: Mapping[str, str], kept: Kept) -> Texts:
-    """The pages of a language that say what they are about."""
-    say(f"{lang}: reading {plural(len(sources), 'page')}")
-    found: Texts = {}
-    for name in sorted(sources):
-        if (one := manual(name, sources[name])) is not None:
-            found[name] = one
-        else:
-            kept.left[lang]["pages left out that send on to another, or do not say what they are about"] += 1
-    return found
 
 
 def manual(name: str, source: str) -> Text | None:
