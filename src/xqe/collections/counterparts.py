@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from xqe.collections import draws
 from xqe.collections.debian import alone
-from xqe.collections.draws import rank, share
+from xqe.collections.draws import rank
 from xqe.collections.layout import ANY, Collection, CollectionWriter
 from xqe.errors import XqeError
 from xqe.files.records import Document
@@ -156,13 +157,8 @@ def write(writer: CollectionWriter, kept: Kept, about: str, licence: str, source
 
 
 def split_of(name: str) -> str:
-    """The split of a query, by a hash of its id: the same in every language and every release."""
-    at = share("counterparts split", name)
-    for split, size in SPLITS.items():
-        if at < size:
-            return split
-        at -= size
-    return split
+    """The split of a query."""
+    return draws.split_of("counterparts split", name, SPLITS)
 
 
 def examples(texts: Texts, queries: Mapping[str, str], lang: str) -> list[tuple[str, str]]:

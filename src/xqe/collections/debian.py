@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xqe.collections import draws
 from xqe.collections.draws import share
 from xqe.collections.layout import ANY, Collection, CollectionWriter
 from xqe.collections.target import check_target
@@ -32,6 +33,7 @@ from xqe.errors import XqeError, why
 from xqe.files.hashes import sha256
 from xqe.files.records import Document
 from xqe.messages import say
+from xqe.text.languages import language
 
 LANGUAGES = (
     "ar", "ca", "cs", "da", "de", "el", "en", "eo", "es", "eu", "fi", "fr", "gl", "hi", "hr", "hu", "id", "it",
@@ -42,7 +44,6 @@ _NAMES = {"no": "nb", "pt": "pt_BR", "zh": "zh_CN"}
 """Language -> what the archive calls its list, where that is not its code. Of two kinds of Portuguese and Chinese, the
 one with more texts."""
 
-UNSPACED = ("ja", "km", "zh")  # written without spaces between words
 LEAST_DOCUMENTS = 100  # fewer make no collection
 SPLITS = {"train": 0.5, "dev": 0.1, "test": 0.4}
 EXAMPLES = 50
@@ -297,7 +298,7 @@ def _translations(paths: Iterable[Path], english: Packages) -> Packages:
 
 
 def _different(translated: Packages, english: Packages, lang: str) -> Packages:
-    least = ENGLISH_LENGTH // (5 if lang in UNSPACED else 2.5)
+    least = ENGLISH_LENGTH // (2.5 if language(lang).has_spaces else 5)
     kept: Packages = {}
     texts: set[str] = set()
     for name, one in translated.items():
@@ -322,19 +323,14 @@ def alone(texts: Mapping[str, str]) -> dict[str, str]:
 
 
 def split_of(name: str) -> str:
-    """The split of a query, by a hash of its id: the same in every language and every release."""
-    at = share("debian split", name)
-    for split, size in SPLITS.items():
-        if at < size:
-            return split
-        at -= size
-    return split
+    """The split of a query."""
+    return draws.split_of("debian split", name, SPLITS)
 
 
 def examples(packages: Packages, queries: Mapping[str, str], lang: str) -> list[tuple[str, str]]:
     """Synopses and descriptions of `train` that show what a passage looks like: one paragraph, neither short nor
     long."""
-    least, most = (60, 300) if lang in UNSPACED else (150, 600)
+    least, most = (150, 600) if language(lang).has_spaces else (60, 300)
     fitting = [
         name
         for name in queries

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 _KEYS = 1 << 64
 
@@ -15,6 +16,16 @@ def rank(seed: object, name: str) -> bytes:
 def key(seed: object, name: str) -> int:
     """The first eight bytes of the rank, from 0 to 2^64 - 1."""
     return int.from_bytes(rank(seed, name)[:8], "big")
+
+
+def split_of(seed: object, name: str, splits: Mapping[str, float]) -> str:
+    """The split of an id, by its hash: the same in every language and every release. splits: the share of each."""
+    at = share(seed, name)
+    for split, size in splits.items():
+        if at < size:
+            return split
+        at -= size
+    return split
 
 
 def share(seed: object, name: str) -> float:

@@ -29,6 +29,7 @@ from xqe.collections.target import check_target
 from xqe.files.records import Document
 from xqe.messages import say
 from xqe.text.analysis import stop_words
+from xqe.text.languages import language
 
 if TYPE_CHECKING:
     from xqe.retrieval.lexical import Index
@@ -96,7 +97,7 @@ def _indexed(packages: Packages, lang: str) -> Iterator[Index]:
 def titles_of(packages: Packages, lang: str) -> dict[str, str]:
     """Package -> title, of packages whose title is theirs alone, as the titles of Wikipedia are."""
     stop = frozenset(word.casefold() for word in stop_words(lang))
-    unspaced = lang in debian.UNSPACED
+    unspaced = not language(lang).has_spaces
     titles = {name: title_of(one.synopsis, stop, unspaced) for name, one in packages.items()}
     return debian.alone({name: title for name, title in titles.items() if title})
 

@@ -75,6 +75,7 @@ def build(
     need the network alone; what they download is kept in XQE_DATA.
     """
     from xqe.collections.sources import chosen_languages, source, sources
+    from xqe.collections.target import check_target
 
     if name not in sources() or source(name).how != "build":
         known = ", ".join(row.name for row in sources().values() if row.how == "build")
@@ -84,6 +85,7 @@ def build(
         if value is not None and option not in _OPTIONS[name]:
             raise XqeError(f"--{option}: means nothing to {name}", f"it is for {' and '.join(_with(option))}")
     wanted = chosen_languages(source(name), language_codes(languages))
+    check_target(out, force)
     with Progress(name) as shown:
         shown.doing = "making the collection"
         collection = _BUILDERS["debian-graded" if graded else name](out, wanted, given, force)
@@ -104,27 +106,21 @@ def _graded(out: Path, languages: Sequence[str], given: dict[str, Any], force: b
 
 def _manpages(out: Path, languages: Sequence[str], given: dict[str, Any], force: bool) -> Collection:
     from xqe.collections import manpages
-    from xqe.collections.target import check_target
 
-    check_target(out, force)
     megabytes = given["megabytes"] or manpages.MEGABYTES
     return manpages.build(out, languages, _archive(given), megabytes, given["pages"], force)
 
 
 def _gnome_help(out: Path, languages: Sequence[str], given: dict[str, Any], force: bool) -> Collection:
     from xqe.collections import gnomehelp
-    from xqe.collections.target import check_target
 
-    check_target(out, force)
     megabytes = given["megabytes"] or gnomehelp.MEGABYTES
     return gnomehelp.build(out, languages, _archive(given), megabytes, given["pages"], force)
 
 
 def _iso_codes(out: Path, languages: Sequence[str], given: dict[str, Any], force: bool) -> Collection:
     from xqe.collections import isocodes
-    from xqe.collections.target import check_target
 
-    check_target(out, force)
     return isocodes.build(out, languages, _archive(given), force)
 
 
