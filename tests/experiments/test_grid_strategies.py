@@ -11,8 +11,11 @@ import pytest
 from collections_for_tests import fixture_collection
 
 from xqe import cli
+from xqe.collections.layout import CollectionWriter
+from xqe.errors import InputError
 from xqe.experiments.grid.planner import make_plan
 from xqe.experiments.grid.settings import read_grid
+from xqe.files.records import Document
 from xqe.stages.strategies import PAPER, Strategy
 
 TEXT = """
@@ -78,3 +81,28 @@ def test_the_papers_strategies_are_the_default(tmp_path: Path) -> None:
     path = written(tmp_path)
     path.write_text(path.read_text("utf-8").split("\n", 2)[2], "utf-8")
     assert read_grid(path).strategies == PAPER
+
+
+def test_a_grid_of_translations_alone(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    without = path.read_text("utf-8").replace('"query2doc", "lamer", "qa-expand", "exp4fuse", "auto"', "")
+    path.write_text(without.replace("baselines = []", 'baselines = ["original", "translation"]'), "utf-8")
+    plan = make_plan(read_grid(path))
+    assert [cell.system for cell in plan.cells] == ["original", "fake.translation"]
+    path.write_text(without, "utf-8")
+    with pytest.raises(InputError, match="nothing to search with; name strategies, baselines or presets"):
+        make_plan(read_grid(path))
+
+
+def test_queries_that_people_translated_are_drawn_before_others(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    more = 'baselines = ["human"]'
+    path.write_text(path.read_text("utf-8").replace("baselines = []", more) + "queries = 2\n", "utf-8")
+    writer = CollectionWriter(tmp_path / "collection", "some", replace=True)
+    for lang in ("de", "en"):
+        writer.documents(lang, [Document("d1", "text")])
+        writer.qrels("test", "all", lang, [(f"q{n}", "d1", 1) for n in range(20)])
+    writer.queries("test", "de", [(f"q{n}", f"Frage {n}") for n in range(20)])
+    writer.queries("test", "en", [(f"q{n}", f"question {n}") for n in (3, 17)])
+    writer.finish("some questions, of which people translated two", {"name": "some"}, "CC0-1.0", parallel=True)
+    assert make_plan(read_grid(path)).asked["some"].pairs["de", "en"] == ("q3", "q17")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +26,30 @@ def fixture(lang: str) -> list[Placed]:
 def test_a_record_says_how_its_language_was_told() -> None:
     asked = "Comment un réfrigérateur garde-t-il les aliments au froid ?"
     record = {"id": "q1", "query": asked, "steps": [{"step": "x"}]}
-    told = with_language(record, asked)
+    told = with_language(record, asked, Counter())
     assert {**told, "steps": told["steps"][:1]} == {**record, "lang": "fr"}
     step = told["steps"][1]
     assert (step["step"], step["lang"], step["certain"]) == ("detect", "fr", True) and 0.9 < step["share"] <= 1
-    short = with_language({"id": "q1", "query": "prix"}, "prix")
+    short = with_language({"id": "q1", "query": "prix"}, "prix", Counter())
     assert (short["lang"], short["steps"][0]["certain"]) == (guess("prix").lang, False)  # type: ignore[union-attr]
     assert language_of("prix") is None
     for text, lang in (("Як зберегти їжу холодною влітку", "uk"), ("Қазақстандағы ең биік тау қалай аталады", "kk")):
-        assert with_language({"id": "q1", "query": text}, text)["lang"] == lang
-    failed = with_language({"id": "q1", "query": "1984!"}, "1984!")
+        assert with_language({"id": "q1", "query": text}, text, Counter())["lang"] == lang
+    failed = with_language({"id": "q1", "query": "1984!"}, "1984!", Counter())
     assert "a text without letters" in failed["error"]["message"] and "lang" not in failed
+
+
+def test_an_uncertain_text_is_in_a_language_of_those_beside_it() -> None:
+    beside: Counter[str] = Counter()
+    french = ("Comment un réfrigérateur garde-t-il les aliments au froid ?", "Pourquoi le ciel est-il bleu le matin ?")
+    for text in french:
+        with_language({"id": "q", "query": text}, text, beside)
+    assert beside == {"fr": 2}
+    short = with_language({"id": "q3", "query": "prix"}, "prix", beside)
+    assert (short["lang"], short["steps"][0]["certain"]) == ("fr", False)
+    other = with_language({"id": "q4", "query": "氷の値段"}, "氷の値段", beside)
+    assert other["lang"] == "ja"
+    assert with_language({"id": "q5", "query": "prix"}, "prix", Counter(fr=2, de=30))["lang"] != "fr"
 
 
 def test_documents_in_one_language() -> None:

@@ -133,6 +133,7 @@ class Spoken:
         self._one, self._option = one, option
         self._is_told = lang == AUTO
         self._default = language(lang, option).code if lang not in (None, AUTO) else None
+        self._certain: Counter[str] = Counter()
         self._told: Counter[str] = Counter()
         self._unsure: list[str] = []
 
@@ -144,7 +145,7 @@ class Spoken:
         if self._is_told:
             from xqe.stages.detect import with_language
 
-            return record if has_failed(record) else with_language(record, text)
+            return record if has_failed(record) else with_language(record, text, self._certain)
         if self._default is None and has_failed(record):  # such as one whose language could not be told
             return record
         if self._default is None:

@@ -22,12 +22,15 @@ _ONE = 0.95  # of those whose language is certain
 _READ = 2000  # characters of a text
 
 
-def with_language(record: Record, text: str) -> Record:
+def with_language(record: Record, text: str, beside: Counter[str]) -> Record:
     """The record with the "lang" that its text is in, and a step that says how certain that is: its share. A record
-    without letters is marked as failed."""
-    told = guess(text[:_READ])
+    without letters is marked as failed. beside: the languages that texts before it are certainly in, which it is added
+    to where it is certain itself."""
+    told = guess(text[:_READ], beside)
     if told is None:
         return failed(record, STEP, "a text without letters is in no language")
+    if told.is_certain:
+        beside[told.lang] += 1
     step = {"step": STEP, "by": DETECTOR, "lang": told.lang, "share": round(told.share, 4), "certain": told.is_certain}
     return {**record, "lang": told.lang, "steps": [*record.get("steps", ()), step]}
 

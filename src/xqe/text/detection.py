@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -46,6 +47,13 @@ SCRIPTS: dict[str, frozenset[str]] = {
 SURE = 0.7
 SURE_OF_OTHERS = 0.8  # that it is none of xqe's languages; no text of theirs was mistaken for one
 FEWEST_HAN = 10  # characters; a shorter text without kana may be Chinese or Japanese
+
+# What texts beside an uncertain one say of it: a language that so many of them, and such a share, are certainly in, and
+# that is not out of the question by the text itself. Sixty short queries in one language are told rightly in 99.2 %,
+# each by itself in 90.8 % (docs/languages.md).
+_FEWEST_BESIDE = 2
+_SHARE_BESIDE = 0.1
+_LEAST_SHARE = 0.001
 
 DETECTOR = "py3langid"
 _NO_LANGUAGE = "zxx"
@@ -88,11 +96,12 @@ class Guess(NamedTuple):
     is_certain: bool
 
 
-def guess(text: str) -> Guess | None:
+def guess(text: str, beside: Counter[str] | None = None) -> Guess | None:
     """The language that a text is most likely in; None for a text without letters.
 
     A language other than xqe's is named only if it is certain among all; else the choice is among xqe's, which
-    is more often right for short texts.
+    is more often right for short texts. beside: in which languages how many texts that come with it certainly are;
+    where its own is not certain, it is one of these if it can be.
     """
     scripts = Counter(map(_script_name, text))
     if scripts.total() == scripts[_NO_SCRIPT]:
@@ -108,7 +117,16 @@ def guess(text: str) -> Guess | None:
     own = {code: share for code, share in shares.items() if code in LANGUAGES}
     best, total = max(own, key=own.__getitem__), sum(own.values())
     is_certain = own[best] >= SURE * total > 0 and not _is_only_han(scripts)
+    if beside and not is_certain:
+        best = _one_of(own, total, beside) or best
     return Guess(best, own[best] / total if total else 0.0, is_certain)
+
+
+def _one_of(own: Mapping[str, float], total: float, beside: Counter[str]) -> str | None:
+    """The likeliest of the languages that texts beside one are in, None where it can be none of these."""
+    fewest = max(_FEWEST_BESIDE, _SHARE_BESIDE * beside.total())
+    can_be = [code for code, count in beside.items() if count >= fewest and own.get(code, 0.0) >= _LEAST_SHARE * total]
+    return max(can_be, key=lambda code: own[code] * beside[code], default=None)
 
 
 def language_of(text: str) -> str | None:

@@ -92,6 +92,11 @@ def ask(row: CollectionRow, grid: Grid, name: str) -> Asked:
             what = f"no query of {row.path} ({row.split}) is judged for {pair[0]}-{pair[1]}"
             raise InputError(f"{row.where}: {what}", "check the ids in the qrels, or leave the pair out")
     is_parallel = bool(collection.manifest.get("parallel"))
+    if is_parallel and "human" in grid.baselines and row.queries is not None:
+        for pair, able in eligible.items():  # a query that people have translated is as good as any, and has a ceiling
+            translated = [one for one in able if one in queries.get(pair[1], {})]
+            if len(translated) >= row.queries:
+                eligible[pair] = translated
     chosen = _draw(eligible, row.queries, grid.sampling.seed, is_parallel)
     for pair, ids in chosen.items():
         if len(without_relevant({one: qrels[pair][one] for one in ids}, grid.rel)) == len(ids):

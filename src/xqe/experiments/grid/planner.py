@@ -82,6 +82,8 @@ def make_plan(grid: Grid, before: Mapping[str, Any] | None = None, reads_models:
                 cells += planner.cells(one, pair, retriever)
         if "human" in grid.baselines and (lacking := [pair for pair in one.pairs if not one.has_human(pair)]):
             impossible.append(f"{one.name} {listed(lacking)}: no queries that people translated")
+    if not cells:
+        raise InputError(f"{grid.file}: nothing to search with", "name strategies, baselines or presets")
     if grid.questions is not None:
         cells += planner.with_questions(grid.questions, cells)
     ranked = before.get("rerankers", {})

@@ -242,7 +242,10 @@ def _grid(path: Path, raw: Json, default_model: str, default_encoder: str) -> Gr
         questions=_questions(path, top, retrievers),
         rerankers=_rerankers(path, top.tables("rerank"), models),
         strategies=tuple(
-            Strategy(s) for s in top.choices("strategies", [str(s) for s in Strategy], default=list(map(str, PAPER)))
+            Strategy(s)
+            for s in top.choices(
+                "strategies", [str(s) for s in Strategy], may_be_empty=True, default=list(map(str, PAPER))
+            )
         ),
         orders=tuple(top.choices("orders", list(ORDERS))),
         uses=tuple(Use(u) for u in top.choices("uses", [str(Use.DOC), str(Use.QUERY_DOC)])),
