@@ -54,9 +54,12 @@ def _mixed(dictionary_words: Callable[[str], Iterable[str]], run: str = f"[{_HAN
 
 
 def _jieba() -> Segment:
+    """The words of jieba's dictionary, in simplified characters whichever the text has: 圖書館 and 图书馆 are one."""
     import rjieba
+    from opencc import OpenCC
 
-    return _mixed(rjieba.cut_for_search)
+    simplified = OpenCC("t2s").convert
+    return _mixed(lambda run: rjieba.cut_for_search(simplified(run)))
 
 
 def _sudachi() -> Segment:
@@ -144,7 +147,7 @@ class Segmenter(NamedTuple):
 _OF_UNICODE = "unicode-segmentation-rs"
 SEGMENTERS: dict[str, Segmenter] = {
     "words": Segmenter(words, (_OF_UNICODE,)),
-    "jieba": Segmenter(_jieba, (_OF_UNICODE, "rjieba")),
+    "jieba": Segmenter(_jieba, (_OF_UNICODE, "rjieba", "opencc")),
     "sudachi": Segmenter(_sudachi, (_OF_UNICODE, "sudachipy", f"sudachidict-{SUDACHI_DICTIONARY}")),
     "korean": Segmenter(_korean, (_OF_UNICODE, "lindera-python-ko-dic")),
     "khmer": Segmenter(_khmer, (_OF_UNICODE,)),

@@ -52,6 +52,7 @@ _LIBRARIES = (
     "numpy",
     "sudachidict-core",
     "rjieba",
+    "opencc",
 )
 _OF_VECTORS = ("onnxruntime", "sentence-transformers")
 

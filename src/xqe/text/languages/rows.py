@@ -812,7 +812,8 @@ _ROWS = (
         family="Niger-Congo",
         resources=2,
     ),
-    # No white space between words: a dictionary segments, and yields the words inside long words too.
+    # No white space between words: a dictionary segments, and yields the words inside long words too. Two scripts, of
+    # which the dictionary has one: text in the other is converted, word by word where a character has several.
     Language(
         "zh",
         "Chinese",
