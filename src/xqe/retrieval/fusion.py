@@ -32,6 +32,8 @@ GREATEST_SCORE = 3.4028234663852886e38
 GREATEST_WEIGHT = 1e6
 """Of a run, since fused scores are 32-bit floats."""
 
+_SIGN = 1 << 31  # of a 32-bit float
+
 RRF_K = 60
 """The constant of Cormack, Clarke and Büttcher (2009)."""
 
@@ -302,13 +304,22 @@ def falling(scores: Sequence[float]) -> list[float]:
     import numpy
 
     rounded = in_32_bits(scores)
-    made = numpy.array(rounded, numpy.float32)
-    least = numpy.float32(-GREATEST_SCORE)
-    for rank in range(1, len(made)):
-        if made[rank] >= made[rank - 1]:
-            made[rank] = numpy.nextafter(made[rank - 1], least)
-    kept = zip(scores, rounded, made.tolist(), strict=True)
+    steps = _steps(numpy.array(rounded, numpy.float32))
+    ranks = numpy.arange(len(steps))
+    fallen = numpy.maximum(numpy.minimum.accumulate(steps + ranks) - ranks, _steps(numpy.float32(-GREATEST_SCORE)))
+    if numpy.array_equal(fallen, steps):
+        return list(map(float, scores))
+    made = numpy.where(fallen < 0, -fallen | _SIGN, fallen).astype(numpy.uint32).view(numpy.float32).tolist()
+    kept = zip(scores, rounded, made, strict=True)
     return [float(score) if before == after else after for score, before, after in kept]
+
+
+def _steps(scores: Any) -> Any:
+    """How many 32-bit floats there are from 0 to each score, less than 0 for those below."""
+    import numpy
+
+    bits = scores.view(numpy.uint32).astype(numpy.int64)
+    return numpy.where(bits & _SIGN, -(bits & ~_SIGN), bits)
 
 
 def check_usable(hits: Ranked, fusion: Fusion, where: str, ranks_only: bool = False) -> None:
