@@ -8,17 +8,22 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy
+
 from xqe.errors import XqeError
 from xqe.files.arriving import together
 from xqe.files.hits import HitList, plain
+from xqe.files.jsonl import text_of
 from xqe.files.records import Record, failed
 from xqe.machine import repeating
 from xqe.retrieval.choices import DEPTH
-from xqe.retrieval.fusion import falling, in_32_bits
+from xqe.retrieval.fusion import fallen
 from xqe.retrieval.pools import Pools
 from xqe.retrieval.retriever import Best, QueryError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from xqe.retrieval.documents import Numbered
     from xqe.retrieval.retriever import Retriever
 
@@ -162,8 +167,24 @@ def run_lines(record: Record, tag: str) -> list[str]:
     agrees on the order.
     """
     hits = HitList.of(record.get("hits") or ())  # a record that failed may have none
-    query, scores = record["id"], in_32_bits(falling(hits.scores))
+    query, scores = record["id"], nine_digits(fallen(hits.scores))
     return [
-        f"{query} Q0 {name} {rank} {score:.9g} {tag}"
+        f"{query} Q0 {name} {rank} {score} {tag}"
         for rank, (name, score) in enumerate(zip(hits.ids, scores, strict=True), 1)
     ]
+
+
+_BOUNDS = 10.0 ** numpy.arange(-4, 10)
+_SCALES = 10.0 ** numpy.arange(13, -2, -1)
+
+
+def nine_digits(scores: NDArray[numpy.float32]) -> list[str]:
+    """Each as f"{score:.9g}" writes it, by which any two of them are told apart.
+
+    From 0.0001 to 10^9 a score x 10^n that has nine digits has at most 52 bits and is exact; divided again it is the
+    double of which these digits are the shortest form.
+    """
+    if not len(scores) or not _BOUNDS[0] <= scores.min() <= scores.max() < _BOUNDS[-1]:
+        return [f"{score:.9g}" for score in scores.tolist()]
+    scale = _SCALES.take(numpy.searchsorted(_BOUNDS, scores.astype(numpy.float64), "right"))
+    return f"{text_of((numpy.rint(scores * scale) / scale).tolist())[1:-1]},".replace(".0,", ",")[:-1].split(",")

@@ -26,7 +26,7 @@ from xqe.text.counting import TermCounts
 
 _LARGE = 255
 _REMEMBERED = 1 << 17  # terms, of which every query has the same again
-_AT_A_TIME = 1 << 16  # pairs: what is made of them stays in a core's cache
+_AT_A_TIME = 1 << 17  # pairs: some megabytes are made of them
 TERMS = "terms"
 _FILES = {"terms": "<u4", "counts": "<u1", "large": "<u8", "ends": "<u8", "lengths": "<u4", "df": "<u4"}
 
