@@ -247,9 +247,10 @@ def test_nine_digits_are_those_of_a_format(scores: list[float]) -> None:
 
 @given(st.lists(st.sampled_from([0.0, -0.0, 1e-45, 1.0, 2.0, 2.0000002, 3.0, 5.5, -1.0, 1e39, -1e39, GREATEST_SCORE])))
 def test_scores_fall_by_the_least_step(scores: list[float]) -> None:
-    expected: list[float] = []
-    for score in scores:
-        given, before = in_32_bits([score])[0], expected[-1] if expected else float("inf")
-        below = numpy.nextafter(numpy.float32(before), numpy.float32(-GREATEST_SCORE))
-        expected.append(float(score) if in_32_bits([before])[0] > given or not expected else float(below))
-    assert in_32_bits(falling(scores)) == in_32_bits(expected)
+    expected = in_32_bits(scores)
+    for rank in range(1, len(expected)):
+        if expected[rank] >= expected[rank - 1]:
+            with numpy.errstate(under="ignore"):
+                below = numpy.nextafter(numpy.float32(expected[rank - 1]), numpy.float32(-GREATEST_SCORE))
+            expected[rank] = float(below)
+    assert in_32_bits(falling(scores)) == expected
