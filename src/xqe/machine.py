@@ -17,12 +17,15 @@ _NO_LIMIT = 1 << 60  # what a cgroup of version 1 says where there is none, and 
 _KEPT = 1 << 24  # bytes
 
 
+def keep_freed_memory() -> None:
+    """Have blocks of memory that are freed stay with the process. What asks for some megabytes and frees them, again and
+    again, as queries do, otherwise waits as long for clean pages of the system."""
+    bytes(_KEPT)  # once a block of a size was freed, glibc keeps smaller ones
+
+
 @contextmanager
-def repeating() -> Iterator[None]:
-    """For much work of one kind: what is in memory now is not looked through for garbage within, and blocks that are
-    freed stay with the process. A query asks for a few megabytes and frees them, and the system's clean pages took as
-    long as the query."""
-    bytes(_KEPT)  # from when a large block was freed, glibc keeps smaller ones
+def frozen() -> Iterator[None]:
+    """Within, what is in memory now is not looked through for garbage."""
     gc.freeze()
     try:
         yield

@@ -15,7 +15,7 @@ from xqe.files.arriving import together
 from xqe.files.hits import HitList, plain
 from xqe.files.jsonl import text_of
 from xqe.files.records import Record, failed
-from xqe.machine import repeating
+from xqe.machine import frozen
 from xqe.retrieval.choices import DEPTH
 from xqe.retrieval.fusion import fallen
 from xqe.retrieval.pools import Pools
@@ -63,7 +63,7 @@ def search(
             for record, query in zip(arrived, queries, strict=True)
         ]
 
-    with repeating():
+    with frozen():
         for record in _in_order(records, place, retriever, found, threads):
             yield with_texts(record, retriever.documents) if texts else record
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from xqe.files.arrays import Writers, mapped, runs
 from xqe.files.names import NONE, Names, NamesWriter, Numbering, Numbers
+from xqe.machine import keep_freed_memory
 from xqe.text.counting import TermCounts
 
 _LARGE = 255
@@ -98,6 +99,7 @@ class Vectors:
         self._large_at, self._large_counts = large[: len(large) // 2], large[len(large) // 2 :]
         self.names = Names(folder, TERMS)
         self._known: dict[str, int] = {}
+        keep_freed_memory()
 
     def __len__(self) -> int:
         return len(self.lengths)
