@@ -18,8 +18,8 @@ _KEPT = 1 << 24  # bytes
 
 
 def keep_freed_memory() -> None:
-    """Have blocks of memory that are freed stay with the process. What asks for some megabytes and frees them, again and
-    again, as queries do, otherwise waits as long for clean pages of the system."""
+    """Have blocks of memory that are freed stay with the process. What asks for some megabytes and frees them, again
+    and again, as queries do, otherwise waits as long for clean pages of the system."""
     bytes(_KEPT)  # once a block of a size was freed, glibc keeps smaller ones
 
 
