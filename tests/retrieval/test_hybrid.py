@@ -91,8 +91,7 @@ def test_the_best_of_few_are_the_first_of_many(index: Index, encoder: Written) -
 def test_a_hit_says_its_rank_and_score_on_each_side(index: Index, encoder: Written) -> None:
     retriever = hybrid(index, encoder)
     best = retriever.best(retriever.query(RECORD, "t:1"), 10, None)
-    assert best.said is not None
-    said = dict(zip(index.documents.ids(best.numbers), (one["from"] for one in best.said), strict=True))
+    said = dict(zip(index.documents.ids(best.numbers), best.said["from"], strict=True))
     for by, scores in lists(index, encoder).items():
         for rank, name in enumerate(sorted(scores, key=lambda one: -scores[one]), 1):
             assert said[name][by] == {"rank": rank, "score": scores[name]}

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from xqe.errors import InputError
 from xqe.files.records import Document, Record
 from xqe.retrieval.bm25 import BM25
+from xqe.retrieval.fusion import GREATEST_SCORE, falling, in_32_bits
 from xqe.retrieval.lexical import Index, build, open_index
-from xqe.stages.search import run_lines, search
+from xqe.stages.search import nine_digits, run_lines, search
 
 DOCUMENTS = {
     "d1": "The planet Mercury is nearest to the sun",
@@ -232,3 +233,24 @@ def test_scores_of_a_run_fall_strictly_and_stay_what_they_were(scores: list[floa
 
 def test_a_run_without_hits_has_no_lines() -> None:
     assert run_lines({"id": "q", "hits": []}, "xqe") == []
+
+
+IN_RUNS = st.floats(2**-13, 10**9, width=32)
+
+
+@given(
+    st.lists(IN_RUNS | st.integers(1, 10**6).map(float), max_size=30) | st.lists(st.floats(width=32, allow_nan=False))
+)
+def test_nine_digits_are_those_of_a_format(scores: list[float]) -> None:
+    assert nine_digits(numpy.array(scores, numpy.float32)) == [f"{numpy.float32(score):.9g}" for score in scores]
+
+
+@given(st.lists(st.sampled_from([0.0, -0.0, 1e-45, 1.0, 2.0, 2.0000002, 3.0, 5.5, -1.0, 1e39, -1e39, GREATEST_SCORE])))
+def test_scores_fall_by_the_least_step(scores: list[float]) -> None:
+    expected = in_32_bits(scores)
+    for rank in range(1, len(expected)):
+        if expected[rank] >= expected[rank - 1]:
+            with numpy.errstate(under="ignore"):
+                below = numpy.nextafter(numpy.float32(expected[rank - 1]), numpy.float32(-GREATEST_SCORE))
+            expected[rank] = float(below)
+    assert in_32_bits(falling(scores)) == expected

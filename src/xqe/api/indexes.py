@@ -26,6 +26,7 @@ from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.searching import Searching
 from xqe.commands.searching import all_documents, by_language, check_searching, open_retriever, pools_of
 from xqe.errors import XqeError
+from xqe.files.hits import plain
 from xqe.files.records import Record
 from xqe.machine import available_cores
 from xqe.messages import plural, progress, say, silent
@@ -177,7 +178,7 @@ class Index:
             found = search_records(
                 judged, retriever, threads, lambda: place, k, pools, searching.drop_self, said["texts"]
             )
-            yield from progress(found, len(records), "search")
+            yield from map(plain, progress(found, len(records), "search"))
         if pools is not None and pools.lacking:
             say(f"{len(pools.lacking)} of {len(records)} queries have no pool in {searching.pool}, and so no hits")
 

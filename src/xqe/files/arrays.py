@@ -31,6 +31,13 @@ class ArrayWriter:
         self._file.write(numpy.ascontiguousarray(values, self._dtype).data)
 
 
+def runs(starts: NDArray[numpy.int64], sizes: NDArray[numpy.int64]) -> NDArray[numpy.int64]:
+    """The places of runs of values in an array, one run after the other."""
+    at = numpy.repeat(starts - (numpy.cumsum(sizes) - sizes), sizes)
+    at += numpy.arange(len(at))
+    return at
+
+
 def mapped(path: Path, dtype: str) -> NDArray[Any]:
     """The numbers in a file, mapped into memory and read as they are needed."""
     if not path.stat().st_size:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterable, Iterator
@@ -25,6 +26,7 @@ STDIN = "-"
 LONGEST_LINE = 1 << 27
 """Bytes: of a record with a million hits it is half, and of what has no ends of lines it is soon reached."""
 _EDGES = " \r\ufeff"  # no tab, which may end a line of columns
+_NO_ASCII = re.compile(r"[^\x00-\x7f]")
 _SHAPE = "each line must be one JSON object; jq -c . FILE makes it so"
 
 Line = tuple[str, str]
@@ -181,12 +183,25 @@ def can_be_read_twice(path: str) -> bool:
 def dumps(value: Any) -> str:
     """One line of JSON. A lone surrogate, which has no UTF-8 form, makes the line pure ASCII. Raises OverflowError for
     NaN and Infinity, which have no form."""
-    text: str = ujson.dumps(value, ensure_ascii=False, escape_forward_slashes=False, allow_nan=False)
+    text = text_of(value)
     try:
         text.encode()
     except UnicodeEncodeError:
-        text = ujson.dumps(value, ensure_ascii=True, escape_forward_slashes=False)
+        text = _NO_ASCII.sub(_escaped, text)
     return text
+
+
+def text_of(value: Any) -> str:
+    """The JSON of a value, in which a lone surrogate stands as it is. Raises as `dumps` does. What has a method
+    `__json__` writes itself."""
+    text: str = ujson.dumps(value, ensure_ascii=False, escape_forward_slashes=False, allow_nan=False)
+    return text
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """A character as JSON escapes it; one beyond 16 bits is two."""
+    units = found[0].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def write(line: str) -> None:

@@ -1,5 +1,7 @@
 """Strings by number and numbers by string: the terms of a collection, the ids of its documents.
 
+No string has an end of line.
+
 NAME.text      the strings in UTF-8, one after the other
 NAME.ends      where each begins and ends: n + 1 offsets, uint64
 NAME.keys      the fingerprints of all, sorted, uint64
@@ -8,7 +10,6 @@ NAME.numbers   whose they are, uint32
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -16,10 +17,11 @@ from typing import TypeVar
 import numpy
 from numpy.typing import NDArray
 
-from xqe.files.arrays import Writers, mapped
+from xqe.files.arrays import Writers, mapped, runs
 from xqe.files.fingerprints import Keys, fingerprints
 
 Numbers = NDArray[numpy.int64]
+_END = "\n"
 _Number = TypeVar("_Number", numpy.uint64, numpy.uint32)
 NONE = -1
 
@@ -118,17 +120,20 @@ class Names:
         self._ends = mapped(folder / f"{name}.ends", "<u8")
         self._keys = mapped(folder / f"{name}.keys", "<u8")
         self._numbers = mapped(folder / f"{name}.numbers", "<u4")
-        with (folder / f"{name}.text").open("rb") as file:
-            self._text = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) if self._ends[-1] else b""
+        self._text = mapped(folder / f"{name}.text", "u1")
 
     def __len__(self) -> int:
         return len(self._ends) - 1
 
     def texts(self, numbers: Numbers) -> list[str]:
         """The names with these numbers."""
-        starts, ends = self._ends[numbers].tolist(), self._ends[numbers + 1].tolist()
-        text = self._text
-        return [str(text[start:end], "utf-8", "surrogatepass") for start, end in zip(starts, ends, strict=True)]
+        if not len(numbers):
+            return []
+        starts = self._ends[numbers].astype(numpy.int64)
+        sizes = self._ends[numbers + 1].astype(numpy.int64) - starts + 1  # and one byte, which becomes an end
+        text = self._text.take(runs(starts, sizes), mode="clip")  # there may be none behind the last
+        text[numpy.cumsum(sizes) - 1] = ord(_END)
+        return str(text[:-1].data, "utf-8", "surrogatepass").split(_END)
 
     def numbers(self, texts: Sequence[str]) -> Numbers:
         """The number of each name, NONE for one that is not there."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import TextIO
 
@@ -27,9 +27,11 @@ class Output(TextIOWrapper):
 
     def write(self, text: str, /) -> int:
         with written():
+            if not self._escapes:
+                return super().write(text)
             if not text.endswith("\n"):  # on a terminal it waits for the rest of its line
                 return super().write(text.translate(self._escapes))
-            with above() if self._escapes else nullcontext():
+            with above():
                 return super().write(text.translate(self._escapes))
 
     def flush(self) -> None:

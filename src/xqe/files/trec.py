@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
+from math import isfinite
 from typing import Any
 
 from xqe.errors import InputError
@@ -260,6 +261,8 @@ def hits_of(record: Record, where: str, query: str) -> Hits:
         raise InputError(f'{where}: query "{query}" has no "hits"', "search first: xqe search DIR")
     if not isinstance(found, list):
         raise InputError(f'{where}: "hits" is not a list', _HIT_SHAPE)
+    if (usual := _usual(found)) is not None:
+        return usual
     hits: dict[str, float] = {}
     for number, hit in enumerate(found, 1):
         document = _text(hit.get("id")) if isinstance(hit, dict) else None
@@ -273,6 +276,18 @@ def hits_of(record: Record, where: str, query: str) -> Hits:
             raise _twice(where, document, query)
         hits[document] = score
     return hits
+
+
+def _usual(found: list[Any]) -> dict[str, float] | None:
+    """Hits whose ids are strings, looked at together; None for others, and for any that something is wrong with."""
+    try:
+        ids, scores = [hit["id"] for hit in found], [hit["score"] for hit in found]
+        are_numbers = set(map(type, scores)) <= {int, float} and all(map(isfinite, scores))
+    except (KeyError, TypeError, IndexError, OverflowError):
+        return None
+    is_usual = are_numbers and set(map(type, found)) <= {dict} and set(map(type, ids)) <= {str} and "" not in ids
+    hits = dict(zip(ids, scores, strict=True)) if is_usual else {}
+    return hits if is_usual and len(hits) == len(found) else None
 
 
 def _text(value: Any) -> str | None:

@@ -21,13 +21,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum, sqrt
 from operator import gt
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xqe.errors import InputError, XqeError
 from xqe.lines import nearest
 
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
+
 GREATEST_SCORE = 3.4028234663852886e38
 """Of a hit: the greatest 32-bit float."""
+
+_SIGN = 1 << 31  # of a 32-bit float
+_STEPS = 0x7F7FFFFF  # such floats above 0
 
 GREATEST_WEIGHT = 1e6
 """Of a run, since fused scores are 32-bit floats."""
@@ -299,16 +306,27 @@ def ranking(hits: Mapping[str, float]) -> Ranked:
 def falling(scores: Sequence[float]) -> list[float]:
     """Scores that are to fall, each made less than the one before it, by the least step of a 32-bit float, where it is
     not as such a float: so every program that sorts by them agrees on the order."""
+    kept = zip(scores, in_32_bits(scores), fallen(scores).tolist(), strict=True)
+    return [float(score) if before == after else after for score, before, after in kept]
+
+
+def fallen(scores: Sequence[float]) -> NDArray[numpy.float32]:
+    """The same as 32-bit floats."""
     import numpy
 
-    rounded = in_32_bits(scores)
-    made = numpy.array(rounded, numpy.float32)
-    least = numpy.float32(-GREATEST_SCORE)
-    for rank in range(1, len(made)):
-        if made[rank] >= made[rank - 1]:
-            made[rank] = numpy.nextafter(made[rank - 1], least)
-    kept = zip(scores, rounded, made.tolist(), strict=True)
-    return [float(score) if before == after else after for score, before, after in kept]
+    given = numpy.array(scores, numpy.float64).clip(-GREATEST_SCORE, GREATEST_SCORE).astype(numpy.float32)
+    steps, ranks = _steps(given), numpy.arange(len(given))
+    made = numpy.maximum(numpy.minimum.accumulate(steps + ranks) - ranks, -_STEPS)
+    changed = numpy.where(made < 0, -made | _SIGN, made).astype(numpy.uint32).view(numpy.float32)
+    return numpy.where(made == steps, given, changed)
+
+
+def _steps(scores: NDArray[numpy.float32]) -> NDArray[numpy.int64]:
+    """How many 32-bit floats there are from 0 to each score, less than 0 for those below."""
+    import numpy
+
+    bits = scores.view(numpy.uint32).astype(numpy.int64)
+    return numpy.where(bits & _SIGN, -(bits & ~_SIGN), bits)
 
 
 def check_usable(hits: Ranked, fusion: Fusion, where: str, ranks_only: bool = False) -> None:

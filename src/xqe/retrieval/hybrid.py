@@ -123,7 +123,7 @@ class Hybrid(Joined):
         said = self._said(fused.lists)
         ids = [document for _, document in hits]
         scores = numpy.array([score for score, _ in hits], numpy.float32)
-        return Best(self.documents.numbers(ids), scores, [{"from": said[document]} for document in ids])
+        return Best(self.documents.numbers(ids), scores, {"from": [said[document] for document in ids]})
 
     def _fused(self, lists: Sequence[Best]) -> _Fused:
         named = [list(zip(best.scores.tolist(), self.documents.ids(best.numbers), strict=True)) for best in lists]

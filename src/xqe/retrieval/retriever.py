@@ -41,15 +41,25 @@ first hits add."""
 STATES = (SOURCE, QUERY, SEARCHED, FEEDBACK)
 
 
+NOTHING: Mapping[str, Sequence[Any]] = {}
+
+
 class Best(NamedTuple):
     """The best documents for a query, by score and then by id, both falling.
 
-    numbers, scores: arrays of one length. said: what else "hits" say of each, where a retriever says more.
+    numbers, scores: arrays of one length. said: what else "hits" say of each, by the names of fields, where a retriever
+    says more.
     """
 
     numbers: Numbers
     scores: Scores
-    said: Sequence[Mapping[str, Any]] | None = None
+    said: Mapping[str, Sequence[Any]] = NOTHING
+
+    def of(self, places: Sequence[int] | slice) -> Best:
+        """Some of them, in their order."""
+        chosen = range(len(self.numbers))[places] if isinstance(places, slice) else places
+        said = {name: [values[place] for place in chosen] for name, values in self.said.items()}
+        return Best(self.numbers[places], self.scores[places], said)
 
 
 class QueryError(Exception):

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from xqe.files.hits import HitList
 from xqe.retrieval.fusion import Fusion, Ranked, check_usable, fuse_hits, method_named, norm_named, ranking
 from xqe.retrieval.hybrid import DEPTH, All, Joined, merged
 from xqe.retrieval.retriever import Account, Best, Explanation, Retriever
@@ -68,13 +69,13 @@ class Several(Joined):
 
         said: dict[str, Any] = {}
         for part, best in zip(self.documents.parts, lists, strict=True):
-            ids, scores, more = part.documents.ids(best.numbers), best.scores.tolist(), best.said or [{}] * len(best[0])
-            for rank, (name, score, its) in enumerate(zip(ids, scores, more, strict=True), 1):
-                said[name] = {"from": {part.name: {"rank": rank, "score": score, **its}}}
+            found = HitList(part.documents.ids(best.numbers), best.scores.tolist(), best.said)
+            for rank, hit in enumerate(found, 1):
+                said[hit.pop("id")] = {part.name: {"rank": rank, **hit}}
         hits = self._fused(lists)[:k]
         ids = [name for _, name in hits]
         scores = numpy.array([score for score, _ in hits], numpy.float32)
-        return Best(self.documents.numbers(ids), scores, [said[name] for name in ids])
+        return Best(self.documents.numbers(ids), scores, {"from": [said[name] for name in ids]})
 
     def _fused(self, lists: Sequence[Best]) -> Ranked:
         runs: list[Ranked] = []

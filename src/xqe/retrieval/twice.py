@@ -90,8 +90,7 @@ class Twice(Retriever[Pair]):
     def _first(self, query: Pair, lists: Iterator[Best], k: int) -> Best:
         if query.alone is not None:
             return self._fused([next(lists), next(lists)], k)
-        best = next(lists)
-        return Best(best.numbers[:k], best.scores[:k], best.said[:k] if best.said is not None else None)
+        return next(lists).of(slice(k))
 
     def _fused(self, lists: Sequence[Best], k: int) -> Best:
         """The k best of both lists; each hit says "from" which, with its rank and score there."""
@@ -105,7 +104,7 @@ class Twice(Retriever[Pair]):
         hits = ranking(fuse_hits(named, _FUSION))[:k]
         ids = [document for _, document in hits]
         scores = numpy.array([score for score, _ in hits], numpy.float32)
-        return Best(self.documents.numbers(ids), scores, [{"from": said[document]} for document in ids])
+        return Best(self.documents.numbers(ids), scores, {"from": [said[document] for document in ids]})
 
     def rank(self, query: Pair, number: int, pool: Numbers | None) -> int | None:
         """The rank of a document, of a query that is searched twice among those that are fused."""

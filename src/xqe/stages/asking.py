@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple
 
+from xqe.files.hits import plain
 from xqe.files.records import Record, has_failed
 from xqe.files.trec import Answer
 from xqe.models.engines.base import Engine
@@ -130,7 +131,7 @@ class Asking:
             records = list(collection.judge.over(records))
         self.tell(f"searching: {collection.language.name}")
         found = list(search(records, collection.retriever, self.threads, lambda: "a question", self.depth))
-        found = [record if "hits" in record else {**record, "hits": []} for record in found]
+        found = [plain(record) if "hits" in record else {**record, "hits": []} for record in found]
         for record, its in zip(found, readings, strict=True):
             its.update(_readings(record, collection))
         return found

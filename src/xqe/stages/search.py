@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy
 
 from xqe.errors import XqeError
 from xqe.files.arriving import together
+from xqe.files.hits import HitList, plain
+from xqe.files.jsonl import text_of
 from xqe.files.records import Record, failed
+from xqe.machine import frozen
 from xqe.retrieval.choices import DEPTH
-from xqe.retrieval.fusion import falling, in_32_bits
+from xqe.retrieval.fusion import fallen
 from xqe.retrieval.pools import Pools
 from xqe.retrieval.retriever import Best, QueryError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from xqe.retrieval.documents import Numbered
     from xqe.retrieval.retriever import Retriever
 
@@ -33,7 +40,7 @@ def search(
     drop_own: bool = False,
     texts: bool = False,
 ) -> Iterator[Record]:
-    """Yield each record with "index" and "hits", in order, each as soon as it and those before it are done.
+    """Yield each record with "index" and "hits", a `HitList`, in order, each as soon as it and those before are done.
 
     `place` says where the record that was read last came from. k: most hits for a record. drop_own: no hit has the
     record's own id, as where queries are documents of the collection. texts: each hit has the text of its document,
@@ -56,8 +63,9 @@ def search(
             for record, query in zip(arrived, queries, strict=True)
         ]
 
-    for record in _in_order(records, place, retriever, found, threads):
-        yield with_texts(record, retriever.documents) if texts else record
+    with frozen():
+        for record in _in_order(records, place, retriever, found, threads):
+            yield with_texts(record, retriever.documents) if texts else record
 
 
 def with_texts(record: Record, documents: Numbered) -> Record:
@@ -75,7 +83,7 @@ def looked_up(
     where the index keeps no texts."""
     check_texts(retriever.documents, "what is asked reads documents")
     found = search(records, retriever, 1, lambda: "a query to expand", n, pools, drop_own, texts=True)
-    return [one if "hits" in one else {**one, "hits": []} for one in found]
+    return [plain(one) if "hits" in one else {**one, "hits": []} for one in found]
 
 
 def check_texts(documents: Numbered, why: str) -> None:
@@ -88,10 +96,7 @@ def but_own(best: Best, documents: Numbered, query: str, k: int) -> Best:
     """The `k` best documents but for the one that has the query's id; among k + 1 there are so many."""
     ids = documents.ids(best.numbers)
     kept = [place for place, name in enumerate(ids) if name != query][:k]
-    if len(kept) == len(ids):
-        return best
-    said = [best.said[place] for place in kept] if best.said else best.said
-    return Best(best.numbers[kept], best.scores[kept], said) if kept else Best(best.numbers[:0], best.scores[:0])
+    return best if len(kept) == len(ids) else best.of(kept)
 
 
 def answered(
@@ -107,10 +112,8 @@ def answered(
     each, and "languages" of the index with their documents, where those of several indexes are searched."""
     if drop_own:
         best = but_own(best, retriever.documents, record["id"], k)
-    hits = zip(retriever.documents.ids(best.numbers), best.scores.tolist(), strict=True)
-    said: Sequence[Mapping[str, Any]] = best.said or [{}] * len(best.numbers)
-    if (languages := retriever.documents.languages(best.numbers)) is not None:
-        said = [{"lang": language, **more} for language, more in zip(languages, said, strict=True)]
+    languages = retriever.documents.languages(best.numbers)
+    more = {**({"lang": languages} if languages is not None else {}), **best.said}
     counts = retriever.documents.counts()
     return {
         **record,
@@ -120,7 +123,7 @@ def answered(
             **({"pool": True} if pools is not None else {}),
             **({"drop_self": True} if drop_own else {}),
         },
-        "hits": [{"id": name, "score": score, **more} for (name, score), more in zip(hits, said, strict=True)],
+        "hits": HitList(retriever.documents.ids(best.numbers), best.scores.tolist(), more),
     }
 
 
@@ -163,9 +166,25 @@ def run_lines(record: Record, tag: str) -> list[str]:
     Scores are made strictly decreasing by the least float32 steps, so that every program that sorts by them
     agrees on the order.
     """
-    hits = record.get("hits") or ()  # a record that failed may have none
-    scores = in_32_bits(falling([hit["score"] for hit in hits]))
+    hits = HitList.of(record.get("hits") or ())  # a record that failed may have none
+    query, scores = record["id"], nine_digits(fallen(hits.scores))
     return [
-        f"{record['id']} Q0 {hit['id']} {rank} {score:.9g} {tag}"
-        for rank, (hit, score) in enumerate(zip(hits, scores, strict=True), 1)
+        f"{query} Q0 {name} {rank} {score} {tag}"
+        for rank, (name, score) in enumerate(zip(hits.ids, scores, strict=True), 1)
     ]
+
+
+_BOUNDS = 10.0 ** numpy.arange(-4, 10)
+_SCALES = 10.0 ** numpy.arange(13, -2, -1)
+
+
+def nine_digits(scores: NDArray[numpy.float32]) -> list[str]:
+    """Each as f"{score:.9g}" writes it, by which any two of them are told apart.
+
+    From 0.0001 to 10^9 a score x 10^n that has nine digits has at most 52 bits and is exact; divided again it is the
+    double of which these digits are the shortest form.
+    """
+    if not len(scores) or not _BOUNDS[0] <= scores.min() <= scores.max() < _BOUNDS[-1]:
+        return [f"{score:.9g}" for score in scores.tolist()]
+    scale = _SCALES.take(numpy.searchsorted(_BOUNDS, scores.astype(numpy.float64), "right"))
+    return f"{text_of((numpy.rint(scores * scale) / scale).tolist())[1:-1]},".replace(".0,", ",")[:-1].split(",")

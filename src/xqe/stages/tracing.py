@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from xqe.errors import XqeError
+from xqe.files.hits import plain
 from xqe.files.records import Record, has_failed
 from xqe.models.engines.recorded import RecordingEngine
 from xqe.retrieval.choices import DEPTH
@@ -408,7 +409,7 @@ def _found(
     first = int(best.numbers[0]) if hits else None
     looked_up = _Lookup(retriever, pool, account.states, first, own)
     return Found(
-        answered(record, retriever, query, best, k, pools, drop_own),
+        plain(answered(record, retriever, query, best, k, pools, drop_own)),
         len(retriever.documents) if pool is None else len(pool),
         account.terms,
         hits,

@@ -350,7 +350,7 @@ class Index:
 
     def document_frequencies(self, terms: Sequence[str]) -> list[int]:
         """In how many documents each term occurs."""
-        numbers = self.vectors.names.numbers(terms)
+        numbers = self.vectors.numbers(terms)
         return [int(self.vectors.df[number]) if number != NONE else 0 for number in numbers.tolist()]
 
 

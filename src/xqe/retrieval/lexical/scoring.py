@@ -17,8 +17,6 @@ from xqe.retrieval.lexical.bm25 import TANTIVY_K1, Floats, Padding, Parameters, 
 from xqe.retrieval.lexical.manifest import Manifest
 from xqe.retrieval.lexical.vectors import Vectors
 
-_AT_A_TIME = 4096  # documents whose vectors are held together
-
 
 class Contribution(NamedTuple):
     """What one term of a query adds to the score of a document.
@@ -64,8 +62,8 @@ class Scorer:
     def query(self, weights: Mapping[str, float]) -> Query:
         """The terms of positive weight that some document holds."""
         positive = sorted((term, weight) for term, weight in weights.items() if weight > 0)
-        numbers = self._vectors.names.numbers([term for term, _ in positive])
-        known = [(term, weight) for (term, weight), number in zip(positive, numbers, strict=True) if number != NONE]
+        numbers = self._vectors.numbers([term for term, _ in positive])
+        known = [one for one, is_there in zip(positive, (numbers != NONE).tolist(), strict=True) if is_there]
         numbers = numbers[numbers != NONE]
         idfs = idf(len(self), self._vectors.df[numbers])
         return Query([term for term, _ in known], numbers, numpy.array([weight for _, weight in known]), idfs)
@@ -90,13 +88,10 @@ class Scorer:
         tables.wanted[query.numbers] = True
         tables.impacts[query.numbers] = query.weights * query.idf * (parameters.k1 + 1)
         try:
-            parts = [
-                self._sums(documents[start : start + _AT_A_TIME], tables, parameters)
-                for start in range(0, len(documents), _AT_A_TIME)
-            ]
+            parts = [self._sums(some, tables, parameters) for some in self._vectors.parted(documents)]
         finally:
             tables.wanted[query.numbers] = False
-        return numpy.concatenate(parts) if parts else numpy.empty(0)
+        return numpy.concatenate(parts)
 
     def _sums(self, documents: Numbers, tables: _Tables, parameters: Parameters) -> Floats:
         pairs = self._vectors.pairs(documents, tables.wanted)
@@ -118,7 +113,7 @@ class Scorer:
         Terms that the document does not hold add 0; those that no document holds have an idf all the same.
         """
         terms = [term for term, weight in weights.items() if weight > 0]
-        known = self._vectors.names.numbers(terms)
+        known = self._vectors.numbers(terms)
         df = numpy.where(known == NONE, 0, self._vectors.df[numpy.maximum(known, 0)] if len(self._vectors.df) else 0)
         idfs = idf(len(self), df)
         pairs = self._vectors.pairs(numpy.array([number]))

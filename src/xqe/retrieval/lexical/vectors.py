@@ -13,17 +13,21 @@ a sum over them is the same in every index.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy
 from numpy.typing import NDArray
 
-from xqe.files.arrays import Writers, mapped
+from xqe.files.arrays import Writers, mapped, runs
 from xqe.files.names import NONE, Names, NamesWriter, Numbering, Numbers
+from xqe.machine import keep_freed_memory
 from xqe.text.counting import TermCounts
 
 _LARGE = 255
+_REMEMBERED = 1 << 17  # terms, of which every query has the same again
+_AT_A_TIME = 1 << 17  # pairs: some megabytes are made of them
 TERMS = "terms"
 _FILES = {"terms": "<u4", "counts": "<u1", "large": "<u8", "ends": "<u8", "lengths": "<u4", "df": "<u4"}
 
@@ -94,17 +98,31 @@ class Vectors:
         self.lengths, self.df, large = arrays["lengths"], arrays["df"], arrays["large"]
         self._large_at, self._large_counts = large[: len(large) // 2], large[len(large) // 2 :]
         self.names = Names(folder, TERMS)
+        self._known: dict[str, int] = {}
+        keep_freed_memory()
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def numbers(self, terms: Sequence[str]) -> Numbers:
+        """The number of each term, NONE for one that no document holds."""
+        known = self._known
+        if len(known) > _REMEMBERED:
+            known = self._known = {}
+        if new := [term for term in terms if term not in known]:
+            known.update(zip(new, self.names.numbers(new).tolist(), strict=True))
+        return numpy.fromiter(map(known.__getitem__, terms), numpy.int64, len(terms))
+
+    def parted(self, documents: Numbers) -> list[Numbers]:
+        """Documents in parts, of which each has about so many pairs as are best looked at together; at least one."""
+        ends = numpy.cumsum(self._ends[documents + 1] - self._ends[documents])
+        return numpy.split(documents, numpy.flatnonzero(numpy.diff(ends // _AT_A_TIME)) + 1)
 
     def pairs(self, documents: Numbers, wanted: NDArray[numpy.bool_] | None = None) -> Pairs:
         """The terms of documents; with `wanted`, a truth value for each term, only those that are."""
         starts = self._ends[documents].astype(numpy.int64)
         sizes = self._ends[documents + 1].astype(numpy.int64) - starts
-        firsts = numpy.cumsum(sizes) - sizes
-        at = numpy.repeat(starts - firsts, sizes)
-        at += numpy.arange(len(at))
+        at = runs(starts, sizes)
         owners = numpy.repeat(numpy.arange(len(documents)), sizes)
         terms = self._terms.take(at)
         if wanted is not None:
