@@ -29,7 +29,7 @@ from xqe.text.languages import language, name_of
 if TYPE_CHECKING:
     from xqe.files.documents import Placed
     from xqe.models.encoders.base import Encoder
-    from xqe.retrieval.lexical import Manifest
+    from xqe.retrieval.lexical import Contents
     from xqe.stages.detect import Mixture
 
 RECORD = "record"
@@ -194,7 +194,7 @@ def _verify(directory: Path, building: bool) -> None:
     jsonl.write(jsonl.dumps({**_summary_of_all(directory, manifests), "verified": verified}))
 
 
-def _summary_of_all(directory: Path, manifests: Mapping[str, Manifest]) -> dict[str, Any]:
+def _summary_of_all(directory: Path, manifests: Mapping[str, Contents]) -> dict[str, Any]:
     """What a line says of an index of several languages, and of each."""
     each = {code: _summary(directory / code, manifest) for code, manifest in manifests.items()}
     return {
@@ -207,7 +207,7 @@ def _summary_of_all(directory: Path, manifests: Mapping[str, Manifest]) -> dict[
     }
 
 
-def _summary(directory: Path, manifest: Manifest) -> dict[str, Any]:
+def _summary(directory: Path, manifest: Contents) -> dict[str, Any]:
     return {
         "index": str(directory),
         "name": directory.resolve().name,
@@ -224,7 +224,7 @@ def _summary(directory: Path, manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _questions(manifest: Manifest) -> dict[str, Any]:
+def _questions(manifest: Contents) -> dict[str, Any]:
     """How many questions there are in each language, and how many documents have any."""
     counts = {
         code: {"documents": its["documents"], "questions": its["questions"]} for code, its in manifest.questions.items()

@@ -23,12 +23,14 @@ the candidates; their scores are computed exactly, from the lengths and term cou
 from xqe.files.names import Numbers
 from xqe.retrieval.lexical.bm25 import ByLength, Parameters
 from xqe.retrieval.lexical.builder import build, check_target
+from xqe.retrieval.lexical.index import Hit, Index
 from xqe.retrieval.lexical.languages import build_languages, check_languages, open_languages, read_languages
-from xqe.retrieval.lexical.manifest import Manifest
-from xqe.retrieval.lexical.opened import Hit, Index, open_index
+from xqe.retrieval.lexical.manifest import Contents, Manifest
+from xqe.retrieval.lexical.opening import open_index
 
 __all__ = [
     "ByLength",
+    "Contents",
     "Hit",
     "Index",
     "Manifest",

@@ -31,8 +31,9 @@ from xqe.messages import Progress
 from xqe.retrieval.documents import MANIFEST, SEVERAL, data_folder, is_several
 from xqe.retrieval.lexical.bm25 import BY_LENGTH, ByLength, Parameters
 from xqe.retrieval.lexical.builder import Ids, build, building, check_folder, no_documents, replace_data
+from xqe.retrieval.lexical.index import Index
 from xqe.retrieval.lexical.manifest import DATA, OURS, REBUILD, Manifest, put_fields
-from xqe.retrieval.lexical.opened import Index, open_index
+from xqe.retrieval.lexical.opening import open_index
 from xqe.text.languages import language
 
 FORMAT = 1

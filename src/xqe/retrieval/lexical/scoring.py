@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy
 from numpy.typing import NDArray
 
-from xqe.files.names import NONE, Numbers
+from xqe.files.names import Numbers
 from xqe.retrieval.documents import Owners
 from xqe.retrieval.lexical.bm25 import TANTIVY_K1, Floats, Padding, Parameters, excess, idf
-from xqe.retrieval.lexical.manifest import Manifest
+from xqe.retrieval.lexical.statistics import Query, Statistics
 from xqe.retrieval.lexical.vectors import Vectors
 
 _AT_A_TIME = 4096  # documents whose vectors are held together
@@ -35,15 +35,6 @@ class Contribution(NamedTuple):
     score: float
 
 
-class Query(NamedTuple):
-    """Terms that some document holds, in the order of their names: their numbers, weights and idf."""
-
-    terms: list[str]
-    numbers: Numbers
-    weights: Floats
-    idf: Floats
-
-
 class _Tables(NamedTuple):
     """For each term of the collection: whether the query has it, false between uses; and weight x idf x (k1 + 1)."""
 
@@ -54,21 +45,9 @@ class _Tables(NamedTuple):
 class Scorer:
     """Scores documents. Any number of threads may ask."""
 
-    def __init__(self, manifest: Manifest, vectors: Vectors) -> None:
-        self._manifest, self._vectors = manifest, vectors
+    def __init__(self, vectors: Vectors, statistics: Statistics) -> None:
+        self._vectors, self._statistics = vectors, statistics
         self._local = threading.local()
-
-    def __len__(self) -> int:
-        return self._manifest.documents
-
-    def query(self, weights: Mapping[str, float]) -> Query:
-        """The terms of positive weight that some document holds."""
-        positive = sorted((term, weight) for term, weight in weights.items() if weight > 0)
-        numbers = self._vectors.names.numbers([term for term, _ in positive])
-        known = [(term, weight) for (term, weight), number in zip(positive, numbers, strict=True) if number != NONE]
-        numbers = numbers[numbers != NONE]
-        idfs = idf(len(self), self._vectors.df[numbers])
-        return Query([term for term, _ in known], numbers, numpy.array([weight for _, weight in known]), idfs)
 
     @property
     def lengths(self) -> NDArray[numpy.uint32]:
@@ -77,10 +56,10 @@ class Scorer:
 
     @property
     def average(self) -> float:
-        return self._manifest.average_length
+        return self._statistics.average_length
 
     def frequencies(self, query: Query) -> NDArray[numpy.uint32]:
-        """In how many documents each term of a query occurs."""
+        """In how many of the documents here each term of a query occurs."""
         frequencies: NDArray[numpy.uint32] = self._vectors.df[query.numbers]
         return frequencies
 
@@ -100,7 +79,7 @@ class Scorer:
 
     def _sums(self, documents: Numbers, tables: _Tables, parameters: Parameters) -> Floats:
         pairs = self._vectors.pairs(documents, tables.wanted)
-        norms = parameters.norms(self._vectors.lengths[documents], self._manifest.average_length)
+        norms = parameters.norms(self._vectors.lengths[documents], self._statistics.average_length)
         parts = tables.impacts.take(pairs.terms) * pairs.counts / (pairs.counts + norms.take(pairs.documents))
         return numpy.bincount(pairs.documents, parts, len(documents)).astype(numpy.float64, copy=False)
 
@@ -118,9 +97,9 @@ class Scorer:
         Terms that the document does not hold add 0; those that no document holds have an idf all the same.
         """
         terms = [term for term, weight in weights.items() if weight > 0]
+        df = self._statistics.frequencies(terms)
+        idfs = idf(self._statistics.documents, df)
         known = self._vectors.names.numbers(terms)
-        df = numpy.where(known == NONE, 0, self._vectors.df[numpy.maximum(known, 0)] if len(self._vectors.df) else 0)
-        idfs = idf(len(self), df)
         pairs = self._vectors.pairs(numpy.array([number]))
         counts = dict(zip(pairs.terms.tolist(), pairs.counts.tolist(), strict=True))
         norm = self.norm(number, parameters)
@@ -133,7 +112,7 @@ class Scorer:
 
     def norm(self, number: int, parameters: Parameters) -> float:
         """K of a document: what its length makes of k1."""
-        return float(parameters.norms(self._vectors.lengths[number], self._manifest.average_length))
+        return float(parameters.norms(self._vectors.lengths[number], self._statistics.average_length))
 
 
 @dataclass(frozen=True, slots=True)
