@@ -22,6 +22,7 @@ from xqe.machine import available_cores
 from xqe.messages import Progress
 from xqe.retrieval.lexical.bm25 import BY_LENGTH, ByLength, Parameters
 from xqe.retrieval.lexical.builder import Ids, build, building, check_target, named_data, no_documents, replace_data
+from xqe.retrieval.lexical.manifest import Contents
 from xqe.retrieval.lexical.shards import Shards, described, folder_name, write_shards
 from xqe.text.analysis import analyzer
 from xqe.text.workers import LARGE, chunks, interrupted_later
@@ -62,9 +63,11 @@ def build_shards(
     keep_texts: bool = True,
     shown: Progress | None = None,
     builders: Builders | None = None,
-) -> Shards:
+) -> Contents:
     """Build the index of `documents` in so many shards, or in as many as there are documents; all else is as with
-    `build`. builders: what builds the shards, by default processes on this machine."""
+    `build`, which 1 stands for. builders: what builds the shards, by default processes on this machine."""
+    if shards == 1:
+        return build(directory, code, documents, replace, parameters, keep_texts, shown)
     check_target(directory, replace)
     how = How(analyzer(code).code, parameters, keep_texts)
 
