@@ -6,6 +6,7 @@ dealt out depends on their order alone, so that the same ones make the same shar
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -200,36 +201,31 @@ class _Processes:
 
 
 def _work(connection: Connection, folder: Path, how: How, waiting: Path | None) -> None:
-    """What a process does: it builds one shard, and says what went wrong, None for nothing."""
+    """What a process does: it builds one shard, and says what went wrong, None for nothing.
+
+    It ends when the process that started it does. A few lists are read ahead, so that who gives them need not wait.
+    """
+    arrived: Queue[list[Placed] | None] = Queue(_AHEAD)
+
+    def read() -> None:
+        try:
+            while True:
+                arrived.put(connection.recv())
+        except (EOFError, OSError):
+            os._exit(1)
+
+    Thread(target=read, daemon=True).start()
+    lists = iter(arrived.get, None) if waiting is None else _read(waiting)
     error: Exception | None = None
     try:
-        how.build(folder, _received(connection) if waiting is None else _read(waiting))
+        how.build(folder, chain.from_iterable(lists))
     except Exception as found:
         error = found
     with suppress(OSError):
         connection.send(error)
 
 
-def _received(connection: Connection) -> Iterator[Placed]:
-    """The documents that arrive; a few lists are read ahead, so that who gives them need not wait."""
-    arrived: Queue[list[Placed] | Exception | None] = Queue(_AHEAD)
-
-    def read() -> None:
-        try:
-            while (some := connection.recv()) is not None:
-                arrived.put(some)
-            arrived.put(None)
-        except (EOFError, OSError) as error:  # the other process was killed
-            arrived.put(error)
-
-    Thread(target=read, daemon=True).start()
-    while (some := arrived.get()) is not None:
-        if isinstance(some, Exception):
-            raise some
-        yield from some
-
-
-def _read(waiting: Path) -> Iterator[Placed]:
+def _read(waiting: Path) -> Iterator[list[Placed]]:
     with waiting.open("rb") as file, suppress(EOFError):
         while True:
-            yield from pickle.load(file)
+            yield pickle.load(file)
