@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy
-from numpy.typing import NDArray
 
 from xqe.errors import InputError, why
 from xqe.files.arrays import mapped
@@ -301,14 +300,6 @@ class Opened(Index):
 
     def length(self, number: int) -> int:
         return int(self.vectors.lengths[number])
-
-    def lengths(self, field: str) -> NDArray[numpy.uint32]:
-        """How many terms a field has in each document: the text, or the questions in a language."""
-        if field == BODY:
-            return self.vectors.lengths
-        lengths = numpy.zeros(len(self), numpy.uint32)
-        lengths[self.owners(field)] = self._field(field).its.vectors.lengths
-        return lengths
 
     def norm(self, number: int, parameters: Parameters | None = None) -> float:
         return self._scorer.norm(number, parameters or self.manifest.parameters)

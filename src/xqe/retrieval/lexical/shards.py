@@ -20,8 +20,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy
+from numpy.typing import NDArray
+
 from xqe import __version__
 from xqe.errors import InputError, why
+from xqe.files.arrays import mapped
 from xqe.files.names import distinct
 from xqe.files.sealed import read_sealed
 from xqe.files.whole import damaged
@@ -30,8 +34,10 @@ from xqe.retrieval.lexical.bm25 import ByLength, Parameters, excess
 from xqe.retrieval.lexical.candidates import BODY, VERSION
 from xqe.retrieval.lexical.joint import padding_of
 from xqe.retrieval.lexical.manifest import DATA, REBUILD, Contents, Manifest, put_fields, read_manifest
-from xqe.retrieval.lexical.opened import Opened, read_files
+from xqe.retrieval.lexical.questions import folder_of, owners_of
 from xqe.retrieval.lexical.statistics import Statistics
+from xqe.retrieval.lexical.vectors import Vectors
+from xqe.text.analysis import analyzer
 
 FORMAT = 1
 TEXT = "text"
@@ -66,13 +72,37 @@ def folder_name(number: int) -> str:
     return f"shard-{number:04}"
 
 
+class _Shard:
+    """A shard that is written, without what only searches need."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest = read_manifest(folder)
+        self.vectors = Vectors(self._data)
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / self.manifest.data
+
+    def lengths(self, field: str) -> NDArray[numpy.uint32]:
+        """How many terms a field has in each document: the text, or the questions in a language."""
+        if field == BODY:
+            return self.vectors.lengths
+        lengths = numpy.zeros(self.manifest.documents, numpy.uint32)
+        folder = folder_of(self._data, field)
+        own = Vectors(folder / read_manifest(folder).data).lengths
+        lengths[mapped(owners_of(self._data, field), "<u4")] = own
+        return lengths
+
+
 def described(data: Path, chosen: Parameters | ByLength) -> Shards:
     """The manifest of the index whose shards are in a data folder. chosen: the parameters of the whole."""
     names = sorted(place.name for place in data.iterdir() if _SHARD.fullmatch(place.name))
-    shards = [read_files(data / name, read_manifest(data / name)) for name in names]
-    first = shards[0].manifest
-    documents, terms = sum(map(len, shards)), sum(shard.manifest.terms for shard in shards)
-    parameters = chosen.of(terms / documents / shards[0].analyzer.terms_of_a_word)
+    shards = {name: _Shard(data / name) for name in names}
+    manifests = [shard.manifest for shard in shards.values()]
+    first, terms = manifests[0], sum(manifest.terms for manifest in manifests)
+    documents = sum(manifest.documents for manifest in manifests)
+    parameters = chosen.of(terms / documents / analyzer(first.language).terms_of_a_word)
     whole = Shards(
         kind=SHARDS,
         format=FORMAT,
@@ -83,27 +113,27 @@ def described(data: Path, chosen: Parameters | ByLength) -> Shards:
         k1=parameters.k1,
         b=parameters.b,
         documents=documents,
-        empty=sum(shard.manifest.empty for shard in shards),
+        empty=sum(manifest.empty for manifest in manifests),
         terms=terms,
-        distinct=distinct([shard.vectors.names for shard in shards]),
+        distinct=distinct([shard.vectors.names for shard in shards.values()]),
         average_length=terms / documents,
         texts=first.texts,
         data=data.name,
-        questions=_questions(shards),
+        questions=_questions(list(shards.values())),
         shards={},
     )
     averages = {field: its.average_length for field, its in whole.statistics().items()}
-    for name, shard in zip(names, shards, strict=True):
+    for name, shard in shards.items():
         whole.shards[name] = {
-            "documents": len(shard),
+            "documents": shard.manifest.documents,
             "bytes": shard.manifest.size,
-            "sha256": sha256((data / name / MANIFEST).read_bytes()).hexdigest(),
+            "sha256": sha256((shard.folder / MANIFEST).read_bytes()).hexdigest(),
             "excess": _excesses(shard, parameters, averages),
         }
     return whole
 
 
-def _questions(shards: Sequence[Opened]) -> dict[str, dict[str, Any]]:
+def _questions(shards: Sequence[_Shard]) -> dict[str, dict[str, Any]]:
     """What all shards hold of questions in each language."""
     sums: dict[str, Counter[str]] = {}
     for shard in shards:
@@ -114,7 +144,7 @@ def _questions(shards: Sequence[Opened]) -> dict[str, dict[str, Any]]:
     return {code: dict(counted) for code, counted in sorted(sums.items())}
 
 
-def _excesses(shard: Opened, parameters: Parameters, averages: Mapping[str, float]) -> dict[str, float]:
+def _excesses(shard: _Shard, parameters: Parameters, averages: Mapping[str, float]) -> dict[str, float]:
     """How many times its score by tantivy in a shard a document's score in the whole is at most, where its text alone
     is searched, and for each field of the joint index: lengths and padding are the shard's, averages the whole's."""
     manifest, joint = shard.manifest, shard.manifest.joint
