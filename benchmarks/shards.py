@@ -1,14 +1,14 @@
 """An index in shards against one in one piece: equal hits, time to build, time a query: `make bench-shards`.
 
     python benchmarks/shards.py [--documents 200000] [--queries 1000] [--shards 2,4,8] [--languages en,de,fr]
-                                [--rounds 3] [--folder DIR] [--json FILE] [--markdown]
+                                [--threads N] [--rounds 3] [--folder DIR] [--json FILE] [--markdown]
 
 The passages are made up: words by Zipf's law with a growing vocabulary, 20 to 120 words, in the letters of several
 languages; each language is an index of its own, as in the experiments of the paper, and half of the queries have the
 words of a title, half those of a title and a passage. Every index is built by `xqe index`, so that starting and reading
-count. Queries are timed one at a time in this process, in turn on each index, on one thread; the first round is not
-counted. All hits must be equal to the last bit, or the benchmark ends with status 1. Ratios are to the index in one
-piece; of builds, the median of the rounds. README.md says how to read it.
+count. Queries are timed one at a time in this process, on each index after the other, shards looked into by as many
+threads as there are cores, or by --threads. All hits must be equal to the last bit, or it ends with status 1. Ratios
+are to the index in one piece; times are medians of the rounds. README.md says how to read it.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import numpy
 from tables import table
 
 from xqe.retrieval.lexical import Index, open_index
 from xqe.text.analysis import analyzer
 
 DEPTHS = (10, 100, 1000)
+_WARM = 100  # queries that are not counted
 LETTERS = {
     "en": "etaoinshrdlucmfwypvbgk",
     "de": "enisratdhulcgmobwfkzpväüöß",
@@ -54,30 +55,31 @@ class Words:
         words: dict[str, None] = {}
         while len(words) < size:
             words["".join(draw.choices(letters, likely, k=min(14, max(2, round(draw.gauss(7, 2.5))))))] = None
-        self.words = list(words)
-        self.cumulated = list(accumulate(1 / (rank + 2.7) ** 1.02 for rank in range(size)))
+        self._words = numpy.array(list(words), object)
+        weights = 1 / (numpy.arange(size) + 2.7) ** 1.02
+        self._cumulated = numpy.cumsum(weights) / weights.sum()
 
-    def text(self, draw: random.Random, count: int) -> str:
-        return " ".join(draw.choices(self.words, cum_weights=self.cumulated, k=count))
+    def text(self, draw: numpy.random.Generator, count: int) -> str:
+        return " ".join(self._words[numpy.searchsorted(self._cumulated[:-1], draw.random(count))])
 
 
 def write(path: Path, code: str, documents: int) -> Words:
     """The passages of a language."""
-    words, draw = Words(code, max(1000, documents // 2)), random.Random(f"{code} {documents}")
+    words, draw = Words(code, max(1000, documents // 2)), numpy.random.default_rng(documents)
     with path.open("w", encoding="utf-8") as file:
         for number in range(documents):
-            text = words.text(draw, draw.randint(20, 120))
+            text = words.text(draw, int(draw.integers(20, 121)))
             file.write(json.dumps({"id": f"{code}-{number}", "text": text}, ensure_ascii=False) + "\n")
     return words
 
 
 def queries(words: Words, code: str, count: int) -> list[Mapping[str, float]]:
     """Weighted terms: those of a title of three to eight words, and every other time 100 words beside it."""
-    draw, terms = random.Random(f"queries {code}"), analyzer(code).terms
+    draw, terms = numpy.random.default_rng(count), analyzer(code).terms
     made: list[Mapping[str, float]] = []
     for number in range(count):
         weights: dict[str, float] = {}
-        parts = [(words.text(draw, draw.randint(3, 8)), 1.0)]
+        parts = [(words.text(draw, int(draw.integers(3, 9))), 1.0)]
         if number % 2:
             parts.append((words.text(draw, 100), 0.2))
         for text, weight in parts:
@@ -105,7 +107,9 @@ def timed(index: Index, asked: list[Mapping[str, float]], k: int) -> tuple[float
     return seconds, [(index.documents.ids(numbers), scores.tolist()) for numbers, scores in found]
 
 
-def measure(code: str, documents: int, count: int, shards: list[int], rounds: int, folder: Path) -> Iterator[Any]:
+def measure(
+    code: str, documents: int, count: int, shards: list[int], rounds: int, threads: int | None, folder: Path
+) -> Iterator[Any]:
     """A row for each number of shards, 1 first, of one language. Ends the benchmark where hits differ."""
     source = folder / f"{code}.jsonl"
     asked = queries(write(source, code, documents), code, count)
@@ -114,15 +118,16 @@ def measure(code: str, documents: int, count: int, shards: list[int], rounds: in
     for _ in range(rounds):
         for number in of:
             builds[number].append(built(folder / f"{code}-{number}", code, source, number))
-    indexes = {number: open_index(folder / f"{code}-{number}") for number in of}
+    indexes = {number: open_index(folder / f"{code}-{number}", threads=threads) for number in of}
     seconds: dict[tuple[int, int], list[float]] = {(number, k): [] for number in of for k in DEPTHS}
-    for turn in range(rounds + 1):
+    for index in indexes.values():
+        timed(index, asked[:_WARM], max(DEPTHS))
+    for turn in range(rounds):
         for k in DEPTHS:
             first: list[Any] | None = None
-            for number in of if turn % 2 else reversed(of):
+            for number in reversed(of) if turn % 2 else of:
                 taken, found = timed(indexes[number], asked, k)
-                if turn:
-                    seconds[number, k].append(taken / count)
+                seconds[number, k].append(taken / count)
                 first = first or found
                 if found != first:
                     raise SystemExit(f"{code}: {number} shards find other hits for k = {k}")
@@ -161,6 +166,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=1000, help="of all languages together")
     parser.add_argument("--shards", default="2,4,8")
     parser.add_argument("--languages", default="en,de,fr")
+    parser.add_argument("--threads", type=int, help="that look into shards; by default one for each core")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where the indexes are built; by default a folder that is removed")
     parser.add_argument("--json", type=Path, help="also write the rows there")
@@ -168,7 +174,7 @@ def main() -> None:
     given = parser.parse_args()
     os.environ["XQE_SERVER"] = "off"
     languages, shards = given.languages.split(","), [int(number) for number in given.shards.split(",")]
-    each = (given.documents // len(languages), given.queries // len(languages), shards, given.rounds)
+    each = (given.documents // len(languages), given.queries // len(languages), shards, given.rounds, given.threads)
     with tempfile.TemporaryDirectory(prefix="xqe-shards-", dir=given.folder) as folder:
         rows = [row for code in languages for row in measure(code, *each, Path(folder))]
     print(shown(rows, given.markdown))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,7 +153,7 @@ def storing(seed: int) -> Storing:
     )
 
 
-@pytest.mark.parametrize("seed", range(9))
+@pytest.mark.parametrize("seed", range(7))
 def test_all_that_is_said_is_what_one_piece_says(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     if seed % 3:  # else all documents of so few are scored
         monkeypatch.setattr("xqe.retrieval.lexical.opened._SMALL_POOL", 0)
@@ -170,7 +171,7 @@ def test_all_that_is_said_is_what_one_piece_says(tmp_path: Path, seed: int, monk
     assert len(many.index.manifest.shards) >= min(shards, len(case.documents))
     for record in case.records:
         ids = draw.choice([None, draw.sample(case.ids, draw.randint(0, len(case.ids)))])
-        for name in draw.sample(list(one.retrievers), 4):
+        for name in draw.sample(list(one.retrievers), 3):
             k = draw.choice([1, 2, 10, 40, 1000])
             assert many.told(name, record, k, ids) == one.told(name, record, k, ids), (name, k)
     for code, its in one.index.manifest.questions.items():
@@ -269,4 +270,5 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_command_says_the_same(both: Path, xqe: Run, arguments: tuple[str, ...]) -> None:
     one, many = (xqe(*arguments, cwd=both / name) for name in ("one", "many"))
     assert (one.returncode, many.returncode) == (0, 0), (one.stderr, many.stderr)
-    assert many.stdout == one.stdout and one.stdout
+    said = [re.sub(r'"seconds":[0-9.]+', "", done.stdout) for done in (one, many)]  # of `xqe trace`
+    assert said[0] == said[1] != ""

@@ -131,7 +131,7 @@ def test_a_build_that_is_stopped_leaves_the_old_index_or_the_new(forks: Forks, t
     inside = [number for number, (_, path) in enumerate(events) if str(directory) in path]
     manifest = [number for number in inside if events[number][1].startswith(str(directory / MANIFEST))]
     answers = {found(directory)}
-    for at in sorted({*inside[::60], *manifest[-3:], manifest[-1] + 1, inside[-1]}):
+    for at in sorted({*inside[::120], *manifest[-3:], manifest[-1] + 1, inside[-1]}):
         build_shards(directory, "en", placed(5), 2, replace=True)
         done = forks(*arguments, stdin=documents, at=at, sent=sent)
         assert done.status in (0, 2, 130, -9) and "Traceback" not in done.stderr
@@ -171,7 +171,7 @@ def test_what_goes_wrong_in_a_process_is_told(tmp_path: Path, many: None, monkey
 
 def test_processes_end_when_the_build_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "much.jsonl"
-    path.write_text("".join(jsonl({"id": f"d{n}", "text": f"quay{n} ship{n % 700} " * 100}) for n in range(9000)))
+    path.write_text("".join(jsonl({"id": f"d{n}", "text": f"quay{n} ship{n % 700} " * 100}) for n in range(4000)))
     directory = tmp_path / "ix"
     build_shards(directory, "en", placed(5), 2)
     started = subprocess.Popen(

@@ -193,7 +193,7 @@ def read_languages(directory: Path) -> Languages:
     return languages
 
 
-def open_languages(directory: Path, verify: bool = False) -> dict[Path, Index]:
+def open_languages(directory: Path, verify: bool = False, threads: int | None = None) -> dict[Path, Index]:
     """Open the index of each language, by its folder, as `open_index` does.
 
     Raises InputError also for one that was built by itself since it was built with the others.
@@ -201,7 +201,7 @@ def open_languages(directory: Path, verify: bool = False) -> dict[Path, Index]:
     languages = read_languages(directory)
     while True:
         try:
-            return {folder: open_index(folder, verify) for folder in _folders(directory, languages)}
+            return {folder: open_index(folder, verify, threads) for folder in _folders(directory, languages)}
         except InputError:
             newer = read_languages(directory)
             if newer == languages:

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy
@@ -18,6 +21,7 @@ import numpy
 from xqe.errors import InputError
 from xqe.files.names import Names, Numbers
 from xqe.kept import kept
+from xqe.machine import available_cores
 from xqe.retrieval.documents import Concatenated, Documents, Owners, Questions, Scores
 from xqe.retrieval.lexical.bm25 import Parameters
 from xqe.retrieval.lexical.candidates import BODY
@@ -29,12 +33,12 @@ from xqe.retrieval.lexical.shards import Shards, checked, part_of, read_shards
 from xqe.retrieval.lexical.statistics import Query, Statistics
 
 
-def open_shards(directory: Path, verify: bool = False) -> Index:
+def open_shards(directory: Path, verify: bool = False, threads: int | None = None) -> Index:
     """Open the index in shards in a folder (see `opening`)."""
     whole = read_shards(directory)
     while True:
         try:
-            return _opened(directory, whole, verify)
+            return _opened(directory, whole, verify, threads or available_cores())
         except InputError:
             newer = read_shards(directory)
             if newer == whole:
@@ -42,7 +46,7 @@ def open_shards(directory: Path, verify: bool = False) -> Index:
             whole = newer  # it was replaced between reading the manifest and the files
 
 
-def _opened(directory: Path, whole: Shards, verify: bool) -> Index:
+def _opened(directory: Path, whole: Shards, verify: bool, threads: int) -> Index:
     manifests = {folder: read_manifest(folder) for folder in checked(directory, whole)}
     for folder, manifest in manifests.items():
         check_files(folder, manifest, verify)
@@ -53,9 +57,9 @@ def _opened(directory: Path, whole: Shards, verify: bool) -> Index:
             read_files(folder, part_of(whole, folder.name, manifest), verify, given)
             for folder, manifest in manifests.items()
         ]
-        return Sharded(directory.resolve().name, whole, shards, given, directory / whole.data)
+        return Sharded(directory.resolve().name, whole, shards, given, directory / whole.data, threads)
 
-    return read() if verify else kept("index", (str(directory.resolve()), repr(whole)), read)
+    return read() if verify else kept("index", (str(directory.resolve()), repr(whole), threads), read)
 
 
 _Found = dict[int, tuple[Numbers, Scores]]
@@ -76,13 +80,19 @@ class DocumentsOfShards(Concatenated, Documents):
 
 class Sharded(Index):
     """An index in shards. given: the statistics of the whole, by field, which the shards have, too. folder: of its
-    data."""
+    data. threads: that look into shards at a time."""
 
     manifest: Shards
     documents: DocumentsOfShards
 
     def __init__(
-        self, name: str, manifest: Shards, shards: Sequence[Opened], given: Mapping[str, Statistics], folder: Path
+        self,
+        name: str,
+        manifest: Shards,
+        shards: Sequence[Opened],
+        given: Mapping[str, Statistics],
+        folder: Path,
+        threads: int,
     ) -> None:
         self.name = name
         self.manifest = manifest
@@ -91,6 +101,9 @@ class Sharded(Index):
         self._shards = list(shards)
         self.statistics = given[BODY]
         self._given = given
+        self._threads = threads
+        self._lock = Lock()
+        self._working = 0
 
     @property
     def files(self) -> int:
@@ -174,11 +187,27 @@ class Sharded(Index):
         }
         seen: dict[int, Seen] = {}
         while left:
-            for at, limit in left.items():
-                seen[at] = self._shards[at].look(asked[at], limit, pools[at])
+            looks = {at: partial(self._shards[at].look, asked[at], limit, pools[at]) for at, limit in left.items()}
+            seen |= self._each(looks)
             least = kth(numpy.concatenate([its.scores for its in seen.values()]), k)
             left = {at: 3 * limit for at, limit in left.items() if not seen[at].is_enough(least)}
         return {at: (its.numbers, its.scores) for at, its in seen.items()}
+
+    def _each(self, looks: Mapping[int, Callable[[], Seen]]) -> dict[int, Seen]:
+        """Look into shards: into several at a time, unless another search is at work that would have to wait."""
+        with self._lock:
+            self._working += 1
+            is_alone = self._working == 1
+        try:
+            each = self._executor.map if is_alone and min(self._threads, len(looks)) > 1 else map
+            return dict(zip(looks, each(_called, looks.values()), strict=True))
+        finally:
+            with self._lock:
+                self._working -= 1
+
+    @cached_property
+    def _executor(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._threads, "shards")
 
     def _together(self, found: _Found) -> tuple[Numbers, Scores]:
         """What shards found, in the numbers of the whole."""
@@ -235,6 +264,10 @@ class Sharded(Index):
     def term_counts(self, number: int) -> dict[str, int]:
         shard, own = self._placed(number)
         return shard.term_counts(own)
+
+
+def _called(look: Callable[[], Seen]) -> Seen:
+    return look()
 
 
 def _share(k: int, part: float) -> int:
