@@ -27,6 +27,8 @@ from xqe.retrieval.dense.joining import Embedded, check_joined, join_vectors
 from xqe.retrieval.feedback import Feedback
 from xqe.retrieval.hybrid import Hybrid
 from xqe.retrieval.lexical import Parameters, build, build_shards, join, open_index, open_parts
+from xqe.retrieval.lexical.opened import _ROUNDING, scores_of
+from xqe.retrieval.lexical.sharded import Sharded
 from xqe.retrieval.lexical.shards import Shards
 from xqe.retrieval.nearest import Dense
 from xqe.retrieval.retriever import Best, Retriever
@@ -197,6 +199,28 @@ def test_a_shard_is_looked_into_as_far_as_the_best_of_all_may_be_there(
         for weights in ({"zinc": 1.0}, {"tin": 0.2, "zinc": 1.0}, {"tin": 1.0}):
             for parameters in (None, OTHER):
                 assert many.search(weights, k, None, parameters) == one.search(weights, k, None, parameters)
+
+
+def test_what_all_documents_of_a_shard_hold_is_bounded_by_its_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A term that tells much of all, and nothing there: tantivy has but the first digits of its idf."""
+    texts = [("zinc " * (1 + number % 5) + f"w{number % 3} ") if number % 2 else "tin lead" for number in range(5000)]
+    build(tmp_path / "one", "en", placed(*texts))
+    build_shards(tmp_path / "many", "en", placed(*texts), 2)
+    monkeypatch.setattr("xqe.retrieval.lexical.opened._SMALL_POOL", 0)
+    one, many = open_index(tmp_path / "one"), open_index(tmp_path / "many")
+    assert isinstance(many, Sharded)
+    for weights in ({"zinc": 1.0}, {"zinc": 0.2, "w1": 1.0}, {"tin": 1.0, "zinc": 3.0}):
+        for asked, shard in zip(many._asked(weights, None, None), many._shards, strict=True):
+            numbers, bounds = shard._text.best(asked, 5000)
+            if asked:
+                ceiling = shard._text.ceiling(asked) * (1 + _ROUNDING)
+                assert (scores_of(asked, numbers) <= bounds * ceiling).all()
+        for k in (1, 10, 300):
+            assert many.search(weights, k) == one.search(weights, k)
+    monkeypatch.setattr("xqe.retrieval.lexical.scoring.idf_of_tantivy", lambda _, n: numpy.zeros(len(n)))
+    assert many.search({"zinc": 1.0, "w1": 0.1}, 10) == one.search({"zinc": 1.0, "w1": 0.1}, 10) != []
 
 
 def test_documents_are_dealt_out_in_turn(tmp_path: Path) -> None:

@@ -114,10 +114,18 @@ class _Finder:
         self._tantivy, self._documents, self._paddings = tantivy, manifest.documents, paddings
         self._excesses = {(name, manifest.parameters): excess for name, excess in excesses.items()}
 
+    @property
+    def _counted(self) -> int:
+        """How many documents tantivy has."""
+        return self._documents + len(self._paddings[BODY].fillers)
+
     def best(self, asked: Sequence[Asked], limit: int) -> tuple[Numbers, Floats]:
         """The numbers and scores of the `limit` documents that tantivy finds best."""
-        documents = self._documents + len(self._paddings[BODY].fillers)
-        return self._tantivy.best((boost for one in asked for boost in one.boosts(documents)), limit)
+        return self._tantivy.best((boost for one in asked for boost in one.boosts(self._counted)), limit)
+
+    def sees(self, asked: Sequence[Asked]) -> bool:
+        """Whether its scores bound the exact ones."""
+        return all(one.is_seen(self._counted) for one in asked)
 
     def ceiling(self, asked: Sequence[Asked]) -> float:
         """How many times its score by tantivy a document's exact one is at most."""
@@ -259,6 +267,8 @@ class Opened(Index):
     def look(self, asked: Sequence[Asked], limit: int, pool: Numbers | None) -> Seen:
         """The exact scores of so many candidates, or of those among them that are in the pool."""
         finder = self._finder(asked)
+        if not finder.sees(asked):
+            return Seen(*matching(asked, numpy.arange(len(self)) if pool is None else pool), -numpy.inf)
         limit = min(limit, len(self) + 1)
         numbers, bounds = finder.best(asked, limit)
         exhausted = len(numbers) < limit

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from xqe.files.names import Numbers
 from xqe.retrieval.documents import Owners
-from xqe.retrieval.lexical.bm25 import TANTIVY_K1, Floats, Padding, Parameters, excess, idf
+from xqe.retrieval.lexical.bm25 import TANTIVY_K1, Floats, Padding, Parameters, excess, idf, idf_of_tantivy
 from xqe.retrieval.lexical.statistics import Query, Statistics
 from xqe.retrieval.lexical.vectors import Vectors
 
@@ -139,9 +139,16 @@ class Asked:
     def boosts(self, documents: int) -> Iterator[tuple[str, str, float]]:
         """The boosts with which tantivy's scores bound the exact ones, where it counts so many documents, those of
         padding too."""
-        theirs = idf(documents, self.scorer.frequencies(self.query)) * (TANTIVY_K1 + 1)
+        theirs = self._theirs(documents) * (TANTIVY_K1 + 1)
         boosts = (self.query.weights * self.query.idf * (self.parameters.k1 + 1) / theirs).tolist()
         return ((self.field, term, boost) for term, boost in zip(self.query.terms, boosts, strict=True))
+
+    def is_seen(self, documents: int) -> bool:
+        """Whether there are such boosts: a term that tantivy has no idf for adds nothing to its scores."""
+        return bool((self._theirs(documents) > 0).all())
+
+    def _theirs(self, documents: int) -> Floats:
+        return idf_of_tantivy(documents, self.scorer.frequencies(self.query))
 
     def excess(self, documents: int, padding: Padding) -> float:
         """How many times its score by tantivy a document's exact one is at most, where all of them are so many."""
