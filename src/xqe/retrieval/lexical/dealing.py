@@ -175,8 +175,8 @@ class _Processes:
             ours, theirs = context.Pipe()
             arguments = (theirs, self._data / folder_name(shard), self._how, waiting)
             process = context.Process(target=_work, args=arguments, daemon=True)
-            self._running[shard] = process, ours
             process.start()
+            self._running[shard] = process, ours
             theirs.close()
 
     def _end(self, shard: int) -> None:
