@@ -52,7 +52,7 @@ def test_it_is_the_index_of_all_documents_and_whole_by_itself(parts: Path, xqe: 
     shutil.rmtree(tmp_path / "a")
     shutil.rmtree(tmp_path / "b")
     for options in ((), ("--by", "bm25", "--question-weight", "1"), ("--by", "dense", "--question-share", "0.5")):
-        query = jsonl({"id": "q", "query": "Was ist Quecksilber", "lang": "de"})
+        query = jsonl({"id": "q", "query": "Was ist astro1 oder cult2", "lang": "de"})
         one, joined = (xqe("search", str(folder / "all"), *options, stdin=query) for folder in (parts, tmp_path))
         assert (joined.returncode, one.returncode) == (0, 0), joined.stderr
         assert joined.stdout == one.stdout and "score" in one.stdout
