@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs bench-dense bench-encoding bench-expansion bench-finetuning bench-generation bench-hybrid bench-languages bench-memory bench-reranking bench-retrieval bench-startup bench-talk bench-translations bench-writing clean
+.PHONY: demo test check docs bench-dense bench-encoding bench-expansion bench-finetuning bench-generation bench-hybrid bench-languages bench-memory bench-reranking bench-retrieval bench-shards bench-startup bench-talk bench-translations bench-writing clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python fixtures/demo.py
@@ -55,6 +55,9 @@ bench-reranking: $(VENV)/.developing
 bench-retrieval: $(VENV)/.developing
 	$(BIN)/python benchmarks/retrieval.py $(if $(ANSERINI),--anserini "$(ANSERINI)") \
 		$(if $(JAVA),--java "$(JAVA)") $(BENCH)
+
+bench-shards: $(VENV)/.developing
+	$(BIN)/python benchmarks/shards.py $(BENCH)
 
 bench-startup: $(VENV)/.developing
 	$(BIN)/python benchmarks/startup.py $(BENCH)

@@ -3,7 +3,8 @@
 What the commands do, over plain dicts (docs/python.md):
 
     open_model, translate, expand               a model, and what it writes
-    build_index, embed, open_index, search      documents, and what is found
+    build_index, join_indexes, embed,
+    open_index, search                          documents, and what is found
     rerank, answer                              what comes after
     fuse, evaluate                              runs
     read_queries, read_documents, read_run, read_qrels
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from xqe.api.indexes import Index as Index
     from xqe.api.indexes import build_index as build_index
     from xqe.api.indexes import embed as embed
+    from xqe.api.indexes import join_indexes as join_indexes
     from xqe.api.indexes import open_index as open_index
     from xqe.api.indexes import search as search
     from xqe.api.models import Model as Model
@@ -47,6 +49,7 @@ _PLACES = {
     "expand": "api.generating",
     "build_index": "api.indexes",
     "embed": "api.indexes",
+    "join_indexes": "api.indexes",
     "open_index": "api.indexes",
     "search": "api.indexes",
     "Index": "api.indexes",

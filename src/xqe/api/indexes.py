@@ -20,6 +20,7 @@ from xqe.commands.embedding import (
     storing,
 )
 from xqe.commands.guiding import open_judge
+from xqe.commands.joining import joined
 from xqe.commands.options.common import AUTO
 from xqe.commands.options.embedding import Embedding
 from xqe.commands.options.encoding import Encoding
@@ -236,14 +237,15 @@ def build_index(
     documents: texts, or dicts {"id", "text"} with an optional "title", "lang" and "questions"; they are read one at a
     time, so that a generator may give millions, such as `read_documents`. lang: of all of them; "record" for the one
     that each names, "auto" for what is told from the texts. encoder: also add vectors of this one, as `embed` does.
-    force: replace the index that is there. Other options are k1, b, texts (False keeps none).
+    force: replace the index that is there. Other options are k1, b, texts (False keeps none), shards (in how many it
+    is, 1 unless it is said).
 
     Raises XqeError for a folder that has an index already, before anything is read, and for what is no document.
     """
-    from xqe.retrieval.lexical import ByLength, build, build_languages, check_languages, check_target
+    from xqe.retrieval.lexical import ByLength, build_languages, build_shards, check_languages, check_target
 
     with silent(quiet):
-        said = Options("index", {"force": force, **options}, ("lang", "encoder", "verify"))
+        said = Options("index", {"force": force, **options}, ("lang", "encoder", "verify", "join"))
         folder, code = Path(directory), None
         if lang not in (_RECORD, AUTO):
             code = language(lang, "lang=").code
@@ -262,9 +264,9 @@ def build_index(
             code = told.usual if told.is_one else None
         parameters = ByLength(said["k1"], said["b"])
         if code is not None:
-            build(folder, code, arriving, force, parameters, said["texts"])
+            build_shards(folder, code, arriving, said["shards"], force, parameters, said["texts"])
         else:
-            build_languages(folder, arriving, force, parameters, said["texts"])
+            build_languages(folder, arriving, force, parameters, said["texts"], shards=said["shards"])
         if told is not None:
             from xqe.commands.index import say_told
 
@@ -275,6 +277,23 @@ def build_index(
 
 
 _given = documents  # which build_index calls its argument
+
+
+def join_indexes(
+    directory: Folder,
+    indexes: Sequence[Folder],
+    *,
+    k1: float | None = None,
+    b: float | None = None,
+    force: bool = False,
+    quiet: bool = False,
+) -> Index:
+    """Join finished indexes, such as several machines have built, to one in shards, as `xqe index --join` does, and
+    open it. k1, b: its parameters, by default what follows from the lengths of all documents. force: replace the index
+    that is there. Raises XqeError for indexes that do not fit together, and for a document that is in two."""
+    with silent(quiet):
+        joined(Path(directory), [Path(one) for one in indexes], force, (k1, b))
+        return Index([directory])
 
 
 def embed(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xqe.commands.embedding import embed_documents, open_embedder
+from xqe.commands.indexed import summary, summary_of_all
+from xqe.commands.joining import joined
 from xqe.commands.options.bm25 import K1, B
 from xqe.commands.options.common import AUTO, Input
 from xqe.commands.options.documents import OfDocuments
@@ -29,7 +31,6 @@ from xqe.text.languages import language, name_of
 if TYPE_CHECKING:
     from xqe.files.documents import Placed
     from xqe.models.encoders.base import Encoder
-    from xqe.retrieval.lexical import Manifest
     from xqe.stages.detect import Mixture
 
 RECORD = "record"
@@ -70,6 +71,24 @@ def index(
             help="Also add vectors of this encoder, as xqe embed does without other options.",
         ),
     ] = None,
+    shards: Annotated[
+        int,
+        typer.Option(
+            "--shards",
+            metavar="N",
+            min=1,
+            show_default=False,
+            help="Build the index in N shards, each by a process of its own, that are searched as one index.",
+        ),
+    ] = 1,
+    join: Annotated[
+        bool,
+        typer.Option(
+            "--join",
+            help="Join finished indexes: the FILEs are their folders, and DIR becomes one index that they are the "
+            "shards of, with their vectors.",
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the index that is in DIR.")] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Build nothing: check every file of the index in DIR against its hash.")
@@ -91,14 +110,25 @@ def index(
     With --lang record, or auto and documents in several languages, DIR/LANG is the index of a language and may be
     searched by itself; xqe search DIR searches all of them.
     """
-    files = [*(files or ()), *(more or ())]
     if verify:
-        _verify(directory, building=bool(lang or files or encoder or force))
+        _verify(directory, building=bool(lang or files or more or encoder or force or join or shards > 1))
         return
+    if join:
+        reading = bool(lang or files or encoder or shards > 1 or not texts or written != OfDocuments())
+        jsonl.write(jsonl.dumps(joined(directory, more or (), force, (k1, b), reading)))
+        return
+    files = [*(files or ()), *(more or ())]
     if lang is None:
         raise XqeError("missing option --lang", f"the language of the documents, as en; {RECORD}, or {AUTO}")
     code = language(lang, "--lang").code if lang not in (RECORD, AUTO) else None
-    from xqe.retrieval.lexical import ByLength, build, build_languages, check_languages, check_target, read_languages
+    from xqe.retrieval.lexical import (
+        ByLength,
+        build_languages,
+        build_shards,
+        check_languages,
+        check_target,
+        read_languages,
+    )
 
     if code is not None:
         check_target(directory, force)
@@ -117,13 +147,13 @@ def index(
         if lang == AUTO:
             told, arriving = _told(arriving)
             code = told.usual if told.is_one else None
-        how = (arriving, force, ByLength(k1, b), texts)
+        how = (force, ByLength(k1, b), texts)
         with Progress("index", total) as shown:
             shown.doing = "analysing"
             if code is not None:
-                done = _summary(directory, build(directory, code, *how, shown))
+                done = summary(directory, build_shards(directory, code, arriving, shards, *how, shown))
             else:
-                done = _summary_of_all(directory, build_languages(directory, *how, shown))
+                done = summary_of_all(directory, build_languages(directory, arriving, *how, shown, shards))
         if told is not None:
             done["told"] = say_told(told)
         done["seconds"] = round(time.monotonic() - started, 2)
@@ -186,47 +216,9 @@ def _verify(directory: Path, building: bool) -> None:
 
     if not is_several(directory):
         index = open_index(directory, verify=True)
-        jsonl.write(jsonl.dumps({**_summary(directory, index.manifest), "verified": index.files}))
+        jsonl.write(jsonl.dumps({**summary(directory, index.manifest), "verified": index.files}))
         return
     indexes = open_languages(directory, verify=True).values()
     manifests = {index.manifest.language: index.manifest for index in indexes}
     verified = sum(index.files for index in indexes)
-    jsonl.write(jsonl.dumps({**_summary_of_all(directory, manifests), "verified": verified}))
-
-
-def _summary_of_all(directory: Path, manifests: Mapping[str, Manifest]) -> dict[str, Any]:
-    """What a line says of an index of several languages, and of each."""
-    each = {code: _summary(directory / code, manifest) for code, manifest in manifests.items()}
-    return {
-        "index": str(directory),
-        "name": directory.resolve().name,
-        "lang": ",".join(manifests),
-        "documents": sum(manifest.documents for manifest in manifests.values()),
-        "languages": each,
-        "bytes": sum(manifest.size for manifest in manifests.values()),
-    }
-
-
-def _summary(directory: Path, manifest: Manifest) -> dict[str, Any]:
-    return {
-        "index": str(directory),
-        "name": directory.resolve().name,
-        "lang": manifest.language,
-        "documents": manifest.documents,
-        "empty": manifest.empty,
-        "terms": manifest.terms,
-        "distinct": manifest.distinct,
-        "average_length": round(manifest.average_length, 2),
-        **_questions(manifest),
-        "k1": manifest.k1,
-        "b": manifest.b,
-        "bytes": manifest.size,
-    }
-
-
-def _questions(manifest: Manifest) -> dict[str, Any]:
-    """How many questions there are in each language, and how many documents have any."""
-    counts = {
-        code: {"documents": its["documents"], "questions": its["questions"]} for code, its in manifest.questions.items()
-    }
-    return {"questions": counts} if counts else {}
+    jsonl.write(jsonl.dumps({**summary_of_all(directory, manifests), "verified": verified}))

@@ -205,7 +205,7 @@ def _open_once(
     said = options.by or options.preset.choices.by
     if said is not None:
         _check_effect(options, said, several)
-    opened = _opened(directories)
+    opened = _opened(directories, threads)
     by = said or (By.HYBRID if names_encoder(encoding) and options.judge is None else _usual(opened))
     if by is By.BM25 and names_encoder(encoding) and options.judge is None:
         raise XqeError("--encoder has no effect on a search by bm25", "leave it out, or give --by dense or hybrid")
@@ -268,7 +268,7 @@ def have_vectors(directories: Sequence[Path]) -> bool:
     return _usual(_opened(directories)) is By.HYBRID
 
 
-def _opened(directories: Sequence[Path]) -> list[Opened]:
+def _opened(directories: Sequence[Path], threads: int | None = None) -> list[Opened]:
     """The indexes in folders, of which each has one, or one for each language."""
     from xqe.retrieval.documents import is_several
     from xqe.retrieval.lexical import open_index, open_languages
@@ -277,10 +277,10 @@ def _opened(directories: Sequence[Path]) -> list[Opened]:
     for directory in directories:
         if is_several(directory):
             within = f"{directory.resolve().name}/" if len(directories) > 1 else ""
-            each = {at.name: index for at, index in open_languages(directory).items()}
+            each = {at.name: index for at, index in open_languages(directory, threads=threads).items()}
             opened += [Opened(directory / code, f"{within}{code}", index) for code, index in each.items()]
         else:
-            index = open_index(directory)
+            index = open_index(directory, threads=threads)
             opened.append(Opened(directory, index.name, index))
     return opened
 

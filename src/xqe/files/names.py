@@ -10,7 +10,7 @@ NAME.numbers   whose they are, uint32
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +24,7 @@ Numbers = NDArray[numpy.int64]
 _END = "\n"
 _Number = TypeVar("_Number", numpy.uint64, numpy.uint32)
 NONE = -1
+_AT_A_TIME = 1 << 22  # fingerprints that are sorted together
 
 
 class Numbering:
@@ -137,11 +138,43 @@ class Names:
 
     def numbers(self, texts: Sequence[str]) -> Numbers:
         """The number of each name, NONE for one that is not there."""
-        numbers = numpy.full(len(texts), NONE, numpy.int64)
-        _look_up(fingerprints(texts), self._keys, self._numbers, numbers)
+        return self.of_keys(fingerprints(texts))
+
+    def of_keys(self, keys: Keys) -> Numbers:
+        """The same for their fingerprints."""
+        numbers = numpy.full(len(keys), NONE, numpy.int64)
+        _look_up(keys, self._keys, self._numbers, numbers)
         return numbers
 
     def shared(self, others: Names) -> str | None:
         """A name that is there and among others; None where there is none."""
         keys, at, _ = numpy.intersect1d(self._keys, others._keys, assume_unique=True, return_indices=True)
         return self.texts(self._numbers[at[:1]].astype(numpy.int64))[0] if len(keys) else None
+
+
+def distinct(tables: Sequence[Names]) -> int:
+    """How many different names several tables have."""
+    return sum(len(numpy.unique(keys)) for keys, _ in _in_ranges(tables))
+
+
+def in_two(tables: Sequence[Names]) -> tuple[str, int, int] | None:
+    """A name that two of several tables have, and which they are; None where there is none."""
+    for keys, owners in _in_ranges(tables):
+        order = numpy.argsort(keys, kind="stable")
+        again = numpy.flatnonzero(keys[order[1:]] == keys[order[:-1]])[:1]
+        if len(again):
+            one, other = order[again[0] : again[0] + 2]
+            first = int(owners[one])
+            number = tables[first].of_keys(keys[one : one + 1])
+            return tables[first].texts(number)[0], first, int(owners[other])
+    return None
+
+
+def _in_ranges(tables: Sequence[Names]) -> Iterator[tuple[Keys, Numbers]]:
+    """The fingerprints of all tables, those of one range after the other, and of which table each is."""
+    ranges = 1 + sum(map(len, tables)) // _AT_A_TIME
+    bounds = numpy.array([number * (1 << 64) // ranges for number in range(1, ranges)], numpy.uint64)
+    ends = [[0, *numpy.searchsorted(table._keys, bounds).tolist(), len(table)] for table in tables]
+    for number in range(ranges):
+        some = [table._keys[its[number] : its[number + 1]] for table, its in zip(tables, ends, strict=True)]
+        yield numpy.concatenate(some), numpy.repeat(numpy.arange(len(some)), [len(keys) for keys in some])

@@ -106,7 +106,7 @@ class BM25(Retriever[Query]):
             "score": _score([parts, *(its for _, its in asked.values())]),
             "rank": self.rank(query, number, None),
             "documents": len(self.documents),
-            "length": int(index.vectors.lengths[number]),
+            "length": index.length(number),
             "average_length": index.manifest.average_length,
             "k1": parameters.k1,
             "b": parameters.b,

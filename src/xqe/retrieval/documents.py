@@ -6,6 +6,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy
@@ -21,6 +22,8 @@ MANIFEST = "xqe.json"
 """Of an index. Its field "data" names the folder of its files, which is another one after each build."""
 SEVERAL = "languages"
 """The field "kind" of a manifest that names an index for each language (`lexical.languages`)."""
+SHARDS = "shards"
+"""The same of one that names the shards of one index (`lexical.shards`)."""
 
 
 class Numbered(ABC):
@@ -84,6 +87,60 @@ class Numbered(ABC):
         return sum(name > own for name in self.ids(others))
 
 
+class Concatenated(Numbered):
+    """Documents of several places as one list: those of one place after those of the other.
+
+    starts: the number of the first document of each place, and at the end how many there are.
+    """
+
+    def __init__(self, places: Sequence[Documents]) -> None:
+        self._places = list(places)
+        self.starts = numpy.cumsum([0, *map(len, places)])
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    @property
+    def has_texts(self) -> bool:
+        return all(its.has_texts for its in self._places)
+
+    def owners(self, numbers: Numbers) -> Numbers:
+        """Of which place each document is."""
+        return numpy.searchsorted(self.starts, numbers, "right") - 1
+
+    def placed(self, number: int) -> tuple[int, int]:
+        """Of which place a document is, and its number there."""
+        owner = int(self.owners(numpy.array([number]))[0])
+        return owner, number - int(self.starts[owner])
+
+    def pools(self, pool: Numbers | None) -> list[Numbers | None]:
+        """What of a pool is of each place, in its own numbers."""
+        if pool is None:
+            return [None] * len(self._places)
+        ends = numpy.searchsorted(pool, self.starts)
+        return [pool[ends[at] : ends[at + 1]] - self.starts[at] for at in range(len(self._places))]
+
+    def ids(self, numbers: Numbers) -> list[str]:
+        owners = self.owners(numbers)
+        ids = [""] * len(numbers)
+        for owner, its in enumerate(self._places):
+            at = numpy.flatnonzero(owners == owner)
+            for place, name in zip(at.tolist(), its.ids(numbers[at] - self.starts[owner]), strict=True):
+                ids[place] = name
+        return ids
+
+    def numbers(self, ids: Sequence[str]) -> Numbers:
+        found = numpy.full(len(ids), NONE, numpy.int64)
+        for start, place in zip(self.starts, self._places, strict=False):
+            its = place.numbers(ids)
+            found = numpy.where(its == NONE, found, its + start)
+        return found
+
+    def text(self, number: int) -> str | None:
+        owner, own = self.placed(number)
+        return self._places[owner].text(own)
+
+
 class Documents(Numbered):
     """The documents of an index, in the order in which they were indexed.
 
@@ -112,9 +169,15 @@ class Documents(Numbered):
     def text(self, number: int) -> str | None:
         return self._text_of(number) if self._text_of is not None else None
 
+    @property
+    def tables(self) -> list[Names]:
+        """The ids, in a table or in several."""
+        return [self._names]
+
     def shared(self, others: Documents) -> str | None:
         """An id that a document of another index has, too."""
-        return self._names.shared(others._names)
+        pairs = product(self.tables, others.tables)
+        return next((name for own, its in pairs if (name := own.shared(its)) is not None), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +210,12 @@ def data_folder(directory: Path) -> Path | None:
 
 def is_several(directory: Path) -> bool:
     """Whether a folder has a manifest that names an index for each language."""
+    return kind_of(directory) == SEVERAL
+
+
+def kind_of(directory: Path) -> str | None:
+    """The field "kind" of the manifest in a folder; None where there is none, as in that of an index in one piece."""
     try:
-        raw = json.loads((directory / MANIFEST).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(raw, dict) and raw.get("kind") == SEVERAL
+        return str(json.loads((directory / MANIFEST).read_bytes())["kind"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None

@@ -15,8 +15,8 @@ import numpy
 from numpy.typing import NDArray
 
 from xqe.errors import XqeError
-from xqe.files.names import NONE, Numbers
-from xqe.retrieval.documents import Documents, Numbered, Scores
+from xqe.files.names import Numbers
+from xqe.retrieval.documents import Concatenated, Documents, Scores
 
 if TYPE_CHECKING:
     from xqe.retrieval.dense import Vectors
@@ -32,17 +32,17 @@ class Part(NamedTuple):
     documents: Documents
 
 
-class DocumentsTogether(Numbered):
+class DocumentsTogether(Concatenated):
     """The documents of several indexes. Raises XqeError for an id that two of them have.
 
-    name: of all together, as "index" of a record has it; by default the names of all. starts: the number of the first
-    document of each, and at the end how many there are. are_distinct: no id is in two of them, which is known.
+    name: of all together, as "index" of a record has it; by default the names of all. are_distinct: no id is in two of
+    them, which is known.
     """
 
     def __init__(self, parts: Sequence[Part], name: str | None = None, are_distinct: bool = False) -> None:
+        super().__init__([part.documents for part in parts])
         self.parts = list(parts)
         self.name = name or ",".join(part.name for part in parts)
-        self.starts = numpy.cumsum([0, *(len(part.documents) for part in parts)])
         for one, other in combinations(self.parts, 2):
             if not are_distinct and (name := one.documents.shared(other.documents)) is not None:
                 raise XqeError(
@@ -50,53 +50,10 @@ class DocumentsTogether(Numbered):
                     "an id names one document; leave one of the indexes out, or build it with other ids",
                 )
 
-    def __len__(self) -> int:
-        return int(self.starts[-1])
-
-    @property
-    def has_texts(self) -> bool:
-        return all(part.documents.has_texts for part in self.parts)
-
-    def owners(self, numbers: Numbers) -> Numbers:
-        """Of which part each document is."""
-        return numpy.searchsorted(self.starts, numbers, "right") - 1
-
-    def placed(self, number: int) -> tuple[int, int]:
-        """Of which part a document is, and its number there."""
-        owner = int(self.owners(numpy.array([number]))[0])
-        return owner, number - int(self.starts[owner])
-
-    def pools(self, pool: Numbers | None) -> list[Numbers | None]:
-        """What of a pool is of each part, in its own numbers."""
-        if pool is None:
-            return [None] * len(self.parts)
-        ends = numpy.searchsorted(pool, self.starts)
-        return [pool[ends[at] : ends[at + 1]] - self.starts[at] for at in range(len(self.parts))]
-
     def split(self, pools: Sequence[Numbers | None]) -> list[list[Numbers | None]]:
         """For each part what is its own of each of several pools; what is of one array is one array there, too."""
         distinct = {id(pool): self.pools(pool) for pool in pools}
         return [[distinct[id(pool)][at] for pool in pools] for at in range(len(self.parts))]
-
-    def ids(self, numbers: Numbers) -> list[str]:
-        owners = self.owners(numbers)
-        ids = [""] * len(numbers)
-        for owner, part in enumerate(self.parts):
-            at = numpy.flatnonzero(owners == owner)
-            for place, name in zip(at.tolist(), part.documents.ids(numbers[at] - self.starts[owner]), strict=True):
-                ids[place] = name
-        return ids
-
-    def numbers(self, ids: Sequence[str]) -> Numbers:
-        found = numpy.full(len(ids), NONE, numpy.int64)
-        for start, part in zip(self.starts, self.parts, strict=False):
-            its = part.documents.numbers(ids)
-            found = numpy.where(its == NONE, found, its + start)
-        return found
-
-    def text(self, number: int) -> str | None:
-        owner, own = self.placed(number)
-        return self.parts[owner].documents.text(own)
 
     def languages(self, numbers: Numbers) -> list[str]:
         return [self.parts[owner].language for owner in self.owners(numbers).tolist()]

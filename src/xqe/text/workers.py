@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 _CHUNK = 500_000  # characters that are one task of a worker; each document counts 100 more
-_LARGE = 8  # chunks; a smaller collection is analysed before worker processes would have started
+LARGE = 8
+"""Chunks; a smaller collection is analysed before worker processes would have started."""
 _PIECE = 1_000_000  # characters of a document that are analysed at a time: its words take fifty times their length
 
 _Analysed = tuple[list[str], TermCounts]
@@ -36,23 +37,23 @@ class Batch(NamedTuple):
     counts: TermCounts
 
 
-def analysed(documents: Iterable[Placed], code: str) -> Iterator[Batch]:
+def analysed(documents: Iterable[Placed], code: str, cores: int | None = None) -> Iterator[Batch]:
     """Yield the documents analysed, in order; what is read ahead is bounded.
 
-    A large collection is shared out to as many processes as this one may use cores. They take no interrupts, since
-    Ctrl-C is this process's to answer, and end when it ends, however it does.
+    A large collection is shared out to so many processes, by default as many as this one may use cores. They take no
+    interrupts, since Ctrl-C is this process's to answer, and end when it ends, however it does.
     """
-    chunks = _chunks(documents)
-    head = list(islice(chunks, _LARGE))
-    cores = available_cores()
-    if len(head) < _LARGE or cores == 1:
+    rest = chunks(documents)
+    head = list(islice(rest, LARGE))
+    cores = cores or available_cores()
+    if len(head) < LARGE or cores == 1:
         counter = TermCounter()
-        for chunk in chain(head, chunks):
+        for chunk in chain(head, rest):
             yield Batch(chunk, *_analyse(code, [document.searched for _, document in chunk], counter))
         return
     with _Workers(cores, code) as workers:
         pending: deque[tuple[list[Placed], Future[_Analysed]]] = deque()
-        for chunk in chain(head, chunks):
+        for chunk in chain(head, rest):
             pending.append((chunk, workers.submit([document.searched for _, document in chunk])))
             if len(pending) > 2 * cores:
                 done, result = pending.popleft()
@@ -81,7 +82,7 @@ class _Workers:
         self._of_thread = threading.local()
         self._threads = ThreadPoolExecutor(count, initializer=self._take_one)
         resource_tracker.ensure_running()  # its start would unblock the interrupt
-        with _interrupted_later():
+        with interrupted_later():
             for _ in range(count):
                 ours, theirs = context.Pipe()
                 process = context.Process(target=_work, args=(theirs, code), daemon=True)
@@ -121,7 +122,7 @@ class _Workers:
 
 
 @contextmanager
-def _interrupted_later() -> Iterator[None]:
+def interrupted_later() -> Iterator[None]:
     """Keep an interrupt until the end: a process that was started by half would say so. Those started here take none.
 
     They inherit that it is blocked. In this process another thread may take it all the same, and Python then
@@ -163,7 +164,8 @@ def _work(connection: Connection, code: str) -> None:
             connection.send(answer)
 
 
-def _chunks(documents: Iterable[Placed]) -> Iterator[list[Placed]]:
+def chunks(documents: Iterable[Placed]) -> Iterator[list[Placed]]:
+    """The documents in lists of about as much text."""
     chunk: list[Placed] = []
     size = 0
     for placed in documents:

@@ -18,16 +18,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xqe.files.records import Document
-from xqe.retrieval.lexical import Index, Parameters, build, open_index
+from xqe.retrieval.lexical import Index, Parameters, build
 from xqe.retrieval.lexical.bm25 import Padding, excess, rounded_down
+from xqe.retrieval.lexical.opened import Opened, open_single
 from xqe.text.analysis import analyzer
 
 
-def indexed(directory: Path, code: str, texts: Sequence[str], parameters: Parameters) -> Index:
+def indexed(directory: Path, code: str, texts: Sequence[str], parameters: Parameters) -> Opened:
     build(
         directory, code, [(f"t:{n}", Document(f"d{n}", text)) for n, text in enumerate(texts, 1)], parameters=parameters
     )
-    return open_index(directory)
+    return open_single(directory)
 
 
 def assert_hits(

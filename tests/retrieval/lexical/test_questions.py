@@ -121,13 +121,13 @@ def test_hits_ranks_and_explanations_are_those_of_the_sum(
 
 
 def test_texts_score_as_they_do_without_questions(index: Index, made: list[Document], tmp_path: Path) -> None:
-    build(tmp_path / "plain", "en", placed([Document(one.id, one.text) for one in made]))
+    manifest = build(tmp_path / "plain", "en", placed([Document(one.id, one.text) for one in made]))
     plain = open_index(tmp_path / "plain")
     weights = {"w3": 1.0, "w9": 2.0}
     assert plain.search(weights, 1000) == index.search(weights, 1000)
     assert BM25(index).query(RECORD, "").questions == {}, "no weight, no questions"
     assert not {"questions", "joint"} & json.loads((tmp_path / "plain" / "xqe.json").read_bytes()).keys()
-    assert {path.name for path in plain.documents.folder.iterdir()} == set(plain.manifest.files)
+    assert {path.name for path in plain.documents.folder.iterdir()} == set(manifest.files)
 
 
 def only(question: str) -> list[Document]:

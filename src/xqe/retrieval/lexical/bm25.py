@@ -13,6 +13,10 @@ most K(d), so its score is at least the exact one: documents are taken in its or
 k-th exact one, and no document that was not looked at can belong to the k best. With other parameters K' may be
 greater; its score times the greatest (1 + K') / (1 + K) of any document is then what cannot be exceeded.
 
+None of this asks what tantivy's own statistics are: in a shard of an index each term is boosted by its idf in the whole
+over that which tantivy has for it in the shard, and K' with the average of the shard stands against K with that of the
+whole. What tantivy has for a term that all documents of a shard hold is reckoned as it does (`idf_of_tantivy`).
+
 To keep that factor near 1, an index with other parameters is padded: each document gets `pad` terms that no query
 has, and `fillers` are empty or long documents of such terms that set the average length, so that 0.3 + 0.9 x padded
 length / average is K(d) as nearly as possible. Padding decides only how many candidates have to be looked at.
@@ -95,6 +99,16 @@ def idf(documents: int, frequencies: Any) -> Floats:
     """ln(1 + (N - n + 0.5) / (n + 0.5)) of terms that n of N documents hold."""
     n = numpy.asarray(frequencies, numpy.float64)
     result: Floats = numpy.log1p((documents - n + 0.5) / (n + 0.5))
+    return result
+
+
+def idf_of_tantivy(documents: int, frequencies: Any) -> Floats:
+    """The same as tantivy has it, which computes 1 + odds in single precision: of terms that nearly all documents hold
+    it has but the first digits, and nothing (0) where that is 1."""
+    n = numpy.asarray(frequencies, numpy.int64)
+    half = numpy.float32(0.5)
+    odds = ((documents - n).astype(numpy.float32) + half) / (n.astype(numpy.float32) + half)
+    result: Floats = numpy.log((numpy.float32(1) + odds).astype(numpy.float64))
     return result
 
 

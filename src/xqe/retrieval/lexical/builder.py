@@ -23,11 +23,11 @@ from xqe.files.fingerprints import fingerprints
 from xqe.files.locks import opened
 from xqe.files.names import NONE, NamesWriter, Numbering
 from xqe.messages import Progress
-from xqe.retrieval.documents import MANIFEST, is_several
+from xqe.retrieval.documents import MANIFEST, data_folder, is_several
 from xqe.retrieval.lexical.bm25 import BY_LENGTH, NATIVE, ByLength, Padding, Parameters, excess
 from xqe.retrieval.lexical.candidates import VERSION, CandidatesWriter
 from xqe.retrieval.lexical.joint import build_joint
-from xqe.retrieval.lexical.manifest import FORMAT, LOCK, OURS, WITH_QUESTIONS, Manifest, described, read_manifest
+from xqe.retrieval.lexical.manifest import DATA, FORMAT, LOCK, OURS, WITH_QUESTIONS, Manifest, described
 from xqe.retrieval.lexical.manifest import write_manifest as put_manifest
 from xqe.retrieval.lexical.questions import QuestionsWriter, folder_of
 from xqe.retrieval.lexical.vectors import Vectors, VectorsWriter
@@ -75,24 +75,27 @@ def build(
     parameters: Parameters | ByLength = BY_LENGTH,
     keep_texts: bool = True,
     shown: Progress | None = None,
+    cores: int | None = None,
 ) -> Manifest:
     """Build the index of `documents`, in language `code`, in `directory` and return its manifest.
 
     `replace` allows it to take the place of an index that is there, which answers until the new one is whole.
     `keep_texts`: documents can be shown, at about two thirds of their size on disk. Memory does not grow with the
     documents but for some 30 bytes each, and some 30 for each distinct term. parameters: those that are the index's
-    own, and that it is fastest with. shown: where progress is shown. Raises XqeError for a folder that holds anything
-    else or that another process builds in, and InputError for an id that comes twice or for no documents.
+    own, and that it is fastest with. shown: where progress is shown. cores: that analyse, by default all. Raises
+    XqeError for a folder that holds anything else or that another process builds in, and InputError for an id that
+    comes twice or for no documents.
     """
     check_target(directory, replace)
     analyze = analyzer(code)
 
     def make(data: Path) -> Manifest:
-        return _build_data(data, analyze, analysed(documents, analyze.code), parameters, keep_texts, shown)
+        batches = analysed(documents, analyze.code, cores)
+        return _build_data(data, analyze, batches, parameters, keep_texts, shown, cores)
 
     with building(directory):
         check_target(directory, replace)  # another build may have ended since
-        return replace_data(directory, _named_data, make, put_manifest)
+        return replace_data(directory, named_data, make, put_manifest)
 
 
 @contextmanager
@@ -153,12 +156,11 @@ def _number(data: str) -> int:
     return int(data.removeprefix("data-") or 0)
 
 
-def _named_data(directory: Path) -> str:
-    """The data folder that the manifest names; "" if there is none, or the manifest is past reading."""
-    try:
-        return read_manifest(directory).data
-    except InputError:
-        return ""
+def named_data(directory: Path) -> str:
+    """The data folder that the manifest of an index names, in one piece or in shards; "" if there is none, or the
+    manifest is past reading."""
+    data = data_folder(directory)
+    return data.name if data is not None and DATA.fullmatch(data.name) else ""
 
 
 def _remove_data(directory: Path, names: set[str]) -> None:
@@ -178,6 +180,7 @@ def _build_data(
     chosen: Parameters | ByLength,
     keep_texts: bool,
     shown: Progress | None,
+    cores: int | None,
 ) -> Manifest:
     of_a_word = analyze.terms_of_a_word
     pad, batches = _pad_for(chosen, of_a_word, batches)
@@ -208,7 +211,8 @@ def _build_data(
         parameters = chosen.of(terms / documents / of_a_word)
         padding = Padding.fitted(parameters, documents, terms, pad)
         candidates.finish((length,) for length in padding.fillers)
-    asked = {code: _questions(data, code, questions, parameters, keep_texts) for code in sorted(questions.counts)}
+    how = (parameters, keep_texts, None, cores)
+    asked = {code: _questions(data, code, questions, how) for code in sorted(questions.counts)}
     return Manifest(
         format=WITH_QUESTIONS if asked else FORMAT,
         xqe=__version__,
@@ -235,11 +239,11 @@ def _build_data(
 
 
 def _questions(
-    data: Path, code: str, questions: QuestionsWriter, parameters: Parameters, keep_texts: bool
+    data: Path, code: str, questions: QuestionsWriter, how: tuple[Parameters, bool, None, int | None]
 ) -> dict[str, Any]:
     """Build the index of the questions in a language; what the manifest says of it."""
     folder = folder_of(data, code)
-    manifest = build(folder, code, questions.taken(code), False, parameters, keep_texts)
+    manifest = build(folder, code, questions.taken(code), False, *how)
     return {
         "documents": manifest.documents,
         "questions": questions.counts[code],

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -30,9 +30,12 @@ from xqe.files.whole import damaged
 from xqe.messages import Progress
 from xqe.retrieval.documents import MANIFEST, SEVERAL, data_folder, is_several
 from xqe.retrieval.lexical.bm25 import BY_LENGTH, ByLength, Parameters
-from xqe.retrieval.lexical.builder import Ids, build, building, check_folder, no_documents, replace_data
-from xqe.retrieval.lexical.manifest import DATA, OURS, REBUILD, Manifest, put_fields
-from xqe.retrieval.lexical.opened import Index, open_index
+from xqe.retrieval.lexical.builder import Ids, building, check_folder, no_documents, replace_data
+from xqe.retrieval.lexical.dealing import build_shards
+from xqe.retrieval.lexical.index import Index
+from xqe.retrieval.lexical.joining import Finished, join
+from xqe.retrieval.lexical.manifest import DATA, OURS, REBUILD, Contents, put_fields
+from xqe.retrieval.lexical.opening import open_index
 from xqe.text.languages import language
 
 FORMAT = 1
@@ -74,26 +77,56 @@ def build_languages(
     parameters: Parameters | ByLength = BY_LENGTH,
     keep_texts: bool = True,
     shown: Progress | None = None,
-) -> dict[str, Manifest]:
+    shards: int = 1,
+) -> dict[str, Contents]:
     """Build an index for each language that documents name, and return their manifests by language.
 
-    The rest is as with `build`. Documents are kept on disk until all are read. Raises InputError also for a document
-    that names no language, or one that xqe does not know, and for an id that comes twice, in whichever languages.
+    The rest is as with `build_shards`. Documents are kept on disk until all are read. Raises InputError also for a
+    document that names no language, or one that xqe does not know, and for an id that comes twice, in whichever
+    languages.
     """
     check_languages(directory, replace)
-    manifests: dict[str, Manifest] = {}
+    manifests: dict[str, Contents] = {}
+
+    def fill(data: Path) -> None:
+        for code, path in _sorted_out(documents, data).items():
+            manifests[code] = build_shards(data / code, code, _read(path), shards, False, parameters, keep_texts, shown)
+            path.unlink()
+
+    _replace(directory, replace, fill, manifests)
+    return manifests
+
+
+def join_languages(
+    directory: Path,
+    parts: Mapping[str, Sequence[Finished]],
+    replace: bool = False,
+    chosen: ByLength = BY_LENGTH,
+    beside: Mapping[str, Callable[[Path], object]] | None = None,
+) -> dict[str, Contents]:
+    """Join the indexes of each language to one, as `join` does, and all of these to an index of several languages."""
+    check_languages(directory, replace)
+    manifests: dict[str, Contents] = {}
+
+    def fill(data: Path) -> None:
+        for code, its in sorted(parts.items()):
+            manifests[code] = join(data / code, its, False, chosen, (beside or {}).get(code))
+
+    _replace(directory, replace, fill, manifests)
+    return manifests
+
+
+def _replace(directory: Path, replace: bool, fill: Callable[[Path], None], manifests: Mapping[str, Contents]) -> None:
+    """Put the indexes that `fill` makes in a new data folder, and tells the manifests of, in the place of others."""
 
     def make(data: Path) -> Languages:
-        for code, path in _sorted_out(documents, data).items():
-            manifests[code] = build(data / code, code, _read(path), False, parameters, keep_texts, shown)
-            path.unlink()
+        fill(data)
         described = {code: _described(data / code, manifest) for code, manifest in manifests.items()}
         return Languages(SEVERAL, FORMAT, __version__, data.name, described)
 
     with building(directory):
         check_languages(directory, replace)  # another build may have ended since
         replace_data(directory, _named_data, make, _put)
-    return manifests
 
 
 def _sorted_out(documents: Iterable[Placed], data: Path) -> dict[str, Path]:
@@ -124,7 +157,7 @@ def _read(path: Path) -> Iterator[Placed]:
             yield where, Document(name, text, title, questions=questions)
 
 
-def _described(directory: Path, manifest: Manifest) -> dict[str, Any]:
+def _described(directory: Path, manifest: Contents) -> dict[str, Any]:
     return {"documents": manifest.documents, "sha256": sha256((directory / MANIFEST).read_bytes()).hexdigest()}
 
 
@@ -160,7 +193,7 @@ def read_languages(directory: Path) -> Languages:
     return languages
 
 
-def open_languages(directory: Path, verify: bool = False) -> dict[Path, Index]:
+def open_languages(directory: Path, verify: bool = False, threads: int | None = None) -> dict[Path, Index]:
     """Open the index of each language, by its folder, as `open_index` does.
 
     Raises InputError also for one that was built by itself since it was built with the others.
@@ -168,7 +201,7 @@ def open_languages(directory: Path, verify: bool = False) -> dict[Path, Index]:
     languages = read_languages(directory)
     while True:
         try:
-            return {folder: open_index(folder, verify) for folder in _folders(directory, languages)}
+            return {folder: open_index(folder, verify, threads) for folder in _folders(directory, languages)}
         except InputError:
             newer = read_languages(directory)
             if newer == languages:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from xqe.files.atomic import sync, write_synced
 from xqe.files.hashes import sha256
 from xqe.files.sealed import SEAL, sealed
 from xqe.files.whole import check_whole, damaged
-from xqe.retrieval.documents import MANIFEST, SEVERAL
+from xqe.retrieval.documents import MANIFEST, SEVERAL, SHARDS
 from xqe.retrieval.lexical.bm25 import Padding, Parameters
 from xqe.retrieval.lexical.candidates import VERSION
 from xqe.text.analysis import Analyzer, analyzer
@@ -34,17 +35,13 @@ DATA = re.compile(r"data-\d+")
 OURS = re.compile(rf"xqe\.json(?:\.new)?|xqe\.lock|{DATA.pattern}")
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What xqe.json holds.
-
-    Its last field there is "sha256", of all others: the manifest is checked like the files that it names.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents(ABC):
+    """What any manifest says of an index, in one piece or in shards.
 
     documents, empty, terms, distinct: counts over the collection; average_length: terms a document. analyzer: its
-    identity. texts: whether the index keeps the texts. pad, fillers, excess: see `bm25`. probes: [text, terms] pairs
-    that analysis must reproduce. files: name -> {"size", "sha256"}, in the folder `data`. questions: language -> of the
-    index of the questions in it {"documents", "questions", "bytes", "sha256" of its manifest}; joint: see `joint`. An
-    index without questions has neither of the two.
+    identity. texts: whether the index keeps the texts. data: the folder of its files. questions: language -> of the
+    questions in it {"documents", "questions", "bytes", ...}; empty where there are none.
     """
 
     format: int
@@ -60,18 +57,36 @@ class Manifest:
     distinct: int
     average_length: float
     texts: bool
-    pad: int
-    fillers: list[int]
-    excess: float
-    probes: list[list[Any]]
     data: str
-    files: dict[str, dict[str, Any]]
     questions: dict[str, dict[str, Any]] = field(default_factory=dict)
-    joint: dict[str, Any] = field(default_factory=dict)
 
     @property
     def parameters(self) -> Parameters:
         return Parameters(self.k1, self.b)
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Bytes of all its files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest(Contents):
+    """What xqe.json of an index in one piece holds.
+
+    Its last field there is "sha256", of all others: the manifest is checked like the files that it names.
+
+    pad, fillers, excess: see `bm25`. probes: [text, terms] pairs that analysis must reproduce. files: name -> {"size",
+    "sha256"}, in the folder `data`. questions: also "sha256", of the manifest of the index of these; joint: see
+    `joint`. An index without questions has neither of the two.
+    """
+
+    pad: int
+    fillers: list[int]
+    excess: float
+    probes: list[list[Any]]
+    files: dict[str, dict[str, Any]]
+    joint: dict[str, Any] = field(default_factory=dict)
 
     @property
     def padding(self) -> Padding:
@@ -79,7 +94,6 @@ class Manifest:
 
     @property
     def size(self) -> int:
-        """Bytes of all its files."""
         own: int = sum(file["size"] for file in self.files.values())
         of_questions: int = sum(its["bytes"] for its in self.questions.values())
         joint: int = sum(file["size"] for file in self.joint.get("files", {}).values())
@@ -87,7 +101,7 @@ class Manifest:
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """Return the manifest of an index; raises InputError where there is none, or a damaged one."""
+    """Return the manifest of an index in one piece; raises InputError where there is none, or a damaged one."""
     path = directory / MANIFEST
     try:
         written = path.read_bytes()
@@ -101,6 +115,8 @@ def read_manifest(directory: Path) -> Manifest:
         raise InputError(f"{path}: damaged, not JSON", REBUILD) from None
     if isinstance(raw, dict) and raw.get("kind") == SEVERAL:
         raise InputError(f"{directory}: an index of several languages", f"name one of them, such as {directory}/en")
+    if isinstance(raw, dict) and raw.get("kind") == SHARDS:
+        raise InputError(f"{directory}: an index in shards, and this has to be one in one piece", REBUILD)
     if isinstance(raw, dict) and raw.get("format", FORMAT) not in (FORMAT, WITH_QUESTIONS):
         raise InputError(f"{directory}: an index of format {raw['format']}, this xqe reads {WITH_QUESTIONS}", REBUILD)
     try:

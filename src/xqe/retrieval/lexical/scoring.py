@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy
 from numpy.typing import NDArray
 
-from xqe.files.names import NONE, Numbers
+from xqe.files.names import Numbers
 from xqe.retrieval.documents import Owners
-from xqe.retrieval.lexical.bm25 import TANTIVY_K1, Floats, Padding, Parameters, excess, idf
-from xqe.retrieval.lexical.manifest import Manifest
+from xqe.retrieval.lexical.bm25 import TANTIVY_K1, Floats, Padding, Parameters, excess, idf, idf_of_tantivy
+from xqe.retrieval.lexical.statistics import Query, Statistics
 from xqe.retrieval.lexical.vectors import Vectors
 
 
@@ -33,15 +33,6 @@ class Contribution(NamedTuple):
     score: float
 
 
-class Query(NamedTuple):
-    """Terms that some document holds, in the order of their names: their numbers, weights and idf."""
-
-    terms: list[str]
-    numbers: Numbers
-    weights: Floats
-    idf: Floats
-
-
 class _Tables(NamedTuple):
     """For each term of the collection: whether the query has it, false between uses; and weight x idf x (k1 + 1)."""
 
@@ -52,21 +43,9 @@ class _Tables(NamedTuple):
 class Scorer:
     """Scores documents. Any number of threads may ask."""
 
-    def __init__(self, manifest: Manifest, vectors: Vectors) -> None:
-        self._manifest, self._vectors = manifest, vectors
+    def __init__(self, vectors: Vectors, statistics: Statistics) -> None:
+        self._vectors, self._statistics = vectors, statistics
         self._local = threading.local()
-
-    def __len__(self) -> int:
-        return self._manifest.documents
-
-    def query(self, weights: Mapping[str, float]) -> Query:
-        """The terms of positive weight that some document holds."""
-        positive = sorted((term, weight) for term, weight in weights.items() if weight > 0)
-        numbers = self._vectors.numbers([term for term, _ in positive])
-        known = [one for one, is_there in zip(positive, (numbers != NONE).tolist(), strict=True) if is_there]
-        numbers = numbers[numbers != NONE]
-        idfs = idf(len(self), self._vectors.df[numbers])
-        return Query([term for term, _ in known], numbers, numpy.array([weight for _, weight in known]), idfs)
 
     @property
     def lengths(self) -> NDArray[numpy.uint32]:
@@ -75,10 +54,10 @@ class Scorer:
 
     @property
     def average(self) -> float:
-        return self._manifest.average_length
+        return self._statistics.average_length
 
     def frequencies(self, query: Query) -> NDArray[numpy.uint32]:
-        """In how many documents each term of a query occurs."""
+        """In how many of the documents here each term of a query occurs."""
         frequencies: NDArray[numpy.uint32] = self._vectors.df[query.numbers]
         return frequencies
 
@@ -95,7 +74,7 @@ class Scorer:
 
     def _sums(self, documents: Numbers, tables: _Tables, parameters: Parameters) -> Floats:
         pairs = self._vectors.pairs(documents, tables.wanted)
-        norms = parameters.norms(self._vectors.lengths[documents], self._manifest.average_length)
+        norms = parameters.norms(self._vectors.lengths[documents], self._statistics.average_length)
         parts = tables.impacts.take(pairs.terms) * pairs.counts / (pairs.counts + norms.take(pairs.documents))
         return numpy.bincount(pairs.documents, parts, len(documents)).astype(numpy.float64, copy=False)
 
@@ -113,9 +92,9 @@ class Scorer:
         Terms that the document does not hold add 0; those that no document holds have an idf all the same.
         """
         terms = [term for term, weight in weights.items() if weight > 0]
+        df = self._statistics.frequencies(terms)
+        idfs = idf(self._statistics.documents, df)
         known = self._vectors.numbers(terms)
-        df = numpy.where(known == NONE, 0, self._vectors.df[numpy.maximum(known, 0)] if len(self._vectors.df) else 0)
-        idfs = idf(len(self), df)
         pairs = self._vectors.pairs(numpy.array([number]))
         counts = dict(zip(pairs.terms.tolist(), pairs.counts.tolist(), strict=True))
         norm = self.norm(number, parameters)
@@ -128,7 +107,7 @@ class Scorer:
 
     def norm(self, number: int, parameters: Parameters) -> float:
         """K of a document: what its length makes of k1."""
-        return float(parameters.norms(self._vectors.lengths[number], self._manifest.average_length))
+        return float(parameters.norms(self._vectors.lengths[number], self._statistics.average_length))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +134,16 @@ class Asked:
     def boosts(self, documents: int) -> Iterator[tuple[str, str, float]]:
         """The boosts with which tantivy's scores bound the exact ones, where it counts so many documents, those of
         padding too."""
-        theirs = idf(documents, self.scorer.frequencies(self.query)) * (TANTIVY_K1 + 1)
+        theirs = self._theirs(documents) * (TANTIVY_K1 + 1)
         boosts = (self.query.weights * self.query.idf * (self.parameters.k1 + 1) / theirs).tolist()
         return ((self.field, term, boost) for term, boost in zip(self.query.terms, boosts, strict=True))
+
+    def is_seen(self, documents: int) -> bool:
+        """Whether there are such boosts: a term that tantivy has no idf for adds nothing to its scores."""
+        return bool((self._theirs(documents) > 0).all())
+
+    def _theirs(self, documents: int) -> Floats:
+        return idf_of_tantivy(documents, self.scorer.frequencies(self.query))
 
     def excess(self, documents: int, padding: Padding) -> float:
         """How many times its score by tantivy a document's exact one is at most, where all of them are so many."""
