@@ -66,6 +66,11 @@ def test_a_table_of_runs_loses_no_digit_on_any_terminal(
     assert text.count("inal.json") == 2 * text.count("other.run") > 0, "in every block"
 
 
+def test_a_table_without_rows_is_its_headings(width: int) -> None:
+    text = laid_out([Column("run", Kind.RUN), Column("MRR", Kind.NUMBER), Column("about", Kind.PROSE)], [])
+    assert text.split() == ["run", "MRR", "about"]
+
+
 @pytest.mark.parametrize("listed", ["models list", "data list", "store info", "strategies", "data info mmarco"])
 def test_what_has_to_be_typed_is_whole_on_any_terminal(
     listed: str, width: int, capsys: pytest.CaptureFixture[str]
