@@ -18,6 +18,8 @@ NAMES = {
     "queries": "--queries",
     "qrels": "--qrels",
     "topic": "--topic",
+    "fields": "--id-field, --text-field, --title-field",
+    "query_fields": "--query-id-field, --query-text-field",
 }
 """Fields of `Options` that only some formats take -> the options of the command."""
 
@@ -35,7 +37,7 @@ class Format:
 
 BY_ID = "ir_datasets"
 """The format whose paths are none."""
-_TREC = ("query_language", "splits", "queries", "qrels", "topic")
+_TREC = ("query_language", "splits", "queries", "qrels", "topic", "fields", "query_fields")
 _ROWS = (
     Format("clirmatrix", "the folder with MULTI-8 or BI-139, and DOCS", ("splits", "documents"), clirmatrix.read),
     Format("mmarco", "the folder with collections, queries and qrels", ("splits",), msmarco.read_mmarco),

@@ -22,6 +22,7 @@ from typing import Any
 from xqe.collections.conversion import Placed, Query, Stream, query_file
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl
+from xqe.files.fields import Fields
 from xqe.files.sgml import attributes_of, bare_line
 from xqe.text.languages import code_of
 
@@ -56,8 +57,9 @@ _OPENED = re.compile(r"<(?P<name>topic|top)(?=[\s>])", re.IGNORECASE)
 _SHAPE = "xqe reads <top>, <topic number=...>, TSV and JSONL; see docs/cli.md"
 
 
-def topics(path: Path, fields: str | None, lang: str) -> Stream[Query]:
-    """The queries of a file of topics in a language: of their fields those that `fields` names, joined by +.
+def topics(path: Path, fields: str | None, lang: str, called: Fields | None = None) -> Stream[Query]:
+    """The queries of a file of topics in a language: of their fields those that `fields` names, joined by +. called:
+    what the fields of queries without topics are called.
 
     Raises XqeError for fields that topics do not have; the stream raises InputError for a file without topics, a topic
     without one of the fields, and topics that say that they are in other languages only.
@@ -66,6 +68,8 @@ def topics(path: Path, fields: str | None, lang: str) -> Stream[Query]:
     if not set(wanted) <= set(FIELDS):
         raise XqeError(f'--topic "{fields}": not fields of a topic', f"{', '.join(FIELDS)}, joined by +")
     head = next((text for _, text in jsonl.lines(str(path))), "").lstrip()
+    if called is not None:
+        return query_file(path, fields=called)
     if head.startswith("<"):
         return lambda: _of_elements(path, wanted, lang)
     if head.startswith("{") and '"topics"' in head:

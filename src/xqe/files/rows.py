@@ -40,6 +40,13 @@ class Rows:
             takes = ", ".join(form for form in Form if form in self.kind.forms)
             raise XqeError(f"{_OPTION} {self.form} means nothing to {self.kind.several}", f"they are {takes}")
 
+    @property
+    def given(self) -> str:
+        """An option that says how files are written, or "" where none does."""
+        if self.form is not Form.AUTO:
+            return f"{_OPTION} {self.form}"
+        return "--id-field" if self.fields.id else "--text-field" if self.fields.text else ""
+
     def read(self, paths: Sequence[str]) -> Iterator[Row]:
         """Yield the rows of files, of "-", standard input, of folders of documents, and of ids of ir_datasets.
 
@@ -100,7 +107,7 @@ class Rows:
             if form is Form.AUTO:
                 form = self._recognised(path, first)
         for where, raw in _READERS[form](path, lines, self):
-            yield form, (where, self.fields.of(raw, where))
+            yield form, (where, self.fields.of(raw, where, self.kind is forms.DOCUMENTS))
 
     def _recognised(self, path: str, first: Line) -> Form:
         where, text = first
@@ -127,7 +134,7 @@ class Rows:
         if form is Form.LINES and self.form is Form.AUTO:
             self._say(f"{_shown(path)}: taken for a {one} a line, {numbered}; {_OPTION} says otherwise")
         else:
-            has_columns = one == "document" and form not in (Form.LINES, Form.TEXT)
+            has_columns = form not in (Form.LINES, Form.TEXT)
             self._say(f"{_shown(path)}: no ids, so {numbered}{'; --id-field names a column' * has_columns}")
 
     def _say(self, text: str) -> None:
