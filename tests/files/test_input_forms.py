@@ -108,7 +108,7 @@ def test_what_are_no_queries(tmp_path: Path, name: str, data: bytes, message: st
 @pytest.mark.parametrize(
     ("name", "data", "fields", "expected"),
     [
-        ("f", b'{"nr": 7, "frage": "zinc", "query": "x", "text": "y"}\n', {"id": "nr", "text": ("frage",)}, ("7", "zinc")),
+        ("f", b'{"nr": 7, "frage": "zinc", "query": "x"}\n', {"id": "nr", "text": ("frage",)}, ("7", "zinc")),
         ("f", b'{"meta": {"nr": "a"}, "q": {"de": "Zink"}}\n', {"id": "meta.nr", "text": ("q.de",)}, ("a", "Zink")),
         ("f", b'{"meta.nr": "a", "query": "zinc"}\n', {"id": "meta.nr"}, ("a", "zinc")),
         ("f", b'{"title": "zinc", "desc": "of it"}\n', {"text": ("title", "desc")}, ("q1", "zinc of it")),
@@ -222,7 +222,7 @@ def test_documents(
         ("f.csv", b"1,a\n", {"id": "1", "text": ("3",)}, "f.csv:1: no column 3; it has 2 columns"),
         ("f", b'{"url": "u", "content": "a"}\n', {}, 'missing "id"; it has url, content; --id-field, --text-field'),
         ("f.csv", b"nr,inhalt,url\n1,zinc and tin,x\n", {}, '--id-field "nr" --text-field "inhalt" or the like'),
-        ("f", b'{"meta": {"nr": 1, "by": "a"}, "text": "b"}\n', {}, 'missing "id"; it has meta.nr, meta.by, text; --id'),
+        ("f", b'{"meta": {"nr": 1, "by": "a"}, "text": "b"}\n', {}, 'missing "id"; it has meta.nr, meta.by, text'),
         ("f", b'{"id": "u", "text": ["a"]}\n', {"text": ("text",)}, 'f:1: "text" is not a string'),
         ("f", b'{"id": "u", "x": null}\n', {"text": ("x",)}, 'f:1: "x" is null'),
         ("f", b'{"url": "u"}\n', {"id": "url", "text": ("body",)}, 'f:1: missing "body"; it has url'),

@@ -135,7 +135,7 @@ class Rows:
             self._say(f"{_shown(path)}: taken for a {one} a line, {numbered}; {_OPTION} says otherwise")
         else:
             has_columns = form not in (Form.LINES, Form.TEXT)
-            self._say(f"{_shown(path)}: no ids, so {numbered}{'; --id-field names a column' * has_columns}")
+            self._say(f"{_shown(path)}: no ids, so {numbered}{'; --id-field names theirs' * has_columns}")
 
     def _say(self, text: str) -> None:
         if text not in self._said:
