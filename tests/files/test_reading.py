@@ -10,6 +10,7 @@ import json
 import lzma
 import os
 import sqlite3
+import subprocess
 import sys
 import tarfile
 import threading
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Run
 
 from xqe.cli import run
 from xqe.errors import InputError
@@ -382,3 +384,15 @@ def test_headers_that_do_not_fit(tmp_path: Path, data: str, message: str) -> Non
 )
 def test_codes_of_three_letters(code: str, expected: str) -> None:
     assert language(code).code == expected
+
+
+def test_a_file_that_is_written_to_is_not_read(xqe: Run, tmp_path: Path) -> None:
+    path = tmp_path / "q.jsonl"
+    path.write_text('{"id": "1", "query": "zinc", "lang": "en"}\n')
+    for sign in (">>", ">"):
+        shell = f'"{sys.executable}" -m xqe translate --to en --model fake -i "{path}" {sign} "{path}"'
+        done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"xqe: {path}: is read, and is where standard output goes; write to another file")
+    done = xqe("translate", "--to", "en", "--model", "fake", "-i", str(path))
+    assert (done.returncode, done.stdout, done.stderr.splitlines()[0]) == (0, "", f"xqe: {path}: no queries in it")

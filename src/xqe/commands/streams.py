@@ -85,7 +85,10 @@ class Queries:
                 raise InputError(f"QUERY: {record['error']['message']}", f"name it with {language_option}")
             self._records, self.total = iter([("QUERY", record)]), 1
         else:
-            self._records, self.total = checked(rows or Rows(QUERIES), input_paths(query, files, hint), parse)
+            rows = rows or Rows(QUERIES)
+            self._records, self.total = checked(rows, input_paths(query, files, hint), parse)
+            if files and self.total == 0:
+                say(f"{', '.join(files)}: no {rows.kind.several} in it")
 
     def __iter__(self) -> Iterator[Record]:
         for place, record in self._records:

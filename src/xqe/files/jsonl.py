@@ -108,9 +108,21 @@ def _chunks(path: str, name: str) -> Iterator[tuple[int, bytes]]:
 def _blocks(path: str, name: str) -> Iterator[bytes]:
     try:
         with open(0 if path == STDIN else path, "rb", closefd=path != STDIN) as source:
+            _check_apart(source.fileno(), name)
             yield from packing.blocks(source, name)
     except OSError as error:
         raise _unreadable(name, error) from None
+
+
+def _check_apart(descriptor: int, name: str) -> None:
+    """Raise InputError for a file that standard output goes to as well, of which the shell has made an empty one."""
+    try:
+        read, written_to = os.fstat(descriptor), os.fstat(1)
+    except OSError:  # a closed standard output
+        return
+    if stat.S_ISREG(read.st_mode) and os.path.samestat(read, written_to):
+        hint = "write to another file: what > names is emptied before anything is read"
+        raise InputError(f"{name}: is read, and is where standard output goes", hint)
 
 
 def _unreadable(name: str, error: OSError) -> InputError:

@@ -97,7 +97,7 @@ class Vectors:
         approximate: bool = False,
     ) -> list[tuple[Numbers, Scores]]:
         """For each query's vector, of length 1, the numbers and scores of the `k` best documents, by score and then by
-        id, both falling.
+        id, both falling; without those that score 0, which have no text.
 
         queries: float32 of shape (queries, dimension). pools: for each the numbers of the only documents that may be
         found, sorted; None is all. The same array for several queries is faster than equal ones. approximate: look
@@ -119,7 +119,8 @@ class Vectors:
         def cut(query: int) -> tuple[Numbers, Scores]:
             numbers = found[query]
             assert numbers is not None
-            return self.documents.best(numbers, self.scores(queries[query], numbers), k)
+            numbers, scores = self.documents.best(numbers, self.scores(queries[query], numbers), k)
+            return numbers[scores != 0], scores[scores != 0]
 
         return list(self._workers.executor.map(cut, range(len(queries))))
 
