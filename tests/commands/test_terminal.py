@@ -256,6 +256,31 @@ def test_the_nearest_value_is_told(given: str, meant: str, capsys: pytest.Captur
     assert nearest("combsumm", ["combmnz", "combsum"]) == "combsum"
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (
+            "translate tin --from Germann --to en",
+            '--from: unknown language "Germann"; did you mean German? give a code',
+        ),
+        (
+            "data convert bier x.jsonl --out y --lang en",
+            'unknown format "bier"; did you mean beir? xqe reads clirmatrix',
+        ),
+        ("grid {tmp}/g.toml --out {tmp}/out", 'unknown key "strategie"; did you mean strategies? known are'),
+        ("translate ein Text --from de --to en", "argument(s) (Text): put a text of several words into quotes; see"),
+        ("translate --to en -i a.jsonl b.jsonl c", "(c): --input takes one file, and may be given again; see"),
+        ("expand a {tmp}/g.toml", "g.toml): a file is read with --input"),
+        ("inspect a.jsonl", "argument(s) (a.jsonl): a file is read with --input a.jsonl; see xqe inspect --help"),
+        ("search {tmp} tin -o out.jsonl", "no such option: -o (what it writes goes to standard output: > FILE); see"),
+    ],
+)
+def test_what_was_meant_is_told(typed: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "g.toml").write_text('name = "g"\nstrategie = ["cot"]\n[[collections]]\npath = "c"\n')
+    assert run(typed.format(tmp=tmp_path).split()) == 2
+    assert said in capsys.readouterr().err
+
+
 # ---------------------------------------------------------------- progress
 
 

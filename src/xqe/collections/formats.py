@@ -10,6 +10,7 @@ from xqe.collections import beir, clirmatrix, irdatasets, miracl, msmarco, trec
 from xqe.collections.conversion import Material
 from xqe.collections.options import Options
 from xqe.errors import XqeError
+from xqe.lines import among
 
 NAMES = {
     "query_language": "--query-lang",
@@ -62,7 +63,7 @@ def read(name: str, paths: Sequence[str], options: Options) -> Material:
     """What is there in a format. Raises XqeError for an unknown format, an option that says nothing to it, or more than
     one path."""
     if name not in FORMATS:
-        raise XqeError(f'unknown format "{name}"', f"xqe reads {', '.join(FORMATS)}")
+        raise XqeError(f'unknown format "{name}"', among(name, FORMATS, "xqe reads"))
     row = FORMATS[name]
     for field, option in NAMES.items():
         if getattr(options, field) is not None and field not in row.options:

@@ -164,6 +164,8 @@ def given(
 
     directories = [Path(arguments[0])]
     rest = list(arguments[1:])
+    if rest and not os.path.isdir(arguments[0]) and os.path.isfile(Path(rest[-1]) / MANIFEST):  # noqa: PTH112, PTH113
+        raise XqeError(f'"{arguments[0]}" is not an index, and {rest[-1]} is', f"the index is first, {last} the last")
     while rest and os.path.isfile(Path(rest[0]) / MANIFEST):  # noqa: PTH113  # which a long query is too long for
         directories.append(Path(rest.pop(0)))
     if len(rest) > 1:
