@@ -260,8 +260,8 @@ def test_the_nearest_value_is_told(given: str, meant: str, capsys: pytest.Captur
     ("typed", "said"),
     [
         (
-            "translate tin --from Germann --to en",
-            '--from: unknown language "Germann"; did you mean German? give a code',
+            "translate tin --from Englsh --to de",
+            '--from: unknown language "Englsh"; did you mean English? give a code',
         ),
         (
             "data convert bier x.jsonl --out y --lang en",
