@@ -211,6 +211,12 @@ def test_a_reader_is_shown_ten_hits_and_a_program_all(facts: Path, capsys: pytes
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
+def test_a_query_that_finds_nothing_is_helped_on(facts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["search", str(facts), "Zufallszahlen", "--format", "text"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "hits nothing was found the documents are in English; a query in another language: xqe translate" in out
+
+
 def test_records_and_runs_are_viewed(facts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     records, columns, queries = (str(tmp_path / name) for name in ("records", "columns", "queries"))
     asked = [{"id": "q1", "query": "moon"}, {"id": "q2", "query": "mercury"}]

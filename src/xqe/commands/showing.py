@@ -194,16 +194,14 @@ def times(weight: Any) -> str:
 
 
 def _found_nothing(record: Record) -> Iterator[Row]:
-    """Why, as far as the record tells, and what may help a query that was searched as it was asked."""
+    """What may help a query that was searched by words, and as it was asked."""
     index = record.get("index") or {}
     lang = index.get("lang")
     if index.get("by") == By.BM25 and isinstance(lang, str):
-        yield (
-            "",
-            plain(f"none of its words is in a document of {index.get('name')}, which is in {name_of(lang)}", QUIET),
-        )
+        said = f"the documents are in {name_of(lang)}"
         if record.get("lang", "") != lang:
-            yield "", plain(f"in another language? xqe translate --to {lang} … | xqe search, or xqe ask", QUIET)
+            said = f"{said}; a query in another language: xqe translate --to {lang} … | xqe search, or xqe ask"
+        yield "", plain(said, QUIET)
 
 
 def _of_hits(record: Record, k: int) -> str:
