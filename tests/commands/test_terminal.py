@@ -212,7 +212,7 @@ def test_a_reader_is_shown_ten_hits_and_a_program_all(facts: Path, capsys: pytes
 
 
 def test_a_query_that_finds_nothing_is_helped_on(facts: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["search", str(facts), "Zufallszahlen", "--format", "text"]) == 0
+    assert run(["search", str(facts / "ix"), "Zufallszahlen", "--format", "text"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "hits nothing was found the documents are in English; a query in another language: xqe translate" in out
 

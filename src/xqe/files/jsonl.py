@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,7 @@ from xqe.files.stdout import written
 STDIN = "-"
 LONGEST_LINE = 1 << 27
 """Bytes: of a record with a million hits it is half, and of what has no ends of lines it is soon reached."""
+_CONTROLS = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
 _EDGES = " \r\ufeff"  # no tab, which may end a line of columns
 _SHAPE = "each line must be one JSON object; jq -c . FILE makes it so"
 
@@ -72,7 +74,11 @@ def _decoded(chunk: bytes) -> tuple[str, tuple[str, str] | None]:
         if fault is None or error.start < end:
             end = error.start
             column = end - chunk.rfind(b"\n", 0, end)
-            fault = f"not UTF-8 (byte {column} is 0x{chunk[end]:02X})", "convert it: iconv -f ISO-8859-1 -t UTF-8 FILE"
+            is_text = _CONTROLS.search(chunk) is None
+            hint = (
+                "convert it: iconv -f ISO-8859-1 -t UTF-8 FILE, if that is its encoding" if is_text else "is it text?"
+            )
+            fault = f"not UTF-8 (byte {column} is 0x{chunk[end]:02X})", hint
     if fault is None:
         return text, None
     return chunk[: chunk.rfind(b"\n", 0, end) + 1].decode(), fault
