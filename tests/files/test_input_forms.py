@@ -90,7 +90,7 @@ def test_queries(tmp_path: Path, name: str, data: bytes, expected: list[tuple[st
         ("f.tsv", b"q1\tquery\tx\n", 'f.tsv:1: 3 columns without names; with a header, --id-field "q1"'),
         ("f.csv", b"nr,frage\n1,zinc\n", "f.csv:1: names of columns, or a query?"),
         ("f.csv", b"id,frage\n1,zinc\n", "f.csv:1: no column of the query"),
-        ("f", b"<top>\n<num>1\n", "f:1: SGML, XML or HTML; xqe data convert trec"),
+        ("f", b"<top>\n<num>1\n", "f:1: <top> without </top>; the file is not whole"),
         ("f.csv", b'id,query\n1,"zinc\n2,tin\n', "f.csv:2: broken CSV (unexpected end of data)"),
         ("f.csv", b"id,query\n1,zinc, tin\n", "f.csv:2: 3 columns, where the first line has 2 columns"),
         ("f", b'[{"query": "zinc"}', "f:1: an array without its end"),
@@ -122,11 +122,57 @@ def test_queries_by_fields_of_their_own(
     assert [one[:2] for one in queries(written(tmp_path, data, name), **fields)] == [expected]
 
 
+TREC_TOPICS = b"""<top>
+<num> Number: 301
+<title> zinc
+<desc> Description:
+What is zinc &amp; tin?
+</top>
+<top><num>302<title>lead
+</top>
+"""
+XML_TOPICS = (
+    b"""<topics lang="en"><topic number="1" lang="de"><title>Zink</title><narrative>x</narrative></topic></topics>"""
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "fields", "expected"),
+    [
+        (TREC_TOPICS, {}, [("301", "zinc", None), ("302", "lead", None)]),
+        (TREC_TOPICS[:80] + b"</top>", {"text": ("title", "desc")}, [("301", "zinc What is zinc & tin?", None)]),
+        (XML_TOPICS, {}, [("1", "Zink", "de")]),
+        (b"<top><num>7</num><EN-title>zinc</EN-title></top>", {}, [("7", "zinc", "en")]),
+    ],
+)
+def test_topics_are_queries(
+    tmp_path: Path, data: bytes, fields: dict[str, Any], expected: list[tuple[str, str, str | None]]
+) -> None:
+    assert queries(written(tmp_path, data), **fields) == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (
+            b"<top><num>7<DE-title>Zink</DE-title><EN-title>zinc</EN-title></top>",
+            "f:1: topics in several languages; xqe",
+        ),
+        (b"<html><p>zinc</p></html>", "f: no topic was read; xqe reads <top>"),
+        (b"<top><num>7<desc>of zinc</top>", 'f:1: missing "query"; it has id, desc; --id-field and --text-field'),
+    ],
+)
+def test_topics_that_make_no_queries(tmp_path: Path, data: bytes, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        queries(written(tmp_path, data))
+    assert message in str(caught.value)
+
+
 def test_a_form_can_be_said(tmp_path: Path) -> None:
     path = written(tmp_path, b'{"a": 1}\nx\ty\n', "f.jsonl")
     assert queries(path, Form.LINES) == [("q1", '{"a": 1}', None), ("q2", "x\ty", None)]
-    with pytest.raises(XqeError, match="--input-format trec means nothing to queries; they are jsonl, json, csv"):
-        Rows(QUERIES, Form.TREC)
+    with pytest.raises(XqeError, match="--input-format text means nothing to queries; they are jsonl, json, csv"):
+        Rows(QUERIES, Form.TEXT)
     for data, what in ((b"a b\n", "a bare text"), (b"a\tb\n", "columns")):
         with pytest.raises(InputError, match=f"g:1: {what}, not JSON"):
             list(Rows(RECORDS).read([written(tmp_path, data, "g")]))

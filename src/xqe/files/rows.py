@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xqe.errors import InputError, XqeError
-from xqe.files import columns, elements, folders, forms, irdatasets, jsonl, packing, parquet, sgml
+from xqe.files import columns, elements, folders, forms, irdatasets, jsonl, packing, parquet, sgml, topics
 from xqe.files.fields import USUAL, Fields
 from xqe.files.forms import Form, Kind
 from xqe.files.jsonl import Line
@@ -118,10 +118,8 @@ class Rows:
                 f"{_OPTION} says what it is: {Form.TEXT}, a file is one document; {Form.LINES}, a line is; {Form.CSV}",
             )
         if form not in self.kind.forms:
-            if self.kind is forms.RECORDS:
-                what = "columns" if form in (Form.TSV, Form.CSV) else "a bare text"
-                raise InputError(f"{where}: {what}, not JSON", "each line needs the record of another command")
-            raise InputError(f"{where}: SGML, XML or HTML", "xqe data convert trec reads TREC's topics: --queries FILE")
+            what = "columns" if form in (Form.TSV, Form.CSV) else "a bare text"
+            raise InputError(f"{where}: {what}, not JSON", "each line needs the record of another command")
         if form not in (Form.JSONL, Form.LINES, forms.by_name(path)) and not (
             form is Form.TEXT or (form is Form.JSON and forms.by_name(path))
         ):
@@ -193,6 +191,9 @@ def _whole(path: str, lines: Iterator[Line], rows: Rows) -> Iterator[Row]:
 
 
 def _trec(path: str, lines: Iterator[Line], rows: Rows) -> Iterator[Row]:
+    if rows.kind is not forms.DOCUMENTS:
+        yield from topics.queries(jsonl.filled(lines), _shown(path))
+        return
     is_empty = True
     for row in sgml.documents(jsonl.filled(lines)):
         is_empty = False
