@@ -211,6 +211,18 @@ def test_a_reader_is_shown_ten_hits_and_a_program_all(facts: Path, capsys: pytes
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
+def test_an_index_is_summed_up_for_a_reader(facts: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    verify = ["index", str(facts / "ix"), "--verify"]
+    assert run(verify) == 0
+    row = json.loads(capsys.readouterr().out)
+    monkeypatch.setattr("xqe.commands.summaries.on_screen", lambda form: True)
+    assert run(verify) == 0
+    shown = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert (shown["documents"], shown["lang"], shown["k1"]) == ("14", "en", str(row["k1"]))
+    assert shown["bytes"].endswith(" kB")
+    assert shown.keys() >= {"name", "terms", "distinct", "b"}
+
+
 def test_a_query_that_finds_nothing_is_helped_on(facts: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["search", str(facts / "ix"), "Zufallszahlen", "--format", "text"]) == 0
     out = " ".join(capsys.readouterr().out.split())

@@ -111,6 +111,7 @@ def test_what_are_no_queries(tmp_path: Path, name: str, data: bytes, message: st
         ("f", b'{"nr": 7, "frage": "zinc", "query": "x"}\n', {"id": "nr", "text": ("frage",)}, ("7", "zinc")),
         ("f", b'{"meta": {"nr": "a"}, "q": {"de": "Zink"}}\n', {"id": "meta.nr", "text": ("q.de",)}, ("a", "Zink")),
         ("f", b'{"meta.nr": "a", "query": "zinc"}\n', {"id": "meta.nr"}, ("a", "zinc")),
+        ("f", b'{"id": "a", "query": "zinc", "language": "de"}\n', {}, ("a", "zinc")),
         ("f", b'{"title": "zinc", "desc": "of it"}\n', {"text": ("title", "desc")}, ("q1", "zinc of it")),
         ("f.csv", b"nr,frage\n1,zinc\n", {"id": "nr", "text": ("frage",)}, ("1", "zinc")),
         ("f.tsv", b"1\tx\tzinc\n", {"id": "1", "text": ("3",)}, ("1", "zinc")),

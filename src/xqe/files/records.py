@@ -62,9 +62,9 @@ def check_query(raw: Any, where: str, options: str = "--id-field and --text-fiel
     """Return `raw` as a record, with a string id; `where` ("file:line") goes into the error, and the options that name
     fields.
 
-    An integer id becomes its decimal string, since runs and qrels hold strings. BEIR's {"_id", "text"}
-    queries are read as {"id", "query"}. Raises InputError that names the missing or ill-typed field, or the form of
-    topics that hold a query in several languages.
+    An integer id becomes its decimal string, since runs and qrels hold strings. BEIR's {"_id", "text"} queries are read
+    as {"id", "query"}, and "language" as "lang". Raises InputError that names the missing or ill-typed field, or the
+    form of topics that hold a query in several languages.
     """
     if not isinstance(raw, dict):
         raise InputError(f"{where}: not a JSON object", QUERY_SHAPE)
@@ -78,6 +78,8 @@ def check_query(raw: Any, where: str, options: str = "--id-field and --text-fiel
         record = {"id": record[spelling], **{k: v for k, v in record.items() if k != spelling}}
     if "query" not in record and isinstance(record.get("text"), str):
         record = {("query" if k == "text" else k): v for k, v in record.items()}
+    if "lang" not in record and isinstance(record.get("language"), str):
+        record = {("lang" if k == "language" else k): v for k, v in record.items()}
     record["id"] = _identifier(record["id"], where)
     if "query" not in record:
         raise InputError(f'{where}: missing "query"', _lacking_query(raw, options))
@@ -117,7 +119,7 @@ def check_document(raw: Any, where: str) -> Document:
     text, title = raw[text_field], raw.get("title") or ""
     if not isinstance(text, str) or not isinstance(title, str):
         raise InputError(f'{where}: "{text_field}" and "title" must be strings', DOCUMENT_SHAPE)
-    lang = raw.get("lang")
+    lang = raw.get("lang", raw.get("language"))
     return Document(
         _identifier(raw[id_field], where),
         text,
@@ -158,6 +160,8 @@ def document_record(raw: Any, where: str) -> Record:
     if not isinstance(raw.get("steps", []), list):
         raise InputError(f'{where}: "steps" is not a list', DOCUMENT_SHAPE)
     own = {_spelt(raw, DOCUMENT_IDS): "id", _spelt(raw, TEXT_FIELDS): "text"}
+    if "lang" not in raw and isinstance(raw.get("language"), str):
+        own["language"] = "lang"
     return {**{own.get(field, field): value for field, value in raw.items()}, "id": document.id}
 
 
