@@ -253,6 +253,22 @@ def test_records_and_runs_are_viewed(facts: Path, tmp_path: Path, capsys: pytest
         assert said in capsys.readouterr().err
 
 
+def test_documents_of_an_index_are_viewed(facts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["view", str(facts / "ix"), "d3", "d1"]) == 0
+    out = capsys.readouterr().out
+    assert re.findall(r"^document +(.*)$", out, re.M) == ["About 3  d3", "About 1  d1"]
+    assert "Mercury and its moon number 1." in out
+    assert run(["view", str(facts / "ix")]) == 0
+    assert capsys.readouterr().out.count("\ndocument ") == 13
+    for arguments, said in (
+        (["ix", "d99"], 'ix: holds no document "d99"; an id is written as in the documents'),
+        (["ix", "--index", str(facts / "ix")], "an index has documents, and no run; leave out --queries and --index"),
+        (["t.csv"], "t.csv: a table, and not JSONL; index it, and see its documents: xqe view DIR"),
+    ):
+        assert run(["view", str(facts / arguments[0]), *arguments[1:]]) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_a_pager_shows_it_on_a_terminal(tmp_path: Path) -> None:
     (tmp_path / "records").write_text(jsonl({"id": "q1", "query": "moon"}))
     asked = command("view", str(tmp_path / "records"))

@@ -28,8 +28,9 @@ def embed(
     """Add vectors of an encoder to an index.
 
     The texts that the index keeps are encoded, and apart from them the questions of its documents; the vectors lie
-    beside it, and those of several encoders may. Sums them up as xqe index does, for an index of several languages each.
-    A run that was stopped is gone on with by the same command. When the index is built anew, its vectors are gone, too.
+    beside it, and those of several encoders may. Sums them up as xqe index does, for an index of several languages
+    each. A run that was stopped is gone on with by the same command. When the index is built anew, its vectors are
+    gone, too.
     """
     if verify:
         if force:
