@@ -125,13 +125,13 @@ def test_the_parts_of_numbers_stand_below_each_other(monkeypatch: pytest.MonkeyP
 
 def test_csv_has_the_fields_of_fields() -> None:
     rows: list[dict[str, Any]] = [
-        {"run": 'a "b",c', "group": {}, "measures": {"MRR": 0.5}},
-        {"run": "d", "group": {"lang": "fr"}, "x": [1, 2]},
+        {"run": 'a "b",c', "group": {}, "measures": {"MRR": 0.5}, "difference": None, "none": None},
+        {"run": "d", "group": {"lang": "fr"}, "x": [1, 2], "difference": {"MRR": -0.5}},
     ]
     read = list(csv.DictReader(io.StringIO("\n".join(csv_lines(rows)))))
     assert read == [
-        {"run": 'a "b",c', "measures.MRR": "0.5", "group.lang": "", "x": ""},
-        {"run": "d", "measures.MRR": "", "group.lang": "fr", "x": "1 2"},
+        {"run": 'a "b",c', "measures.MRR": "0.5", "none": "", "group.lang": "", "x": "", "difference.MRR": ""},
+        {"run": "d", "measures.MRR": "", "none": "", "group.lang": "fr", "x": "1 2", "difference.MRR": "-0.5"},
     ]
 
 

@@ -173,7 +173,8 @@ class Spoken:
         if self._unsure:
             some = ", ".join(self._unsure[:_SHOWN]) + (" …" if len(self._unsure) > _SHOWN else "")
             guessed = f"; a guess for {plural(len(self._unsure), self._one)}, {some}"
-        say(f"languages told from the texts: {told}{guessed}; {self._option} LANG says otherwise")
+        named = f"{self._option}{'' if self._option.endswith('=') else ' '}LANG"
+        say(f"languages told from the texts: {told}{guessed}; {named} says otherwise")
 
 
 def _is_on_disk(path: str) -> bool:
