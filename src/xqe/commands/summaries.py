@@ -29,10 +29,12 @@ def _said(name: str, value: Any) -> str:
         return ", ".join(
             f"{key} {one}" if not isinstance(value[key], Mapping) else f"{key}: {one}" for key, one in parts
         )
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
     if value is None or isinstance(value, bool):
         return "yes" if value else ""
     if name == "bytes":
         return amount(value)
     if name == "seconds":
         return duration(value) if value >= 100 else f"{value:g} s"
-    return f"{value:,}" if isinstance(value, int | float) else str(value)
+    return f"{value:,}" if isinstance(value, int | float) and name != "process" else str(value)
