@@ -76,6 +76,8 @@ class Queries:
                 raise XqeError("both a QUERY and --input are given", both if _is_file(query) else "give one of them")
             if rows is not None and (given := rows.given):
                 raise XqeError(f"{given} has no effect on a QUERY", "leave it out")
+            if not query.strip():
+                raise InputError("the QUERY is empty", "give one, or leave it out and give records")
             if query.encode("utf-8", "ignore").decode() != query:  # bytes that the locale does not know
                 raise InputError("QUERY is not UTF-8", "check the locale, or give it in a file with --input")
             if (by_name(query) or suffix(query) in TEXT_SUFFIXES or query.endswith(SUFFIXES)) and _is_file(query):
