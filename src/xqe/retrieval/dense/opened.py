@@ -97,7 +97,7 @@ class Vectors:
         approximate: bool = False,
     ) -> list[tuple[Numbers, Scores]]:
         """For each query's vector, of length 1, the numbers and scores of the `k` best documents, by score and then by
-        id, both falling; without those that score 0, which have no text.
+        id, both falling; without those that have no text, whose vectors are zeros.
 
         queries: float32 of shape (queries, dimension). pools: for each the numbers of the only documents that may be
         found, sorted; None is all. The same array for several queries is faster than equal ones. approximate: look
@@ -120,7 +120,10 @@ class Vectors:
             numbers = found[query]
             assert numbers is not None
             numbers, scores = self.documents.best(numbers, self.scores(queries[query], numbers), k)
-            return numbers[scores != 0], scores[scores != 0]
+            has_text = scores != 0
+            if not has_text.all():
+                has_text[~has_text] = self.of(numbers[~has_text]).any(axis=1)
+            return numbers[has_text], scores[has_text]
 
         return list(self._workers.executor.map(cut, range(len(queries))))
 
