@@ -7,7 +7,7 @@ the line around, a hundred thousand characters of what should have been a number
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 VALUE = 200  # characters that are shown of what somebody gave
 MESSAGE = 600  # of what is said of it
@@ -53,6 +53,13 @@ def nearest(text: str, known: Sequence[str]) -> str:
 
     names = {_bare(name): name for name in reversed(known)}
     return next((names[near] for near in get_close_matches(_bare(text), names, 1, 0.6)), "")
+
+
+def among(text: str, known: Iterable[str], said: str = "known are") -> str:
+    """The hint for a text that is none of some names: the one that it may mean, and all."""
+    there = list(known)
+    near = nearest(text, there)
+    return f"{f'did you mean {near}? ' if near else ''}{said} {', '.join(there)}"
 
 
 def _bare(name: str) -> str:

@@ -6,6 +6,7 @@ Help, the completion of names, and what is said of a wrong name are made of the 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from importlib import import_module
@@ -22,6 +23,7 @@ from xqe.lines import nearest
 from xqe.messages import show
 
 UNABLE_STATUS = 2
+_EXTRA = re.compile(r"unexpected extra argument.*? \((.*)\)")
 COMPLETING = "_XQE_COMPLETE"
 """The variable by which a shell asks for completions."""
 
@@ -60,10 +62,24 @@ class Single(TyperCommand):
         try:
             return super().parse_args(ctx, args)
         except TyperException as error:
-            if "unexpected extra argument" in error.message and "files" in {one.name for one in self.params}:
-                error.message = f"{error.message}: --input takes one file, and may be given again"
+            error.message += self._meant(error.message, ctx.meta[ARGUMENTS_GIVEN])
             error.ctx = getattr(error, "ctx", None) or ctx  # type: ignore[attr-defined]
             raise
+
+    def _meant(self, message: str, given: Sequence[str]) -> str:
+        """What to do about arguments that the command does not have, "" where that is not known."""
+        if message.startswith("No such option: -o"):
+            return " (what it writes goes to standard output: > FILE)"
+        extra = _EXTRA.search(message)
+        if extra is None or "files" not in {one.name for one in self.params}:
+            return ""
+        if {"-i", "--input"} & {*given}:
+            return ": --input takes one file, and may be given again"
+        first = next((one for one in given if f"{extra[1]} ".startswith(f"{one} ")), "")
+        takes_text = any(one.param_type_name == "argument" for one in self.params)
+        if takes_text and not os.path.isfile(first):  # noqa: PTH113  # which a long query is too long for
+            return ": put a text of several words into quotes"
+        return f": a file is read with --input {first}"
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         write_text(formatter, self.help, is_short(ctx))

@@ -140,7 +140,7 @@ def test_documents_without_ids_and_in_several_languages(tmp_path: Path, monkeypa
             made.text("d1")
         with pytest.raises(library.XqeError, match="keeps no texts"):
             library.embed(made, "fake")
-    with pytest.raises(library.XqeError, match="holds an index already"):
+    with pytest.raises(library.XqeError, match="holds an index already; replace it with force=True, or give"):
         library.build_index(tmp_path / "mixed", mixed, "record")
 
 

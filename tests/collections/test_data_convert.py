@@ -251,6 +251,44 @@ def test_beir(tmp_path: Path) -> None:
         assert json.loads(file.read()) == {"id": "4983", "title": "A title", "text": "A text."}
 
 
+def test_beir_without_judgements(tmp_path: Path) -> None:
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "d1", "title": "", "text": "zinc"}\n')
+    (tmp_path / "queries.jsonl").write_text('{"_id": "q1", "text": "Zink"}\n')
+    collection = converted(tmp_path, "beir", tmp_path, languages=("en",), query_language="de")
+    assert (collection.splits, collection.read_queries("test", "de")) == (["test"], {"q1": "Zink"})
+    assert not (tmp_path / "out" / "qrels").exists()
+
+
+def test_fields_of_documents_and_queries_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "docs.jsonl").write_text('{"meta": {"nr": 7}, "head": "Zinc", "body": "a metal"}\n')
+    (tmp_path / "asked.jsonl").write_text('{"no": "a", "frage": "Was ist Zink?", "query": "x"}\n')
+    given = ["--id-field", "meta.nr", "--text-field", "body", "--title-field", "head", "--lang", "en"]
+    asked = ["--queries", str(tmp_path / "asked.jsonl"), "--query-lang", "de"]
+    called = ["--query-id-field", "no", "--query-text-field", "frage"]
+    path, out = str(tmp_path / "docs.jsonl"), str(tmp_path / "out")
+    assert run(["data", "convert", "trec", path, *given, *asked, *called, "--out", out]) == 0
+    collection = Collection(Path(out))
+    assert collection.read_queries("test", "de") == {"a": "Was ist Zink?"}
+    assert read_documents(collection, "en") == {"7": "a metal"}
+
+
+@pytest.mark.parametrize(
+    ("document", "query", "said"),
+    [
+        ('{"nr": 7, "text": "zinc"}', '{"query": "Zink"}', 'docs.jsonl:1: missing "id"; it has nr, text; --id-field, '),
+        ('{"id": 7, "text": "zinc"}', '{"frage": "Zink"}', "it has id, frage; --query-id-field and --query-text-field"),
+    ],
+)
+def test_a_field_that_is_called_otherwise_names_the_option(
+    document: str, query: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "docs.jsonl").write_text(document)
+    (tmp_path / "asked.jsonl").write_text(query)
+    options = ["--queries", str(tmp_path / "asked.jsonl"), "--lang", "en", "--out", str(tmp_path / "out")]
+    assert run(["data", "convert", "trec", str(tmp_path / "docs.jsonl"), *options]) == 2
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("folder", "queries", "is_own"),
     [

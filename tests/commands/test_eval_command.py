@@ -451,7 +451,7 @@ def test_queries_one_by_one_say_what_was_asked_and_how_to_look_at_the_worst(eval
     shown = eval_(tmp_path, *arguments, "--format", "table").stdout.splitlines()
     assert shown[1].split() == ["new", "q1", "50.00", "-50.00", "l'autre"]
     command = shown[-1].partition("way: ")[2]
-    assert command == """grep -F '"id":"q1"' new | xqe trace --index DIR --qrels QRELS"""
+    assert command == """grep -F '"id":"q1"' new | xqe trace --index DIR --qrels three"""
     found = subprocess.run(["bash", "-c", command.partition(" |")[0]], cwd=tmp_path, capture_output=True, check=True)
     assert json.loads(found.stdout)["id"] == "q1"
 
@@ -681,7 +681,7 @@ BAD_ARGUMENTS = {
     ("--qrels", "qrels", "run", "--per-query", "--ci"): "--per-query has no averages, so there is no --ci; "
     "give one of them",
     ("--qrels", "qrels", "run", "--baseline", "none"): "none: no such file or directory; check the path",
-    ("run",): "missing option '--qrels'; see xqe eval --help",
+    ("run",): "missing option '--qrels'; judgements are named by it: xqe eval --qrels QRELS RUN",
     ("--qrels", "none", "run"): "none: no such file or directory; check the path",
     ("--qrels", "qrels", "none"): "none: no such file or directory; check the path",
     ("--qrels", "qrels", "-", "-"): "standard input can be read once only; give the others, qrels or runs, as files",

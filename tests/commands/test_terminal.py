@@ -66,6 +66,11 @@ def test_a_table_of_runs_loses_no_digit_on_any_terminal(
     assert text.count("inal.json") == 2 * text.count("other.run") > 0, "in every block"
 
 
+def test_a_table_without_rows_is_its_headings(width: int) -> None:
+    text = laid_out([Column("run", Kind.RUN), Column("MRR", Kind.NUMBER), Column("about", Kind.PROSE)], [])
+    assert text.split() == ["run", "MRR", "about"]
+
+
 @pytest.mark.parametrize("listed", ["models list", "data list", "store info", "strategies", "data info mmarco"])
 def test_what_has_to_be_typed_is_whole_on_any_terminal(
     listed: str, width: int, capsys: pytest.CaptureFixture[str]
@@ -120,13 +125,13 @@ def test_the_parts_of_numbers_stand_below_each_other(monkeypatch: pytest.MonkeyP
 
 def test_csv_has_the_fields_of_fields() -> None:
     rows: list[dict[str, Any]] = [
-        {"run": 'a "b",c', "group": {}, "measures": {"MRR": 0.5}},
-        {"run": "d", "group": {"lang": "fr"}, "x": [1, 2]},
+        {"run": 'a "b",c', "group": {}, "measures": {"MRR": 0.5}, "difference": None, "none": None},
+        {"run": "d", "group": {"lang": "fr"}, "x": [1, 2], "difference": {"MRR": -0.5}},
     ]
     read = list(csv.DictReader(io.StringIO("\n".join(csv_lines(rows)))))
     assert read == [
-        {"run": 'a "b",c', "measures.MRR": "0.5", "group.lang": "", "x": ""},
-        {"run": "d", "measures.MRR": "", "group.lang": "fr", "x": "1 2"},
+        {"run": 'a "b",c', "measures.MRR": "0.5", "none": "", "group.lang": "", "x": "", "difference.MRR": ""},
+        {"run": "d", "measures.MRR": "", "none": "", "group.lang": "fr", "x": "1 2", "difference.MRR": "-0.5"},
     ]
 
 
@@ -206,6 +211,24 @@ def test_a_reader_is_shown_ten_hits_and_a_program_all(facts: Path, capsys: pytes
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
+def test_an_index_is_summed_up_for_a_reader(facts: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    verify = ["index", str(facts / "ix"), "--verify"]
+    assert run(verify) == 0
+    row = json.loads(capsys.readouterr().out)
+    monkeypatch.setattr("xqe.commands.summaries.on_screen", lambda form: True)
+    assert run(verify) == 0
+    shown = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert (shown["documents"], shown["lang"], shown["k1"]) == ("14", "en", str(row["k1"]))
+    assert shown["bytes"].endswith(" kB")
+    assert shown.keys() >= {"name", "terms", "distinct", "b"}
+
+
+def test_a_query_that_finds_nothing_is_helped_on(facts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["search", str(facts / "ix"), "Zufallszahlen", "--format", "text"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "hits nothing was found the documents are in English; a query in another language: xqe translate" in out
+
+
 def test_records_and_runs_are_viewed(facts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     records, columns, queries = (str(tmp_path / name) for name in ("records", "columns", "queries"))
     asked = [{"id": "q1", "query": "moon"}, {"id": "q2", "query": "mercury"}]
@@ -230,6 +253,22 @@ def test_records_and_runs_are_viewed(facts: Path, tmp_path: Path, capsys: pytest
         assert said in capsys.readouterr().err
 
 
+def test_documents_of_an_index_are_viewed(facts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["view", str(facts / "ix"), "d3", "d1"]) == 0
+    out = capsys.readouterr().out
+    assert re.findall(r"^document +(.*)$", out, re.M) == ["About 3  d3", "About 1  d1"]
+    assert "Mercury and its moon number 1." in out
+    assert run(["view", str(facts / "ix")]) == 0
+    assert capsys.readouterr().out.count("\ndocument ") == 13
+    for arguments, said in (
+        (["ix", "d99"], 'ix: holds no document "d99"; an id is written as in the documents'),
+        (["ix", "--index", str(facts / "ix")], "an index has documents, and no run; leave out --queries and --index"),
+        (["t.csv"], "t.csv: a table, and not JSONL; index it, and see its documents: xqe view DIR"),
+    ):
+        assert run(["view", str(facts / arguments[0]), *arguments[1:]]) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_a_pager_shows_it_on_a_terminal(tmp_path: Path) -> None:
     (tmp_path / "records").write_text(jsonl({"id": "q1", "query": "moon"}))
     asked = command("view", str(tmp_path / "records"))
@@ -249,6 +288,31 @@ def test_the_nearest_value_is_told(given: str, meant: str, capsys: pytest.Captur
     said = capsys.readouterr().err
     assert (f"(did you mean {meant}?)" in said) == bool(meant)
     assert nearest("combsumm", ["combmnz", "combsum"]) == "combsum"
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (
+            "translate tin --from Englsh --to de",
+            '--from: unknown language "Englsh"; did you mean English? give a code',
+        ),
+        (
+            "data convert bier x.jsonl --out y --lang en",
+            'unknown format "bier"; did you mean beir? xqe reads clirmatrix',
+        ),
+        ("grid {tmp}/g.toml --out {tmp}/out", 'unknown key "strategie"; did you mean strategies? known are'),
+        ("translate ein Text --from de --to en", "argument(s) (Text): put a text of several words into quotes; see"),
+        ("translate --to en -i a.jsonl b.jsonl c", "(c): --input takes one file, and may be given again; see"),
+        ("expand a {tmp}/g.toml", "g.toml): a file is read with --input"),
+        ("inspect a.jsonl", "argument(s) (a.jsonl): a file is read with --input a.jsonl; see xqe inspect --help"),
+        ("search {tmp} tin -o out.jsonl", "no such option: -o (what it writes goes to standard output: > FILE); see"),
+    ],
+)
+def test_what_was_meant_is_told(typed: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "g.toml").write_text('name = "g"\nstrategie = ["cot"]\n[[collections]]\npath = "c"\n')
+    assert run(typed.format(tmp=tmp_path).split()) == 2
+    assert said in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------- progress

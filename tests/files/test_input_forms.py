@@ -39,8 +39,8 @@ def written(tmp_path: Path, data: bytes, name: str = "f") -> str:
     return str(path)
 
 
-def queries(path: str, form: Form = Form.AUTO) -> list[tuple[str, str, str | None]]:
-    found, total = checked(Rows(QUERIES, form), [path], check_query)
+def queries(path: str, form: Form = Form.AUTO, **fields: Any) -> list[tuple[str, str, str | None]]:
+    found, total = checked(Rows(QUERIES, form, Fields(**fields)), [path], check_query)
     records = [record for _, record in found]
     assert total == len(records)
     return [(record["id"], record["query"], record.get("lang")) for record in records]
@@ -87,10 +87,10 @@ def test_queries(tmp_path: Path, name: str, data: bytes, expected: list[tuple[st
         ("f", b'zinc\n{"id": "1", "query": "tin"}\n', "f:2: JSON among bare texts"),
         ("f", b'{"query": "zinc"}\n{"id": "7", "query": "tin"}\n', "f:2: an id, where those before have none"),
         ("f", b'{"id": "7", "query": "zinc"}\n{"query": "tin"}\n', 'f:2: missing "id"'),
-        ("f.tsv", b"q1\tquery\tx\n", "f.tsv:1: 3 columns without names; call them id and query"),
+        ("f.tsv", b"q1\tquery\tx\n", 'f.tsv:1: 3 columns without names; with a header, --id-field "q1"'),
         ("f.csv", b"nr,frage\n1,zinc\n", "f.csv:1: names of columns, or a query?"),
         ("f.csv", b"id,frage\n1,zinc\n", "f.csv:1: no column of the query"),
-        ("f", b"<top>\n<num>1\n", "f:1: SGML, XML or HTML; xqe data convert trec"),
+        ("f", b"<top>\n<num>1\n", "f:1: <top> without </top>; the file is not whole"),
         ("f.csv", b'id,query\n1,"zinc\n2,tin\n', "f.csv:2: broken CSV (unexpected end of data)"),
         ("f.csv", b"id,query\n1,zinc, tin\n", "f.csv:2: 3 columns, where the first line has 2 columns"),
         ("f", b'[{"query": "zinc"}', "f:1: an array without its end"),
@@ -105,11 +105,75 @@ def test_what_are_no_queries(tmp_path: Path, name: str, data: bytes, message: st
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "fields", "expected"),
+    [
+        ("f", b'{"nr": 7, "frage": "zinc", "query": "x"}\n', {"id": "nr", "text": ("frage",)}, ("7", "zinc")),
+        ("f", b'{"meta": {"nr": "a"}, "q": {"de": "Zink"}}\n', {"id": "meta.nr", "text": ("q.de",)}, ("a", "Zink")),
+        ("f", b'{"meta.nr": "a", "query": "zinc"}\n', {"id": "meta.nr"}, ("a", "zinc")),
+        ("f", b'{"id": "a", "query": "zinc", "language": "de"}\n', {}, ("a", "zinc")),
+        ("f", b'{"title": "zinc", "desc": "of it"}\n', {"text": ("title", "desc")}, ("q1", "zinc of it")),
+        ("f.csv", b"nr,frage\n1,zinc\n", {"id": "nr", "text": ("frage",)}, ("1", "zinc")),
+        ("f.tsv", b"1\tx\tzinc\n", {"id": "1", "text": ("3",)}, ("1", "zinc")),
+    ],
+)  # fmt: skip
+def test_queries_by_fields_of_their_own(
+    tmp_path: Path, name: str, data: bytes, fields: dict[str, Any], expected: tuple[str, str]
+) -> None:
+    assert [one[:2] for one in queries(written(tmp_path, data, name), **fields)] == [expected]
+
+
+TREC_TOPICS = b"""<top>
+<num> Number: 301
+<title> zinc
+<desc> Description:
+What is zinc &amp; tin?
+</top>
+<top><num>302<title>lead
+</top>
+"""
+XML_TOPICS = (
+    b"""<topics lang="en"><topic number="1" lang="de"><title>Zink</title><narrative>x</narrative></topic></topics>"""
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "fields", "expected"),
+    [
+        (TREC_TOPICS, {}, [("301", "zinc", None), ("302", "lead", None)]),
+        (TREC_TOPICS[:80] + b"</top>", {"text": ("title", "desc")}, [("301", "zinc What is zinc & tin?", None)]),
+        (XML_TOPICS, {}, [("1", "Zink", "de")]),
+        (b"<top><num>7</num><EN-title>zinc</EN-title></top>", {}, [("7", "zinc", "en")]),
+    ],
+)
+def test_topics_are_queries(
+    tmp_path: Path, data: bytes, fields: dict[str, Any], expected: list[tuple[str, str, str | None]]
+) -> None:
+    assert queries(written(tmp_path, data), **fields) == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (
+            b"<top><num>7<DE-title>Zink</DE-title><EN-title>zinc</EN-title></top>",
+            "f:1: topics in several languages; xqe",
+        ),
+        (b"<html><p>zinc</p></html>", "f: no topic was read; xqe reads <top>"),
+        (b"<top><num>7<desc>of zinc</top>", 'f:1: missing "query"; it has id, desc; --id-field and --text-field'),
+    ],
+)
+def test_topics_that_make_no_queries(tmp_path: Path, data: bytes, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        queries(written(tmp_path, data))
+    assert message in str(caught.value)
+
+
 def test_a_form_can_be_said(tmp_path: Path) -> None:
     path = written(tmp_path, b'{"a": 1}\nx\ty\n', "f.jsonl")
     assert queries(path, Form.LINES) == [("q1", '{"a": 1}', None), ("q2", "x\ty", None)]
-    with pytest.raises(XqeError, match="--input-format trec means nothing to queries; they are jsonl, json, csv"):
-        Rows(QUERIES, Form.TREC)
+    with pytest.raises(XqeError, match="--input-format text means nothing to queries; they are jsonl, json, csv"):
+        Rows(QUERIES, Form.TEXT)
     for data, what in ((b"a b\n", "a bare text"), (b"a\tb\n", "columns")):
         with pytest.raises(InputError, match=f"g:1: {what}, not JSON"):
             list(Rows(RECORDS).read([written(tmp_path, data, "g")]))
@@ -204,6 +268,10 @@ def test_documents(
         ("f.csv", b"id,text\n1,a\n", {"id": "nr"}, 'f.csv:1: no column "nr"; its columns are id, text'),
         ("f.csv", b"1,a\n", {"id": "1", "text": ("3",)}, "f.csv:1: no column 3; it has 2 columns"),
         ("f", b'{"url": "u", "content": "a"}\n', {}, 'missing "id"; it has url, content; --id-field, --text-field'),
+        ("f.csv", b"nr,inhalt,url\n1,zinc and tin,x\n", {}, '--id-field "nr" --text-field "inhalt" or the like'),
+        ("f", b'{"meta": {"nr": 1, "by": "a"}, "text": "b"}\n', {}, 'missing "id"; it has meta.nr, meta.by, text'),
+        ("f", b'{"id": "u", "text": ["a"]}\n', {"text": ("text",)}, 'f:1: "text" is not a string'),
+        ("f", b'{"id": "u", "x": null}\n', {"text": ("x",)}, 'f:1: "x" is null'),
         ("f", b'{"url": "u"}\n', {"id": "url", "text": ("body",)}, 'f:1: missing "body"; it has url'),
         ("f", b'{"id": "u", "x": ["a"], "y": "b"}\n', {"text": ("x", "y")}, '"x" is not a string'),
         ("f", b"zinc\n", {}, "f:1: neither JSON nor columns; --input-format says what it is: text, a file"),

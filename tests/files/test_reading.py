@@ -10,6 +10,7 @@ import json
 import lzma
 import os
 import sqlite3
+import subprocess
 import sys
 import tarfile
 import threading
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Run
 
 from xqe.cli import run
 from xqe.errors import InputError
@@ -144,6 +146,17 @@ def database() -> bytes:
         return bytes(connection.serialize())
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_text_that_says_its_encoding_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, pack: Callable[[bytes], bytes]
+) -> None:
+    monkeypatch.setattr("xqe.files.packing._BLOCK", 31)  # within characters
+    texts = ["Größe", "naïve 🦒 giraffe", "数字", "a" * 100]
+    path = written(tmp_path, pack("\r\n".join(texts).encode(encoding)))
+    assert [text for _, text in jsonl.lines(str(path))] == texts
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -163,9 +176,9 @@ def database() -> bytes:
         (b"%PDF-1.7\n%\xe2\xe3", "a PDF"),
         (__import__("pickle").dumps([{"id": "1"}]), "a pickle of Python"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a pointer of Git LFS and not the file; git"),
-        ('{"id": "1"}\n'.encode("utf-16"), "UTF-16 text; convert it: iconv -f UTF-16 -t UTF-8 FILE"),
-        (b"\xfe\xff\x00{\x00}", "UTF-16 text"),
-        ('{"id": "1"}\n'.encode("utf-32"), "UTF-32 text"),
+        ("{}\n{}".encode("utf-16")[:-1], "damaged UTF-16 text (truncated data); save it again as UTF-8"),
+        (b"\xfe\xff\xd8\x00\x00}", "damaged UTF-16 text (illegal UTF-16 surrogate)"),
+        (bytes(range(1, 256)), "not UTF-8 (byte 118 is 0x80); is it text?"),
         ("{}\n{}\n".encode("utf-16-le"), ":1: a NUL byte; it is no text, or UTF-16"),
         (b'{"a": 1}\n{"a": "\0"}\n', ":2: a NUL byte"),
         (b'{"a": 1}\n\n{"a": "Fl\xe4che"}\n', ":3: not UTF-8 (byte 10 is 0xE4); convert it: iconv -f ISO-8859-1"),
@@ -382,3 +395,15 @@ def test_headers_that_do_not_fit(tmp_path: Path, data: str, message: str) -> Non
 )
 def test_codes_of_three_letters(code: str, expected: str) -> None:
     assert language(code).code == expected
+
+
+def test_a_file_that_is_written_to_is_not_read(xqe: Run, tmp_path: Path) -> None:
+    path = tmp_path / "q.jsonl"
+    path.write_text('{"id": "1", "query": "zinc", "lang": "en"}\n')
+    for sign in (">>", ">"):
+        shell = f'"{sys.executable}" -m xqe translate --to en --model fake -i "{path}" {sign} "{path}"'
+        done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"xqe: {path}: is read, and is where standard output goes; write to another file")
+    done = xqe("translate", "--to", "en", "--model", "fake", "-i", str(path))
+    assert (done.returncode, done.stdout, done.stderr.splitlines()[0]) == (0, "", f"xqe: {path}: no queries in it")

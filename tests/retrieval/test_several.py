@@ -263,6 +263,7 @@ def test_trace_shows_the_hits_of_a_search(xqe: Run, place: Path, options: tuple[
     ("arguments", "said"),
     [
         (["{en}", "{de}", "one", "two"], '"one" is not an index'),
+        (["mercury", "{en}"], "is; the index is first, a query the last"),
         (["{en}", "mercury", "--per-language"], "--per-language has no effect on one index"),
         (["{en}", "{de}", "mercury", "--by", "bm25", "--per-language"], "--per-language has no effect"),
         (["{en}", "{de}", "mercury", "--by", "bm25", "--norm", "zmuv"], "add --fusion combsum"),

@@ -139,6 +139,7 @@ BAD = [
     (("translate", "q", "--to", "en", "--from", "fr", "-i", "x.jsonl"), "", "both a QUERY and --input"),
     (("translate",), "", "missing option '--to'"),
     (("translate", "--to"), "", "option '--to' requires an argument; see xqe translate --help"),
+    (("expand", " ", "--lang", "de"), "", "the QUERY is empty; give one, or leave it out and give records"),
     (("expand", "--batch", "0"), "", "invalid value for '--batch'"),
     (("expand", "--batch", "many"), "", "'many' is neither a whole number nor auto"),
     (("expand", "--ctx", "-3"), "", "-3 is not a number of at least 1"),

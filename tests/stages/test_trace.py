@@ -572,6 +572,8 @@ def test_two_settings_side_by_side_are_two_traces(english: str, capsys: pytest.C
     assert against["relevant"]["chem1"] == [ids.index("chem1") + 1 for ids in alone]
     assert cli.run(["trace", ASKED, "--index", english, "--format", "text", "--against", "--b 0"]) == 0
     assert re.search(r"\nagainst +--b 0 · \d+ of \d+ documents in both\n", capsys.readouterr().out)
+    assert cli.run(["trace", "xyzzy", "--index", english, "--format", "text", "--against", "--b 0"]) == 0
+    assert re.search(r"\nagainst +--b 0 · nothing found by either\n", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

@@ -153,10 +153,10 @@ def test_a_text_that_was_cut_off_is_said(xqe: Run) -> None:
     [
         (["--documents", "hallo"], "a QUERY is no document; leave it out, or leave out --documents"),
         (
-            ["--input-format", "trec"],
-            "--input-format trec means nothing to queries; they are jsonl, json",
+            ["--input-format", "text"],
+            "--input-format text means nothing to queries; they are jsonl, json",
         ),
-        (["--id-field", "nr"], "--id-field has no effect on queries; leave it out, or add --documents"),
+        (["--title-field", "nr"], "--title-field has no effect on queries; leave it out, or add --documents"),
         (["--documents", "--max-tokens", "8"], "--max-tokens 8 leaves no room for a sentence; give 32 or more"),
         (["--documents"], '<stdin>:1: missing "lang"; add it, or name the language of all with --from'),
         (["--documents", "--from", "xx"], '--from: unknown language "xx"'),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from os import PathLike
@@ -222,6 +222,15 @@ def search(
         return opened.search(queries, quiet=quiet, **options)
 
 
+@contextmanager
+def _in_python(option: str, argument: str) -> Iterator[None]:
+    """An option in the hint of an error as a call has it."""
+    try:
+        yield
+    except XqeError as error:
+        raise type(error)(error.message, error.hint.replace(option, argument)) from None
+
+
 def build_index(
     directory: Folder,
     documents: Many,
@@ -249,9 +258,11 @@ def build_index(
         folder, code = Path(directory), None
         if lang not in (_RECORD, AUTO):
             code = language(lang, "lang=").code
-            check_target(folder, force)
-        elif lang == _RECORD:
-            check_languages(folder, force)
+        with _in_python("--force", "force=True"):
+            if code is not None:
+                check_target(folder, force)
+            elif lang == _RECORD:
+                check_languages(folder, force)
         if encoder is not None and not said["texts"]:
             raise XqeError("an encoder embeds the texts that the index keeps", "leave out texts=False")
         told = None

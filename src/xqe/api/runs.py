@@ -26,15 +26,21 @@ Run = Iterable[Mapping[str, Any]] | Scores | File
 """Records with "hits"; or query id -> document id -> score; or the name of a file of either, or of TREC or MS MARCO."""
 
 
-def read_queries(*files: File, lang: str | None = None) -> list[Record]:
+def read_queries(
+    *files: File, lang: str | None = None, id_field: str = "", text_field: str | Sequence[str] = ()
+) -> list[Record]:
     """The queries of files, as every command reads them: JSONL, an array of JSON, CSV, TSV, lines, "ir_datasets:ID".
 
-    lang: of those that name none; "auto" tells it from each text. Raises InputError, "file:line: what".
+    lang: of those that name none; "auto" tells it from each text. id_field, text_field: how these are called, where not
+    as usual; several texts are joined. Raises InputError, "file:line: what".
     """
     from xqe.commands.streams import Queries
+    from xqe.files.fields import Fields
+    from xqe.files.forms import QUERIES
+    from xqe.files.rows import Rows
 
-    paths = _some(files)
-    return list(Queries(None, paths, "lang=" if lang is not None else "", lang))
+    rows = Rows(QUERIES, fields=Fields(id_field, _names(text_field)))
+    return list(Queries(None, _some(files), "lang=" if lang is not None else "", lang, rows=rows))
 
 
 def read_documents(
@@ -51,8 +57,7 @@ def read_documents(
     from xqe.files.forms import DOCUMENTS
     from xqe.files.rows import Rows
 
-    texts = (text_field,) if isinstance(text_field, str) else tuple(text_field)
-    rows = Rows(DOCUMENTS, fields=Fields(id_field, texts, title_field))
+    rows = Rows(DOCUMENTS, fields=Fields(id_field, _names(text_field), title_field))
     return (record for _, record in records(_some(files), rows))
 
 
@@ -193,6 +198,10 @@ def _some(files: Sequence[File]) -> list[str]:
     if not files:
         raise InputError("no file is named", "give one, or several")
     return [fspath(file) for file in files]
+
+
+def _names(given: str | Sequence[str]) -> tuple[str, ...]:
+    return tuple(filter(None, (given,) if isinstance(given, str) else given))
 
 
 def _named(runs: Any, is_one: bool) -> dict[str, Any]:

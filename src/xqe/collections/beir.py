@@ -2,7 +2,7 @@
 
 corpus.jsonl       {"_id", "title", "text"}
 queries.jsonl      {"_id", "text"}
-qrels/SPLIT.tsv    query, document and score, under the header "query-id corpus-id score"
+qrels/SPLIT.tsv    query, document and score, under the header "query-id corpus-id score"; or no qrels
 
 Of ArguAna and Quora the queries are documents of the corpus, under their ids; BEIR's own evaluation leaves such hits
 out (`ignore_identical_ids`), and the collection says that they are to be.
@@ -39,9 +39,9 @@ def read(path: Path, options: Options) -> Material:
     corpus, queries = existing(path / "corpus.jsonl"), existing(path / "queries.jsonl")
     named = {plain_path(file): file for file in data_files(path / "qrels", "*")}
     qrels = {name.stem: file for name, file in named.items() if name.suffix == ".tsv"}
-    if not qrels:
+    if named and not qrels:
         raise InputError(f"{path / 'qrels'}: no file like test.tsv", "check the folder")
-    chosen = selected(qrels, options.splits, "split", path)
+    chosen = selected(qrels, options.splits, "split", path) if qrels else {}
     name = folder_name(path)
     material = Material(
         name=name,
@@ -50,7 +50,7 @@ def read(path: Path, options: Options) -> Material:
         licence="that of the source, which its files do not say",
         source={"name": name, "layout": "beir"},
         documents={},
-        queries={split: {asked: [query_file(queries)]} for split in chosen},
+        queries={split: {asked: [query_file(queries)]} for split in chosen or options.splits or ("test",)},
         qrels={split: {(asked, lang): trec_qrels(file)} for split, file in chosen.items()},
         paths=[corpus, queries, *chosen.values()],
     )

@@ -31,7 +31,7 @@ from xqe.collections.manifest import check_name
 from xqe.collections.target import check_apart, check_target
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl, packing
-from xqe.files.fields import ID_AND_REST
+from xqe.files.fields import ID_AND_REST, USUAL, Fields
 from xqe.files.fingerprints import Keys, fingerprints
 from xqe.files.forms import Form
 from xqe.files.hashes import sha256
@@ -346,16 +346,17 @@ def _note(writer: CollectionWriter, text: str) -> None:
 # ---------------------------------------------------------------- what readers share
 
 
-def query_file(path: Path, are_bare: bool = False) -> Stream[Query]:
-    """Queries in any form that commands read, without topics. are_bare: they are id<TAB>text, without a header."""
+def query_file(path: Path, are_bare: bool = False, fields: Fields | None = None) -> Stream[Query]:
+    """Queries in any form that commands read, without topics. are_bare: they are id<TAB>text, without a header. fields:
+    what theirs are called."""
     from xqe.files.forms import QUERIES
     from xqe.files.rows import Rows
 
-    rows = Rows(QUERIES, *(_BARE if are_bare else ()))
+    rows = Rows(QUERIES, *_BARE) if are_bare else Rows(QUERIES, fields=fields or USUAL)
 
     def read() -> Iterator[Placed[Query]]:
         for where, raw in rows.read([str(path)]):
-            record = check_query(raw, where)
+            record = check_query(raw, where, "--query-id-field and --query-text-field")
             yield where, (record["id"], record["query"])
 
     return _filled(read, path, "queries")
@@ -396,13 +397,14 @@ def trec_qrels(path: Path) -> Stream[Judgement]:
     return _filled(read, path, "judgements")
 
 
-def document_files(paths: Sequence[Path], are_bare: bool = False) -> Stream[Document]:
-    """Documents of files, in any form that `xqe index` reads. are_bare: they are id<TAB>text, without a header."""
+def document_files(paths: Sequence[Path], are_bare: bool = False, fields: Fields | None = None) -> Stream[Document]:
+    """Documents of files, in any form that `xqe index` reads. are_bare: they are id<TAB>text, without a header. fields:
+    what theirs are called."""
     from xqe.files.documents import documents
     from xqe.files.forms import DOCUMENTS
     from xqe.files.rows import Rows
 
-    rows = Rows(DOCUMENTS, *(_BARE if are_bare else ()))
+    rows = Rows(DOCUMENTS, *_BARE) if are_bare else Rows(DOCUMENTS, fields=fields or USUAL)
     return lambda: documents([str(path) for path in paths], rows)
 
 

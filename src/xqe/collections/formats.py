@@ -10,6 +10,7 @@ from xqe.collections import beir, clirmatrix, irdatasets, miracl, msmarco, trec
 from xqe.collections.conversion import Material
 from xqe.collections.options import Options
 from xqe.errors import XqeError
+from xqe.lines import among
 
 NAMES = {
     "query_language": "--query-lang",
@@ -18,6 +19,8 @@ NAMES = {
     "queries": "--queries",
     "qrels": "--qrels",
     "topic": "--topic",
+    "fields": "--id-field, --text-field, --title-field",
+    "query_fields": "--query-id-field, --query-text-field",
 }
 """Fields of `Options` that only some formats take -> the options of the command."""
 
@@ -35,7 +38,7 @@ class Format:
 
 BY_ID = "ir_datasets"
 """The format whose paths are none."""
-_TREC = ("query_language", "splits", "queries", "qrels", "topic")
+_TREC = ("query_language", "splits", "queries", "qrels", "topic", "fields", "query_fields")
 _ROWS = (
     Format("clirmatrix", "the folder with MULTI-8 or BI-139, and DOCS", ("splits", "documents"), clirmatrix.read),
     Format("mmarco", "the folder with collections, queries and qrels", ("splits",), msmarco.read_mmarco),
@@ -60,7 +63,7 @@ def read(name: str, paths: Sequence[str], options: Options) -> Material:
     """What is there in a format. Raises XqeError for an unknown format, an option that says nothing to it, or more than
     one path."""
     if name not in FORMATS:
-        raise XqeError(f'unknown format "{name}"', f"xqe reads {', '.join(FORMATS)}")
+        raise XqeError(f'unknown format "{name}"', among(name, FORMATS, "xqe reads"))
     row = FORMATS[name]
     for field, option in NAMES.items():
         if getattr(options, field) is not None and field not in row.options:

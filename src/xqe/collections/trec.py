@@ -39,8 +39,8 @@ def read(path: Path, options: Options) -> Material:
         about=f"{name}, from TREC-style files",
         licence="that of the source, which its files do not say",
         source={"name": name, "layout": "trec"},
-        documents={lang: document_files([path if path.is_dir() else files[0]])},
-        queries={split: {asked: [topics(queries, options.topic, asked)]}},
+        documents={lang: document_files([path if path.is_dir() else files[0]], fields=options.fields)},
+        queries={split: {asked: [topics(queries, options.topic, asked, options.query_fields)]}},
         qrels={split: {(asked, lang): trec_qrels(qrels)}} if qrels is not None else {},
         paths=[*files, queries, *([qrels] if qrels is not None else [])],
     )

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xqe.commands.options.common import Input, QueriesForm
+from xqe.commands.options.common import Input
 from xqe.commands.options.forms import Screen, ScreenFormat, on_screen
+from xqe.commands.options.groups import takes
+from xqe.commands.options.queries import OfQueries
 from xqe.commands.streams import input_paths
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl
-from xqe.files.forms import TEXTS, Form
+from xqe.files.forms import TEXTS
 from xqe.files.records import TEXT_FIELDS
-from xqe.files.rows import Rows
 from xqe.text.languages import language
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _MANIFEST = "xqe.json"
 _FIELDS = ("query", *TEXT_FIELDS)
 
 
+@takes(written=OfQueries)
 def analyze(
     text: Annotated[
         str | None,
@@ -45,7 +47,8 @@ def analyze(
     ] = None,
     form: ScreenFormat = Screen.AUTO,
     files: Input = None,
-    input_format: QueriesForm = Form.AUTO,
+    *,
+    written: OfQueries,
 ) -> None:
     """Show the terms that a text is indexed and searched by.
 
@@ -55,7 +58,7 @@ def analyze(
     A stop word has no terms; all others are the stem and what stands beside it: "=form", "prefix*", a pair.
     """
     code = _language(lang, directory)
-    texts = _given(text, files, input_format)
+    texts = _given(text, files, written)
     from xqe.text.analysis import analyzer
 
     if code:
@@ -87,13 +90,13 @@ def _of_index(directory: Path) -> str:
     return language(str(code), str(directory / _MANIFEST)).code
 
 
-def _given(text: str | None, files: list[str] | None, form: Form) -> Iterator[tuple[str, str, str]]:
+def _given(text: str | None, files: list[str] | None, written: OfQueries) -> Iterator[tuple[str, str, str]]:
     """Where each text stands, the text, and its own language, "" where it names none."""
     if text is not None and text != jsonl.STDIN:
         if files:
             raise XqeError("both a TEXT and --input are given", "give one of them")
         return iter([("TEXT", text, "")])
-    rows = Rows(TEXTS, form).read(input_paths(text, files))
+    rows = written.rows(TEXTS).read(input_paths(text, files))
     return ((where, *_fields(raw, where)) for where, raw in rows)
 
 

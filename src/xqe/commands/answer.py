@@ -21,6 +21,7 @@ from xqe.commands.streams import Queries, emit
 from xqe.files import jsonl
 from xqe.files.forms import RECORDS
 from xqe.files.records import as_asked, has_failed
+from xqe.files.rows import Rows
 from xqe.stages.answering.cite import Cite
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def answer(
     """
     check_encoding(answering.cite, encoding)
     encoding = beside(encoding, generation)
-    queries = Queries(None, files, check=check_hits, kind=RECORDS)
+    queries = Queries(None, files, check=check_hits, rows=Rows(RECORDS))
     sources, make = answerer(answering, generation, encoding, directories)
     made: list[Stage] = []
 

@@ -16,12 +16,13 @@ from xqe.commands.answering import answer_section, answerer, say_remarks
 from xqe.commands.generating import keeping, open_engine, open_store
 from xqe.commands.guiding import open_judge, open_nearby
 from xqe.commands.options.answering import Answering
-from xqe.commands.options.common import AUTO, Input, QueriesForm, Switch, spoken
+from xqe.commands.options.common import AUTO, Input, Switch, spoken
 from xqe.commands.options.encoding import Encoding, beside
 from xqe.commands.options.forms import Screen, ScreenFormat, on_screen
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes, with_defaults
 from xqe.commands.options.guiding import nearby as nearby_option
+from xqe.commands.options.queries import OfQueries
 from xqe.commands.options.reranking import Reranking, RerankModel
 from xqe.commands.options.searching import Searching
 from xqe.commands.options.steps import MOST_TRANSLATIONS, STRATEGY, Expansion
@@ -30,7 +31,6 @@ from xqe.commands.searching import by_language, check_searching, given, open_ret
 from xqe.commands.streams import FAILED_STATUS, Queries, first_of
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl
-from xqe.files.forms import Form
 from xqe.files.records import as_asked, failed, has_failed
 from xqe.machine import available_cores
 from xqe.messages import say
@@ -59,6 +59,7 @@ _GENERATION = tuple(field.name for field in fields(Generation) if field.name != 
 
 
 @takes(
+    written=OfQueries,
     answering=Answering,
     searching=with_defaults(part(Searching, "preset", "by", "judge"), preset=Preset.QUICK),
     generation=part(Generation, *_GENERATION),
@@ -111,7 +112,7 @@ def ask(
     ] = Glossed.CITED,
     form: ScreenFormat = Screen.AUTO,
     files: Input = None,
-    input_format: QueriesForm = Form.AUTO,
+    written: OfQueries,
     searching: Searching,
     generation: Generation,
     encoding: Encoding,
@@ -141,7 +142,7 @@ def ask(
         rerank = preset.rerank or (HITS if rerank_model is not None else 0)
     how = how_of(Reranking(n=rerank, document_tokens=RERANKED_TOKENS), ranking, writes=True) if rerank else None
     told = AUTO if lang == AUTO else None
-    queries = Queries(question, files, "--lang" if told else "", told, form=input_format)
+    queries = Queries(question, files, "--lang" if told else "", told, rows=written.rows())
     spoken_language = language(lang, "--lang").code if lang not in (None, AUTO) else None
     arrived = first_of(_in_a_language(queries, spoken_language, is_one=question is not None, quiet=generation.quiet))
     if arrived is None:

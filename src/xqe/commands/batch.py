@@ -10,7 +10,7 @@ import typer
 
 from xqe.commands import steps
 from xqe.commands.options.common import Input, Query, spoken
-from xqe.commands.options.documents import OfDocuments, check_no_fields
+from xqe.commands.options.documents import OfDocuments
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
 from xqe.commands.options.steps import DOCUMENTS, OF_THE_STEP, STRATEGY, Expansion, most_tokens
@@ -160,11 +160,11 @@ def _records(
 ) -> Queries | DocumentRecords:
     """The records that the work is done on."""
     if not work.documents:
-        check_no_fields(written)
+        rows = written.queries().rows()
         if work.strategy is None and expansion.prompt is None:
-            return Queries(query, files, "--lang", work.lang, form=written.input_format)
+            return Queries(query, files, "--lang", work.lang, rows=rows)
         check = steps.hits_check(work.strategy, expansion)
-        return Queries(query, files, "--lang", work.lang, check, written.input_format)
+        return Queries(query, files, "--lang", work.lang, check, rows)
     if query is not None:
         raise XqeError("a QUERY is no document", "leave it out, or leave out --documents")
     return DocumentRecords(files, written.rows(), "--lang", work.lang)

@@ -82,7 +82,7 @@ def blocks(columns: Sequence[Column], rows: Sequence[Sequence[Text | str]], widt
     """The table in as many blocks as it takes; each has the keys."""
     cells = [[_as_text(cell) for cell in row] for row in rows]
     natural = [
-        max(cell_len(column.heading), *(cell_len(cell.plain) for cell in _side_by_side(column, at, cells)))
+        max(map(cell_len, (column.heading, *(cell.plain for cell in _side_by_side(column, at, cells)))))
         for at, column in enumerate(columns)
     ]
     keys = [at for at, column in enumerate(columns) if column.kind.is_key]

@@ -11,8 +11,8 @@ from xqe.commands.embedding import check_embedding, embed_documents, is_embedded
 from xqe.commands.options.embedding import Embedding
 from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.groups import takes
+from xqe.commands.summaries import write_summary
 from xqe.errors import XqeError
-from xqe.files import jsonl
 
 
 @takes(encoding=Encoding, embedding=Embedding)
@@ -28,9 +28,9 @@ def embed(
     """Add vectors of an encoder to an index.
 
     The texts that the index keeps are encoded, and apart from them the questions of its documents; the vectors lie
-    beside it, and those of several encoders may. Writes one line that sums them up, for an index of several languages
-    one for each. A run that was stopped is gone on with by the same command. When the index is built anew, its vectors
-    are gone, too.
+    beside it, and those of several encoders may. Sums them up as xqe index does, for an index of several languages
+    each. A run that was stopped is gone on with by the same command. When the index is built anew, its vectors are
+    gone, too.
     """
     if verify:
         if force:
@@ -45,7 +45,7 @@ def embed(
         storing(embedding, encoder)
         lacking = {folder: its for folder, its in indexes.items() if force or not is_embedded(its, encoder, embedding)}
         for folder, index in (lacking or indexes).items():
-            jsonl.write(jsonl.dumps(embed_documents(folder, index, encoder, embedding, force, encoding.threads)))
+            write_summary(embed_documents(folder, index, encoder, embedding, force, encoding.threads))
 
 
 def _folders(directory: Path) -> list[Path]:
@@ -82,4 +82,4 @@ def _verify_index(directory: Path, encoder: str | None) -> None:
                     raise lacking(directory, description.encoder, code)
                 check_description(questions_folder(folder, code), of_questions, verify=True)
                 verified += len(of_questions.files)
-            jsonl.write(jsonl.dumps({**summary(directory, index, description), "verified": verified}))
+            write_summary({**summary(directory, index, description), "verified": verified})

@@ -7,20 +7,26 @@ from typing import Annotated
 from xqe.commands import steps
 from xqe.commands.generating import run_stage
 from xqe.commands.guiding import check_guiding, open_guide
-from xqe.commands.options.common import Input, QueriesForm, Query, spoken
+from xqe.commands.options.common import Input, Query, spoken
 from xqe.commands.options.encoding import Encoding, beside
 from xqe.commands.options.forms import QueryForm, QueryFormat
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
 from xqe.commands.options.guiding import Guiding
+from xqe.commands.options.queries import OfQueries
 from xqe.commands.options.steps import STRATEGY, WRITTEN_IN, Expansion, most_tokens
 from xqe.commands.streams import Queries, writing
-from xqe.files.forms import Form
 from xqe.stages.strategies import PASSAGE_TOKENS, Strategy
 from xqe.text.languages import language
 
 
-@takes(expansion=Expansion, guiding=Guiding, generation=Generation, encoding=part(Encoding, "encoder", "runtime"))
+@takes(
+    arriving=OfQueries,
+    expansion=Expansion,
+    guiding=Guiding,
+    generation=Generation,
+    encoding=part(Encoding, "encoder", "runtime"),
+)
 def expand(
     query: Query = None,
     strategy: Annotated[Strategy | None, STRATEGY] = None,
@@ -30,7 +36,7 @@ def expand(
     expansion: Expansion,
     form: QueryForm = QueryFormat.AUTO,
     files: Input = None,
-    input_format: QueriesForm = Form.AUTO,
+    arriving: OfQueries,
     max_tokens: Annotated[int | None, most_tokens(f"the strategy's; {PASSAGE_TOKENS} for the paper's")] = None,
     guiding: Guiding,
     generation: Generation,
@@ -46,7 +52,7 @@ def expand(
     encoding = beside(encoding, generation)
     check_guiding(guiding, encoding, expansion.examples is not None)
     make = steps.expansion(strategy, expansion, generation, max_tokens, to)
-    queries = Queries(query, files, "--lang", lang, steps.hits_check(strategy, expansion), input_format)
+    queries = Queries(query, files, "--lang", lang, steps.hits_check(strategy, expansion), arriving.rows())
     written = language(to) if to is not None else None
     with open_guide(guiding, encoding, "query", written, generation.threads) as guided:
         run_stage("expand", queries, generation, lambda engine: make(engine, guided.guide), guided.over, writing(form))

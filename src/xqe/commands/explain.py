@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xqe.commands.options.common import Input, QueriesForm
+from xqe.commands.options.common import Input
 from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.forms import Screen, ScreenFormat, on_screen
 from xqe.commands.options.groups import part, takes
+from xqe.commands.options.queries import OfQueries
 from xqe.commands.options.searching import SCORING, Searching
 from xqe.commands.searching import ENCODERS, check_searching, numbers_of, open_retriever
 from xqe.commands.streams import Queries
 from xqe.files import jsonl
-from xqe.files.forms import Form
 from xqe.retrieval.choices import By
 from xqe.text.languages import name_of
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from xqe.files.records import Record
 
 
-@takes(searching=part(Searching, *SCORING), encoding=part(Encoding, *ENCODERS))
+@takes(written=OfQueries, searching=part(Searching, *SCORING), encoding=part(Encoding, *ENCODERS))
 def explain(
     directory: Annotated[Path, typer.Argument(metavar="DIR", show_default=False, help="The folder of the index.")],
     query: Annotated[
@@ -42,8 +42,8 @@ def explain(
     ] = None,
     form: ScreenFormat = Screen.AUTO,
     files: Input = None,
-    input_format: QueriesForm = Form.AUTO,
     *,
+    written: OfQueries,
     encoding: Encoding,
 ) -> None:
     """Explain the score of a document for a query.
@@ -56,7 +56,7 @@ def explain(
     they count, stands apart. Of a record that xqe rerank wrote, "reranked" has what it made of the document.
     """
     check_searching(searching)
-    queries = Queries(query, files, form=input_format)
+    queries = Queries(query, files, rows=written.rows())
     shown = on_screen(form)
     directories = [directory, *(also or ())]
     with open_retriever(searching, encoding, directories, offers_questions=True) as retriever:

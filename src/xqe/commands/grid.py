@@ -262,14 +262,15 @@ def _plan_lines(plan: Plan, folder: Folder) -> Iterator[str]:
     pairs = {(cell.collection, cell.pair) for cell in plan.cells}
     systems = {cell.system for cell in plan.cells}
     done = sum(folder.has_cell(cell) for cell in plan.cells)
-    yield f"{plan.grid.name}: {len(plan.cells)} cells, {len(systems)} systems on {len(pairs)} pairs; {done} are done"
+    counts = [plural(len(plan.cells), "cell"), f"{plural(len(systems), 'system')} on {plural(len(pairs), 'pair')}"]
+    yield f"{plan.grid.name}: {', '.join(counts)}; {done} are done"
     for name, asked in plan.asked.items():
-        counts = {len(ids) for ids in asked.pairs.values()}
-        shown = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+        sizes = {len(ids) for ids in asked.pairs.values()}
+        shown = f"{min(sizes)}" if len(sizes) == 1 else f"{min(sizes)} to {max(sizes)}"
         kind = "a pool" if asked.collection.is_pool else "a whole collection"
         if asked.told_pairs is not None:
             yield f"{name}: {asked.told_pairs}"
-        yield f"{name} ({asked.row.split}, {kind}): {len(asked.pairs)} pairs of {shown} queries each"
+        yield f"{name} ({asked.row.split}, {kind}): {plural(len(asked.pairs), 'pair')} of {shown} queries each"
     if plan.grid.encoder is not None:
         yield f"retrievers: {', '.join(plan.grid.retrievers)}; vectors of {plan.grid.encoder.model}"
     if plan.grid.rerankers:

@@ -21,8 +21,8 @@ from xqe.commands.options.embedding import Embedding
 from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.groups import takes
 from xqe.commands.streams import FAILED_STATUS, OF_DOCUMENTS, input_paths
+from xqe.commands.summaries import write_summary
 from xqe.errors import InputError, XqeError
-from xqe.files import jsonl
 from xqe.files.documents import documents
 from xqe.files.rows import line_count
 from xqe.messages import Progress, plural, say
@@ -101,9 +101,10 @@ def index(
     TSV, Parquet, TREC's SGML, or a folder of texts, whose paths are their ids. "questions" that a document answers, by
     their language, are fields beside its text.
 
-    Writes one line that sums the index up. An index is replaced in one step, when the new one is whole. It answers
-    fastest with the k1 and b that it is built with, which follow from the length of its documents unless they are given
-    (0.82 and 0.68 up to 50 words, 1.5 and 0.8 from 200 on); xqe search can be given others.
+    Sums the index up, for a reader on a terminal, elsewhere as a line of JSON. An index is replaced in one step, when
+    the new one is whole. It answers fastest with the k1 and b that it is built with, which follow from the length of
+    its documents unless they are given (0.82 and 0.68 up to 50 words, 1.5 and 0.8 from 200 on); xqe search can be given
+    others.
 
     A document with the "error" of a stage, such as xqe translate, is left out and counted, and the exit status is 1.
 
@@ -115,7 +116,7 @@ def index(
         return
     if join:
         reading = bool(lang or files or encoder or shards > 1 or not texts or written != OfDocuments())
-        jsonl.write(jsonl.dumps(joined(directory, more or (), force, (k1, b), reading)))
+        write_summary(joined(directory, more or (), force, (k1, b), reading))
         return
     files = [*(files or ()), *(more or ())]
     if lang is None:
@@ -164,7 +165,7 @@ def index(
             done["vectors"] = {lang: _embedded(directory / lang, embedder, vectors) for lang in each}
     if left_out:
         done["left_out"] = len(left_out)
-    jsonl.write(jsonl.dumps(done))
+    write_summary(done)
     if left_out:
         say(f"{plural(len(left_out), 'document')} left out, the first at {left_out[0]}: a stage failed on it")
         raise typer.Exit(FAILED_STATUS)
@@ -216,9 +217,9 @@ def _verify(directory: Path, building: bool) -> None:
 
     if not is_several(directory):
         index = open_index(directory, verify=True)
-        jsonl.write(jsonl.dumps({**summary(directory, index.manifest), "verified": index.files}))
+        write_summary({**summary(directory, index.manifest), "verified": index.files})
         return
     indexes = open_languages(directory, verify=True).values()
     manifests = {index.manifest.language: index.manifest for index in indexes}
     verified = sum(index.files for index in indexes)
-    jsonl.write(jsonl.dumps({**summary_of_all(directory, manifests), "verified": verified}))
+    write_summary({**summary_of_all(directory, manifests), "verified": verified})

@@ -26,6 +26,7 @@ from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.files.forms import RECORDS
 from xqe.files.records import Record, has_failed
+from xqe.files.rows import Rows
 from xqe.messages import progress
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def inspect(
         raise XqeError("--qrels writes no --summary", "leave one of them out")
     found = referencing.found_by(qrels, run, measure or referencing.MEASURES) if qrels is not None else None
     fields = fields_of(by, "strategy,order")
-    queries = Queries(None, files, kind=RECORDS, hint=OF_RECORDS)
+    queries = Queries(None, files, rows=Rows(RECORDS), hint=OF_RECORDS)
     from xqe.stages.inspection.inspector import Inspector, inspected
     from xqe.stages.inspection.summary import BY
     from xqe.stages.judging.judge import Judge

@@ -30,6 +30,7 @@ def csv_lines(rows: Sequence[Row]) -> Iterator[str]:
     values has spaces between them."""
     flat = [dict(_flat(row)) for row in rows]
     names = list(dict.fromkeys(name for row in flat for name in row))
+    names = [name for name in names if not any(other.startswith(f"{name}.") for other in names)]  # null in one row
     for values in (names, *([row.get(name, "") for name in names] for row in flat)):
         line = io.StringIO()
         csv.writer(line, lineterminator="").writerow(values)

@@ -13,6 +13,7 @@ from xqe.errors import InputError, XqeError
 from xqe.files import jsonl
 from xqe.files.forms import RECORDS
 from xqe.files.records import Record, check_query, failed, has_failed
+from xqe.files.rows import Rows
 from xqe.messages import plural, say
 from xqe.retrieval.fusion import GREATEST_SCORE
 
@@ -67,7 +68,7 @@ class _Records:
 
     def __init__(self, files: Sequence[str] | None) -> None:
         with _named():
-            self._records = Queries(None, files, check=check_hits, kind=RECORDS, hint=_OF_RUN)
+            self._records = Queries(None, files, check=check_hits, rows=Rows(RECORDS), hint=_OF_RUN)
         self.total = self._records.total
 
     def __iter__(self) -> Iterator[Record]:

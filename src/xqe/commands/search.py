@@ -7,22 +7,22 @@ from typing import Annotated
 import typer
 
 from xqe.commands.guiding import JudgedQueries, open_judge
-from xqe.commands.options.common import Input, QueriesForm, Threads
+from xqe.commands.options.common import Input, Threads
 from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.forms import RunForm, RunFormat, on_screen
 from xqe.commands.options.groups import part, takes
+from xqe.commands.options.queries import OfQueries
 from xqe.commands.options.searching import Searching
 from xqe.commands.runs import MORE, writing_run
 from xqe.commands.searching import ENCODERS, check_searching, given, open_retriever, pools_of
 from xqe.commands.streams import Queries, report_failures
 from xqe.errors import XqeError
-from xqe.files.forms import Form
 from xqe.machine import available_cores
 from xqe.messages import progress, say
 from xqe.retrieval.choices import DEPTH
 
 
-@takes(searching=Searching, encoding=part(Encoding, *ENCODERS))
+@takes(written=OfQueries, searching=Searching, encoding=part(Encoding, *ENCODERS))
 def search(
     arguments: Annotated[
         list[str],
@@ -44,8 +44,8 @@ def search(
     tag: Annotated[str, typer.Option("--tag", metavar="NAME", help="Name of the run, in a TREC run.")] = "xqe",
     threads: Threads = None,
     files: Input = None,
-    input_format: QueriesForm = Form.AUTO,
     *,
+    written: OfQueries,
     encoding: Encoding,
 ) -> None:
     """Search indexes by words, by meaning, or by both.
@@ -60,7 +60,7 @@ def search(
         raise XqeError("--texts has no effect on a TREC run", "leave one of them out")
     check_searching(searching)
     directories, query = given(arguments)
-    queries = Queries(query, files, form=input_format)
+    queries = Queries(query, files, rows=written.rows())
     from xqe.stages.excerpts import HITS, found_for
     from xqe.stages.search import check_texts
     from xqe.stages.search import search as search_records

@@ -155,16 +155,23 @@ def _found_by(by: By) -> frozenset[By]:
     return frozenset({By.BM25, By.DENSE}) if by is By.HYBRID else frozenset({by})
 
 
+def is_index(directory: Path) -> bool:
+    """Whether a folder holds an index, or one for each language."""
+    from xqe.retrieval.documents import MANIFEST
+
+    return os.path.isfile(directory / MANIFEST)  # noqa: PTH113  # which a long query is too long for
+
+
 def given(
     arguments: Sequence[str], last: str = "a query", hint: str = "put it into quotes"
 ) -> tuple[list[Path], str | None]:
     """The folders of indexes and the query of DIR... [QUERY]: what follows the first and is no index is the query.
     last: what errors call it, where it is something else; hint: where it is several arguments."""
-    from xqe.retrieval.documents import MANIFEST
-
     directories = [Path(arguments[0])]
     rest = list(arguments[1:])
-    while rest and os.path.isfile(Path(rest[0]) / MANIFEST):  # noqa: PTH113  # which a long query is too long for
+    if rest and not os.path.isdir(arguments[0]) and is_index(Path(rest[-1])):  # noqa: PTH112  # as in is_index
+        raise XqeError(f'"{arguments[0]}" is not an index, and {rest[-1]} is', f"the index is first, {last} the last")
+    while rest and is_index(Path(rest[0])):
         directories.append(Path(rest.pop(0)))
     if len(rest) > 1:
         raise XqeError(f'"{rest[0]}" is not an index, and {last} is one argument, the last', hint)

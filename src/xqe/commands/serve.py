@@ -13,8 +13,8 @@ import typer
 
 from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.generation import Generation
+from xqe.commands.summaries import write_summary
 from xqe.errors import XqeError
-from xqe.files import jsonl
 from xqe.messages import say
 from xqe.models.engines import FAKE
 from xqe.resident.client import address
@@ -72,7 +72,7 @@ def serve(
         if "refused" in told:
             raise XqeError(f"the server {told['refused']}", "end it with that one")
         if status:
-            jsonl.write(jsonl.dumps(told))
+            write_summary(told)
         return
     with Server(path, context.obj) as server, _endpoint(host, port, server) as at:
         say(f"listening at {path}; ends after {idle:g} minutes without a command, or by Ctrl-C")

@@ -40,7 +40,7 @@ def _parts(record: Record, k: int, more: str) -> list[Any]:
     if record.get("hits"):
         parts.append(section("hits", plain(_of_hits(record, k)), _hits(record, k, more)))
     elif record.get("hits") is not None and not has_failed(record):
-        parts.append(section("hits", plain("nothing was found", NOTE)))
+        parts.append(section("hits", plain("nothing was found", NOTE), list(_found_nothing(record))))
     if isinstance(record.get("answer"), Mapping) and not has_failed(record):
         parts.append(answer_section(record, footnotes(record)))
     return parts
@@ -191,6 +191,17 @@ def times(weight: Any) -> str:
 
 
 # ---------------------------------------------------------------- hits
+
+
+def _found_nothing(record: Record) -> Iterator[Row]:
+    """What may help a query that was searched by words, and as it was asked."""
+    index = record.get("index") or {}
+    lang = index.get("lang")
+    if index.get("by") == By.BM25 and isinstance(lang, str):
+        said = f"the documents are in {name_of(lang)}"
+        if record.get("lang", "") != lang:
+            said = f"{said}; a query in another language: xqe translate --to {lang} … | xqe search, or xqe ask"
+        yield "", plain(said, QUIET)
 
 
 def _of_hits(record: Record, k: int) -> str:

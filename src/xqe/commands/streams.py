@@ -18,7 +18,7 @@ from xqe.commands.options.forms import Form as Written
 from xqe.commands.options.forms import on_screen
 from xqe.errors import InputError, XqeError
 from xqe.files import documents, jsonl
-from xqe.files.forms import QUERIES, TEXT_SUFFIXES, Form, Kind, by_name, suffix
+from xqe.files.forms import QUERIES, TEXT_SUFFIXES, by_name, suffix
 from xqe.files.irdatasets import is_named
 from xqe.files.packing import SUFFIXES
 from xqe.files.queries import Twice, checked
@@ -48,14 +48,13 @@ class Queries:
         language_option: str = "",
         lang: str | None = None,
         check: Callable[[Record, str], object] = lambda record, where: None,
-        form: Form = Form.AUTO,
-        kind: Kind = QUERIES,
+        rows: Rows | None = None,
         hint: str = OF_QUERIES,
     ) -> None:
         """`language_option` names the option that gave `lang`, the language of records that name none; with it every
         record must have a language, guessed only if `lang` is "auto". `check` is given each record and where it stands,
-        and raises InputError. `form` and `kind` are of files: what is read, and how it is written. `hint`: what to give
-        where nothing is given."""
+        and raises InputError. `rows` reads files; of queries unless told. `hint`: what to give where
+        nothing is given."""
         self.place = ""
         self._spoken = Spoken("query", language_option, lang) if language_option else None
         twice = Twice()
@@ -75,8 +74,10 @@ class Queries:
             if files:
                 both = f"to read both files: --input {files[-1]} --input {query}"
                 raise XqeError("both a QUERY and --input are given", both if _is_file(query) else "give one of them")
-            if form is not Form.AUTO:
-                raise XqeError(f"--input-format {form} has no effect on a QUERY", "leave it out")
+            if rows is not None and (given := rows.given):
+                raise XqeError(f"{given} has no effect on a QUERY", "leave it out")
+            if not query.strip():
+                raise InputError("the QUERY is empty", "give one, or leave it out and give records")
             if query.encode("utf-8", "ignore").decode() != query:  # bytes that the locale does not know
                 raise InputError("QUERY is not UTF-8", "check the locale, or give it in a file with --input")
             if (by_name(query) or suffix(query) in TEXT_SUFFIXES or query.endswith(SUFFIXES)) and _is_file(query):
@@ -86,7 +87,10 @@ class Queries:
                 raise InputError(f"QUERY: {record['error']['message']}", f"name it with {language_option}")
             self._records, self.total = iter([("QUERY", record)]), 1
         else:
-            self._records, self.total = checked(Rows(kind, form), input_paths(query, files, hint), parse)
+            rows = rows or Rows(QUERIES)
+            self._records, self.total = checked(rows, input_paths(query, files, hint), parse)
+            if files and self.total == 0:
+                say(f"{', '.join(files)}: no {rows.kind.several} in it")
 
     def __iter__(self) -> Iterator[Record]:
         for place, record in self._records:
@@ -172,7 +176,8 @@ class Spoken:
         if self._unsure:
             some = ", ".join(self._unsure[:_SHOWN]) + (" …" if len(self._unsure) > _SHOWN else "")
             guessed = f"; a guess for {plural(len(self._unsure), self._one)}, {some}"
-        say(f"languages told from the texts: {told}{guessed}; {self._option} LANG says otherwise")
+        named = f"{self._option}{'' if self._option.endswith('=') else ' '}LANG"
+        say(f"languages told from the texts: {told}{guessed}; {named} says otherwise")
 
 
 def _is_on_disk(path: str) -> bool:

@@ -12,7 +12,7 @@ from xqe.commands import steps
 from xqe.commands.generating import Over, Write, run_stage
 from xqe.commands.guiding import Guided, check_guiding, open_guide
 from xqe.commands.options.common import Input, Query, spoken
-from xqe.commands.options.documents import OfDocuments, check_no_fields
+from xqe.commands.options.documents import OfDocuments
 from xqe.commands.options.encoding import Encoding, beside
 from xqe.commands.options.forms import QueryForm, QueryFormat
 from xqe.commands.options.generation import Generation
@@ -79,11 +79,11 @@ def translate(
         records = DocumentRecords(files, written.rows(), "--from", source)
         _documents(documents_step, records, generation, writing(form))
         return
-    check_no_fields(written)
+    rows = written.queries().rows()
     encoding = beside(encoding, generation)
     check_guiding(guiding, encoding, worked.examples is not None)
     make = steps.translation(to, generation, max_tokens, samples, worked)
-    queries = Queries(query, files, "--from", source, form=written.input_format)
+    queries = Queries(query, files, "--from", source, rows=rows)
     with open_guide(guiding, encoding, "source", language(to), generation.threads) as guided:
         over = _over(guided, generation)
         run_stage("translate", queries, generation, lambda engine: make(engine, guided.guide), over, writing(form))

@@ -17,9 +17,10 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from xqe.commands.searching import by_language, open_documents
+from xqe.commands.searching import by_language, is_index, numbers_of, open_documents
 from xqe.errors import InputError, XqeError
-from xqe.files import jsonl
+from xqe.files import forms, jsonl
+from xqe.files.forms import Form
 from xqe.files.records import Record, check_query, document_record
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def view(
         typer.Argument(
             metavar="[FILE]",
             show_default=False,
-            help="Records or documents in JSONL, or a run of TREC or MS MARCO; plain or packed; - or none reads "
-            "standard input.",
+            help="Records or documents in JSONL, or a run of TREC or MS MARCO, plain or packed; or the folder of an "
+            "index, for its documents; - or none reads standard input.",
         ),
     ] = jsonl.STDIN,
     ids: Annotated[
@@ -63,15 +64,20 @@ def view(
     """Show records, documents or a run to a reader.
 
     Each is shown as the command that wrote it shows it on a terminal: queries with what they were, passages, weights,
-    hits, answers, and in red why one failed. With --index, hits have the titles and texts of their documents, in which
-    the words of the query are marked.
+    hits, answers, and in red why one failed; of an index, the documents with these ids, or all. With --index, hits have
+    the titles and texts of their documents, in which the words of the query are marked.
     """
     if file == jsonl.STDIN and sys.stdin is not None and sys.stdin.isatty():
         raise InputError("nothing to view", "give a FILE, or pipe records in")
     documents = open_documents(index) if index else None
     languages = list(by_language(index)) if index else []
     read = partial(_read, documents=documents, k=k, lang=languages[0] if len(languages) == 1 else "")
-    records = _chosen(_records(file, queries), ids or (), file)
+    if is_index(Path(file)):
+        if queries is not None or index:
+            raise XqeError("an index has documents, and no run", "leave out --queries and --index")
+        records = _documents(Path(file), ids or ())
+    else:
+        records = _chosen(_records(file, queries), ids or (), file)
     first = next(records)  # what is wrong with a file is said before a pager takes the screen
     from xqe.commands.showing import shown
 
@@ -107,8 +113,20 @@ def _chosen(records: Iterable[Record], ids: Sequence[str], file: str) -> Iterato
         raise InputError(f'{file_name(file)}: holds no "{next(iter(lacking))}"', "an id is written as in the file")
 
 
+def _documents(directory: Path, ids: Sequence[str]) -> Iterator[Record]:
+    """The documents of an index that are named, or all. Raises XqeError for one that it does not hold."""
+    from xqe.stages.answering.offered import titled
+
+    documents = open_documents([directory])
+    for number in numbers_of(ids, documents, [directory]) if ids else range(len(documents)):
+        title, text = titled(documents.text(number) or "")
+        yield {"id": documents.id(number), "title": title, "text": text}
+
+
 def _records(file: str, queries: str | None) -> Iterator[Record]:
     """Records and documents as they are, and what a run holds of each query as a record."""
+    if forms.by_name(file) in (Form.CSV, Form.PARQUET):
+        raise InputError(f"{file}: a table, and not JSONL", "index it, and see its documents: xqe view DIR")
     lines = jsonl.lines(file)
     head = next(lines, None)
     if head is None:

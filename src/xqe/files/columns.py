@@ -18,7 +18,7 @@ from itertools import chain
 from xqe.errors import InputError
 from xqe.files import jsonl
 from xqe.files.fields import Fields
-from xqe.files.forms import DOCUMENTS, Kind, called, column_name, delimiter_of
+from xqe.files.forms import Kind, called, column_name, delimiter_of
 from xqe.files.jsonl import Line
 from xqe.messages import plural
 
@@ -76,9 +76,9 @@ def _named(cells: Iterator[Cells], kind: Kind, fields: Fields, parted: str) -> I
         for where, row in cells if _is_header(head, kind, fields) else chain([first], cells):
             yield where, {name: _cell(row, name, where, parted or " ") for name in fields.names}
         return
-    names = _header(head, where, kind, fields)
+    names = _header(head, cells, where, kind, fields)
     if names is None:
-        names = _usual(head, where, kind, parted)
+        names = _usual(head, cells, where, kind, parted)
         cells = chain([first], cells)
     for where, row in cells:
         yield where, _row(names, row, where, parted, {"id", kind.field, *fields.names})
@@ -113,9 +113,9 @@ def _row(names: Sequence[str], row: list[str], where: str, parted: str, kept: se
     return {name: cell for name, cell in zip(names, row, strict=True) if cell.strip() or name in kept}
 
 
-def _header(head: list[str], where: str, kind: Kind, fields: Fields) -> list[str] | None:
+def _header(head: list[str], rest: Iterator[Cells], where: str, kind: Kind, fields: Fields) -> list[str] | None:
     """The names of the columns, if that is what a first row holds; None if it is a row like others. Raises InputError
-    for one that may be either, and for columns that were asked for and are not there."""
+    for one that may be either, and for columns that were asked for and are not there; only then others are read."""
     if fields:
         names = [cell.strip() for cell in head]
         for asked in fields.names:
@@ -130,11 +130,11 @@ def _header(head: list[str], where: str, kind: Kind, fields: Fields) -> list[str
         if known_text is None and _may_be_row(head):
             return None
         if known_text is None:
-            raise InputError(f"{where}: no column of the {kind.field}", _say_columns(head, kind))
+            raise InputError(f"{where}: no column of the {kind.field}", _say_columns(head, rest))
         if known_id or not _may_be_row(head):
             return called(head, kind, ())
     if all(_WORD.fullmatch(cell.strip()) for cell in head):
-        raise InputError(f"{where}: names of columns, or a {kind.one}?", _say_columns(head, kind))
+        raise InputError(f"{where}: names of columns, or a {kind.one}?", _say_columns(head, rest))
     return None
 
 
@@ -143,22 +143,22 @@ def _may_be_row(head: list[str]) -> bool:
     return any(character.isdigit() for cell in head for character in cell)
 
 
-def _usual(head: list[str], where: str, kind: Kind, parted: str) -> list[str]:
+def _usual(head: list[str], rest: Iterator[Cells], where: str, kind: Kind, parted: str) -> list[str]:
     """The names of columns without a header: an id and a text, or in CSV a text alone."""
     if len(head) > 2:
-        raise InputError(f"{where}: {len(head)} columns without names", _say_columns(head, kind))
+        raise InputError(f"{where}: {len(head)} columns without names", _say_columns(head, rest))
     if parted and len(head) == 1:
         raise InputError(f"{where}: no tab", f"a line is id<TAB>{kind.field}; of a text alone, --input-format lines")
     return ["id", kind.field][-len(head) :]
 
 
-def _say_columns(head: list[str], kind: Kind) -> str:
-    if kind is not DOCUMENTS:
-        return "call them id and query in a first row, and perhaps lang; lines of text are --input-format lines"
-    first, last = head[0].strip(), head[-1].strip()
+def _say_columns(head: list[str], rest: Iterator[Cells]) -> str:
+    """Options that may be what is meant: the text is where the next row has most."""
     if len(head) == 1:
-        return f'if it is a header, --text-field "{first}" says so; if not, --text-field 1'
+        return f'if it is a header, --text-field "{head[0].strip()}" says so; if not, --text-field 1'
+    row = next(rest, ("", head))[1]
+    longest = max(range(1, len(head)), key=lambda at: (len(row[at]) if at < len(row) else 0, at))
     return (
-        f'with a header, --id-field "{first}" --text-field "{last}" or the like name them; without one their numbers '
-        f"do: --id-field 1 --text-field {len(head)}"
+        f'with a header, --id-field "{head[0].strip()}" --text-field "{head[longest].strip()}" or the like name them; '
+        f"without one their numbers do: --id-field 1 --text-field {longest + 1}"
     )

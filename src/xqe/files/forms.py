@@ -34,7 +34,7 @@ SAID = {
     Form.TSV: "columns parted by tabs",
     Form.LINES: "a text a line",
     Form.TEXT: "one text",
-    Form.TREC: "TREC's <DOC>",
+    Form.TREC: "TREC's SGML",
     Form.PARQUET: "Parquet",
 }
 
@@ -70,7 +70,7 @@ class Kind:
 
 
 _TABLES = frozenset({Form.CSV, Form.TSV, Form.PARQUET})
-_OF_QUERIES = frozenset({Form.JSONL, Form.JSON, Form.LINES, *_TABLES})
+_OF_QUERIES = frozenset({Form.JSONL, Form.JSON, Form.LINES, Form.TREC, *_TABLES})
 QUERIES = Kind("query", "queries", "query", QUERY_IDS, ("query", *TEXT_FIELDS, "question"), _OF_QUERIES, _OF_QUERIES)
 DOCUMENTS = Kind(
     "document",

@@ -25,6 +25,7 @@ from xqe.files.stdout import written
 STDIN = "-"
 LONGEST_LINE = 1 << 27
 """Bytes: of a record with a million hits it is half, and of what has no ends of lines it is soon reached."""
+_CONTROLS = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
 _EDGES = " \r\ufeff"  # no tab, which may end a line of columns
 _NO_ASCII = re.compile(r"[^\x00-\x7f]")
 _SHAPE = "each line must be one JSON object; jq -c . FILE makes it so"
@@ -74,7 +75,11 @@ def _decoded(chunk: bytes) -> tuple[str, tuple[str, str] | None]:
         if fault is None or error.start < end:
             end = error.start
             column = end - chunk.rfind(b"\n", 0, end)
-            fault = f"not UTF-8 (byte {column} is 0x{chunk[end]:02X})", "convert it: iconv -f ISO-8859-1 -t UTF-8 FILE"
+            is_text = _CONTROLS.search(chunk) is None
+            hint = (
+                "convert it: iconv -f ISO-8859-1 -t UTF-8 FILE, if that is its encoding" if is_text else "is it text?"
+            )
+            fault = f"not UTF-8 (byte {column} is 0x{chunk[end]:02X})", hint
     if fault is None:
         return text, None
     return chunk[: chunk.rfind(b"\n", 0, end) + 1].decode(), fault
@@ -110,9 +115,21 @@ def _chunks(path: str, name: str) -> Iterator[tuple[int, bytes]]:
 def _blocks(path: str, name: str) -> Iterator[bytes]:
     try:
         with open(0 if path == STDIN else path, "rb", closefd=path != STDIN) as source:
+            _check_apart(source.fileno(), name)
             yield from packing.blocks(source, name)
     except OSError as error:
         raise _unreadable(name, error) from None
+
+
+def _check_apart(descriptor: int, name: str) -> None:
+    """Raise InputError for a file that standard output goes to as well, of which the shell has made an empty one."""
+    try:
+        read, written_to = os.fstat(descriptor), os.fstat(1)
+    except OSError:  # a closed standard output
+        return
+    if stat.S_ISREG(read.st_mode) and os.path.samestat(read, written_to):
+        hint = "write to another file: what > names is emptied before anything is read"
+        raise InputError(f"{name}: is read, and is where standard output goes", hint)
 
 
 def _unreadable(name: str, error: OSError) -> InputError:

@@ -1,11 +1,13 @@
 """What a file is, by its first bytes and never by its name: text, packed text, or what is no text at all.
 
-Packed text is unpacked; of all else the error says what it is and what makes text of it.
+Packed text is unpacked, UTF-16 and UTF-32 that say so by their mark become UTF-8; of all else the error says what it is
+and what makes text of it.
 """
 
 from __future__ import annotations
 
 import re
+from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -57,7 +59,6 @@ SUFFIXES = tuple(one.suffix for one in _PACKINGS)
 
 _NEW, _BACKPORTED = "compression.", "backports."  # of Python 3.14, and the same for those before
 _UNPACK = "unpack it: {} FILE | xqe ..."
-_ICONV = "convert it: iconv -f {} -t UTF-8 FILE"
 _ROWS = 'write its rows as JSONL: pandas has read_{} and to_json(FILE, orient="records", lines=True)'
 _NO_TEXT: tuple[tuple[bytes, str, str], ...] = (
     (rb"PK\x03\x04.{26}\[Content_Types\]\.xml", "a document of MS Office", "save it as CSV, or its text"),
@@ -79,9 +80,8 @@ _NO_TEXT: tuple[tuple[bytes, str, str], ...] = (
     (rb"\xd0\xcf\x11\xe0", "a document of MS Office", "save its text"),
     (rb"GGUF[\x01-\x09]\x00\x00\x00", "a model", "is another file meant?"),
     (rb"version https://git-lfs\.", "a pointer of Git LFS and not the file", "git lfs pull fetches that"),
-    (rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff", "UTF-32 text", _ICONV.format("UTF-32")),
-    (rb"\xff\xfe|\xfe\xff", "UTF-16 text", _ICONV.format("UTF-16")),
 )
+_ENCODINGS = {"utf-32": (b"\xff\xfe\0\0", b"\0\0\xfe\xff"), "utf-16": (b"\xff\xfe", b"\xfe\xff")}
 _MARKS = tuple((re.compile(mark, re.DOTALL), what, hint) for mark, what, hint in _NO_TEXT)
 
 
@@ -139,9 +139,27 @@ def _text(head: bytes, rest: _Readable, name: str) -> Iterator[bytes]:
     for mark, what, hint in _MARKS:
         if mark.match(head):
             raise InputError(f"{name}: {what}", hint)
+    encoding = next((one for one, marks in _ENCODINGS.items() if head.startswith(marks)), None)
+    if encoding is not None:
+        yield from _recoded(head, rest, encoding, name)
+        return
     while head:
         yield head
         head = rest.read1(_BLOCK)
+
+
+def _recoded(head: bytes, rest: _Readable, encoding: str, name: str) -> Iterator[bytes]:
+    decoder = getincrementaldecoder(encoding)()
+    try:
+        while head:
+            if text := decoder.decode(head):
+                yield text.encode()
+            head = rest.read1(_BLOCK)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{name}: damaged {encoding.upper()} text ({error.reason})", "save it again as UTF-8"
+        ) from None
 
 
 def _opened(packing: Packing, source: _Rejoined, name: str) -> _Readable:

@@ -23,14 +23,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from xqe.errors import InputError
+from xqe.files.fields import has
 
 Record = dict[str, Any]
 
 QUERY_SHAPE = 'each line needs {"id", "query", "lang"}'
 DOCUMENT_SHAPE = 'each line needs {"id", "text"} and may have "title"'
 QUESTIONS_SHAPE = 'xqe augment writes them: "questions": {"de": ["Was ist Zink?"]}'
-
-_NAMED = 8  # fields of a document, in an error
 
 TRANSLATIONS, CLOSENESS = "translations", "closeness"
 
@@ -59,12 +58,13 @@ class Document:
         return f"{self.title}\n\n{self.text}" if self.title else self.text
 
 
-def check_query(raw: Any, where: str) -> Record:
-    """Return `raw` as a record, with a string id; `where` ("file:line") goes into the error.
+def check_query(raw: Any, where: str, options: str = "--id-field and --text-field") -> Record:
+    """Return `raw` as a record, with a string id; `where` ("file:line") goes into the error, and the options that name
+    fields.
 
-    An integer id becomes its decimal string, since runs and qrels hold strings. BEIR's {"_id", "text"}
-    queries are read as {"id", "query"}. Raises InputError that names the missing or ill-typed field, or the form of
-    topics that hold a query in several languages.
+    An integer id becomes its decimal string, since runs and qrels hold strings. BEIR's {"_id", "text"} queries are read
+    as {"id", "query"}, and "language" as "lang". Raises InputError that names the missing or ill-typed field, or the
+    form of topics that hold a query in several languages.
     """
     if not isinstance(raw, dict):
         raise InputError(f"{where}: not a JSON object", QUERY_SHAPE)
@@ -74,13 +74,15 @@ def check_query(raw: Any, where: str) -> Record:
         if spelling is None and "topic_id" in record:
             raise InputError(f"{where}: a topic of HC4 or NeuCLIR", "xqe data convert trec reads it: --queries FILE")
         if spelling is None:
-            raise InputError(f'{where}: missing "id"', QUERY_SHAPE)
+            raise InputError(f'{where}: missing "id"', _lacking_query(raw, options))
         record = {"id": record[spelling], **{k: v for k, v in record.items() if k != spelling}}
     if "query" not in record and isinstance(record.get("text"), str):
         record = {("query" if k == "text" else k): v for k, v in record.items()}
+    if "lang" not in record and isinstance(record.get("language"), str):
+        record = {("lang" if k == "language" else k): v for k, v in record.items()}
     record["id"] = _identifier(record["id"], where)
     if "query" not in record:
-        raise InputError(f'{where}: missing "query"', QUERY_SHAPE)
+        raise InputError(f'{where}: missing "query"', _lacking_query(raw, options))
     if not isinstance(record["query"], str):
         raise InputError(f'{where}: "query" is not a string', QUERY_SHAPE)
     if not isinstance(record.get("lang", ""), str):
@@ -117,7 +119,7 @@ def check_document(raw: Any, where: str) -> Document:
     text, title = raw[text_field], raw.get("title") or ""
     if not isinstance(text, str) or not isinstance(title, str):
         raise InputError(f'{where}: "{text_field}" and "title" must be strings', DOCUMENT_SHAPE)
-    lang = raw.get("lang")
+    lang = raw.get("lang", raw.get("language"))
     return Document(
         _identifier(raw[id_field], where),
         text,
@@ -128,8 +130,11 @@ def check_document(raw: Any, where: str) -> Document:
 
 
 def _lacking(raw: Mapping[str, Any]) -> str:
-    has = f"it has {', '.join(list(raw)[:_NAMED])}" if raw else DOCUMENT_SHAPE
-    return f"{has}; --id-field, --text-field and --title-field of xqe index say which field is which"
+    return f"{has(raw)}; --id-field, --text-field and --title-field say which field is which" if raw else DOCUMENT_SHAPE
+
+
+def _lacking_query(raw: Mapping[str, Any], options: str) -> str:
+    return f"{has(raw)}; {options} say which field is which" if raw else QUERY_SHAPE
 
 
 def _questions(value: Any, where: str) -> Mapping[str, list[str]] | None:
@@ -155,6 +160,8 @@ def document_record(raw: Any, where: str) -> Record:
     if not isinstance(raw.get("steps", []), list):
         raise InputError(f'{where}: "steps" is not a list', DOCUMENT_SHAPE)
     own = {_spelt(raw, DOCUMENT_IDS): "id", _spelt(raw, TEXT_FIELDS): "text"}
+    if "lang" not in raw and isinstance(raw.get("language"), str):
+        own["language"] = "lang"
     return {**{own.get(field, field): value for field, value in raw.items()}, "id": document.id}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xqe.errors import InputError, XqeError
-from xqe.files import columns, elements, folders, forms, irdatasets, jsonl, packing, parquet, sgml
+from xqe.files import columns, elements, folders, forms, irdatasets, jsonl, packing, parquet, sgml, topics
 from xqe.files.fields import USUAL, Fields
 from xqe.files.forms import Form, Kind
 from xqe.files.jsonl import Line
@@ -39,6 +39,13 @@ class Rows:
         if self.form is not Form.AUTO and self.form not in self.kind.forms:
             takes = ", ".join(form for form in Form if form in self.kind.forms)
             raise XqeError(f"{_OPTION} {self.form} means nothing to {self.kind.several}", f"they are {takes}")
+
+    @property
+    def given(self) -> str:
+        """An option that says how files are written, or "" where none does."""
+        if self.form is not Form.AUTO:
+            return f"{_OPTION} {self.form}"
+        return "--id-field" if self.fields.id else "--text-field" if self.fields.text else ""
 
     def read(self, paths: Sequence[str]) -> Iterator[Row]:
         """Yield the rows of files, of "-", standard input, of folders of documents, and of ids of ir_datasets.
@@ -100,7 +107,7 @@ class Rows:
             if form is Form.AUTO:
                 form = self._recognised(path, first)
         for where, raw in _READERS[form](path, lines, self):
-            yield form, (where, self.fields.of(raw, where))
+            yield form, (where, self.fields.of(raw, where, self.kind is forms.DOCUMENTS))
 
     def _recognised(self, path: str, first: Line) -> Form:
         where, text = first
@@ -111,10 +118,8 @@ class Rows:
                 f"{_OPTION} says what it is: {Form.TEXT}, a file is one document; {Form.LINES}, a line is; {Form.CSV}",
             )
         if form not in self.kind.forms:
-            if self.kind is forms.RECORDS:
-                what = "columns" if form in (Form.TSV, Form.CSV) else "a bare text"
-                raise InputError(f"{where}: {what}, not JSON", "each line needs the record of another command")
-            raise InputError(f"{where}: SGML, XML or HTML", "xqe data convert trec reads TREC's topics: --queries FILE")
+            what = "columns" if form in (Form.TSV, Form.CSV) else "a bare text"
+            raise InputError(f"{where}: {what}, not JSON", "each line needs the record of another command")
         if form not in (Form.JSONL, Form.LINES, forms.by_name(path)) and not (
             form is Form.TEXT or (form is Form.JSON and forms.by_name(path))
         ):
@@ -127,8 +132,8 @@ class Rows:
         if form is Form.LINES and self.form is Form.AUTO:
             self._say(f"{_shown(path)}: taken for a {one} a line, {numbered}; {_OPTION} says otherwise")
         else:
-            has_columns = one == "document" and form not in (Form.LINES, Form.TEXT)
-            self._say(f"{_shown(path)}: no ids, so {numbered}{'; --id-field names a column' * has_columns}")
+            has_columns = form not in (Form.LINES, Form.TEXT)
+            self._say(f"{_shown(path)}: no ids, so {numbered}{'; --id-field names theirs' * has_columns}")
 
     def _say(self, text: str) -> None:
         if text not in self._said:
@@ -186,6 +191,9 @@ def _whole(path: str, lines: Iterator[Line], rows: Rows) -> Iterator[Row]:
 
 
 def _trec(path: str, lines: Iterator[Line], rows: Rows) -> Iterator[Row]:
+    if rows.kind is not forms.DOCUMENTS:
+        yield from topics.queries(jsonl.filled(lines), _shown(path))
+        return
     is_empty = True
     for row in sgml.documents(jsonl.filled(lines)):
         is_empty = False

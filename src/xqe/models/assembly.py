@@ -48,7 +48,7 @@ def assemble(model: Model, force: bool = False) -> Path:
             return target
         say(
             f"assembling {model.name} ({amount(model.size)}) once, into {target}; "
-            f"its weights are under the {model.licence.name}, {model.licence.url}"
+            f"the licence of its weights: {model.licence.name}, {model.licence.url}"
         )
         empty(part)
         digest = hashlib.sha256()

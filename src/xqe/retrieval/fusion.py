@@ -24,7 +24,7 @@ from operator import gt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xqe.errors import InputError, XqeError
-from xqe.lines import nearest
+from xqe.lines import among
 
 if TYPE_CHECKING:
     import numpy
@@ -244,21 +244,15 @@ _NORM = {norm.name: norm for norm in NORMS}
 def method_named(name: str, option: str = "--method") -> Method:
     """Return the method of that name; raises XqeError with the nearest and those there are."""
     if name not in _METHOD:
-        raise XqeError(f'{option}: unknown method "{name}"', _known(name, _METHOD))
+        raise XqeError(f'{option}: unknown method "{name}"', among(name, _METHOD, "xqe knows"))
     return _METHOD[name]
 
 
 def norm_named(name: str) -> Norm:
     """Return the normalisation of that name; raises XqeError with the nearest and those there are."""
     if name not in _NORM:
-        raise XqeError(f'--norm: unknown normalisation "{name}"', _known(name, _NORM))
+        raise XqeError(f'--norm: unknown normalisation "{name}"', among(name, _NORM, "xqe knows"))
     return _NORM[name]
-
-
-def _known(name: str, names: Iterable[str]) -> str:
-    there = list(names)
-    near = nearest(name, there)
-    return f"{f'did you mean {near}? ' if near else ''}xqe knows {', '.join(there)}"
 
 
 # ---- fusing ----

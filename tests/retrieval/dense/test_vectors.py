@@ -205,6 +205,30 @@ def test_words_are_found_by_an_encoder(tmp_path: Path) -> None:
     assert (vectors.name, vectors.description.rows, vectors.description.truncated) == ("fake", 4, 0)
 
 
+class _OneForAll(Given):
+    """An encoder to which every text means the same, also one of no words."""
+
+    def __init__(self) -> None:
+        super().__init__(unit(numpy.ones((1, 8))))
+
+    def encode(self, texts: Sequence[str], side: Side) -> Encoded:
+        return Encoded(self.vectors[[0] * len(texts)].astype(numpy.float32))
+
+    def windows(self, texts: Sequence[str], tokens: int, overlap: int) -> list[list[str]]:
+        return [text.split() or [""] for text in texts]
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+@pytest.mark.parametrize("windows", list(Windows))
+def test_a_document_without_text_is_not_found(tmp_path: Path, precision: Precision, windows: Windows) -> None:
+    index = index_of(tmp_path / "ix", ["a b", "", "  ", "c"])
+    storing = Storing(precision) if windows is Windows.NONE else Storing(precision, windows, 4, 0)
+    vectors = made(tmp_path / "ix", index, _OneForAll(), storing)
+    [(numbers, scores)] = vectors.best(unit(numpy.ones((1, 8))).astype(numpy.float32), 4)
+    assert index.documents.ids(numbers) == ["d3", "d0"]
+    assert scores == pytest.approx([1, 1], abs=0.01)
+
+
 def test_several_encoders_side_by_side(tmp_path: Path) -> None:
     directory = tmp_path / "ix"
     index = index_of(directory, [f"{at} {WORDS[at]}" for at in range(10)])

@@ -110,8 +110,8 @@ class Sides:
         }
 
     def hits(self, best: Best) -> list[Any]:
-        said: dict[str, Any] = best.said or [{}] * len(best.numbers)
-        return list(zip(self.index.documents.ids(best.numbers), best.scores.tolist(), said, strict=True))
+        said = {name: list(values) for name, values in (best.said or {}).items()}
+        return [self.index.documents.ids(best.numbers), best.scores.tolist(), said]
 
     def told(self, name: str, record: dict[str, Any], k: int, ids: Sequence[str] | None) -> Any:
         """All that one retriever says of a record."""

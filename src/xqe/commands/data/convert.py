@@ -9,10 +9,14 @@ import typer
 
 from xqe.commands.data.options import Force, Out
 from xqe.commands.data.rows import summarise
+from xqe.commands.options.documents import OfDocuments
+from xqe.commands.options.groups import part, takes
 from xqe.commands.options.lists import language_codes, several
+from xqe.files.fields import Fields
 from xqe.text.languages import language
 
 
+@takes(fields=part(OfDocuments, "id_field", "text_field", "title_field"))
 def convert(
     form: Annotated[
         str,
@@ -80,6 +84,20 @@ def convert(
             help="Of TREC topics: title, desc, narr, joined by +. [default: title]",
         ),
     ] = None,
+    *,
+    fields: OfDocuments,
+    query_id_field: Annotated[
+        str, typer.Option("--query-id-field", metavar="NAME", show_default=False, help="The same of the queries' id.")
+    ] = "",
+    query_text_field: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--query-text-field",
+            metavar="NAME",
+            show_default=False,
+            help="The same of the queries' text. Repeatable: several are joined.",
+        ),
+    ] = None,
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", show_default=False, help="What the collection is called.")
     ] = None,
@@ -106,6 +124,8 @@ def convert(
         queries=queries,
         qrels=qrels,
         topic=topic,
+        fields=fields.rows().fields or None,
+        query_fields=Fields(query_id_field, tuple(query_text_field or ())) or None,
     )
     for option, given in (("--name", [name]), ("--split", options.splits or ())):
         for one in given:

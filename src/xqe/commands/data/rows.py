@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from xqe.files import jsonl
+from xqe.commands.summaries import write_summary
 
 if TYPE_CHECKING:
     from xqe.collections.layout import Collection
@@ -57,7 +57,7 @@ def collection_row(collection: Collection) -> dict[str, Any]:
 
 
 def summarise(collection: Collection) -> None:
-    """One line of what was made."""
+    """What was made, summed up."""
     row = collection_row(collection)
     kept = ("collection", "name", "pool", "documents", "queries", "judged", "examples", "bytes", "sha256")
-    jsonl.write(jsonl.dumps({key: row[key] for key in kept} | {"notes": len(row["notes"])}))
+    write_summary({key: row[key] for key in kept} | {"notes": len(row["notes"])})

@@ -237,7 +237,7 @@ def evaluate(
             check_comparable(evaluation, evaluations[0], gates.each_group)
     tested = _TESTS[test]
     if shape == "queries":
-        _write_queries(query_by_query(evaluations), wanted, form)
+        _write_queries(query_by_query(evaluations), wanted, form, qrels)
     else:
         rows = compare(evaluations, Asked(tested, intervals=ci, margins=matrix))
         _write_rows(rows, shape, fields, wanted, form)
@@ -256,7 +256,7 @@ def _check(
             if given:
                 raise XqeError(f"{option} has no effect without --answers", "add it, or leave it out")
         if qrels is None:
-            raise XqeError("missing option '--qrels'", "see xqe eval --help")
+            raise XqeError("missing option '--qrels'", "judgements are named by it: xqe eval --qrels QRELS RUN")
         return
     for option, has_value in (("--qrels", qrels is not None), ("--rel", rel != 1), ("--drop-self", drop_self)):
         if has_value:
@@ -354,11 +354,13 @@ def _without_idle(said: dict[str, Any]) -> dict[str, Any]:
     return {name: said[name] for name in said if said[name] or name not in _OCCASIONAL}
 
 
-def _write_queries(rows: Iterator[QueryRow], wanted: Sequence[Measure | AnswerMeasure], form: Rows) -> None:
+def _write_queries(
+    rows: Iterator[QueryRow], wanted: Sequence[Measure | AnswerMeasure], form: Rows, qrels: str | None
+) -> None:
     from xqe.commands.eval import screen
 
     def as_json(row: QueryRow) -> dict[str, Any]:
         said = asdict(row)
         return said if row.asked else {name: value for name, value in said.items() if name != "asked"}
 
-    write_rows(map(as_json, rows), form, lambda: screen.of_queries(list(rows), list(map(str, wanted))))
+    write_rows(map(as_json, rows), form, lambda: screen.of_queries(list(rows), list(map(str, wanted)), qrels))

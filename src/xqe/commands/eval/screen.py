@@ -77,7 +77,7 @@ def _spreads(rows: Sequence[Row], measure: str) -> Iterator[str]:
         yield f"{rendered(title)}\n{_table(('by', RUN), columns, lines)}"
 
 
-def of_queries(rows: Sequence[QueryRow], measures: Sequence[str]) -> str:
+def of_queries(rows: Sequence[QueryRow], measures: Sequence[str], qrels: str | None = None) -> str:
     """Return a line for each query of the runs that are compared, those first that lost most in the first measure;
     of a run alone, those first that are worst in it."""
     first = measures[0]
@@ -98,7 +98,8 @@ def of_queries(rows: Sequence[QueryRow], measures: Sequence[str]) -> str:
     shown = _table((*fields, RUN, "query"), measures, lines, ["asked"] if tells else [])
     if not tells or not worst:
         return shown
-    command = f'grep -F \'"id":"{worst[0].id}"\' {shlex.quote(worst[0].run)} | xqe trace --index DIR --qrels QRELS'
+    judged = shlex.quote(qrels) if qrels is not None else "QRELS"
+    command = f'grep -F \'"id":"{worst[0].id}"\' {shlex.quote(worst[0].run)} | xqe trace --index DIR --qrels {judged}'
     return f"{shown}\nthe first of them, all of its way: {legible(command)}"
 
 

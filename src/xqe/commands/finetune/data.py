@@ -16,6 +16,7 @@ from xqe.commands.options.lists import language_codes, several
 from xqe.commands.options.steps import Expansion
 from xqe.errors import XqeError, why
 from xqe.files import jsonl
+from xqe.lines import among
 from xqe.messages import show
 from xqe.models.engines import FAKE, SERVER
 from xqe.stages.strategies import PAPER, PASSAGE_TOKENS, Strategy
@@ -168,7 +169,7 @@ def _templates(strategies: Sequence[str] | None, prompt: str | None) -> list[Tem
         return [prompts.load(prompt, "expand")]
     for name in names:
         if name not in PAPER:
-            raise XqeError(f'--strategy: unknown strategy "{name}"', f"known are {', '.join(PAPER)}")
+            raise XqeError(f'--strategy: unknown strategy "{name}"', among(name, PAPER))
     return [Strategy(name).template for name in names or [Strategy.ZEROSHOT]]
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from xqe.commands.options.common import DocumentsForm
+from xqe.commands.options.queries import OfQueries
 from xqe.errors import XqeError
 from xqe.files.fields import Fields
 from xqe.files.forms import DOCUMENTS, Form
@@ -41,10 +42,8 @@ class OfDocuments:
         """What reads them."""
         return Rows(DOCUMENTS, self.input_format, Fields(self.id_field, tuple(self.text_field or ()), self.title_field))
 
-
-def check_no_fields(given: OfDocuments) -> None:
-    """Raise XqeError for a name of a field where queries are read."""
-    named = {"--id-field": given.id_field, "--text-field": given.text_field, "--title-field": given.title_field}
-    for option, value in named.items():
-        if value:
-            raise XqeError(f"{option} has no effect on queries", "leave it out, or add --documents")
+    def queries(self) -> OfQueries:
+        """The same, of queries. Raises XqeError for what these do not have."""
+        if self.title_field:
+            raise XqeError("--title-field has no effect on queries", "leave it out, or add --documents")
+        return OfQueries(self.input_format, self.id_field, self.text_field)

@@ -287,11 +287,13 @@ def against_shown(against: Against) -> str:
         )
     rows: list[Row] = [("query", plain(against.record["query"]))]
     rows += [("passage", plain(passage)) for passage in against.record.get("passages", [])[:1]]
-    rows.append(("moves", moves))
+    if against.moves:
+        rows.append(("moves", moves))
     for name, (rank, there) in against.relevant.items():
         where = f"  rank {_rank(rank)}, there {_rank(there)}"
         rows.append(("relevant", Styled.assemble(plain(name, f"bold {GOOD}"), where)))
-    said = f"{against.options} · {against.shared} of {len(against.moves)} documents in both"
+    both = f"{against.shared} of {len(against.moves)} documents in both" if against.moves else "nothing found by either"
+    said = f"{against.options} · {both}"
     return rendered(section("against", plain(said), rows))
 
 

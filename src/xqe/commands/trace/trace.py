@@ -14,12 +14,13 @@ import typer
 from xqe.commands import steps
 from xqe.commands.generating import keeping, open_engine, open_store
 from xqe.commands.guiding import open_judge, open_nearby
-from xqe.commands.options.common import Input, QueriesForm, Query, spoken
+from xqe.commands.options.common import Input, Query, spoken
 from xqe.commands.options.encoding import Encoding, beside
 from xqe.commands.options.forms import Screen, ScreenFormat, on_screen
 from xqe.commands.options.generation import DRAWN, Generation
 from xqe.commands.options.groups import on_command_line, part, takes
 from xqe.commands.options.guiding import nearby as nearby_option
+from xqe.commands.options.queries import OfQueries
 from xqe.commands.options.reranking import Reordering
 from xqe.commands.options.searching import SCORING, Searching
 from xqe.commands.options.steps import OF_THE_STEP, STRATEGY, TO, Expansion, most_tokens
@@ -28,7 +29,6 @@ from xqe.commands.searching import check_searching, numbers_of, open_documents, 
 from xqe.commands.streams import Queries, first_of, report_failures
 from xqe.errors import XqeError
 from xqe.files import jsonl
-from xqe.files.forms import Form
 from xqe.files.records import has_failed
 from xqe.helping import ARGUMENTS_GIVEN
 from xqe.stages.rerank.kinds import Kind
@@ -61,6 +61,7 @@ class Order(StrEnum):
 
 
 @takes(
+    arriving=OfQueries,
     expansion=Expansion,
     reordering=Reordering,
     searching=part(Searching, *SCORING, "pool", "drop_self", "judge"),
@@ -126,8 +127,8 @@ def trace(
     ] = False,
     form: ScreenFormat = Screen.AUTO,
     files: Input = None,
-    input_format: QueriesForm = Form.AUTO,
     *,
+    arriving: OfQueries,
     expansion: Expansion,
     max_tokens: Annotated[int | None, most_tokens(OF_THE_STEP)] = None,
     reordering: Reordering,
@@ -157,7 +158,7 @@ def trace(
         expansion_step = steps.expansion(strategy, expansion, generation, max_tokens, to if is_direct else None)
         makes.insert(len(makes) if order is Order.TE else 0, expansion_step)
     needs_language = bool(makes) or gloss or lang is not None
-    queries = Queries(query, files, "--lang" if needs_language else "", lang, form=input_format)
+    queries = Queries(query, files, "--lang" if needs_language else "", lang, rows=arriving.rows())
     ranking = of_model(generation, reordering.rerank_model)
     how = how_of(reordering.reranking(), ranking, writes) if reordering.reranks else None
     from xqe.stages.tracing import Found, Reranked, as_record, costs, glossed, traced

@@ -9,7 +9,7 @@ from typing import Any
 
 from xqe.errors import InputError, XqeError
 from xqe.files.numbers import GREATEST
-from xqe.lines import cut
+from xqe.lines import among, cut
 
 MAX = sys.float_info.max
 _LONGEST = 40  # characters of a value that cannot be
@@ -40,7 +40,7 @@ class Table:
 
     def done(self) -> None:
         for key in self._rest:
-            raise InputError(f'{self.where}: unknown key "{key}"', f"known are {', '.join(sorted(self._known))}")
+            raise InputError(f'{self.where}: unknown key "{key}"', among(key, sorted(self._known)))
 
     def text(self, key: str, default: str | None = None) -> str:
         value = self.take(key, default)
@@ -133,7 +133,7 @@ class Table:
 
     def _one_of(self, key: str, value: Any, known: Sequence[str]) -> str:
         if value not in known:
-            raise InputError(f"{self.where}: unknown {key} {value!r}", f"known are {', '.join(known)}")
+            raise InputError(f"{self.where}: unknown {key} {value!r}", among(str(value), known))
         return str(value)
 
 

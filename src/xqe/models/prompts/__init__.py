@@ -27,6 +27,7 @@ from typing import Any
 
 from xqe.errors import InputError, XqeError
 from xqe.files import toml
+from xqe.lines import among
 
 EXAMPLES = "examples"
 DEFAULT_SHOTS = 5
@@ -303,7 +304,7 @@ def _table(data: Mapping[str, Any], key: str, where: str, prefix: str = "") -> d
 def _reject_unknown(table: Mapping[str, Any], known: set[str], place: str) -> None:
     for key in table:
         if key not in known:
-            raise InputError(f'{place}: unknown key "{key}"', f"known are {', '.join(sorted(known))}")
+            raise InputError(f'{place}: unknown key "{key}"', among(key, sorted(known)))
 
 
 def _variables(text: str, place: str = "") -> list[str]:
@@ -324,4 +325,4 @@ def _variables(text: str, place: str = "") -> list[str]:
 
 def _check(named: set[str], known: frozenset[str], place: str) -> None:
     for variable in sorted(named - known):
-        raise InputError(f"{place}: unknown variable {{{variable}}}", f"known are {', '.join(sorted(known))}")
+        raise InputError(f"{place}: unknown variable {{{variable}}}", among(variable, sorted(known)))

@@ -291,7 +291,7 @@ class _Embedding:
         return {name: rows * self._sizes[name] if name in self._sizes else documents * 8 for name in self._names}
 
     def _add(self, numbers: range, rows: int, files: Mapping[str, BinaryIO]) -> _Block:
-        """Encode documents, and bring their vectors to the disk."""
+        """Encode documents, and bring their vectors to the disk; what has no text has a vector of zeros."""
         windows = self._texts(numbers)
         encoded = self._encoder.encode(list(chain.from_iterable(windows)), self._side)
         counts = [len(some) for some in windows]
@@ -303,7 +303,8 @@ class _Embedding:
                 f'{self._encoder.name}: document "{self._documents.id(failed)}": {error}',
                 "mend that, and go on with the same command",
             )
-        parts = self._parts(encoded.vectors, ends, rows)
+        are_empty = [not text.strip() for text in chain.from_iterable(windows)]
+        parts = self._parts(numpy.where(numpy.array(are_empty)[:, None], 0, encoded.vectors), ends, rows)
         for name, part in parts.items():
             _append(files[name], part)
         digest = sha256_of(b"".join(parts[name] for name in self._names)).hexdigest()

@@ -97,7 +97,7 @@ class Vectors:
         approximate: bool = False,
     ) -> list[tuple[Numbers, Scores]]:
         """For each query's vector, of length 1, the numbers and scores of the `k` best documents, by score and then by
-        id, both falling.
+        id, both falling; without those that have no text, whose vectors are zeros.
 
         queries: float32 of shape (queries, dimension). pools: for each the numbers of the only documents that may be
         found, sorted; None is all. The same array for several queries is faster than equal ones. approximate: look
@@ -119,7 +119,11 @@ class Vectors:
         def cut(query: int) -> tuple[Numbers, Scores]:
             numbers = found[query]
             assert numbers is not None
-            return self.documents.best(numbers, self.scores(queries[query], numbers), k)
+            numbers, scores = self.documents.best(numbers, self.scores(queries[query], numbers), k)
+            has_text = scores != 0
+            if not has_text.all():
+                has_text[~has_text] = self.of(numbers[~has_text]).any(axis=1)
+            return numbers[has_text], scores[has_text]
 
         return list(self._workers.executor.map(cut, range(len(queries))))
 

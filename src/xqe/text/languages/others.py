@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from xqe.lines import nearest
 from xqe.text.languages.rows import LANGUAGES, UNSPACED, Analysis, Language
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def hint(name: str) -> str:
     """What to do about a name that no language has."""
     said = 'give a code of ISO 639 or a name, as "xqe languages" lists them'
     if not _CODE.fullmatch(name.strip().lower()):
-        return said
+        near = nearest(name, [row.name for row in LANGUAGES.values()])
+        return f"did you mean {near}? {said}" if near else said
     import langcodes
 
     meant = langcodes.Language.make(territory=name.strip().upper()).maximize()
