@@ -75,7 +75,7 @@ def cut(texts: Sequence[str]) -> Tokens:
 def _keys(values: NDArray[numpy.uint8], starts: Numbers, ends: Numbers) -> Keys:
     """A key for each stretch of bytes: a polynomial of numbers drawn for the bytes, modulo 2^64.
 
-    Two of n different tokens share one with a probability of about n squared / 2^62: the numbers are random, and what
+    Two of n different tokens share one with a probability of about n squared / 2^58: the numbers are random, and what
     they are multiplied by, differences of a few powers, has few factors of two.
     """
     powers, inverses = _powers(1 << (len(values) - 1).bit_length())
