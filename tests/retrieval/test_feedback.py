@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,11 +29,11 @@ LUCENE_LEAVES_OUT = 2.2  # the constant factor k1 + 1
 CASES = [(method, case) for method in ("rm3", "rocchio") for case in GOLDEN[method]]
 
 
-def as_terms(documents: Iterable[Placed], code: str) -> Iterator[Batch]:
+def as_terms(documents: Iterable[Placed], code: str, cores: int | None = None) -> Iterator[Batch]:
     """The golden texts are terms already."""
     placed = list(documents)
-    bodies = [document.text for _, document in placed]
-    yield Batch(placed, bodies, TermCounter().count([body.split() for body in bodies]))
+    analyze: Any = SimpleNamespace(is_by_token=False, terms=str.split)
+    yield Batch(placed, *TermCounter(analyze).count([document.text for _, document in placed]))
 
 
 @pytest.fixture(scope="module")

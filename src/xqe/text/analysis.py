@@ -18,7 +18,7 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,8 +26,9 @@ from typing import Any, NamedTuple
 from xqe.files.packages import version
 from xqe.text.languages import Language, known, language
 from xqe.text.normalisers import NORMALISERS, TEXTS
-from xqe.text.segmenters import SEGMENTERS
+from xqe.text.segmenters import SEGMENTERS, WORDS
 from xqe.text.stemmers import Stem, endings, stemmer
+from xqe.text.tokens import Tokens, cut
 
 RULES_VERSION = 4
 """Raised with every change of what analysis yields: indexes of another version are refused."""
@@ -156,7 +157,8 @@ class Analyzer:
     """Text to terms for one language. Dictionaries are loaded when it is made; it is for one thread at a time.
 
     All terms of documents count alike, in frequencies and in lengths. In a query the terms beside the stem weigh
-    `BESIDE`. terms_of_a_word: how many a word has, or nearly so.
+    `BESIDE`. terms_of_a_word: how many a word has, or nearly so. is_by_token: whether the terms of a text are those of
+    its `tokens`, one after the other: no dictionary cuts it, and neighbours make no terms.
     """
 
     def __init__(self, row: Language) -> None:
@@ -169,6 +171,7 @@ class Analyzer:
         self._foldings = [NORMALISERS[name] for name in analysis.foldings]
         self._additions = [ADDITIONS[name] for name in analysis.additions]
         self._pairs = analysis.pairs
+        self.is_by_token = analysis.segmenter == WORDS and not analysis.pairs
         self.terms_of_a_word = 1 + len(analysis.additions) + analysis.pairs
         self._stem: Stem | None = None
         stemmed_by = ""
@@ -210,6 +213,12 @@ class Analyzer:
                     terms.append(last + PAIR_MARK + of_word[0])
                 last = of_word[0]
         return terms
+
+    def tokens(self, texts: Sequence[str]) -> Tokens:
+        """The tokens of texts. Capitals are those of other tokens only where their case is not that of ASCII alone."""
+        if self._texts:  # some of which tell capitals apart
+            return cut(texts)
+        return cut([text.lower() if text.isascii() else text for text in texts])
 
     def explain(self, text: str) -> list[Analysed]:
         """Return what becomes of each word of `text`; their terms, one after the other, are `terms(text)`."""

@@ -27,7 +27,15 @@ def _translate(table: dict[int, str], word: str) -> str:
 
 def _replaced(pattern: str, by: str) -> Rewrite:
     """What a pattern matches replaced. It is compiled when a word first comes, as most are of languages that do not."""
-    return partial(re.sub, pattern, by)
+    substitute: Callable[[str, str], str] | None = None
+
+    def replaced(word: str) -> str:
+        nonlocal substitute
+        if substitute is None:
+            substitute = re.compile(pattern).sub
+        return substitute(by, word)
+
+    return replaced
 
 
 def _without(pattern: str) -> Rewrite:

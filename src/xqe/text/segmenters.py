@@ -145,8 +145,10 @@ class Segmenter(NamedTuple):
 
 
 _OF_UNICODE = "unicode-segmentation-rs"
+WORDS = "words"
+"""By the rules of UAX #29 alone."""
 SEGMENTERS: dict[str, Segmenter] = {
-    "words": Segmenter(words, (_OF_UNICODE,)),
+    WORDS: Segmenter(words, (_OF_UNICODE,)),
     "jieba": Segmenter(_jieba, (_OF_UNICODE, "rjieba", "opencc")),
     "sudachi": Segmenter(_sudachi, (_OF_UNICODE, "sudachipy", f"sudachidict-{SUDACHI_DICTIONARY}")),
     "korean": Segmenter(_korean, (_OF_UNICODE, "lindera-python-ko-dic")),
