@@ -274,9 +274,32 @@ def test_calls_are_filled_up_so_that_a_text_does_not_depend_on_its_neighbours(sm
         small.scheduled([request], batch=16, open_context=opened, head=head)
     assert called
     for number, (rows, piece, logits) in enumerate(called):
-        assert rows % CPU_SHAPE.rows == 0 and rows >= CPU_SHAPE.least
+        assert rows % CPU_SHAPE.rows == 0
+        assert rows >= CPU_SHAPE.least or piece == 1
         assert piece <= CPU_SHAPE.piece or (number >= in_bulk and CPU_SHAPE.tile <= piece <= CPU_SHAPE.bulk)
         assert logits in (0, rows)
+
+
+@pytest.mark.parametrize("is_odd", [False, True])
+def test_calls_are_as_small_as_leaves_the_bits_the_same(small: Known, is_odd: bool) -> None:
+    called: list[int] = []
+
+    class Watched(CachedContext):
+        def decode(self, count: int) -> int:
+            called.append(count)
+            return super().decode(count)
+
+        def logits(self, rows: int) -> Any:
+            return super().logits(rows) + (1e-6 if is_odd and called[-1] < CPU_SHAPE.least else 0)
+
+    def opened(cells: int, sequences: int, _greedy: bool) -> CachedContext:
+        return Watched(small.model, cells, sequences, 1)
+
+    requests = requests_of(2, 8, stop=())
+    done = small.scheduled(requests, batch=8, open_context=opened)
+    of_texts = called[-9:]
+    assert of_texts == [4, 8] + [8 if is_odd else 4] * 7
+    assert [pending.generated for pending in done] == [p.generated for p in small.scheduled(requests, batch=8)]
 
 
 def test_a_shared_prefix_is_decoded_once(small: Known) -> None:
