@@ -50,7 +50,7 @@ class Prefixes:
         self._is_writable = True
 
     def has(self, key: str) -> bool:
-        return self._is_writable and os.access(self._path(key), os.R_OK)
+        return os.access(self._path(key), os.R_OK)
 
     def get(self, key: str) -> bytes | None:
         """What is kept under a key, None for what is not or is damaged."""

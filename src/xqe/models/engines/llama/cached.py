@@ -63,6 +63,7 @@ class CachedContext(Context):
         parameters.swa_full = True  # a windowed cache could not be cut back to a shared prefix
         self.picks = picks
         self._sequences = sequences
+        self.copies = False  # whether a copy waits for the next batch
         self._chains = _greedy_chains(sequences) if picks else []
         configs = (llama_cpp.llama_sampler_seq_config * sequences)()
         for sequence, chain in enumerate(self._chains):
@@ -98,7 +99,12 @@ class CachedContext(Context):
 
     def copy_sequence(self, source: int, target: int) -> None:
         """Let sequence `target` hold what `source` holds; the cells are copied with the next batch."""
+        self.copies = True
         llama_cpp.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+
+    def decode(self, count: int) -> int:
+        self.copies = False
+        return super().decode(count)
 
     def clear_sequence(self, sequence: int, start: int = 0) -> None:
         """Forget a sequence, from its position `start` on."""

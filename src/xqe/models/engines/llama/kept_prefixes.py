@@ -14,8 +14,8 @@ from xqe.models.engines.llama.vocabulary import Tokens
 from xqe.models.store.prefixes import Prefixes
 
 LEAST_KEPT = 64
-"""Tokens. Reading a state takes a tenth of what decoding so many does (docs/performance.md), and it has a place on the
-disk."""
+"""Tokens; to restore so many takes a hundredth of decoding them (docs/performance.md). What is shorter is not read in
+bulk (`slots.Shape`) either."""
 
 
 class KeptPrefixes:
@@ -38,6 +38,10 @@ class KeptPrefixes:
         """True if `restore` may find the state after a beginning."""
         key = self._key(prefix)
         return key not in self._refused and self._prefixes.has(key)
+
+    def lacks(self, prefix: Tokens) -> bool:
+        """True if the state after a beginning should be saved."""
+        return self._prefixes.wants(0) and not self.has(prefix)
 
     def restore(self, context: CachedContext, sequence: int, prefix: Tokens) -> bool:
         """Let a sequence have read a beginning; False if it has not, and has nothing else either."""

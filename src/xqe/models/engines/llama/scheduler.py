@@ -204,8 +204,10 @@ class Scheduler:
         return pending.head if self._shares and self._shape.bulk else 0
 
     def _recall(self, context: CachedContext) -> None:
-        """Let free sequences have what is kept of the beginnings of the next prompts, before anything is copied."""
+        """Let free sequences have what is kept of the beginnings of the next prompts, unless copies of them wait."""
         kept, free = self._kept, [slot for slot in self._slots if slot.pending is None]
+        if context.copies:
+            return
         for pending in list(islice(self._waiting, len(free))):
             head = self._head(pending)
             if kept is None or not head or self._needed(pending) > self._cells_each:
@@ -250,7 +252,7 @@ class Scheduler:
             head = self._head(pending)
             self._place(context, slot, tokens, head)
             slot.pending, slot.input = pending, tokens
-            is_new = self._kept is not None and slot.decoded < head and not self._kept.has(tokens[:head])
+            is_new = self._kept is not None and slot.decoded < head and self._kept.lacks(tokens[:head])
             slot.pause = head if is_new else 0
         return bool(chosen)
 

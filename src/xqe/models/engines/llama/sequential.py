@@ -122,7 +122,7 @@ class Sequential:
         for start in range(there, len(prompt), CHUNK):
             if status == 0:
                 status = self._decode(context, prompt[start : start + CHUNK], start, start == last)
-            if store is not None and status == 0 and start + CHUNK == len(begun):
+            if store is not None and status == 0 and start + CHUNK == len(begun) and store.lacks(begun):
                 store.save(context, 0, begun)
         self._cached = prompt[: len(prompt) // CHUNK * CHUNK]
         self.counts.prompt_decoded += len(prompt) - there
