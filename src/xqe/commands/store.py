@@ -116,9 +116,8 @@ def prune(
             "which generations are to be removed?",
             "give --all alone, or --prefixes alone, or --older-than DAYS, --model NAME",
         )
-    if everything or prefixes:
-        _drop_prefixes(store)
     if prefixes:
+        _drop_prefixes(store)
         return
     from xqe.models.store.access import opened
     from xqe.models.store.place import file_of
@@ -131,6 +130,8 @@ def prune(
         say(f"{path}: removed {removed} generations; {sum(each.generations for each in left)} are left{_of(left)}")
         if database is not None:
             database.shrink()
+    if everything:
+        _drop_prefixes(store)
 
 
 def _drop_prefixes(store: str | None) -> None:
