@@ -37,6 +37,7 @@ from xqe.models.engines.llama.vocabulary import Tokens, Vocabulary, common
 LEAST_SHARED = 16  # tokens; a shorter common beginning is worth neither a copy nor a wait
 LONG = 2048  # cells of a sequence
 MAX_FAILURES = 3
+SPARE = 128  # cells of a sequence; all are written when a context is made, which takes time
 WORTH_KEEPING = 64  # tokens that only one sequence has; what is asked about, behind a beginning, is shorter
 
 OpenContext = Callable[[int, int, bool], CachedContext]
@@ -163,14 +164,12 @@ class Scheduler:
         while True:
             each = padded(longest, CELL_PADDING)
             if not input_ended:  # others may be longer
-                more = min(
-                    longest // 4, CELL_PADDING // 2
-                )  # all cells are written when a context is made, which takes time
+                more = min(longest // 4, SPARE)
                 each = max(each, min(padded(longest + more, CELL_PADDING), self._most_cells // self._batch))
             places = self._places(each)
             if input_ended:
                 # those of later calls may begin alike and be longer
-                each = max(each, min(padded(longest + min(longest // 2, CELL_PADDING), CELL_PADDING), LONG))
+                each = max(each, min(padded(longest + min(longest // 2, SPARE), CELL_PADDING), LONG))
                 places = min(places, self._asked.filled(len(self._waiting)))
                 if each > LONG:  # sequences only to fill up calls would take much memory, and time to lay out
                     places = min(places, len(self._waiting))
