@@ -937,7 +937,9 @@ def test_what_a_full_store_has_is_still_read(
 
 def test_info_counts_by_model(xqe: Run, store: Path, certain_path: Path) -> None:
     nothing = json.loads(xqe("store", "info").stdout)
-    assert nothing == {"path": str(store), "size": 0, "generations": 0, "tokens": 0, "models": []}
+    prefixes = {"path": f"{store}-prefixes", "files": 0, "size": 0}
+    empty = {"path": str(store), "size": 0, "generations": 0, "tokens": 0, "prefixes": prefixes, "models": []}
+    assert nothing == empty
     assert not store.exists()
     xqe("expand", "--model", "fake", stdin=jsonl(*queries(3)))
     done = xqe("expand", "--model", str(certain_path), "--max-tokens", "2", stdin=jsonl(*queries(2)))

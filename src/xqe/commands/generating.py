@@ -114,12 +114,14 @@ def _local(options: Generation, measures: bool) -> Engine:
     sha256 = model_sha256(resolved.path)
     from xqe.models.engines.llama.engine import LlamaEngine
     from xqe.models.lent import lent_engine
+    from xqe.models.store.place import open_prefixes
 
+    prefixes = None if options.no_store or options.show_prompt else open_prefixes(options.store)
     depends_on = (resolved.name, str(resolved.path), sha256, settings, adapters, options.show_prompt)
     return lent_engine(
         "generator",
-        depends_on,
-        lambda: LlamaEngine(*depends_on[:5], vocabulary_only=options.show_prompt),
+        (*depends_on, prefixes and prefixes.folder),
+        lambda: LlamaEngine(*depends_on[:5], vocabulary_only=options.show_prompt, prefixes=prefixes),
     )
 
 

@@ -1,4 +1,4 @@
-"""xqe store: the finished generations that are kept, so that none is made twice."""
+"""xqe store: finished generations, kept so that none is made twice, and what models have read of prompts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from xqe.commands.options.common import Store
 from xqe.commands.options.forms import Screen, ScreenFormat, on_screen
-from xqe.errors import XqeError
+from xqe.errors import XqeError, why
 from xqe.files import jsonl
 from xqe.messages import amount, plural, say
 
@@ -23,10 +23,11 @@ _HASH_DIGITS = 12  # of a sha256, enough for a person
 def info(store: Store = None, form: ScreenFormat = Screen.AUTO) -> None:
     """Say what is kept of which model.
 
-    A table on a terminal, one JSON object elsewhere.
+    A table on a terminal, one JSON object elsewhere. Prefixes are long beginnings of prompts that models have read.
     """
     from xqe.models.store.access import opened
-    from xqe.models.store.place import file_of
+    from xqe.models.store.place import file_of, prefixes_of
+    from xqe.models.store.prefixes import kept
 
     path = file_of(store)
     with opened(path) as database:
@@ -36,6 +37,11 @@ def info(store: Store = None, form: ScreenFormat = Screen.AUTO) -> None:
         "size": size,
         "generations": sum(model.generations for model in models),
         "tokens": sum(model.tokens for model in models),
+        "prefixes": {
+            "path": str(folder := prefixes_of(store)),
+            "files": len(files := kept(folder)),
+            "size": sum(file.size for file in files),
+        },
     }
     if on_screen(form):
         jsonl.write(_text(whole, models))
@@ -51,7 +57,10 @@ def _text(whole: dict[str, Any], models: list[Summary]) -> str:
     from xqe.commands.sections import plain
 
     said = f"{whole['path']}: {plural(whole['generations'], 'generation')}, {plural(whole['tokens'], 'token')}"
-    heading = rendered(plain(f"{said}, {amount(whole['size'])}"))
+    heads = [f"{said}, {amount(whole['size'])}"]
+    if count := (prefixes := whole["prefixes"])["files"]:
+        heads.append(f"{prefixes['path']}: {_prefixes(count)}, {amount(prefixes['size'])}")
+    heading = rendered(plain("\n".join(heads)))
     if not models:
         return heading
     words, numbers = ("sha256", "oldest", "newest"), ("generations", "tokens")
@@ -91,15 +100,25 @@ def prune(
         str | None,
         typer.Option("--model", metavar="NAME", show_default=False, help='Remove what this model of "info" generated.'),
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Remove all generations.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Remove all generations, and all prefixes.")] = False,
+    prefixes: Annotated[
+        bool, typer.Option("--prefixes", help="Remove what models have read of prompts, and no generation.")
+    ] = False,
     store: Store = None,
 ) -> None:
     """Remove generations, and give their space back to the disk.
 
-    With --older-than and --model, those that both are true of. Runs that use the store meanwhile go on.
+    With --older-than and --model, those that both are true of. Runs that use the store meanwhile go on. A prefix is
+    decoded again by the next run that needs it.
     """
-    if everything == (older_than is not None or model is not None):
-        raise XqeError("which generations are to be removed?", "give --all alone, or --older-than DAYS, --model NAME")
+    if everything + prefixes + (older_than is not None or model is not None) != 1:
+        raise XqeError(
+            "which generations are to be removed?",
+            "give --all alone, or --prefixes alone, or --older-than DAYS, --model NAME",
+        )
+    if prefixes:
+        _drop_prefixes(store)
+        return
     from xqe.models.store.access import opened
     from xqe.models.store.place import file_of
 
@@ -111,6 +130,26 @@ def prune(
         say(f"{path}: removed {removed} generations; {sum(each.generations for each in left)} are left{_of(left)}")
         if database is not None:
             database.shrink()
+    if everything:
+        _drop_prefixes(store)
+
+
+def _drop_prefixes(store: str | None) -> None:
+    from xqe.models.store.place import prefixes_of
+    from xqe.models.store.prefixes import kept, remove
+
+    folder = prefixes_of(store)
+    files = kept(folder)
+    try:
+        remove(files)
+    except OSError as error:
+        raise XqeError(f"{folder}: {why(error)}", "give access to it, or name another store with --store") from None
+    if files:
+        say(f"{folder}: removed {_prefixes(len(files))}")
+
+
+def _prefixes(count: int) -> str:
+    return f"{count:,} {'prefix' if count == 1 else 'prefixes'}"
 
 
 def _of(models: list[Summary]) -> str:

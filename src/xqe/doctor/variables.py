@@ -15,6 +15,7 @@ VARIABLES = {
     "XQE_API_KEY": "The key of the server.",
     "XQE_DEBUG": "Show where in xqe an error arose.",
     "XQE_MODELS": "The folder of models.",
+    "XQE_PREFIXES": "The most megabytes of prompts' beginnings that are kept, 2000 if it is not set; 0 keeps none.",
     "XQE_SERVER": "off leaves out the process of xqe serve; a path names its socket.",
     "XDG_CACHE_HOME": "The folder of caches, ~/.cache if it is not set; models, downloads and texts are kept in it.",
     "NO_COLOR": "Show no colours.",

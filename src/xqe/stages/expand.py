@@ -120,7 +120,9 @@ class Expand:
         shown = with_derived(shown, part.example_fields(is_chat), self._written(record))
 
         def rendered(documents: str) -> Prompt:
-            return part.render(is_chat, {**variables, DOCUMENTS: documents}, shown)
+            return part.render(
+                is_chat, {**variables, DOCUMENTS: documents}, shown, own_examples=self._guide.choice is not None
+            )
 
         if read is None or not part.reads_documents(is_chat):
             return rendered("")

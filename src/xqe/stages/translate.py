@@ -118,7 +118,7 @@ class Translator:
         variables = {"text": one_line(text), "source_language": origin.name, "target_language": self.target.name}
         if kind == "query":
             variables[NEARBY] = self._guide.block(record, self._engine)
-        return template.render(is_chat, variables, shown)
+        return template.render(is_chat, variables, shown, own_examples=self._guide.choice is not None)
 
     def _examples(self, record: Record, kind: str, origin: Language) -> Sequence[Example]:
         of, pairs, choice = _KINDS[kind], self._pairs, self._guide.choice

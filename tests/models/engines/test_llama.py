@@ -40,9 +40,9 @@ from xqe.models.engines.llama.drawing import Drawing, Parameters
 from xqe.models.engines.llama.engine import PRETRAINED_PENALTY, LlamaEngine
 from xqe.models.engines.llama.model import Model
 from xqe.models.engines.llama.pending import Pending, stop_position, whole_characters
-from xqe.models.engines.llama.scheduler import CPU_SHAPE
 from xqe.models.engines.llama.sequential import CHUNK, Sequential
 from xqe.models.engines.llama.settings import Settings
+from xqe.models.engines.llama.slots import CPU_SHAPE
 from xqe.models.engines.requests import Completion, Request, Sampling
 from xqe.models.prompts import Chat, Text
 from xqe.stages.generation import run
@@ -159,10 +159,11 @@ class Known:
         }
         return scheduler.Scheduler(self.model.vocabulary, batch=batch, **{**options, **more})
 
-    def scheduled(self, requests: Sequence[Request], batch: int, **more: Any) -> list[Pending]:
-        """Run requests through a scheduler of their own; returns them with the tokens that were generated."""
+    def scheduled(self, requests: Sequence[Request], batch: int, head: int = 0, **more: Any) -> list[Pending]:
+        """Run requests through a scheduler of their own; returns them with the tokens that were generated. head: how
+        many tokens of each are said to be of others, too."""
         schedule = self.schedule(batch, **more)
-        waiting = [self.pending(request) for request in requests]
+        waiting = [replace(self.pending(request), head=head) for request in requests]
         for pending in waiting:
             schedule.add(pending)
         while not schedule.is_idle:
@@ -267,11 +268,38 @@ def test_calls_are_filled_up_so_that_a_text_does_not_depend_on_its_neighbours(sm
 
     for count in (1, 3, 13):
         small.scheduled(requests_of(count, 5), batch=16, open_context=opened)
+    in_bulk = len(called)
+    for head in (70, 500, 1100):
+        request = Request(Text("w" * 1200, ()), "", 3)
+        small.scheduled([request], batch=16, open_context=opened, head=head)
     assert called
-    for rows, piece, logits in called:
-        assert rows % CPU_SHAPE.rows == 0 and rows >= CPU_SHAPE.least
-        assert piece <= CPU_SHAPE.piece
-        assert logits == 0 or (logits % CPU_SHAPE.rows == 0 and logits >= CPU_SHAPE.least)
+    for number, (rows, piece, logits) in enumerate(called):
+        assert rows % CPU_SHAPE.rows == 0
+        assert rows >= CPU_SHAPE.least or piece == 1
+        assert piece <= CPU_SHAPE.piece or (number >= in_bulk and CPU_SHAPE.tile <= piece <= CPU_SHAPE.bulk)
+        assert logits in (0, rows)
+
+
+@pytest.mark.parametrize("is_odd", [False, True])
+def test_calls_are_as_small_as_leaves_the_bits_the_same(small: Known, is_odd: bool) -> None:
+    called: list[int] = []
+
+    class Watched(CachedContext):
+        def decode(self, count: int) -> int:
+            called.append(count)
+            return super().decode(count)
+
+        def logits(self, rows: int) -> Any:
+            return super().logits(rows) + (1e-6 if is_odd and called[-1] < CPU_SHAPE.least else 0)
+
+    def opened(cells: int, sequences: int, _greedy: bool) -> CachedContext:
+        return Watched(small.model, cells, sequences, 1)
+
+    requests = requests_of(2, 8, stop=())
+    done = small.scheduled(requests, batch=8, open_context=opened)
+    of_texts = called[-9:]
+    assert of_texts == [4, 8] + [8 if is_odd else 4] * 7
+    assert [pending.generated for pending in done] == [p.generated for p in small.scheduled(requests, batch=8)]
 
 
 def test_a_shared_prefix_is_decoded_once(small: Known) -> None:
@@ -383,7 +411,7 @@ def test_a_failed_decode_is_tried_anew_and_loses_nothing(
     decode, calls, failed = CachedContext.decode, iter(range(10**6)), []
 
     def failing(self: CachedContext, count: int) -> int:
-        if self is small.plain or next(calls) not in (3, 9, 10):
+        if self is small.plain or next(calls) not in (3, 16, 17):
             return decode(self, count)
         failed.append(status)
         return status
@@ -467,6 +495,34 @@ def test_in_another_order_the_texts_are_the_same(small: Known, real: Known, lett
         others |= {~n: one.scheduled([requests[n]], batch=8)[0] for n in numbers[:1]}
         for number, other in others.items():
             one.assert_same(done[number if number >= 0 else ~number], other)
+
+
+def test_a_prompt_is_read_in_bulk_as_far_as_it_says_whatever_is_beside_it(small: Known) -> None:
+    """Two kinds of prompts that begin alike, and say so of more or less than that; and one that says nothing."""
+    begun = "".join(f"Query: what is {noun}?\nPassage: It is {noun} of a kind.\n\n" for noun in NOUNS[:6])
+    prompts = [
+        replace(small.pending(Request(Text(f"{begun}{more}{noun}", ()), "", 10)), head=head)
+        for noun in NOUNS[:4]
+        for more, head in (("", 150), ("And then of " * 6, 260), ("", 0))
+    ]
+
+    def texts(numbers: Sequence[int], batch: int) -> dict[int, list[int]]:
+        schedule = small.schedule(batch)
+        done = {number: replace(prompts[number], generated=[], text=bytearray()) for number in numbers}
+        for pending in done.values():
+            pending.ticket = Ticket(Job(None, [Request(Text("", ()), "", 10)]), 0)
+            schedule.add(pending)
+        while not schedule.is_idle:
+            schedule.step(input_ended=True)
+        schedule.close()
+        small.assert_likeliest(list(done.values()))
+        return {number: pending.generated for number, pending in done.items()}
+
+    numbers = range(len(prompts))
+    together = texts(numbers, 16)
+    assert texts(random.Random(5).sample(numbers, len(numbers)), 3) == together
+    for number in (0, 4, 8):
+        assert texts([number], 8) == {number: together[number]}
 
 
 def test_deterministic_texts_are_the_same_in_every_order_and_alone(few_path: Path, random_path: Path) -> None:

@@ -237,7 +237,11 @@ class Generation:
     store: Store = None
     no_store: Annotated[
         bool,
-        typer.Option("--no-store", help="Neither reuse finished generations nor keep new ones.", rich_help_panel=STORE),
+        typer.Option(
+            "--no-store",
+            help="Neither reuse finished generations nor keep new ones, nor what models have read of prompts.",
+            rich_help_panel=STORE,
+        ),
     ] = False
     show_prompt: Annotated[
         bool,

@@ -19,8 +19,8 @@ the query's; what these do not say is as in `[chat]` and `[completion]`. Whichev
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,8 @@ TARGET = "target_language"
 _LANGUAGES = frozenset({"source_language", TARGET})
 _ANSWERED = frozenset({"language", TARGET})
 DOCUMENTS = "documents"
+_COMMON = _LANGUAGES | _ANSWERED | {"examples", "instruction", "refusal", "opening", "question", "answer", "count"}
+"""Variables that many records fill in the same way."""
 _WORKED = frozenset({"query", "passage", "rationale", "rephrasing", "keywords", "sentence"})
 _SAID = frozenset({"query", "documents", "question", "answer", "language"})
 TASKS = {
@@ -76,18 +78,21 @@ TASKS = {
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A system and a user turn, to be rendered by the model's own chat template."""
+    """A system and a user turn, to be rendered by the model's own chat template. head: how many characters the user's
+    turn begins with that prompts for other records begin with, too; where it is 0, that is not known."""
 
     system: str
     user: str
+    head: int = field(default=0, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text to be continued by a pretrained model, up to the first of the `stop` strings."""
+    """A text to be continued by a pretrained model, up to the first of the `stop` strings. head: as of `Chat`."""
 
     text: str
     stop: tuple[str, ...]
+    head: int = field(default=0, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +167,15 @@ class Template:
         form = self.chat if chat else self.completion
         return _WORKED.intersection(_variables(form.get("example", "")))
 
-    def render(self, chat: bool, variables: Mapping[str, str], examples: Sequence[Mapping[str, str]] = ()) -> Prompt:
-        """Return the prompt with `variables` filled in and every one of `examples` shown, in their order."""
+    def render(
+        self,
+        chat: bool,
+        variables: Mapping[str, str],
+        examples: Sequence[Mapping[str, str]] = (),
+        own_examples: bool = False,
+    ) -> Prompt:
+        """Return the prompt with `variables` filled in and every one of `examples` shown, in their order. own_examples:
+        they were chosen for this prompt alone."""
         form = self.chat if chat else self.completion
         shown = (
             "".join(form["example"].format_map({**variables, **example}) for example in examples)
@@ -171,15 +183,23 @@ class Template:
             else ""
         )
         values = {**variables, EXAMPLES: shown}
+        main = self.chat["user"] if chat else self.completion["text"]
+        head = len(_begun(main, not own_examples).format_map(values))
         if chat:
-            return Chat(self.chat["system"].format_map(values), self.chat["user"].format_map(values))
-        return Text(self.completion["text"].format_map(values), tuple(self.completion["stop"]))
+            return Chat(self.chat["system"].format_map(values), main.format_map(values), head)
+        return Text(main.format_map(values), tuple(self.completion["stop"]), head)
 
 
 class _Pairing(Template):
     """The prompt of cross-encoders, which has a form for both."""
 
-    def render(self, chat: bool, variables: Mapping[str, str], examples: Sequence[Mapping[str, str]] = ()) -> Prompt:
+    def render(
+        self,
+        chat: bool,
+        variables: Mapping[str, str],
+        examples: Sequence[Mapping[str, str]] = (),
+        own_examples: bool = False,
+    ) -> Prompt:
         return Pair(variables["query"], variables["document"])
 
 
@@ -321,6 +341,25 @@ def _variables(text: str, place: str = "") -> list[str]:
             written = f"{name}{f'!{conversion}' if conversion else ''}{f':{form}' if form else ''}"
             raise InputError(f"{place}: {{{written}}} is not the name of a variable", f"write {{{name}}} alone")
     return [str(name) for _, name, _, _ in fields]
+
+
+@cache
+def _begun(text: str, with_examples: bool) -> str:
+    """A text up to its first variable that every record fills in another way, to be formatted, too."""
+    made = ""
+    for literal, name in _fields(text):
+        made += literal.replace("{", "{{").replace("}", "}}")
+        if name is None or name not in _COMMON or (name == EXAMPLES and not with_examples):
+            break
+        made += f"{{{name}}}"
+    return made
+
+
+def _fields(text: str) -> Iterator[tuple[str, str | None]]:
+    """What stands between variables, and the name of the one behind it."""
+    from string import Formatter
+
+    return ((literal, name) for literal, name, _, _ in Formatter().parse(text))
 
 
 def _check(named: set[str], known: frozenset[str], place: str) -> None:

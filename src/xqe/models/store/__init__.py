@@ -7,5 +7,5 @@ a checksum, since SQLite notices damage to its structure but not to what it hold
 
 `database` is the file, and raises what goes wrong; `pages` reads what is whole in a damaged one; `access` looks into
 it, and says why it cannot be used; `run` is what a run uses, which never fails once it is open. Where the file lies is
-known (`place`) without SQLite.
+known (`place`) without SQLite. `prefixes` is a folder beside it, of what models have read of prompts.
 """

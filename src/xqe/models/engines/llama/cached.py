@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xqe.models.engines.llama import states
 from xqe.models.engines.llama.context import Context
 from xqe.models.engines.llama.library import llama_cpp
 from xqe.models.engines.llama.model import Model, Stopped
@@ -61,6 +62,8 @@ class CachedContext(Context):
         parameters.kv_unified = False  # each sequence has cells of its own: see `scheduler`
         parameters.swa_full = True  # a windowed cache could not be cut back to a shared prefix
         self.picks = picks
+        self._sequences = sequences
+        self.copies = False  # whether a copy waits for the next batch
         self._chains = _greedy_chains(sequences) if picks else []
         configs = (llama_cpp.llama_sampler_seq_config * sequences)()
         for sequence, chain in enumerate(self._chains):
@@ -96,11 +99,29 @@ class CachedContext(Context):
 
     def copy_sequence(self, source: int, target: int) -> None:
         """Let sequence `target` hold what `source` holds; the cells are copied with the next batch."""
+        self.copies = True
         llama_cpp.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+
+    def decode(self, count: int) -> int:
+        self.copies = False
+        return super().decode(count)
 
     def clear_sequence(self, sequence: int, start: int = 0) -> None:
         """Forget a sequence, from its position `start` on."""
         llama_cpp.llama_memory_seq_rm(self._memory, sequence, start, -1)
+
+    def state(self, sequence: int) -> bytes | None:
+        """What a sequence holds, for `restore`; of layers with a window only what that shows the next token. None where
+        llama.cpp's form of it is not known."""
+        return states.taken(self._pointer, sequence, self._sequences)
+
+    def restore(self, sequence: int, state: bytes) -> bool:
+        """Let a sequence hold what `state` returned, perhaps in another process; False if it holds nothing now. No copy
+        to it or of it may wait for the next batch."""
+        if states.put(self._pointer, sequence, self._sequences, state):
+            return True
+        self.clear_sequence(sequence)
+        return False
 
     def clear(self) -> None:
         llama_cpp.llama_memory_clear(self._memory, True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import closing
-from typing import Any, TypeVar
+from dataclasses import astuple
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from xqe.errors import ModelError, XqeError
 from xqe.messages import amount, say
@@ -13,31 +13,36 @@ from xqe.models.engines.interrupts import Interrupt, deferred_interrupt
 from xqe.models.engines.jobs import Feed, Job, Ticket
 from xqe.models.engines.llama import library, sizing
 from xqe.models.engines.llama.adapters import Adapter
-from xqe.models.engines.llama.cached import CELL_PADDING, CachedContext, cell_bytes
+from xqe.models.engines.llama.cached import CachedContext, cell_bytes
 from xqe.models.engines.llama.chat import ChatTemplate
 from xqe.models.engines.llama.drawing import Comparing, Drawing, Following, Parameters, Picker, Weighing
+from xqe.models.engines.llama.kept_prefixes import LEAST_KEPT, KeptPrefixes
 from xqe.models.engines.llama.loading import LoadedModel
 from xqe.models.engines.llama.model import Model
 from xqe.models.engines.llama.pending import Counts, Decoder, Measured, Pending
-from xqe.models.engines.llama.scheduler import CPU_SHAPE, GPU_SHAPE, Scheduler
-from xqe.models.engines.llama.sequential import Sequential
+from xqe.models.engines.llama.picking import picks_alike
+from xqe.models.engines.llama.scheduler import Scheduler
+from xqe.models.engines.llama.sequential import CHUNK, Sequential
 from xqe.models.engines.llama.settings import DEFAULT_CACHE, Settings
+from xqe.models.engines.llama.slots import CPU_SHAPE, GPU_SHAPE
 from xqe.models.engines.llama.vocabulary import Tokens, common
 from xqe.models.engines.requests import Request, Sampling
-from xqe.models.prompts import Chat, Prompt
+from xqe.models.prompts import Chat, Pair, Prompt, Text
 from xqe.models.purposes import check_pools_nothing
+
+if TYPE_CHECKING:
+    from xqe.models.store.prefixes import Prefixes
 
 T = TypeVar("T")
 
 GATHER_SECONDS = 0.02  # how long to wait for company before the first batch
 POLL_SECONDS = 0.1
 READ_AHEAD = 4  # jobs read for each sequence, so that prompts with the same prefix meet
-TRIAL_TEXTS = ("The capital of France is", "La rivière la plus longue du monde est", "1, 2, 3,", "Wasser kocht bei")
-STEPS_OF_TRIAL = 8
-CELLS_OF_TRIAL = CELL_PADDING
 TOP_K = 64
 TOP_P = 0.95
-_ASKED = "zinc prices"  # stands for what is asked, to see what a template writes after it
+_ASKED = "zinc prices"  # stands for what is asked, to see what a template writes around it
+_UNSURE = 8  # tokens at the end of a beginning, which may be others where more follows
+_MOST_HEADS = 64
 PRETRAINED_PENALTY = 1.1  # a pretrained model falls into loops
 
 
@@ -46,8 +51,8 @@ class LlamaEngine(Engine):
 
     path: of the GGUF file. sha256: of the file, for provenance. adapters: LoRA adapters that are applied.
     vocabulary_only: load no weights; `show` works, `generate` does not. model: the file, loaded already; whoever
-    loaded it closes it. Raises ModelError for a file that cannot be loaded, XqeError for settings that llama.cpp would
-    abort on.
+    loaded it closes it. prefixes: where what it reads of prompts is kept. Raises ModelError for a file that cannot be
+    loaded, XqeError for settings that llama.cpp would abort on.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class LlamaEngine(Engine):
         adapters: tuple[Adapter, ...] = (),
         vocabulary_only: bool = False,
         model: Model | None = None,
+        prefixes: Prefixes | None = None,
     ) -> None:
         self._settings = settings = settings or Settings()
         settings.check()
@@ -67,6 +73,8 @@ class LlamaEngine(Engine):
         self._model, self._vocabulary = loaded.model, loaded.model.vocabulary
         self._template: ChatTemplate | None = None
         self._prompt_ends: dict[str, str] = {}  # by the system turn
+        self._heads: dict[Prompt, Tokens] = {}
+        self._prefixes = prefixes
         self._interrupt: Interrupt | None = None
         self._most_cells = self._model.context_size
         self._picks: bool | None = None  # not tried yet
@@ -107,7 +115,9 @@ class LlamaEngine(Engine):
     def adapted(self, adapters: tuple[Adapter, ...]) -> LlamaEngine:
         """An engine on the same loaded model with other adapters, or none. Close it before this one."""
         loaded = self._loaded
-        return LlamaEngine(self.name, loaded.path, loaded.sha256, self._settings, adapters, model=self._model)
+        return LlamaEngine(
+            self.name, loaded.path, loaded.sha256, self._settings, adapters, model=self._model, prefixes=self._prefixes
+        )
 
     def identity(self) -> dict[str, Any]:
         settings = self._settings
@@ -205,7 +215,15 @@ class LlamaEngine(Engine):
         model, settings = self._model, self._settings
         if settings.deterministic:
             most = min(self._most_cells, model.context_size)
-            return Sequential(self._vocabulary, self._open_context, settings.context, most, model.can_share_prefixes)
+            return Sequential(
+                self._vocabulary,
+                self._open_context,
+                settings.context,
+                most,
+                model.can_share_prefixes,
+                self._kept(chunk=CHUNK),
+            )
+        shape = GPU_SHAPE if self._loaded.on_gpu or settings.gpu_sampling == "on" else CPU_SHAPE
         return Scheduler(
             self._vocabulary,
             self._open_context,
@@ -214,8 +232,17 @@ class LlamaEngine(Engine):
             self._most_cells,
             model.context_size,
             model.can_share_prefixes,
-            GPU_SHAPE if self._loaded.on_gpu or settings.gpu_sampling == "on" else CPU_SHAPE,
+            shape,
+            self._kept(shape=astuple(shape)) if shape is CPU_SHAPE else None,
         )
+
+    def _kept(self, **calls: Any) -> KeptPrefixes | None:
+        """What earlier processes have read, on a CPU: a GPU reads faster than a disk. calls: how prompts are cut."""
+        if self._prefixes is None or self._loaded.on_gpu:
+            return None
+        attention = self._settings.flash_attention
+        depends_on = {**self._loaded.identity(), "cache": self._settings.cache_type, "attention": attention, **calls}
+        return KeptPrefixes(self._prefixes, depends_on, self.name, self._model.is_windowed)
 
     def _open_context(self, cells: int, sequences: int, greedy: bool) -> CachedContext:
         return self._context(cells, sequences, greedy and self._may_pick())
@@ -225,23 +252,10 @@ class LlamaEngine(Engine):
         if self._picks is None:
             asked = self._settings.gpu_sampling
             self._picks = asked == "on" or (asked == "auto" and self._loaded.on_gpu)
-            if self._picks and not self._picks_alike():
+            if self._picks and not picks_alike(self._vocabulary, self._context):
                 say("sampling on the GPU picks other tokens than sampling on the CPU; it is left off")
                 self._picks = False
         return self._picks
-
-    def _picks_alike(self) -> bool:
-        """Continue some texts together, once with logits and once without; True if the tokens are the same."""
-        texts = [self._vocabulary.tokenize(text, True, False) for text in TRIAL_TEXTS]
-        found = []
-        for picks in (False, True):
-            try:
-                context = self._context(CELLS_OF_TRIAL * len(texts), len(texts), picks)
-            except ModelError:
-                return False
-            with closing(context):
-                found.append(_continued(context, texts))
-        return found[0] == found[1]
 
     def _context(self, cells: int, sequences: int, picks: bool) -> CachedContext:
         return CachedContext(
@@ -270,20 +284,23 @@ class LlamaEngine(Engine):
         picker: Picker | None = None if parameters.is_plain else Drawing(parameters, request.seed)
         if request.is_weighed:
             picker = Weighing(picker)
-        decoder.add(Pending(ticket, tokens, stop, picker))
+        decoder.add(Pending(ticket, tokens, stop, picker, self._head(request.prompt, tokens)))
 
     def _measured(self, ticket: Ticket) -> Measured:
         """What is to be measured. Its tokens are those of the prompt and the text as one, from the first on that the
         prompt alone does not have: a token may reach over the end of the prompt."""
         request = ticket.request
         prompt = self._tokens(request.prompt)
+        picker: Following | Comparing
         if request.continuation:
             whole = self._tokens(request.prompt, request.continuation)
             shared = common(prompt, whole)
             if not 0 < shared < len(whole):
                 raise ModelError("there is no token to measure")
-            return Measured(ticket, whole[:shared], (), Following(whole[shared:]))
-        return Measured(ticket, prompt, (), Comparing(self._first_tokens(request, prompt)))
+            prompt, picker = whole[:shared], Following(whole[shared:])
+        else:
+            picker = Comparing(self._first_tokens(request, prompt))
+        return Measured(ticket, prompt, (), picker, self._head(request.prompt, prompt))
 
     def _first_tokens(self, request: Request, prompt: Tokens) -> list[list[int]]:
         """For each choice the tokens that say that it was chosen: its spellings that are a single token after the
@@ -304,10 +321,30 @@ class LlamaEngine(Engine):
                 raise ModelError(f'the vocabulary has no token that says "{spellings[0]}" and nothing else')
         return [sorted(tokens) for tokens in single]
 
+    def _head(self, prompt: Prompt, tokens: Tokens) -> int:
+        """How many tokens a prompt begins with that it says others begin with, too: the same number for all of them."""
+        if isinstance(prompt, Pair) or not prompt.head:
+            return 0
+        begun: Prompt
+        if isinstance(prompt, Chat):
+            begun = Chat(prompt.system, prompt.user[: prompt.head] + _ASKED)
+        else:
+            begun = Text(prompt.text[: prompt.head] + _ASKED, ())
+        if begun not in self._heads:
+            if len(self._heads) >= _MOST_HEADS:
+                self._heads.clear()
+            self._heads[begun] = self._tokenized(self.rendered(begun).rpartition(_ASKED)[0], isinstance(begun, Chat))
+        head = self._heads[begun][:-_UNSURE]
+        is_shared = common(head, tokens) == len(head) < len(tokens)
+        return len(head) if len(head) >= LEAST_KEPT and is_shared else 0
+
     def _tokens(self, prompt: Prompt, then: str = "") -> Tokens:
         """The tokens of a prompt, and of what the model is to have said after it; BOS exactly once."""
-        text = self.rendered(prompt) + (self._vocabulary.defused(then) if isinstance(prompt, Chat) else then)
-        if not isinstance(prompt, Chat):
+        is_chat = isinstance(prompt, Chat)
+        return self._tokenized(self.rendered(prompt) + (self._vocabulary.defused(then) if is_chat else then), is_chat)
+
+    def _tokenized(self, text: str, is_chat: bool) -> Tokens:
+        if not is_chat:
             return self._vocabulary.begun(text, add_special=True, parse_special=False)
         bos = self._vocabulary.bos_text()
         has_bos = bool(bos) and text.startswith(bos)
@@ -319,23 +356,3 @@ class LlamaEngine(Engine):
         while self._resting:
             self._resting.pop().close()
         self._loaded.close()
-
-
-def _continued(context: CachedContext, texts: list[Tokens]) -> list[list[int]]:
-    """The texts with the likeliest tokens of the first steps after them, all decoded together; nothing if it fails."""
-    tokens = [list(map(int, text)) for text in texts]
-    for step in range(STEPS_OF_TRIAL):
-        lasts = []
-        count = 0
-        for sequence, text in enumerate(tokens):
-            for position in range(0 if step == 0 else len(text) - 1, len(text)):
-                context.token[count], context.position[count] = text[position], position
-                context.sequence[count], context.wants_logits[count] = sequence, position + 1 == len(text)
-                count += 1
-            lasts.append(count - 1)
-        if context.decode(count) != 0:
-            return []
-        context.take_logits(len(texts))
-        for row, (text, entry) in enumerate(zip(tokens, lasts, strict=True)):
-            text.append(context.likeliest(row, entry))
-    return tokens

@@ -111,6 +111,11 @@ class Model:
             raise ModelError(f"{path}: cannot be used ({unusable})", "take another file, or another model")
 
     @property
+    def is_windowed(self) -> bool:
+        """True if some layers see a window of the last tokens only."""
+        return int(llama_cpp.llama_model_n_swa(self._pointer)) > 0
+
+    @property
     def pointer(self) -> Any:
         return self._pointer
 

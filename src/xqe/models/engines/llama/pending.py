@@ -28,13 +28,15 @@ class Counts:
 class Pending:
     """A tokenized request, from its arrival to its completion.
 
-    picker: None where the likeliest token is taken, whatever came before. generated, text: what there is so far.
+    picker: None where the likeliest token is taken, whatever came before. head: how many tokens the prompt begins with
+    that it says others begin with, too. generated, text: what there is so far.
     """
 
     ticket: Ticket
     prompt: Tokens
     stop: tuple[bytes, ...]
     picker: Picker | None = None
+    head: int = 0
     generated: list[int] = field(default_factory=list)
     text: bytearray = field(default_factory=bytearray)
 

@@ -9,13 +9,17 @@ What a text becomes does not depend on what is decoded beside it, as far as llam
 one way for rows in fours and another for what is left, one for a few rows and another for more, one for many rows of a
 sequence and another for few, and their last bits differ; a difference in the last bit is enough for another token some
 words later. So every call has a `Shape`: it is filled up with rows that are thrown away.
+
+Many rows of a sequence in a call are the faster way to read. Which way a token is read may depend on its prompt, and on
+nothing beside it. So a prompt says how much of it others begin with, too (its head), and that is read in bulk, whoever
+reads it; what follows, of which each prompt has little, in small pieces. The last token of a prompt is decoded with
+those that are generated, so that no other call needs logits, which take as long as all the rest of a row.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby, islice
 
 import numpy as np
@@ -24,55 +28,20 @@ from xqe.errors import ModelError
 from xqe.messages import say
 from xqe.models.engines.llama.cached import CELL_PADDING, N_UBATCH, CachedContext
 from xqe.models.engines.llama.context import ABORTED
+from xqe.models.engines.llama.kept_prefixes import KeptPrefixes
 from xqe.models.engines.llama.library import log
 from xqe.models.engines.llama.pending import NO_NUMBERS, Counts, Pending, does_not_fit, next_token
+from xqe.models.engines.llama.slots import CPU_SHAPE, GPU_SHAPE, NOTHING, Shape, Slot, padded
 from xqe.models.engines.llama.vocabulary import Tokens, Vocabulary, common
 
 LEAST_SHARED = 16  # tokens; a shorter common beginning is worth neither a copy nor a wait
 LONG = 2048  # cells of a sequence
 MAX_FAILURES = 3
+SPARE = 128  # cells of a sequence; all are written when a context is made, which takes time
 WORTH_KEEPING = 64  # tokens that only one sequence has; what is asked about, behind a beginning, is shorter
-
-_NOTHING: Tokens = np.empty(0, dtype=np.int32)
 
 OpenContext = Callable[[int, int, bool], CachedContext]
 """(cells, sequences, all texts are greedy) -> Context."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What the calls are like. rows: their number of rows, and of logits, is a multiple of this. least: and not
-    less. piece: the most rows of one sequence in one call."""
-
-    rows: int
-    least: int
-    piece: int
-
-    def filled(self, number: int) -> int:
-        """The rows of a call that needs `number`."""
-        return max(self.least, _padded(number, self.rows))
-
-
-CPU_SHAPE = Shape(rows=4, least=8, piece=60)  # from 64 rows on, attention goes another way
-GPU_SHAPE = Shape(rows=1, least=1, piece=N_UBATCH)
-
-
-@dataclass(slots=True, eq=False)
-class Slot:
-    """A sequence: what its cells hold, and the text that is being generated in it, if any.
-
-    cached: tokens whose cells are there, from position 0, without those that were generated. decoded: cells in use.
-    """
-
-    sequence: int
-    pending: Pending | None = None
-    input: Tokens = field(default_factory=lambda: _NOTHING)  # the prompt, and what was generated before a restart
-    cached: Tokens = field(default_factory=lambda: _NOTHING)
-    decoded: int = 0
-
-    @property
-    def is_reading(self) -> bool:
-        return self.pending is not None and self.decoded < len(self.input)
 
 
 class Scheduler:
@@ -81,7 +50,7 @@ class Scheduler:
     open_context: makes the context once the first prompts are known. cells: tokens for all sequences together, or
     None to choose it from the prompts (and anew when later prompts need more), up to `most_cells`, which the memory
     allows. trained_on: the longest sequence the model knows. share_prefixes: False for recurrent models, whose state
-    can be neither cut back nor filled up. shape: of the calls.
+    can be neither cut back nor filled up. shape: of the calls. kept: beginnings that earlier processes have read.
     """
 
     def __init__(
@@ -94,6 +63,7 @@ class Scheduler:
         trained_on: int,
         share_prefixes: bool,
         shape: Shape = CPU_SHAPE,
+        kept: KeptPrefixes | None = None,
     ) -> None:
         self._vocabulary = vocabulary
         self._open_context = open_context
@@ -104,12 +74,14 @@ class Scheduler:
         self._shares = share_prefixes
         self._asked = shape if share_prefixes else GPU_SHAPE
         self._shape = self._asked  # another where there is room for fewer sequences
+        self._kept = kept
         self._context: CachedContext | None = None
         self._cells_each = 0
         self._waiting: deque[Pending] = deque()
         self._slots: list[Slot] = []
         self._failures = 0
         self._draining = False
+        self._takes_fewer: bool | None = None  # whether calls of the fewest rows have the bits of others; not tried yet
         self.counts = Counts()
 
     @property
@@ -145,14 +117,18 @@ class Scheduler:
         context = self._prepare_context(input_ended)
         if context is None:
             return
-        free = sum(slot.pending is None for slot in self._slots)
-        if self._waiting and not self._draining and free >= max(1, min(self._batch, len(self._slots)) // 8):
-            self._admit(context)
-        status = self._read(context) or self._generate(context)
+        status = 0
+        while status == 0 and self._may_admit() and self._admit(context):
+            status = self._read(context)
+        status = status or self._generate(context)
         if status:
             self._start_anew(context, status)
         else:
             self._failures = 0
+
+    def _may_admit(self) -> bool:
+        free = sum(slot.pending is None for slot in self._slots)
+        return bool(self._waiting) and not self._draining and free >= max(1, min(self._batch, len(self._slots)) // 8)
 
     # -- the context -------------------------------------------------------------------------------------------
 
@@ -179,20 +155,21 @@ class Scheduler:
         if self._context.picks and self._waiting[0].picker is not None:
             return False
         few = len(self._slots) < min(self._batch, len(self._waiting))
-        return not few or self._places(_padded(self._longest(), CELL_PADDING)) <= len(self._slots)
+        return not few or self._places(padded(self._longest(), CELL_PADDING)) <= len(self._slots)
 
     def _open(self, input_ended: bool) -> None:
         """Make a context for prompts like those waiting; a smaller one where memory has less than it seemed."""
         longest = self._longest()
         greedy = all(pending.picker is None for pending in self._waiting)
         while True:
-            each = _padded(longest, CELL_PADDING)
+            each = padded(longest, CELL_PADDING)
             if not input_ended:  # others may be longer
-                each = max(each, min(_padded(longest * 5 // 4, CELL_PADDING), self._most_cells // self._batch))
+                more = min(longest // 4, SPARE)
+                each = max(each, min(padded(longest + more, CELL_PADDING), self._most_cells // self._batch))
             places = self._places(each)
             if input_ended:
                 # those of later calls may begin alike and be longer
-                each = max(each, min(_padded(longest * 3 // 2, CELL_PADDING), LONG))
+                each = max(each, min(padded(longest + min(longest // 2, SPARE), CELL_PADDING), LONG))
                 places = min(places, self._asked.filled(len(self._waiting)))
                 if each > LONG:  # sequences only to fill up calls would take much memory, and time to lay out
                     places = min(places, len(self._waiting))
@@ -209,7 +186,7 @@ class Scheduler:
             return
 
     def _needed(self, pending: Pending) -> int:
-        return pending.most_cells + self._asked.least
+        return max(pending.most_cells + self._asked.least, pending.head + self._asked.tile)
 
     def _longest(self) -> int:
         return max(self._needed(pending) for pending in list(self._waiting)[: 4 * self._batch])
@@ -221,12 +198,36 @@ class Scheduler:
 
     # -- admission ---------------------------------------------------------------------------------------------
 
-    def _admit(self, context: CachedContext) -> None:
-        """Give free sequences to waiting prompts, in their order but for those that wait for a beginning.
+    def _head(self, pending: Pending) -> int:
+        """How much of a prompt is read in bulk."""
+        return pending.head if self._shares and self._shape.bulk else 0
+
+    def _recall(self, context: CachedContext) -> None:
+        """Let free sequences have what is kept of the beginnings of the next prompts, unless copies of them wait."""
+        kept, free = self._kept, [slot for slot in self._slots if slot.pending is None]
+        if context.copies:
+            return
+        for pending in list(islice(self._waiting, len(free))):
+            head = self._head(pending)
+            if kept is None or not head or self._needed(pending) > self._cells_each:
+                continue
+            tokens = pending.prompt[:head]
+            if self._best_source(pending.prompt, head)[1] < head and kept.has(tokens):
+                slot = min(free, key=lambda slot: len(slot.cached))
+                free.remove(slot)
+                if kept.restore(context, slot.sequence, tokens):
+                    slot.hold(tokens, head, head if kept.is_windowed else 0)
+                else:
+                    slot.hold(NOTHING, 0)
+
+    def _admit(self, context: CachedContext) -> bool:
+        """Give free sequences to waiting prompts, in their order but for those that wait for a beginning; False if
+        none got one.
 
         The free sequences are brought together and the prompts sorted by what is left to decode of them, so that
         prompts with as much to decode are neighbours: those are decoded in one call.
         """
+        self._recall(context)
         active = self._compact(context)
         free = self._slots[active:]
         room = min(len(free), self._batch - active)
@@ -238,38 +239,41 @@ class Scheduler:
                 deferred.append(pending)  # for another context
                 break
             tokens = _input(pending)
-            shared = self._best_source(tokens)[1]
+            head = self._head(pending)
+            shared = self._best_source(tokens, head)[1]
             if self._shares and any(common(other, tokens) >= shared + LEAST_SHARED for _, _, other in chosen):
                 deferred.append(pending)
             else:
-                chosen.append((self._piece_length(len(tokens) - shared), pending, tokens))
+                chosen.append((self._shape.piece_length(len(tokens) - 1 - max(shared, head)), pending, tokens))
         self._waiting.extendleft(reversed(deferred))
         chosen.sort(key=lambda choice: choice[0])
         for slot, (_, pending, tokens) in zip(free, chosen, strict=False):
-            self._place(context, slot, tokens)
+            head = self._head(pending)
+            self._place(context, slot, tokens, head)
             slot.pending, slot.input = pending, tokens
+            is_new = self._kept is not None and slot.decoded < head and self._kept.lacks(tokens[:head])
+            slot.pause = head if is_new else 0
+        return bool(chosen)
 
-    def _best_source(self, tokens: Tokens) -> tuple[Slot | None, int]:
+    def _best_source(self, tokens: Tokens, head: int) -> tuple[Slot | None, int]:
         """The sequence that has most of a prompt's beginning, and how much; at least one token is left to decode."""
         best: Slot | None = None
         most = 0
         for slot in self._slots if self._shares else ():
-            shared = min(common(slot.cached, tokens), len(tokens) - 1)
-            if shared > most:
+            if (shared := slot.shared(tokens, head)) > most:
                 best, most = slot, shared
         return best, most
 
-    def _place(self, context: CachedContext, slot: Slot, tokens: Tokens) -> None:
+    def _place(self, context: CachedContext, slot: Slot, tokens: Tokens, head: int) -> None:
         """Cut a free sequence back to what it has of a prompt's beginning, or let it have what another has."""
         self._save(context, slot, tokens)
-        source, shared = self._best_source(tokens)
-        kept = min(common(slot.cached, tokens), len(tokens) - 1) if self._shares else 0
+        source, shared = self._best_source(tokens, head)
+        kept, firm = slot.shared(tokens, head) if self._shares else 0, slot.firm
         if source is not None and shared >= kept + LEAST_SHARED:
             context.copy_sequence(source.sequence, slot.sequence)
-            kept = shared
+            kept, firm = shared, source.firm
         context.clear_sequence(slot.sequence, kept)
-        slot.cached = tokens[:kept]
-        slot.decoded = kept
+        slot.hold(tokens[:kept], head, firm)
 
     def _save(self, context: CachedContext, slot: Slot, tokens: Tokens) -> None:
         """Copy what a sequence is to be cut back from to another that is free, where no other has it: the prompts of
@@ -283,7 +287,7 @@ class Scheduler:
         )
         if least is not None and len(least.cached) < len(slot.cached):
             context.copy_sequence(slot.sequence, least.sequence)
-            least.cached, least.decoded = slot.cached, len(slot.cached)
+            least.hold(slot.cached, slot.head, slot.firm)
 
     def _compact(self, context: CachedContext) -> int:
         """Move texts down into free sequences until there is no gap below them; return how many there are."""
@@ -295,14 +299,15 @@ class Scheduler:
                 self._save(context, target, slot.cached)
                 context.copy_sequence(slot.sequence, target.sequence)
                 target.pending, target.input = slot.pending, slot.input
-                target.cached, target.decoded = slot.cached, slot.decoded
+                target.hold(slot.cached, slot.head, slot.firm)
+                target.decoded = slot.decoded
                 self._end(context, slot)
         return len(active)
 
     # -- decoding ----------------------------------------------------------------------------------------------
 
     def _read(self, context: CachedContext) -> int:
-        """Decode the prompts of new sequences and pick their first tokens; return the first bad status, else 0."""
+        """Decode the prompts of new sequences but for their last tokens; return the first bad status, else 0."""
         while reading := [slot for slot in self._slots if slot.is_reading]:
             for slots, length in self._calls(reading):
                 status = self._read_pieces(context, slots, length)
@@ -312,28 +317,24 @@ class Scheduler:
 
     def _calls(self, reading: Sequence[Slot]) -> Iterator[tuple[list[Slot], int]]:
         """The sequences whose next pieces are of equal length, filled up, and go into one call together."""
+        shape = self._shape
 
-        def length(slot: Slot) -> int:
-            return self._piece_length(len(slot.input) - slot.decoded)
+        def way(slot: Slot) -> tuple[bool, int]:
+            in_bulk = slot.reads_in_bulk
+            return in_bulk, shape.bulk_length(slot.left) if in_bulk else shape.piece_length(slot.left)
 
-        for size, slots in groupby(sorted(reading, key=lambda slot: (length(slot), slot.sequence)), length):
+        for (_, size), slots in groupby(sorted(reading, key=lambda slot: (way(slot), slot.sequence)), way):
             together = list(slots)
             most = N_UBATCH // size
             for start in range(0, len(together), most):
                 yield together[start : start + most], size
 
-    def _piece_length(self, left: int) -> int:
-        """The rows of a prompt's next piece, filled up, where `left` tokens of it are to be decoded."""
-        return min(self._shape.piece, self._shape.filled(left))
-
     def _read_pieces(self, context: CachedContext, slots: Sequence[Slot], length: int) -> int:
-        """Decode one piece of `length` rows of each sequence; where a prompt ends with it, pick its first token."""
-        ended: list[tuple[Slot, int]] = []  # and the batch's entry with the prompt's last token
+        """Decode one piece of `length` rows of each sequence."""
         filled_up: list[Slot] = []
         for number, slot in enumerate(slots):
-            real = min(length, len(slot.input) - slot.decoded)
-            start = number * length
-            rows = slice(start, start + length)
+            real = min(length, slot.left)
+            rows = slice(number * length, (number + 1) * length)
             piece = slot.input[slot.decoded : slot.decoded + real]
             context.token[rows] = np.concatenate([piece, np.full(length - real, piece[-1])])
             context.position[rows] = np.arange(slot.decoded, slot.decoded + length, dtype=np.int32)
@@ -343,55 +344,68 @@ class Scheduler:
             self.counts.prompt_decoded += real
             if real < length:
                 filled_up.append(slot)
-            if not slot.is_reading:
-                ended.append((slot, start + real - 1))
         count = len(slots) * length
-        entries = self._with_fillers([entry for _, entry in ended], count)
         context.wants_logits[:count] = 0
-        context.wants_logits[entries] = 1
         status = context.decode(count)
         if status:
             return status
         for slot in filled_up:
             context.clear_sequence(slot.sequence, slot.decoded)
-        context.take_logits(len(entries))
-        for slot, entry in ended:
-            self._pick(context, slot, entries.index(entry), entry)
+        for slot in slots:
+            if self._kept is not None and slot.decoded == slot.pause:
+                self._kept.save(context, slot.sequence, slot.cached)
         return 0
-
-    def _with_fillers(self, entries: list[int], count: int) -> list[int]:
-        """Entries of a batch of `count`, and so many others that the number of logits is right; sorted."""
-        missing = self._shape.filled(len(entries)) - len(entries) if entries else 0
-        others = (entry for entry in range(count) if entry not in entries)
-        return sorted([*entries, *islice(others, missing)])
 
     def _generate(self, context: CachedContext) -> int:
         """Decode the latest token of every text and pick the next; return llama_decode's status."""
         active = self._active()
         if not active:
             return 0
-        slots = active
+        slots, fewest, decode = active, self._shape.rows, self._decode
         if self._shares:
             if not self._waiting or self._draining:  # otherwise the gaps will soon be filled
                 self._compact(context)
             last = max(slot.sequence for slot in self._active())
-            slots = self._slots[: self._shape.filled(last + 1)]
-        count = len(slots)
-        context.token[:count] = [slot.pending.generated[-1] if slot.pending else 0 for slot in slots]
-        context.position[:count] = [slot.decoded for slot in slots]
-        context.sequence[:count] = [slot.sequence for slot in slots]
-        context.wants_logits[:count] = 1
-        status = context.decode(count)
+            are_few = last < fewest < self._shape.least
+            slots = self._slots[: fewest if are_few and self._takes_fewer else self._shape.filled(last + 1)]
+            if are_few and self._takes_fewer is None:
+                decode = self._decode_and_try
+        status = decode(context, slots)
         if status:
             return status
-        context.take_logits(count)
+        context.take_logits(len(slots))
         for row, slot in enumerate(slots):
             if slot.pending is None:
                 context.clear_sequence(slot.sequence, slot.decoded)
             else:
+                self.counts.prompt_decoded += not slot.pending.generated
                 slot.decoded += 1
                 self._pick(context, slot, row, row)
         return 0
+
+    def _decode(self, context: CachedContext, slots: Sequence[Slot]) -> int:
+        """Decode the next token of each sequence; return llama_decode's status."""
+        count = len(slots)
+        context.token[:count] = [slot.latest for slot in slots]
+        context.position[:count] = [slot.decoded for slot in slots]
+        context.sequence[:count] = [slot.sequence for slot in slots]
+        context.wants_logits[:count] = 1
+        return context.decode(count)
+
+    def _decode_and_try(self, context: CachedContext, slots: Sequence[Slot]) -> int:
+        """The same, and see whether a call of the fewest rows has the same bits, with this build and model: it takes
+        less time."""
+        few = slots[: self._shape.rows]
+        status = self._decode(context, few)
+        if status:
+            return status
+        found = context.logits(len(few)).tobytes()
+        for slot in few:
+            context.clear_sequence(slot.sequence, slot.decoded)
+        status = self._decode(context, slots)
+        if status == 0:
+            self._takes_fewer = context.logits(len(slots))[: len(few)].tobytes() == found
+        return status
 
     def _pick(self, context: CachedContext, slot: Slot, row: int, entry: int) -> None:
         """Pick a text's next token from a row of logits, those of a batch's entry; end the text if it is complete."""
@@ -409,7 +423,7 @@ class Scheduler:
     def _end(self, context: CachedContext, slot: Slot) -> None:
         """Free a sequence; what it has of the prompt stays, for others to begin from."""
         slot.pending = None
-        slot.cached = slot.cached if self._shares else _NOTHING
+        slot.cached = slot.cached if self._shares else NOTHING
         slot.decoded = len(slot.cached)
         context.clear_sequence(slot.sequence, slot.decoded)
 
@@ -427,10 +441,6 @@ class Scheduler:
                 pending.fail(f"llama.cpp could not decode the batch (status {status}: {log.reason()})")
         else:
             self._waiting.extendleft(reversed(unfinished))
-
-
-def _padded(number: int, to: int) -> int:
-    return -(-number // to) * to
 
 
 def _input(pending: Pending) -> Tokens:
