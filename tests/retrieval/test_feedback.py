@@ -28,7 +28,7 @@ LUCENE_LEAVES_OUT = 2.2  # the constant factor k1 + 1
 CASES = [(method, case) for method in ("rm3", "rocchio") for case in GOLDEN[method]]
 
 
-def as_terms(documents: Iterable[Placed], code: str) -> Iterator[Batch]:
+def as_terms(documents: Iterable[Placed], code: str, cores: int | None = None) -> Iterator[Batch]:
     """The golden texts are terms already."""
     placed = list(documents)
     bodies = [document.text for _, document in placed]
