@@ -23,7 +23,7 @@ SOURCE = Path(xqe.__file__).parent
 LAYERS = (
     {"lines", "terminal"},
     {"errors", "kept", "machine", "messages"},
-    {"files"},
+    {"cluster", "files"},
     {"text"},
     {"evaluation", "models"},
     {"retrieval.choices", "retrieval.documents"},
@@ -80,6 +80,7 @@ ONLY_IMPORTER = {
         "models/encoders/onnx.py",
     },
     "onnxruntime": {"models/encoders/onnx.py"},
+    "ray": {"cluster/library.py"},
     "uvicorn": {"resident/endpoint.py"},
     "starlette": {"resident/endpoint.py"},
 }
@@ -111,6 +112,7 @@ HEAVY = {
     "pyterrier",
     "gguf",
     "onnxruntime",
+    "ray",
     "uvicorn",
     "starlette",
     "transformers",
