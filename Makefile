@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs bench-dense bench-encoding bench-expansion bench-finetuning bench-generation bench-hybrid bench-languages bench-memory bench-reranking bench-retrieval bench-startup bench-talk bench-translations bench-writing clean
+.PHONY: demo test check docs bench-cluster bench-dense bench-encoding bench-expansion bench-finetuning bench-generation bench-hybrid bench-languages bench-memory bench-reranking bench-retrieval bench-startup bench-talk bench-translations bench-writing clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python fixtures/demo.py
@@ -23,6 +23,9 @@ docs: $(VENV)/.developing
 bench-generation: $(VENV)/.developing
 	$(BIN)/python benchmarks/generation.py $(if $(LLAMA_SERVER),--llama-server "$(LLAMA_SERVER)") \
 		$(if $(CHAT_MODEL),--chat-model "$(CHAT_MODEL)") $(BENCH)
+
+bench-cluster: $(VENV)/.developing
+	$(BIN)/python benchmarks/cluster.py $(BENCH)
 
 bench-dense: $(VENV)/.developing
 	$(BIN)/python benchmarks/dense.py $(BENCH)

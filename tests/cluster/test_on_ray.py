@@ -111,7 +111,7 @@ def test_vectors_are_the_same_bytes(xqe: Run, on: tuple[str, ...], tmp_path: Pat
         windows = ("--windows", "max", "--window-tokens", "20", "--overlap", "5")
         again = xqe("embed", str(folder), "--encoder", "fake", *windows, "--force", *where)
         assert again.returncode == 0, again.stderr
-        (data,) = [path for path in folder.rglob("dense.json")]
+        (data,) = list(folder.rglob("dense.json"))
         files = {path.name: path.read_bytes() for path in data.parent.iterdir() if path.name != "dense.json"}
         shown.append((json.loads(done.stdout)["vectors"]["rows"], json.loads(again.stdout)["rows"], files))
     assert shown[0] == shown[1]
@@ -182,7 +182,7 @@ def test_an_interrupt_passes_on_what_is_done_and_frees_the_workers(on: tuple[str
         driver.stdin.flush()
         first = driver.stdout.readline()
         driver.send_signal(signal.SIGINT)
-        stdout, stderr = driver.communicate(timeout=60)
+        _stdout, stderr = driver.communicate(timeout=60)
     assert driver.returncode == 130
     assert json.loads(first)["id"] == "q0"
     assert "Traceback" not in stderr

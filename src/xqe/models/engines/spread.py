@@ -81,24 +81,30 @@ class Answering:
 
 
 class SpreadEngine(Wrapper):
-    """Generates on workers, which hold the model that `face` has without its weights. Closing it closes both."""
+    """Generates on workers, which hold the model that `face` has without its weights; opened when the first of them is.
+    Closing it closes both."""
 
     def __init__(self, face: Engine, workers: AbstractContextManager[Pool]) -> None:
         super().__init__(face)
         self._opened = ExitStack()
         self._opened.enter_context(face)
-        self._pool = self._opened.enter_context(workers)
         self._before = 0
+        try:
+            self._pool = self._opened.enter_context(workers)
+            self._told = self._pool.first()
+        except BaseException:
+            self.close()
+            raise
 
     def room(self) -> int | None:
-        room: int | None = self._pool.first()["room"]
+        room: int | None = self._told["room"]
         return room
 
     def making(self) -> dict[str, Any]:
-        return dict(self._pool.first()["making"])
+        return dict(self._told["making"])
 
     def provenance(self) -> dict[str, Any]:
-        return dict(self._pool.first()["provenance"])
+        return dict(self._told["provenance"])
 
     @property
     def tokens_so_far(self) -> int:
