@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ def on(own_cache: Path) -> Iterator[tuple[str, ...]]:
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
     program = Path(sys.executable).with_name("ray")
-    options = ("--head", "--block", "--num-cpus=4", "--include-dashboard=false", "--disable-usage-stats")
+    options = ("--head", "--block", "--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats")
     quiet = {"RAY_AUTH_MODE": "disabled", "PYTHONWARNINGS": "ignore"}
     with subprocess.Popen(
         [program, "start", *options, f"--port={port}", "--node-ip-address=127.0.0.1"],
@@ -50,7 +50,7 @@ def on(own_cache: Path) -> Iterator[tuple[str, ...]]:
             except OSError:
                 assert head.poll() is None, "ray start failed"
                 time.sleep(0.1)
-        yield ("--on", f"ray:127.0.0.1:{port}", "--workers", "2")
+        yield ("--on", f"ray:127.0.0.1:{port}", "--workers", "2", "--worker-cpus", "1")
         head.send_signal(signal.SIGTERM)
 
 
@@ -61,7 +61,7 @@ def own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def workers_of(driver: int) -> list[int]:
+def workers() -> list[int]:
     """The processes of workers, by what Ray calls them."""
     said = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
     return [int(line.split()[0]) for line in said.splitlines() if "ray::Worker" in line]
@@ -103,20 +103,17 @@ def test_texts_of_a_real_model_are_the_same_bytes(xqe: Run, on: tuple[str, ...],
 def test_vectors_are_the_same_bytes(xqe: Run, on: tuple[str, ...], tmp_path: Path) -> None:
     documents = tmp_path / "docs.jsonl"
     documents.write_text(jsonl(*({"id": f"d{n}", "text": f"zinc {n} " * (1 + n % 90)} for n in range(1200))))
-    shown = []
-    for name, where in (("alone", ()), ("spread", on)):
-        folder = tmp_path / name
-        done = xqe("index", str(folder), "--lang", "en", "-i", str(documents), "--encoder", "fake", *where)
-        assert done.returncode == 0, done.stderr
-        windows = ("--windows", "max", "--window-tokens", "20", "--overlap", "5")
-        again = xqe("embed", str(folder), "--encoder", "fake", *windows, "--force", *where)
-        assert again.returncode == 0, again.stderr
-        (data,) = list(folder.rglob("dense.json"))
-        files = {path.name: path.read_bytes() for path in data.parent.iterdir() if path.name != "dense.json"}
-        shown.append((json.loads(done.stdout)["vectors"]["rows"], json.loads(again.stdout)["rows"], files))
-    assert shown[0] == shown[1]
-    assert shown[0][:2] == (1200, shown[0][1])
-    assert shown[0][1] > 2000
+    assert xqe("index", str(tmp_path / "index"), "--lang", "en", "-i", str(documents)).returncode == 0
+    made = []
+    for where in ((), on):
+        options = ("--encoder", "fake", "--windows", "max", "--window-tokens", "20", "--overlap", "5", "--force")
+        done = xqe("embed", str(tmp_path / "index"), *options, *where)
+        assert (done.returncode, done.stderr) == (0, "")
+        (folder,) = (path.parent for path in tmp_path.rglob("dense.json"))
+        files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "dense.lock"}
+        made.append((json.loads(done.stdout)["rows"], files))
+    assert made[0] == made[1]
+    assert made[0][0] > 2000
 
 
 def test_rankings_are_the_same_bytes(xqe: Run, on: tuple[str, ...], tmp_path: Path) -> None:
@@ -128,6 +125,44 @@ def test_rankings_are_the_same_bytes(xqe: Run, on: tuple[str, ...], tmp_path: Pa
     assert spread.stdout == alone.stdout
     assert spread.returncode == alone.returncode == 0
     assert alone.stdout != found
+
+
+BRINGING = """
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from xqe.cluster.opened import opened
+from xqe.cluster.wishes import wishes
+from xqe.cluster.worker import Each
+from xqe.models.away import sent
+from xqe.models.brought import Wanted
+from xqe.models.verification import model_sha256
+
+def making(share):
+    global wanted
+    path = Path(sys.argv[2])
+    wanted = replace(sent("nowhere/few.gguf", path, model_sha256(path)), paths=(Path("/nowhere/few.gguf"),))
+    return partial(Each, Wanted.here)
+
+with opened(wishes(sys.argv[1], 2), making) as pool:
+    pool.first()
+    for found in pool.map([wanted] * 3):
+        print(found)
+"""
+
+
+def test_a_model_that_a_machine_lacks_is_brought_there_once(
+    on: tuple[str, ...], few_path: Path, own_cache: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bringing.py").write_text(BRINGING)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "bringing.py", on[1], few_path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (place,) = {*done.stdout.split()}
+    assert Path(place).is_relative_to(own_cache / "brought")
+    assert Path(place).read_bytes() == few_path.read_bytes()
 
 
 # ---------------------------------------------------------------- whatever is killed
@@ -146,7 +181,7 @@ def test_a_worker_that_is_killed_costs_nothing(xqe: Run, on: tuple[str, ...]) ->
         driver.stdin.write(asked)
         driver.stdin.close()
         driver.stdin = None
-        for worker in until(lambda: workers_of(driver.pid)[1:] and workers_of(driver.pid)):
+        for worker in until(lambda: workers() if workers()[1:] else []):
             os.kill(worker, signal.SIGKILL)
             time.sleep(0.6)
         stdout, stderr = driver.communicate(timeout=120)
@@ -155,38 +190,37 @@ def test_a_worker_that_is_killed_costs_nothing(xqe: Run, on: tuple[str, ...]) ->
     assert "60 records, 60 generated, 0 reused, 0 failed" in stderr
 
 
-def test_a_driver_that_is_killed_goes_on_from_its_store(xqe: Run, on: tuple[str, ...], store: Path) -> None:
-    asked = slow(60, 4)
-    alone = xqe(*TRANSLATE, *FAKE, "--no-store", stdin=asked)
-    with start(*TRANSLATE, *FAKE, *on, "--store", str(store)) as driver:
-        assert driver.stdin is not None
-        assert driver.stdout is not None
-        driver.stdin.write(asked)
-        driver.stdin.close()
-        driver.stdin = None
-        assert json.loads(driver.stdout.readline())["id"] == "q0"
-        driver.kill()
-    until(lambda: not workers_of(driver.pid))
-    again = xqe(*TRANSLATE, *FAKE, *on, "--store", str(store), stdin=asked)
-    assert (again.returncode, again.stdout) == (0, alone.stdout)
-    made, reused = (int(again.stderr.split(word)[0].split()[-1]) for word in (" generated", " reused"))
-    assert made + reused == 60
-    assert reused >= 1
-
-
-def test_an_interrupt_passes_on_what_is_done_and_frees_the_workers(on: tuple[str, ...]) -> None:
-    with start(*TRANSLATE, *FAKE, *on, "--no-store") as driver:
+@contextmanager
+def begun(*options: str) -> Iterator[subprocess.Popen[str]]:
+    """A driver that has written its first record and will not end by itself soon."""
+    with start(*TRANSLATE, *FAKE, *options) as driver:
         assert driver.stdin is not None
         assert driver.stdout is not None
         driver.stdin.write(slow(60, 4))
         driver.stdin.flush()
-        first = driver.stdout.readline()
+        assert json.loads(driver.stdout.readline())["id"] == "q0"
+        yield driver
+
+
+def test_a_driver_that_is_killed_or_interrupted_keeps_what_is_done_and_frees_the_workers(
+    xqe: Run, on: tuple[str, ...], store: Path
+) -> None:
+    with begun(*on, "--store", str(store)) as driver:
+        driver.kill()
+        driver.communicate()
+    until(lambda: not workers())
+    with begun(*on, "--store", str(store)) as driver:
         driver.send_signal(signal.SIGINT)
-        _stdout, stderr = driver.communicate(timeout=60)
+        _, said = driver.communicate(timeout=60)
     assert driver.returncode == 130
-    assert json.loads(first)["id"] == "q0"
-    assert "Traceback" not in stderr
-    until(lambda: not workers_of(driver.pid))
+    assert "Traceback" not in said
+    until(lambda: not workers())
+    again = xqe(*TRANSLATE, *FAKE, "--store", str(store), stdin=slow(60, 4))
+    alone = xqe(*TRANSLATE, *FAKE, "--no-store", stdin=slow(60, 4))
+    assert (again.returncode, again.stdout) == (0, alone.stdout)
+    made, reused = (int(again.stderr.split(word)[0].split()[-1]) for word in (" generated", " reused"))
+    assert made + reused == 60
+    assert reused >= 8
 
 
 # ---------------------------------------------------------------- a Ray that is started, and none
@@ -194,12 +228,18 @@ def test_an_interrupt_passes_on_what_is_done_and_frees_the_workers(on: tuple[str
 
 def test_a_ray_that_is_started_is_shut_down(xqe_alone: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
+    before = {*Path("/tmp").glob("xqe-ray-*")}
     alone = xqe_alone(*TRANSLATE, *FAKE, "--no-store", stdin=jsonl(*QUERIES))
     done = xqe_alone(*TRANSLATE, *FAKE, "--no-store", "--on", "ray", stdin=jsonl(*QUERIES))
     assert (done.returncode, done.stdout) == (0, alone.stdout), done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
-    assert not list(Path("/tmp").glob("xqe-ray-*"))
+    assert {*Path("/tmp").glob("xqe-ray-*")} <= before
+
+
+def answers_otherwise(server: socket.socket) -> None:
+    with server.accept()[0] as connection:
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n")
 
 
 def test_an_address_without_a_ray_is_one_line_in_bounded_time(xqe: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +254,7 @@ def test_an_address_without_a_ray_is_one_line_in_bounded_time(xqe: Run, monkeypa
         with pytest.raises(XqeError, match="no answer within"):
             library._check_answers(address)
     with closing(socket.create_server(("127.0.0.1", 0))) as other:
-        threading.Thread(target=lambda: other.accept()[0].sendall(b"HTTP/1.1 400 Bad Request\r\n")).start()
+        threading.Thread(target=answers_otherwise, args=(other,)).start()
         with pytest.raises(XqeError, match="what answers there is no Ray"):
             library._check_answers(Address("127.0.0.1", other.getsockname()[1]))
 

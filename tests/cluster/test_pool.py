@@ -18,8 +18,6 @@ from xqe.cluster.wishes import Address, Wishes, wishes
 from xqe.cluster.worker import Opened, Ran, Refused
 from xqe.errors import XqeError
 
-KILLS = "kills"
-
 
 class Stand:
     """A worker that doubles what it is given, in a thread of its own, and ends with what `ends` says."""
@@ -42,6 +40,8 @@ class Stand:
             return self.crew.opened(self.number)
         (tasks,) = arguments
         self.crew.blocks.append((self.number, list(tasks)))
+        if self.crew.refused in tasks:
+            return Refused("it cannot be done", "do something else")
         if self.crew.ends(self.number, tasks):
             self.is_over = True
             return WorkerLostError("gone")
@@ -60,6 +60,7 @@ class Crew:
         self.hired: list[Stand] = []
         self.blocks: list[tuple[int, list[Any]]] = []
         self.unable: set[int] = set()
+        self.refused: Any = None
         self.ends: Callable[[int, list[Any]], bool] = lambda number, tasks: False
         self.opened: Callable[[int], Any] = lambda number: Opened(self.together, self.ahead, {"number": number})
 
@@ -113,6 +114,17 @@ def test_an_error_of_a_worker_ends_the_run_and_keeps_its_hint() -> None:
             pool.first()
         with pytest.raises(XqeError, match="no such file"):
             pool.submit(1).result(20)
+
+
+def test_an_error_of_a_task_ends_the_run_for_all() -> None:
+    crew = Crew()
+    crew.refused = 9
+    with Pool(crew.hire, 2) as pool:
+        found = results([pool.submit(number) for number in range(40)])
+        assert {str(one) for one in found if isinstance(one, XqeError)} == {"it cannot be done; do something else"}
+        assert isinstance(found[9], XqeError)
+        with pytest.raises(XqeError, match="it cannot be done"):
+            list(pool.map(range(3)))
 
 
 def test_workers_that_never_begin_end_the_run_and_those_that_do_go_on(capsys: pytest.CaptureFixture[str]) -> None:

@@ -291,26 +291,38 @@ def _cause(said: str) -> str:
     return known or one_line(said)[:_SAID]
 
 
+@dataclass(frozen=True, slots=True)
 class Shelf:
-    """Files of this machine, which workers on other ones read piece by piece. Can be pickled."""
+    """Files of a machine of the cluster, which workers on other ones read. Can be pickled."""
 
-    def __init__(self, paths: tuple[Path, ...]) -> None:
+    node: str
+    paths: tuple[Path, ...]
+
+    @contextmanager
+    def reading(self) -> Iterator[Callable[[int, int, int], bytes]]:
+        """A function of the number of a file, an offset and a size, which returns so many bytes, fewer where the file
+        ends. Raises XqeError where it cannot be read."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        here = NodeAffinitySchedulingStrategy(_own_node(), soft=False)
-        self._actor = _ray().remote(_Files).options(num_cpus=0, scheduling_strategy=here).remote(paths)
+        ray, there = _ray(), NodeAffinitySchedulingStrategy(self.node, soft=False)
+        actor = ray.remote(_Files).options(num_cpus=0, scheduling_strategy=there).remote(self.paths)
 
-    def read(self, number: int, offset: int, size: int) -> bytes:
-        """So many bytes of a file, by its number; fewer where it ends. Raises XqeError where it cannot be read."""
+        def read(number: int, offset: int, size: int) -> bytes:
+            try:
+                data: bytes = ray.get(actor.read.remote(number, offset, size))
+            except Exception as error:
+                said = _translated(error)
+                raise XqeError(f"{self.paths[number]}: cannot be brought ({said})", "copy it to each machine") from None
+            return data
+
         try:
-            data: bytes = _ray().get(self._actor.read.remote(number, offset, size))
-        except Exception as error:
-            raise XqeError(f"a model cannot be brought ({_cause(str(error))})", "copy it to each machine") from None
-        return data
+            yield read
+        finally:
+            ray.kill(actor)
 
 
 class _Files:
-    """What a shelf is on the machine of the files."""
+    """What reads files on their machine."""
 
     def __init__(self, paths: tuple[Path, ...]) -> None:
         self._paths = paths
@@ -321,12 +333,9 @@ class _Files:
             return file.read(size)
 
 
-def has_other_machines() -> bool:
-    """Whether a worker may begin on another machine than this."""
-    own = _own_node()
-    return any(node["Alive"] and node["NodeID"] != own for node in _ray().nodes())
-
-
-def _own_node() -> str:
-    node: str = _ray().get_runtime_context().get_node_id()
-    return node
+def shelf(paths: tuple[Path, ...]) -> Shelf | None:
+    """Files of this machine for the others of the cluster that this process is connected to; None for one that has no
+    others. Of a process that is no part of the cluster, it is the machine of the head."""
+    if _connection is None or not _connection.place[0]:
+        return None
+    return Shelf(_ray().get_runtime_context().get_node_id(), paths)

@@ -10,10 +10,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
@@ -71,22 +72,23 @@ class _Block:
 
 @dataclass(slots=True, eq=False)
 class _Slot:
-    """A worker's place. opened: None until it is ready. losses: workers that ended before they were ready."""
+    """A worker's place. opened: None until it is ready. losses: workers that ended before they were ready. at: its
+    blocks; load: the tasks of these."""
 
     handle: Handle
     opened: Opened | None = None
     losses: int = 0
     at: set[_Block] = field(default_factory=set)
+    load: int = 0
     so_far: int = 0
-
-    @property
-    def load(self) -> int:
-        return sum(len(block.tasks) for block in self.at)
 
     @property
     def is_taken(self) -> bool:
         """Whether one block has it for itself."""
         return any(block.is_suspect for block in self.at)
+
+
+_LOAD = attrgetter("load")
 
 
 class Pool:
@@ -241,14 +243,14 @@ class Pool:
         for block in [block for block in self._again if block.is_suspect]:
             if not ready:
                 return
-            slot = min(ready, key=_load)
+            slot = min(ready, key=_LOAD)
             ready.remove(slot)  # at least kept free, until it has nothing to do
             if slot.at:
                 break
             self._again.remove(block)
             self._give(slot, block)
         while ready:
-            slot = min(ready, key=_load)
+            slot = min(ready, key=_LOAD)
             found = self._next(slot)
             if found is None:
                 ready.remove(slot)
@@ -265,7 +267,7 @@ class Pool:
         if lost is not None:
             self._again.remove(lost)
             return lost
-        there = len(self._waiting) + sum(map(_load, self._slots))
+        there = len(self._waiting) + sum(one.load for one in self._slots)
         most = min(slot.opened.together, max(slot.opened.together, -(-there // len(self._slots))) - slot.load)
         tasks: list[_Task] = []
         while self._waiting and len(tasks) < most:
@@ -276,23 +278,25 @@ class Pool:
 
     def _give(self, slot: _Slot, block: _Block) -> None:
         slot.at.add(block)
-        then = partial(self._events.put)
+        slot.load += len(block.tasks)
         given = [task.given for task in block.tasks]
         handle = slot.handle
-        handle.call("run", (given,), lambda came: then(partial(self._ran, slot, handle, block, came)))
+        handle.call("run", (given,), lambda came: self._events.put(partial(self._ran, slot, handle, block, came)))
 
     def _ran(self, slot: _Slot, handle: Handle, block: _Block, came: Any) -> None:
         if block not in slot.at or slot.handle is not handle:
             return  # the worker was found lost by another block, and this one is done again already
         if isinstance(came, WorkerLostError):
             lost, slot.at = slot.at, set()
+            load, slot.load = slot.load, 0
             for one in lost:
                 self._lost(one, came)
-            self._replace(slot, came, f"with {plural(sum(len(one.tasks) for one in lost), 'task')}, to be done again")
+            self._replace(slot, came, f"with {plural(load, 'task')}, to be done again")
             return
-        slot.at.remove(block)
         ran = _checked(came)
         assert isinstance(ran, Ran)
+        slot.at.remove(block)
+        slot.load -= len(block.tasks)
         slot.so_far = ran.so_far
         for task, result in zip(block.tasks, ran.results, strict=True):
             task.future.set_result(result)
@@ -317,9 +321,9 @@ class Pool:
         self._waiting.clear()
         self._again.clear()
         for slot in self._slots:
-            slot.at = set()
+            slot.at, slot.load = set(), 0
         for task in tasks:
-            if not task.future.done():
+            with suppress(InvalidStateError):  # nobody waits for it
                 task.future.set_exception(error)
 
     def _close(self) -> None:
@@ -327,10 +331,6 @@ class Pool:
         for slot in self._slots:
             slot.handle.dismiss()
         self._fail(XqeError("the workers were dismissed"))
-
-
-def _load(slot: _Slot) -> int:
-    return slot.load
 
 
 def _checked(came: Any) -> Any:

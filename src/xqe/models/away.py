@@ -39,7 +39,7 @@ def shared_hardware(hardware: H, share: Share) -> H:
 def sent(reference: str, path: Path, sha256: str) -> Wanted:
     """A file of this machine, to be had on the others of the cluster that this process is connected to."""
     found = wanted(reference, path, sha256)
-    return replace(found, source=library.Shelf(found.paths)) if library.has_other_machines() else found
+    return replace(found, source=library.shelf(found.paths))
 
 
 def spread_engine(

@@ -6,8 +6,8 @@ the command has computed, so that every worker has the same file, or none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -24,9 +24,9 @@ PIECE = 16 << 20  # bytes
 
 
 class Source(Protocol):
-    """Where files can be read from afar."""
+    """Where files can be read from afar: by number, offset and size."""
 
-    def read(self, number: int, offset: int, size: int) -> bytes: ...
+    def reading(self) -> AbstractContextManager[Callable[[int, int, int], bytes]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,9 @@ class Wanted:
                 if target.is_file():  # brought by the process that this one waited for
                     continue
                 empty(part)
-                while piece := source.read(number, part.tell(), PIECE):
-                    part.write(piece)
+                with source.reading() as read:
+                    while piece := read(number, part.tell(), PIECE):
+                        part.write(piece)
                 put_in_place(part, target)
         if (digest := model_sha256(self._brought)) != self.sha256:
             for path in self.paths:
