@@ -25,7 +25,12 @@ from xqe.messages import plural, say
 
 LOSSES = 3
 OPENINGS = 3
-"""How often a worker may end before it is ready, one time after the other, until it is given up."""
+"""How often each worker may end before it is ready, one time after the other, where none ever was; then it is no
+chance, and the run ends. Where some were, `LENIENCE` times as often, as on machines that come and go."""
+
+LENIENCE = 10
+LONGEST_WAIT = 60.0
+"""Seconds, the most until another worker is asked for in a place where several have ended before they were ready."""
 
 PATIENCE = 30.0
 """Seconds without any worker until it is said what they wait for."""
@@ -114,6 +119,7 @@ class Pool:
         self._first: Future[Opened] = Future()
         self._failure: BaseException | None = None
         self._ended_so_far = 0
+        self._in_vain = 0  # workers that have ended before they were ready, since one was
         self._is_closed = False
         self._thread = threading.Thread(target=self._loop, name="xqe-pool", daemon=True)
         self._thread.start()
@@ -203,6 +209,7 @@ class Pool:
     def _opened(self, slot: _Slot, came: Any) -> None:
         if isinstance(came, WorkerLostError):
             slot.losses += 1
+            self._in_vain += 1
             self._replace(slot, came, "before it was ready")
             return
         opened = _checked(came)
@@ -215,25 +222,30 @@ class Pool:
             self._check(self._first.result().told, opened.told)
         else:
             self._first.set_result(opened)
-        slot.opened, slot.losses = opened, 0
+        slot.opened, slot.losses, self._in_vain = opened, 0, 0
 
     def _replace(self, slot: _Slot, why: WorkerLostError, when: str) -> None:
-        """Ask for another worker in a place, unless too many have ended there before they were ready."""
+        """Ask for another worker in a place. Raises XqeError where workers do nothing but end."""
         slot.handle.dismiss()
         self._ended_so_far += slot.so_far
         slot.opened, slot.so_far = None, 0
-        if slot.losses < OPENINGS:
-            say(f"a worker has ended {when} ({why}); another takes its place")
-            slot.handle = self._hire()
-            self._open(slot)
-            return
-        self._slots.remove(slot)
-        if not self._slots:
+        if self._in_vain >= OPENINGS * self.workers * (LENIENCE if self._first.done() else 1):
             raise XqeError(
                 f"workers end before they are ready ({why})",
                 "most likely for want of memory: give fewer --workers, or a smaller model",
             )
-        say(f"{plural(OPENINGS, 'worker')} ended {when}; the others go on: {plural(len(self._slots), 'worker')}")
+        wait = 0.0 if slot.losses < OPENINGS else min(LONGEST_WAIT, 2.0 ** (slot.losses - OPENINGS))
+        say(f"a worker has ended {when} ({why}); another takes its place{f' in {wait:.0f} s' if wait else ''}")
+        if wait:
+            later = threading.Timer(wait, lambda: self._events.put(partial(self._hire_in, slot)))
+            later.daemon = True
+            later.start()
+        else:
+            self._hire_in(slot)
+
+    def _hire_in(self, slot: _Slot) -> None:
+        slot.handle = self._hire()
+        self._open(slot)
 
     def _dispatch(self) -> None:
         """Give what waits to workers that have room, to those first that have least to do."""
