@@ -164,19 +164,28 @@ def test_a_worker_that_begins_late_finds_something_left() -> None:
     """The first one takes its half of what there is, although it would take all."""
     crew = Crew(together=1, ahead=100)
     late: Future[None] = Future()
+    going: Future[None] = Future()
 
     def opened(number: int) -> Opened:
         if number == 1:
             late.result(20)
         return Opened(1, 100, {})
 
-    crew.opened = opened
+    def ends(number: int, tasks: list[Any]) -> bool:
+        if number == 0:
+            going.result(20)
+        return False
+
+    crew.opened, crew.ends = opened, ends
     with Pool(crew.hire, 2) as pool:
         futures = [pool.submit(number) for number in range(20)]
-        futures[0].result(20)
+        while not crew.blocks:
+            time.sleep(0.01)
         late.set_result(None)
-        results(futures)
-    assert {number for number, _ in crew.blocks} == {0, 1}
+        while {number for number, _ in crew.blocks} != {0, 1}:
+            time.sleep(0.01)
+        going.set_result(None)
+        assert results(futures) == [2 * number for number in range(20)]
 
 
 def test_a_task_that_is_taken_back_is_not_done() -> None:
@@ -186,7 +195,7 @@ def test_a_task_that_is_taken_back_is_not_done() -> None:
     with Pool(crew.hire, 1) as pool:
         futures = [pool.submit(number) for number in range(3)]
         while not crew.blocks:
-            pass
+            time.sleep(0.01)
         assert futures[2].cancel()
         going.set_result(None)
         assert results(futures[:2]) == [0, 2]
