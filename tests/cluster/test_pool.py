@@ -188,6 +188,30 @@ def test_a_worker_that_begins_late_finds_something_left() -> None:
         assert results(futures) == [2 * number for number in range(20)]
 
 
+def test_a_worker_that_is_dismissed_before_it_was_ready_is_not_missed(capsys: pytest.CaptureFixture[str]) -> None:
+    crew = Crew()
+    late: Future[None] = Future()
+
+    def opened(number: int) -> Opened | WorkerLostError:
+        return Opened(1, 1, {}) if number == 0 else late.result(20) or WorkerLostError("dismissed")
+
+    crew.opened = opened
+    pool = Pool(crew.hire, 2)
+    assert pool.submit(1).result(20) == 2
+    late_one = crew.hired[1]
+    dismissed = late_one.dismiss
+
+    def dismiss() -> None:
+        late.set_result(None)
+        late_one.thread.submit(int).result(20)  # what it answers is there already
+        dismissed()
+
+    late_one.dismiss = dismiss  # type: ignore[method-assign]
+    pool.close()
+    assert len(crew.hired) == 2
+    assert capsys.readouterr().err == ""
+
+
 def test_a_task_that_is_taken_back_is_not_done() -> None:
     crew = Crew(together=1, ahead=1)
     going: Future[None] = Future()

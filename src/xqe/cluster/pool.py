@@ -184,7 +184,7 @@ class Pool:
             try:
                 event()
                 with suppress(Empty):
-                    while True:
+                    while not self._is_closed:
                         self._events.get_nowait()()
                 self._dispatch()
             except BaseException as error:  # raised again where results are waited for
