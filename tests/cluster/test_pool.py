@@ -202,8 +202,9 @@ def test_a_worker_that_is_dismissed_before_it_was_ready_is_not_missed(capsys: py
     dismissed = late_one.dismiss
 
     def dismiss() -> None:
-        late.set_result(None)
-        late_one.thread.submit(int).result(20)  # what it answers is there already
+        if not late.done():
+            late.set_result(None)
+            late_one.thread.submit(int).result(20)  # what it answers is there already
         dismissed()
 
     late_one.dismiss = dismiss  # type: ignore[method-assign]
