@@ -266,11 +266,11 @@ def _translated(error: BaseException) -> BaseException:
     from ray import exceptions
 
     said = str(error)
+    if "No module named 'xqe'" in said:
+        return XqeError("a worker of the cluster has no xqe", "install the same on all of its machines")
     if isinstance(error, exceptions.RayTaskError):
         cause = getattr(error, "cause", None)
         return RuntimeError(f"a worker failed: {type(cause).__name__}: {one_line(str(cause))[:_SAID]}")
-    if "ModuleNotFoundError" in said or "failed to import" in said:
-        return XqeError("a worker of the cluster cannot import xqe", "install the same xqe on all of its machines")
     if isinstance(error, exceptions.RayError):
         return WorkerLostError(_cause(said))
     return error
