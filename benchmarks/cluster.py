@@ -22,11 +22,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from xqe.cluster.opened import opened
 from xqe.cluster.wishes import wishes
@@ -49,9 +48,24 @@ READ = 4 * BATCH
 # ---------------------------------------------------------------- a Ray, and commands
 
 
+class Head(NamedTuple):
+    """A Ray of this machine. on: what --on takes. process: of ray start, whose raylet has workers as children."""
+
+    on: str
+    process: int
+
+    def workers(self) -> list[int]:
+        said = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+        rows = [
+            (int(pid), int(parent), rest) for pid, parent, rest in (x.split(None, 2) for x in said.splitlines()[1:])
+        ]
+        raylets = {pid for pid, parent, rest in rows if parent == self.process and "raylet" in rest}
+        return [pid for pid, parent, rest in rows if parent in raylets and rest.startswith("ray::Worker")]
+
+
 @contextmanager
-def head(cores: int) -> Iterator[str]:
-    """A Ray of so many cores, whatever the machine has; yields what --on takes."""
+def head(cores: int) -> Iterator[Head]:
+    """A Ray of so many cores, whatever the machine has."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     options = ("--head", "--block", f"--num-cpus={cores}", "--include-dashboard=false", "--disable-usage-stats")
@@ -70,7 +84,7 @@ def head(cores: int) -> Iterator[str]:
                     if started.poll() is not None:
                         raise SystemExit(f"{' '.join(command)}: does not start") from None
                     time.sleep(0.2)
-            yield f"ray:127.0.0.1:{port}"
+            yield Head(f"ray:127.0.0.1:{port}", started.pid)
         finally:
             started.send_signal(signal.SIGTERM)
 
@@ -83,18 +97,13 @@ def xqe(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     )
 
 
-def worker_processes() -> list[int]:
-    said = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    return [int(line.split()[0]) for line in said.splitlines() if "ray::Worker" in line]
-
-
 # ---------------------------------------------------------------- kills
 
 
 def kills(records: int, workers: int, of_workers: int, of_drivers: int, seed: int) -> dict[str, Any]:
     """Run with kills at random moments, and hold what comes of it to a run without Ray."""
     chance = random.Random(seed)
-    with tempfile.TemporaryDirectory() as folder, head(workers + 2) as on:
+    with tempfile.TemporaryDirectory() as folder, head(workers + 2) as ray:
         queries, store = Path(folder) / "queries.jsonl", Path(folder) / "store.sqlite"
         lines = (
             {"id": f"q{number}", "query": f"prix {number}" + " fake:slow" * (number % SLOW == 0), "lang": "fr"}
@@ -103,14 +112,14 @@ def kills(records: int, workers: int, of_workers: int, of_drivers: int, seed: in
         queries.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
         asked = ("-m", "fake", "-i", str(queries))
         alone, _ = xqe(*asked, "--no-store").communicate()
-        spread = (*asked, "--store", str(store), "--on", on, "--workers", str(workers), "--worker-cpus", "1")
+        spread = (*asked, "--store", str(store), "--on", ray.on, "--workers", str(workers), "--worker-cpus", "1")
         expected = records / SLOW / 2 / workers
         moments = sorted(chance.uniform(0.05, 0.8) * expected for _ in range(of_workers + of_drivers))
         victims = ["worker"] * of_workers + ["driver"] * of_drivers
         chance.shuffle(victims)
         began, waited, output, errors, killed = time.monotonic(), 0.0, "", "", {"worker": 0, "driver": 0}
         while True:
-            output, error, waited, over = _until_killed(spread, moments, victims, waited, killed)
+            output, error, waited, over = _until_killed(ray, spread, moments, victims, waited, killed)
             errors += error
             if over:
                 break
@@ -131,7 +140,7 @@ def kills(records: int, workers: int, of_workers: int, of_drivers: int, seed: in
 
 
 def _until_killed(
-    command: Iterable[str], moments: list[float], victims: list[str], before: float, killed: dict[str, int]
+    ray: Head, command: Iterable[str], moments: list[float], victims: list[str], before: float, killed: dict[str, int]
 ) -> tuple[str, str, float, bool]:
     """Run the command until it ends or is killed. before: seconds at work by now. Returns what it wrote, the seconds at
     work and whether it has ended by itself."""
@@ -145,7 +154,7 @@ def _until_killed(
         began: float | None = None
         while process.poll() is None:
             time.sleep(0.05)
-            there = worker_processes()
+            there = ray.workers()
             if began is None:
                 if os.fstat(out.fileno()).st_size == 0:
                     continue
@@ -174,13 +183,13 @@ def real(count: int, rounds: int) -> list[dict[str, Any]]:
         json.dumps({**json.loads(queries[number % len(queries)]), "id": f"q{number}"}) + "\n" for number in range(count)
     )
     rows = []
-    with head(2) as on:
+    with head(2) as ray:
         for _ in range(rounds):
             rates = {}
             for name, where in (
                 ("without Ray", ("--threads", "1")),
-                ("1 worker", ("--on", on, "--workers", "1", "--worker-cpus", "1")),
-                ("2 workers", ("--on", on, "--workers", "2", "--worker-cpus", "1")),
+                ("1 worker", ("--on", ray.on, "--workers", "1", "--worker-cpus", "1")),
+                ("2 workers", ("--on", ray.on, "--workers", "2", "--worker-cpus", "1")),
             ):
                 process = xqe("-m", "tiny", "--no-store", "--max-tokens", "32", *where, stdin=subprocess.PIPE)
                 _, errors = process.communicate(text)
@@ -205,10 +214,6 @@ class Sleeping(FakeEngine):
     """An engine whose texts take as long as those of a model: BATCH are under way, each for seconds that its seed
     decides."""
 
-    def __init__(self, mean: float) -> None:
-        super().__init__("sleeping")
-        self._mean = mean
-
     def making(self) -> dict[str, Any]:
         return {"batch": BATCH}
 
@@ -223,7 +228,7 @@ class Sleeping(FakeEngine):
             while waiting and len(under_way) < BATCH:
                 ticket = waiting.pop(0)
                 number += 1
-                heapq.heappush(under_way, (now + seconds_of(ticket.request, self._mean), number, ticket))
+                heapq.heappush(under_way, (now + seconds_of(ticket.request), number, ticket))
             if under_way:
                 time.sleep(min(0.05, max(0.0, under_way[0][0] - time.monotonic())))
             while under_way and under_way[0][0] <= time.monotonic():
@@ -231,33 +236,32 @@ class Sleeping(FakeEngine):
             yield from feed.finished()
 
 
-def seconds_of(request: Request, mean: float) -> float:
-    return mean * random.Random(request.seed).uniform(1 - SPREAD, 1 + SPREAD)
+def seconds_of(request: Request) -> float:
+    """A request says its mean in its limit of tokens, as milliseconds."""
+    return request.max_tokens / 1000 * random.Random(request.seed).uniform(1 - SPREAD, 1 + SPREAD)
 
 
-def asleep(mean: float) -> Answering:
-    return Answering(Sleeping(mean))
+def asleep() -> Answering:
+    return Answering(Sleeping("sleeping"))
 
 
-def simulated(workers: int, means: Iterable[float]) -> list[dict[str, Any]]:
+def simulated(workers: int, means: Sequence[float]) -> list[dict[str, Any]]:
     """Part of the ideal rate that some workers and one reach, by the mean seconds of a text."""
-    rows = []
-    with head(workers) as on:
-        for mean in means:
-            found = {count: _efficiency(on, count, mean) for count in (1, workers)}
-            rows.append(
-                {
-                    "workers": workers,
-                    "seconds a text": mean,
-                    "texts a second a worker": BATCH / mean,
-                    **{f"part of the ideal rate, {count} workers": round(part, 3) for count, part in found.items()},
-                    f"efficiency of {workers}": round(found[workers] / found[1], 3),
-                }
-            )
-    return rows
+    with head(workers) as ray:
+        found = {count: _efficiencies(ray.on, count, means) for count in (1, workers)}
+    return [
+        {
+            "workers": workers,
+            "seconds a text": mean,
+            "texts a second a worker": BATCH / mean,
+            **{f"part of the ideal rate, {count} workers": round(parts[mean], 3) for count, parts in found.items()},
+            f"efficiency of {workers}": round(found[workers][mean] / found[1][mean], 3),
+        }
+        for mean in means
+    ]
 
 
-def _efficiency(on: str, workers: int, mean: float) -> float:
+def _efficiencies(on: str, workers: int, means: Sequence[float]) -> dict[float, float]:
     """Seconds that a run would take at least, with all workers busy from its first moment to its last, for each second
     that it took."""
     ready = [0]
@@ -265,17 +269,20 @@ def _efficiency(on: str, workers: int, mean: float) -> float:
     def check(first: Mapping[str, Any], other: Mapping[str, Any]) -> None:
         ready[0] += 1
 
-    place = wishes(on, workers, 1, 0)
-    with SpreadEngine(FakeEngine(), opened(place, lambda share: partial(asleep, mean), False, check)) as engine:
+    found = {}
+    with SpreadEngine(FakeEngine(), opened(wishes(on, workers, 1, 0), lambda share: asleep, False, check)) as engine:
         while ready[0] < workers - 1:
             time.sleep(0.1)
-        count = int(PART_SECONDS * workers * BATCH / mean)
-        requests = [Request(Text(f"text {number}", ()), "text", 8, seed=number) for number in range(count)]
-        ideal = sum(seconds_of(request, mean) for request in requests) / (workers * BATCH)
-        began = time.monotonic()
-        for job in engine.generate(Job(None, [request]) for request in requests):
-            assert job.results()[0].text == "a text"
-        return ideal / (time.monotonic() - began)
+        for mean in means:
+            count = int(PART_SECONDS * workers * BATCH / mean)
+            limit = round(mean * 1000)
+            requests = [Request(Text(f"text {number}", ()), "text", limit, seed=number) for number in range(count)]
+            ideal = sum(map(seconds_of, requests)) / (workers * BATCH)
+            began = time.monotonic()
+            for job in engine.generate(Job(None, [request]) for request in requests):
+                assert job.results()[0].text == "a text"
+            found[mean] = ideal / (time.monotonic() - began)
+    return found
 
 
 def main() -> None:
@@ -290,6 +297,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=64, help="that are simulated")
     parser.add_argument("--mean", type=float, action="append", help="seconds of a simulated text; repeatable")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends, too
     parts = given.part or ["kills", "real", "simulated"]
     if "kills" in parts:
         print(json.dumps(kills(given.records, 2, given.kill_workers, given.kill_drivers, given.seed)), flush=True)

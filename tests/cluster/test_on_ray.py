@@ -43,6 +43,7 @@ def on(own_cache: Path) -> Iterator[tuple[str, ...]]:
         stderr=subprocess.DEVNULL,
         env={**os.environ, **quiet},
     ) as head:
+        HEADS[:] = [head.pid]
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
@@ -61,10 +62,16 @@ def own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+HEADS: list[int] = []
+"""The process of ray start."""
+
+
 def workers() -> list[int]:
-    """The processes of workers, by what Ray calls them."""
-    said = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    return [int(line.split()[0]) for line in said.splitlines() if "ray::Worker" in line]
+    """The processes of workers, by what Ray calls them, under that of `on`; the machine may have others."""
+    said = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+    rows = [(int(pid), int(above), rest) for pid, above, rest in (x.split(None, 2) for x in said.splitlines()[1:])]
+    raylets = {pid for pid, above, rest in rows if above in HEADS and "raylet" in rest}
+    return [pid for pid, above, rest in rows if above in raylets and rest.startswith("ray::Worker")]
 
 
 def until(is_so: Callable[[], Any]) -> Any:
