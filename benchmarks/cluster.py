@@ -55,7 +55,7 @@ class Head(NamedTuple):
     process: int
 
     def workers(self) -> list[int]:
-        said = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+        said = subprocess.run(["ps", "-ewwo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
         rows = [
             (int(pid), int(parent), rest) for pid, parent, rest in (x.split(None, 2) for x in said.splitlines()[1:])
         ]

@@ -68,7 +68,7 @@ HEADS: list[int] = []
 
 def workers() -> list[int]:
     """The processes of workers, by what Ray calls them, under that of `on`; the machine may have others."""
-    said = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(["ps", "-ewwo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
     rows = [(int(pid), int(above), rest) for pid, above, rest in (x.split(None, 2) for x in said.splitlines()[1:])]
     raylets = {pid for pid, above, rest in rows if above in HEADS and "raylet" in rest}
     return [pid for pid, above, rest in rows if above in raylets and rest.startswith("ray::Worker")]
