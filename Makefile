@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs bench-analysis bench-dense bench-encoding bench-expansion bench-finetuning bench-generation bench-hybrid bench-languages bench-memory bench-reranking bench-retrieval bench-shards bench-startup bench-talk bench-translations bench-writing clean
+.PHONY: demo test check docs bench-analysis bench-cluster bench-dense bench-encoding bench-expansion bench-finetuning bench-generation bench-hybrid bench-languages bench-memory bench-reranking bench-retrieval bench-shards bench-startup bench-talk bench-translations bench-writing clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python fixtures/demo.py
@@ -26,6 +26,9 @@ bench-generation: $(VENV)/.developing
 
 bench-analysis: $(VENV)/.developing
 	$(BIN)/python benchmarks/analysis_speed.py $(BENCH)
+
+bench-cluster: $(VENV)/.developing
+	$(BIN)/python benchmarks/cluster.py $(BENCH)
 
 bench-dense: $(VENV)/.developing
 	$(BIN)/python benchmarks/dense.py $(BENCH)

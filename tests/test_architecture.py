@@ -23,7 +23,7 @@ SOURCE = Path(xqe.__file__).parent
 LAYERS = (
     {"lines", "terminal"},
     {"errors", "kept", "machine", "messages"},
-    {"files"},
+    {"cluster", "files"},
     {"text"},
     {"evaluation", "models"},
     {"retrieval.choices", "retrieval.documents"},
@@ -81,6 +81,7 @@ ONLY_IMPORTER = {
         "models/encoders/onnx.py",
     },
     "onnxruntime": {"models/encoders/onnx.py"},
+    "ray": {"cluster/library.py"},
     "uvicorn": {"resident/endpoint.py"},
     "starlette": {"resident/endpoint.py"},
 }
@@ -113,6 +114,7 @@ HEAVY = {
     "pyterrier",
     "gguf",
     "onnxruntime",
+    "ray",
     "uvicorn",
     "starlette",
     "transformers",

@@ -28,6 +28,7 @@ from xqe.commands.options.searching import Searching
 from xqe.commands.options.steps import MOST_TRANSLATIONS, STRATEGY, Expansion
 from xqe.commands.ranking import how_of, of_model, open_reranker
 from xqe.commands.searching import by_language, check_searching, given, open_retriever
+from xqe.commands.spreading import refuse_placed
 from xqe.commands.streams import FAILED_STATUS, Queries, first_of
 from xqe.errors import InputError, XqeError
 from xqe.files import jsonl
@@ -136,6 +137,8 @@ def ask(
     strategy, translations = strategy or preset.strategy, translations or preset.translations
     expand = steps.expansion(strategy, Expansion(), generation, None) if strategy is not None else None
     ranking = of_model(generation, rerank_model)
+    if rerank_model is not None:
+        refuse_placed(generation, "two models: a worker holds one", "leave out --rerank-model, or run xqe rerank apart")
     if rerank == 0 and rerank_model is not None:
         raise XqeError("--rerank-model has no effect with --rerank 0", "leave one of them out")
     if rerank is None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from xqe.commands.spreading import check_placed, encoder_on_workers, refuse_placed
 from xqe.errors import InputError, XqeError
 from xqe.messages import say
 from xqe.models.encoders import SENTENCE_TRANSFORMERS
@@ -14,6 +15,8 @@ from xqe.models.engines import FAKE, SERVER
 from xqe.models.registry import DEFAULT_ENCODER
 
 if TYPE_CHECKING:
+    from xqe.cluster.opened import Make
+    from xqe.cluster.shares import Share
     from xqe.commands.options.encoding import Encoding
     from xqe.models.encoders.base import Encoder
 
@@ -63,6 +66,7 @@ def open_encoder(options: Encoding) -> Encoder:
             raise XqeError("--base-url names a server but no encoder of it", f"add --encoder {SERVER}NAME")
         name = DEFAULT_ENCODER
         announce_default()
+    check_placed(options)
     kind, rest = _kind(name)
     for option, spelling in _SPELLINGS.items():
         if option not in kind.takes and getattr(options, option) != _default(options, option):
@@ -145,10 +149,20 @@ def _kind(name: str) -> tuple[_Kind, str]:
 def _fake(_: str, options: Encoding) -> Encoder:
     from xqe.models.encoders.fake import FakeEncoder
 
+    if options.on is not None:
+        return encoder_on_workers(options, _anywhere(lambda share: FakeEncoder), uses_gpus=False)
     return FakeEncoder()
 
 
+def _anywhere(make: Callable[[Share], Callable[[], Encoder]]) -> Callable[[Share], Make]:
+    """What opens an encoder without a file of ours in a worker."""
+    from xqe.models.away import any_encoder
+
+    return lambda share: partial(any_encoder, make(share))
+
+
 def _served(name: str, options: Encoding) -> Encoder:
+    refuse_placed(options, "the encoder of a server", "leave it out: a server shares out requests by itself")
     if options.base_url is None:
         raise XqeError(
             f"--encoder {SERVER}{name} names no server", "add --base-url URL, such as http://localhost:8080/v1"
@@ -166,26 +180,27 @@ def _sentence_transformers(name: str, options: Encoding) -> Encoder:
         raise XqeError(f"--encoder {SENTENCE_TRANSFORMERS} names no model", "give a folder, or a name of the hub")
     from xqe.models.encoders.sentence_transformers import SentenceTransformersEncoder
 
-    return SentenceTransformersEncoder(
-        name, options.query_prefix, options.passage_prefix, options.limit, options.encode_batch, options.threads
-    )
+    asked = (name, options.query_prefix, options.passage_prefix, options.limit, options.encode_batch)
+    if options.on is not None:
+        return encoder_on_workers(
+            options, _anywhere(lambda share: partial(SentenceTransformersEncoder, *asked, threads=share.cpus))
+        )
+    return SentenceTransformersEncoder(*asked, options.threads)
 
 
 def _local(name: str, options: Encoding) -> Encoder:
-    from xqe.models.encoders.local import open_encoder as open_local
+    from xqe.models.encoders.local import ONNX, find_encoder
     from xqe.models.engines.llama.settings import Hardware
 
     hardware = Hardware(threads=options.threads, gpu_layers=options.gpu_layers, verbose=options.verbose)
     pooling = None if options.pooling is None else str(options.pooling)
-    return open_local(
-        name,
-        hardware,
-        pooling,
-        options.query_prefix,
-        options.passage_prefix,
-        options.limit,
-        str(options.runtime),
-    )
+    asked = (pooling, options.query_prefix, options.passage_prefix, options.limit, str(options.runtime))
+    found = find_encoder(name, *asked)
+    if options.on is not None:
+        from xqe.models.away import making_encoder
+
+        return encoder_on_workers(options, partial(making_encoder, found, hardware), found.runtime != ONNX)
+    return found.open(hardware)
 
 
 _PREFIXES = frozenset({"query_prefix", "passage_prefix"})

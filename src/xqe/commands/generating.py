@@ -6,10 +6,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
+from xqe.commands.spreading import check_placed, engine_on_workers, fake_on_workers, refuse_placed
 from xqe.commands.streams import FAILED_STATUS, emit, first_of
 from xqe.errors import XqeError
 from xqe.files import jsonl
@@ -48,15 +50,23 @@ def open_engine(options: Generation, measures: bool = False) -> Engine:
 
         for text in options.lora:
             parted(text)
+    check_placed(options)
     if options.model == FAKE:
-        from xqe.models.engines.fake import FakeEngine
-
-        return FakeEngine()
+        return open_fake(options)
     if options.model is not None and options.model.startswith(SERVER):
         return _server(options, options.model.removeprefix(SERVER))
     if options.base_url is not None and options.model is None:
         raise XqeError("--base-url names a server but no model of it", f"add --model {SERVER}NAME")
     return _local(options, measures)
+
+
+def open_fake(options: Generation) -> Engine:
+    """The fake engine, where the options want it."""
+    if options.on is not None and not options.show_prompt:
+        return fake_on_workers(options)
+    from xqe.models.engines.fake import FakeEngine
+
+    return FakeEngine()
 
 
 def base_url_for(options: Generation, name: str) -> str:
@@ -69,6 +79,7 @@ def base_url_for(options: Generation, name: str) -> str:
 
 
 def _server(options: Generation, name: str) -> Engine:
+    refuse_placed(options, "the model of a server", "leave it out: a server shares out requests by itself")
     for option, is_given in (("--lora", options.lora), ("--deterministic", options.deterministic)):
         if is_given:
             raise XqeError(f"{option} has no effect on the model of a server", "leave it out, or give it to the server")
@@ -116,6 +127,12 @@ def _local(options: Generation, measures: bool) -> Engine:
     from xqe.models.lent import lent_engine
     from xqe.models.store.place import open_prefixes
 
+    if options.on is not None and not options.show_prompt:
+        from xqe.models.away import making_generator
+
+        face = LlamaEngine(resolved.name, str(resolved.path), sha256, settings, adapters, vocabulary_only=True)
+        making = partial(making_generator, resolved.name, name, resolved.path, sha256, settings, adapters)
+        return engine_on_workers(face, options, making)
     prefixes = None if options.no_store or options.show_prompt else open_prefixes(options.store)
     depends_on = (resolved.name, str(resolved.path), sha256, settings, adapters, options.show_prompt)
     return lent_engine(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,17 +14,19 @@ import typer
 
 from xqe.commands.embedding import open_embedder
 from xqe.commands.generating import keeping, open_engine
+from xqe.commands.options.cluster import OPTIONS
 from xqe.commands.options.embedding import Embedding
 from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.generation import Generation
 from xqe.commands.options.groups import part, takes
 from xqe.commands.ranking import check_model, open_reranker
+from xqe.commands.spreading import check_placed, on_cluster
 from xqe.commands.streams import FAILED_STATUS
 from xqe.errors import XqeError
 from xqe.files import jsonl
 from xqe.machine import available_cores
 from xqe.messages import Progress, duration, plural, say
-from xqe.models.engines import FAKE
+from xqe.models.engines import FAKE, SERVER
 from xqe.stages.rerank.kinds import Kind
 
 if TYPE_CHECKING:
@@ -39,7 +41,11 @@ _RUNNING = part(
     Generation,
     *("deterministic", "batch", "ctx", "threads", "gpu_layers", "split_mode", "tensor_split", "main_gpu"),
     *("flash_attention", "gpu_sampling", "cache_type", "api", "timeout", "retries", "store", "verbose"),
+    *OPTIONS,
 )
+
+_UNPLACED: dict[str, Any] = dict.fromkeys(OPTIONS)
+"""A model of a server is on no cluster of ours."""
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -124,15 +130,17 @@ def grid(
         if not plan.cells:
             say(f"grid {plan.grid.name}: nothing is left for part {plan.part}; the others have it all")
             return
+    check_placed(generation)
     if dry_run:
         check(plan, folder, reindex)
         _show(plan, folder, reindex)
         if measure:
-            _measure(plan, folder, generation)
+            with on_cluster(generation):
+                _measure(plan, folder, generation)
         return
     from xqe.experiments.grid.conduct import conduct
 
-    with folder.locked(), _store(generation, out) as store:
+    with folder.locked(), _store(generation, out) as store, on_cluster(generation):
 
         def kept(engine: Engine, model: ModelRow) -> Engine:
             # texts of the fake engine are kept only where a store is named, as in a pipe
@@ -148,13 +156,16 @@ def grid(
             with open_reranker(row.kind, _options_for(generation, row.model)) as engine:
                 yield kept(engine, row.model)
 
-        def encoder(row: EncoderRow) -> Encoder:
+        def embedder(row: EncoderRow) -> Encoder:
+            return open_embedder(_encoding_for(generation, row, OPTIONS), Embedding())
+
+        def encoder(row: EncoderRow) -> Encoder:  # of queries, in this process: it may be open beside a model
             return open_embedder(_encoding_for(generation, row), Embedding())
 
         threads = generation.threads or available_cores()
         try:
             with _telling(quiet) as tell:
-                outcome = conduct(plan, folder, opened, reranker, encoder, threads, tell, reindex, again)
+                outcome = conduct(plan, folder, opened, reranker, embedder, encoder, threads, tell, reindex, again)
         except KeyboardInterrupt:
             say(f"grid: stopped; what is done stays done: xqe grid {file} --out {out} --resume goes on")
             raise
@@ -180,15 +191,15 @@ def _telling(quiet: bool) -> Iterator[Callable[[str], None]]:
 
 
 def _options_for(generation: Generation, model: ModelRow) -> Generation:
-    return replace(generation, model=model.model, lora=list(model.lora) or None, base_url=model.base_url)
+    placed = replace(generation, **_UNPLACED) if model.model.startswith(SERVER) else generation
+    return replace(placed, model=model.model, lora=list(model.lora) or None, base_url=model.base_url)
 
 
-def _encoding_for(generation: Generation, row: EncoderRow) -> Encoding:
-    return Encoding(
-        encoder=row.model,
-        base_url=row.base_url,
-        **{name: getattr(generation, name) for name in ("threads", "gpu_layers", "timeout", "retries", "verbose")},
-    )
+def _encoding_for(generation: Generation, row: EncoderRow, more: Sequence[str] = ()) -> Encoding:
+    """more: names of other options that are passed on."""
+    more = () if row.model.startswith(SERVER) else more
+    shared = ("threads", "gpu_layers", "timeout", "retries", "verbose", *more)
+    return Encoding(encoder=row.model, base_url=row.base_url, **{name: getattr(generation, name) for name in shared})
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,11 +16,13 @@ from xqe.commands.embedding import embed_documents, open_embedder
 from xqe.commands.indexed import summary, summary_of_all
 from xqe.commands.joining import joined
 from xqe.commands.options.bm25 import K1, B
+from xqe.commands.options.cluster import OPTIONS
 from xqe.commands.options.common import AUTO, Input
 from xqe.commands.options.documents import OfDocuments
 from xqe.commands.options.embedding import Embedding
 from xqe.commands.options.encoding import Encoding
-from xqe.commands.options.groups import takes
+from xqe.commands.options.groups import part, takes
+from xqe.commands.spreading import refuse_placed
 from xqe.commands.streams import FAILED_STATUS, OF_DOCUMENTS, input_paths
 from xqe.commands.summaries import write_summary
 from xqe.errors import InputError, XqeError
@@ -37,7 +40,7 @@ RECORD = "record"
 """In place of a language: each document names its own."""
 
 
-@takes(written=OfDocuments)
+@takes(written=OfDocuments, placed=part(Encoding, *OPTIONS))
 def index(
     directory: Annotated[Path, typer.Argument(metavar="DIR", show_default=False, help="The folder of the index.")],
     lang: Annotated[
@@ -57,6 +60,7 @@ def index(
     files: Input = None,
     *,
     written: OfDocuments,
+    placed: Encoding,
     k1: K1 = None,
     b: B = None,
     texts: Annotated[
@@ -138,8 +142,10 @@ def index(
     rows, paths = written.rows(), input_paths(None, files, OF_DOCUMENTS)
     if encoder is not None and not texts:
         raise XqeError("--encoder embeds the texts that the index keeps", "leave out --no-texts")
-    vectors = Embedding()
-    with nullcontext() if encoder is None else open_embedder(Encoding(encoder=encoder), vectors) as embedder:
+    if encoder is None:
+        refuse_placed(placed, "an index of words alone", "add --encoder, or leave it out")
+    vectors, encoding = Embedding(), replace(placed, encoder=encoder)
+    with nullcontext() if encoder is None else open_embedder(encoding, vectors) as embedder:
         started = time.monotonic()
         total = line_count(paths, rows.form) if sys.stderr.isatty() else None
         left_out: list[str] = []

@@ -15,10 +15,11 @@ from xqe.collections.parallel import Texts
 from xqe.commands import referencing
 from xqe.commands.aligning import SAMPLE, inspect_encoder
 from xqe.commands.encoding import open_encoder
+from xqe.commands.options.cluster import OPTIONS
 from xqe.commands.options.common import Input, examples_file
 from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.forms import Screen, ScreenFormat, on_screen
-from xqe.commands.options.groups import on_command_line, takes
+from xqe.commands.options.groups import on_command_line, part, takes
 from xqe.commands.options.lists import fields_of, language_codes
 from xqe.commands.searching import names_encoder
 from xqe.commands.streams import OF_RECORDS, Queries, emit, report_failures
@@ -40,10 +41,11 @@ _GROUP_WIDTH = 10  # columns of a terminal that a group takes
 _MEASURE_WIDTH = 16
 
 
+_ENCODING = tuple(field.name for field in fields_in(Encoding) if field.name not in OPTIONS)
 _OF_COLLECTIONS = ("texts", "split", "lang", "sample")
 
 
-@takes(encoding=Encoding)
+@takes(encoding=part(Encoding, *_ENCODING))
 def inspect(
     context: typer.Context,
     files: Input = None,
@@ -185,7 +187,7 @@ def _check_effect(context: typer.Context, collection: Path | None, references: s
     """Raise XqeError for an option that is for another of what is inspected; environment variables are for all
     commands."""
     given = on_command_line(context)
-    encoding = {field.name for field in fields_in(Encoding)}
+    encoding = {*_ENCODING}
     of_collections = {*_OF_COLLECTIONS} - ({"split"} if references is not None and collection is None else set())
     for name, option in given.items():
         if collection is None and name in encoding - {"encoder"} and "encoder" not in given:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from xqe.commands.generating import base_url_for, hardware_of, open_engine
+from xqe.commands.generating import base_url_for, hardware_of, open_engine, open_fake
 from xqe.commands.options.generation import Api
+from xqe.commands.spreading import check_placed, engine_on_workers, refuse_placed
 from xqe.errors import XqeError
 from xqe.models.engines import FAKE, SERVER
 from xqe.stages.rerank.kinds import FIRST_WEIGHT, Kind, usual_kind
@@ -83,16 +85,16 @@ def open_reranker(kind: Kind, generation: Generation) -> Engine:
         return open_engine(generation, measures=kind.gives_scores)
     name = generation.model
     assert name is not None  # or it was refused
+    check_placed(generation)
     if name == FAKE:
-        from xqe.models.engines.fake import FakeEngine
-
-        return FakeEngine()
+        return open_fake(generation)
     if name.startswith(SERVER):
         return _server(generation, name.removeprefix(SERVER))
     return _local(generation, name)
 
 
 def _server(options: Generation, name: str) -> Engine:
+    refuse_placed(options, "the model of a server", "leave it out: a server shares out requests by itself")
     base_url = base_url_for(options, name)
     from xqe.models.engines.client import Connection
     from xqe.models.engines.rerankers import IN_FLIGHT, Reranker
@@ -115,6 +117,12 @@ def _local(options: Generation, name: str) -> Engine:
     from xqe.models.engines.llama.ranker import LlamaRanker
     from xqe.models.lent import lent_engine
 
+    if options.on is not None and not options.show_prompt:
+        from xqe.models.away import making_ranker
+
+        face = LlamaRanker(resolved.name, str(resolved.path), sha256, head, hardware, vocabulary_only=True)
+        making = partial(making_ranker, resolved.name, name, resolved.path, sha256, head, hardware, options.batch)
+        return engine_on_workers(face, options, making)
     depends_on = (resolved.name, str(resolved.path), sha256, head, hardware, options.batch)
     return lent_engine(
         "reranker",

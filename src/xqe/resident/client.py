@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 OFF, AUTO = "off", "auto"
 OPTION, VARIABLE = "--server", "XQE_SERVER"
+ELSEWHERE = "--on"
 COMMANDS = frozenset(
     ("analyze", "answer", "ask", "expand", "explain", "inspect", "rerank", "search", "trace", "translate")
 )
@@ -43,6 +44,8 @@ def run_there(arguments: list[str]) -> tuple[int | None, list[str]]:
     """The status of the command, if a server has run it, and the arguments without the option about it."""
     wanted, arguments = _wanted(arguments)
     if wanted == OFF or not arguments or arguments[0] not in COMMANDS or {"-h", "--help"} & {*arguments}:
+        return None, arguments
+    if any(one.partition("=")[0] == ELSEWHERE for one in arguments):  # its model is in no process of this machine
         return None, arguments
     path = address() if wanted == AUTO else wanted
     if not _is_ours(path) or _is_piped(0):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xqe.commands.options.cluster import On, WorkerCpus, WorkerGpus, Workers
 from xqe.commands.options.common import BaseUrl, GpuLayers, Retries, Threads, Timeout, Verbose
 from xqe.commands.options.panels import ENCODER, HARDWARE
 
@@ -106,6 +107,10 @@ class Encoding:
             rich_help_panel=HARDWARE,
         ),
     ] = None
+    on: On = None
+    workers: Workers = None
+    worker_cpus: WorkerCpus = None
+    worker_gpus: WorkerGpus = None
     base_url: BaseUrl = None
     timeout: Timeout = 120.0
     retries: Retries = 5

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from xqe.commands.options.cluster import On, WorkerCpus, WorkerGpus, Workers
 from xqe.commands.options.common import (
     BaseUrl,
     GpuLayers,
@@ -222,6 +223,10 @@ class Generation:
             "--cache-type", envvar="XQE_CACHE_TYPE", help="Number format of the KV cache.", rich_help_panel=HARDWARE
         ),
     ] = CacheType.F16
+    on: On = None
+    workers: Workers = None
+    worker_cpus: WorkerCpus = None
+    worker_gpus: WorkerGpus = None
     base_url: BaseUrl = None
     api: Annotated[
         Api,

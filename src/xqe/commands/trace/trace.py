@@ -14,6 +14,7 @@ import typer
 from xqe.commands import steps
 from xqe.commands.generating import keeping, open_engine, open_store
 from xqe.commands.guiding import open_judge, open_nearby
+from xqe.commands.options.cluster import OPTIONS
 from xqe.commands.options.common import Input, Query, spoken
 from xqe.commands.options.encoding import Encoding, beside
 from xqe.commands.options.forms import Screen, ScreenFormat, on_screen
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
 _COLLECTED = "xqe.trace.collected"
 """Where a context keeps the traces that are not to be shown."""
-_OF_RUNS = ("show_prompt", "quiet")  # prompts are shown anyway, and there is no summary
+_OF_RUNS = ("show_prompt", "quiet", *OPTIONS)  # prompts are shown anyway, there is no summary, and one query
 _GENERATION = tuple(field.name for field in fields(Generation) if field.name not in _OF_RUNS)
 _EXPANSION = tuple(field.name for field in fields(Expansion))
 _REORDERING = tuple(field.name for field in fields(Reordering) if field.name != "rerank")

@@ -70,6 +70,7 @@ def conduct(
     folder: Folder,
     open_engine: Opener,
     open_reranker: RerankerOpener,
+    open_embedder: EncoderOpener,
     open_encoder: EncoderOpener,
     threads: int,
     tell: Callable[[str], None] = say,
@@ -77,6 +78,8 @@ def conduct(
     again: bool = False,
 ) -> Outcome:
     """Run a grid in its folder, which is locked, and write down all of it; `tell` gets lines about its progress.
+
+    open_embedder: opens the encoder for documents, with no other model open beside it; open_encoder: for queries.
 
     What is there already, with the key that is wanted, is not done again unless `again`.
     """
@@ -96,12 +99,12 @@ def conduct(
     keep_queries(plan, folder)
     folder.put_manifest({**said, "changed": changed, "finished": before.get("finished") if not changed else None})
     build_indexes(plan, folder, rebuild, tell)
-    embed_indexes(plan, folder, open_encoder, tell)
+    embed_indexes(plan, folder, open_embedder, tell)
     with Encoding(lambda: open_encoder(_encoder(plan))) as encoding:
         guides = Guides(plan, folder, encoding.encoder)
         generated = generate(plan, folder, open_engine, guides, tell, again)
         build_translated(plan, folder, generated.unable, rebuild, tell)
-        embed_indexes(plan, folder, open_encoder, tell)
+        embed_indexes(plan, folder, open_embedder, tell)
         counts = evaluate_cells(plan, folder, generated.unable, encoding, threads, tell, again)
     ranked = rerank(plan, folder, open_reranker, tell, again)
     counts += evaluate_reranked(plan, folder, ranked.unable, tell, again)

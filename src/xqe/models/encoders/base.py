@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -84,6 +84,15 @@ class Encoder(Closing):
         """Cut each text into pieces of at most so many tokens, of which each repeats the last `overlap` tokens of the
         one before; a text that is short enough is one piece. Raises XqeError where tokens are not known here."""
         raise NotImplementedError
+
+    def encode_each(self, batches: Iterable[Sequence[str]], side: Side) -> Iterator[Encoded]:
+        """Yield what `encode` returns for each of some batches, in their order. Where several are encoded at a time,
+        a bounded number is read ahead."""
+        return (self.encode(texts, side) for texts in batches)
+
+    def windows_each(self, batches: Iterable[Sequence[str]], tokens: int, overlap: int) -> Iterator[list[list[str]]]:
+        """Yield what `windows` returns for each of some batches, as `encode_each` does."""
+        return (self.windows(texts, tokens, overlap) for texts in batches)
 
     def making(self) -> dict[str, Any]:
         """What provenance says of how the model is run, which vectors do not depend on."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xqe.errors import MissingExtraError, XqeError
 from xqe.messages import plural
@@ -24,35 +25,59 @@ _BERT = "bert"  # XLM-R, and with it multilingual-e5, bge-m3 and granite-embeddi
 _PACKAGES = ("onnxruntime", "gguf")
 
 
-def open_encoder(
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An encoder that can be opened. name: as provenance has it. sha256: of its file. runtime: what is to compute."""
+
+    name: str
+    how: Recipe
+    sha256: str
+    runtime: str
+
+    def open(self, hardware: Hardware | None = None) -> Encoder:
+        if _by_onnx(self.runtime, self.how, hardware):
+            from xqe.models.encoders.onnx import OnnxEncoder
+
+            return lent_encoder(
+                (self.name, ONNX, self.sha256, self.how, hardware),
+                lambda: OnnxEncoder(self.name, self.how, self.sha256, hardware),
+            )
+        from xqe.models.encoders.llama import LlamaEncoder
+
+        return lent_encoder(
+            (self.name, LLAMA, self.sha256, self.how, hardware),
+            lambda: LlamaEncoder(self.name, self.how, self.sha256, hardware),
+        )
+
+
+def find_encoder(
     reference: str,
-    hardware: Hardware | None = None,
     pooling: str | None = None,
     query_prefix: str | None = None,
     passage_prefix: str | None = None,
     limit: int | None = None,
     runtime: str = AUTO,
-) -> Encoder:
-    """Open the encoder that a name of the table, or the path of a GGUF file, means.
+) -> Found:
+    """Find the encoder that a name of the table, or the path of a GGUF file, means.
 
     pooling, the prefixes and limit: instead of what is known of it. runtime: what computes; by itself ONNX Runtime,
     which is faster on a CPU, where it is installed, knows the architecture and no GPU is used, and else llama.cpp. The
-    vectors are the same within what quantised arithmetic loses, and so is the contract. Raises ModelError and XqeError,
-    before anything is loaded where it can be told.
+    vectors are the same within what quantised arithmetic loses, and so is the contract. Raises ModelError and XqeError;
+    nothing is loaded.
     """
     check_makes_vectors(reference)
     resolved = resolve(reference)
     how = recipe(reference, resolved.path, pooling, query_prefix, passage_prefix, limit)
-    by_onnx = _by_onnx(runtime, how, hardware)
+    if runtime == ONNX:
+        _by_onnx(runtime, how, None)
     name = resolved.name if reference in named() else str(Path(reference).expanduser().absolute())
-    sha256 = model_sha256(resolved.path)
-    if by_onnx:
-        from xqe.models.encoders.onnx import OnnxEncoder
+    return Found(name, how, model_sha256(resolved.path), runtime)
 
-        return lent_encoder((name, ONNX, sha256, how, hardware), lambda: OnnxEncoder(name, how, sha256, hardware))
-    from xqe.models.encoders.llama import LlamaEncoder
 
-    return lent_encoder((name, LLAMA, sha256, how, hardware), lambda: LlamaEncoder(name, how, sha256, hardware))
+def open_encoder(reference: str, hardware: Hardware | None = None, *asked: Any, **named: Any) -> Encoder:
+    """Open an encoder in this process. asked, named: what else `find_encoder` takes. Raises ModelError and XqeError,
+    before anything is loaded where it can be told."""
+    return find_encoder(reference, *asked, **named).open(hardware)
 
 
 def _by_onnx(runtime: str, how: Recipe, hardware: Hardware | None) -> bool:

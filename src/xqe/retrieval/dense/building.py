@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from xqe.errors import XqeError, why
 from xqe.files.atomic import remove_parts
 from xqe.files.hashes import sha256
 from xqe.files.locks import held
-from xqe.models.encoders.base import Encoder, Side
+from xqe.models.encoders.base import Encoded, Encoder, Side
 from xqe.retrieval.choices import Windows
 from xqe.retrieval.dense.approximate import build, check_installed, made_with
 from xqe.retrieval.dense.description import (
@@ -220,8 +221,8 @@ class _Embedding:
             if not blocks:
                 _append(lines, json.dumps(self._plan()).encode() + b"\n")
             rows = sum(block.rows for block in blocks)
-            while done < len(self._documents):
-                block = self._add(range(done, min(done + BLOCK, len(self._documents))), rows, files)
+            for numbers, windows, encoded in self._encoded(done):
+                block = self._add(numbers, windows, encoded, rows, files)
                 _append(lines, _line(block))
                 blocks.append(block)
                 done += block.documents
@@ -290,10 +291,25 @@ class _Embedding:
         documents, rows = sum(block.documents for block in blocks), sum(block.rows for block in blocks)
         return {name: rows * self._sizes[name] if name in self._sizes else documents * 8 for name in self._names}
 
-    def _add(self, numbers: range, rows: int, files: Mapping[str, BinaryIO]) -> _Block:
-        """Encode documents, and bring their vectors to the disk; what has no text has a vector of zeros."""
-        windows = self._texts(numbers)
-        encoded = self._encoder.encode(list(chain.from_iterable(windows)), self._side)
+    def _encoded(self, done: int) -> Iterator[tuple[range, list[list[str]], Encoded]]:
+        """The documents from one on, in blocks: which, the texts of each that are encoded, and their vectors. Some
+        encoders are at work on several blocks."""
+        total = len(self._documents)
+        blocks = [range(start, min(start + BLOCK, total)) for start in range(done, total, BLOCK)]
+        under_way: deque[list[list[str]]] = deque()
+
+        def texts() -> Iterator[list[str]]:
+            for windows in self._texts(blocks):
+                under_way.append(windows)
+                yield list(chain.from_iterable(windows))
+
+        for numbers, encoded in zip(blocks, self._encoder.encode_each(texts(), self._side), strict=True):
+            yield numbers, under_way.popleft(), encoded
+
+    def _add(
+        self, numbers: range, windows: list[list[str]], encoded: Encoded, rows: int, files: Mapping[str, BinaryIO]
+    ) -> _Block:
+        """Bring the vectors of documents to the disk; what has no text has a vector of zeros."""
         counts = [len(some) for some in windows]
         ends = list(accumulate(counts))
         if encoded.errors:
@@ -320,14 +336,14 @@ class _Embedding:
             parts[ENDS] = (numpy.array(ends, "<i8") + rows).tobytes()
         return parts
 
-    def _texts(self, numbers: range) -> list[list[str]]:
-        """What is encoded of each document."""
-        texts = [self._documents.text(number) or "" for number in numbers]
+    def _texts(self, blocks: Iterable[range]) -> Iterator[list[list[str]]]:
+        """What is encoded of each document, by blocks."""
+        texts = ([self._documents.text(number) or "" for number in numbers] for numbers in blocks)
         storing = self._storing
         if storing.windows is Windows.NONE:
-            return [[text] for text in texts]
+            return ([[text] for text in some] for some in texts)
         assert storing.window_tokens is not None and storing.overlap is not None
-        return self._encoder.windows(texts, storing.window_tokens, storing.overlap)
+        return self._encoder.windows_each(texts, storing.window_tokens, storing.overlap)
 
     def _finish(self, blocks: list[_Block]) -> None:
         names = [*self._names, BLOCKS]
@@ -361,8 +377,8 @@ class _OfQuestions(_Embedding):
     def _decisive(self, contract: Mapping[str, Any]) -> Mapping[str, Any]:
         return contract
 
-    def _texts(self, numbers: range) -> list[list[str]]:
-        return [(self._documents.text(number) or "").split("\n") for number in numbers]
+    def _texts(self, blocks: Iterable[range]) -> Iterator[list[list[str]]]:
+        return ([(self._documents.text(number) or "").split("\n") for number in numbers] for numbers in blocks)
 
     def _parts(self, vectors: Matrix, ends: list[int], rows: int) -> dict[str, bytes]:
         sums = _sums(vectors, ends)
