@@ -20,13 +20,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from tables import table
+
 from xqe.cluster.pool import Pool
 from xqe.cluster.worker import MOST_AHEAD, Opened, Ran
-from xqe.models.engines.spread import SpreadEngine
-
 from xqe.models.engines.fake import FakeEngine
 from xqe.models.engines.jobs import Job
 from xqe.models.engines.requests import Completion, Request
+from xqe.models.engines.spread import SpreadEngine
 from xqe.models.prompts import Text
 
 BATCH = 32
