@@ -123,7 +123,8 @@ class Prefixes:
     def _give_up(self, reason: str) -> None:
         if self._is_writable:
             self._is_writable = False
-            say(f"{self.folder}: {reason}; beginnings of prompts are not kept")
+            if self.folder.parent.is_dir():  # else the store, which would be there, too, says it
+                say(f"{self.folder}: {reason}; beginnings of prompts are not kept")
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.prefix"
