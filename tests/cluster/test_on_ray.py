@@ -75,7 +75,7 @@ def workers() -> list[int]:
 
 
 def until(is_so: Callable[[], Any]) -> Any:
-    for _ in range(1200):
+    for _ in range(600):
         if found := is_so():
             return found
         time.sleep(0.05)
@@ -98,8 +98,8 @@ def test_texts_of_the_fake_engine_are_the_same_bytes_and_are_kept(xqe: Run, on: 
 
 
 def test_texts_of_a_real_model_are_the_same_bytes(xqe: Run, on: tuple[str, ...], few_path: Path) -> None:
-    asked = jsonl(*QUERIES[:6])
-    options = ("--model", str(few_path), "--deterministic", "--max-tokens", "8", "--threads", "1", "--no-store")
+    asked = jsonl(*QUERIES[:4])
+    options = ("--model", str(few_path), "--deterministic", "--max-tokens", "4", "--threads", "1", "--no-store")
     alone = xqe(*TRANSLATE, *options, stdin=asked)
     spread = xqe(*TRANSLATE, *options, *on, stdin=asked)
     assert alone.returncode == spread.returncode == 0, spread.stderr
@@ -109,7 +109,7 @@ def test_texts_of_a_real_model_are_the_same_bytes(xqe: Run, on: tuple[str, ...],
 
 def test_vectors_are_the_same_bytes(xqe: Run, on: tuple[str, ...], tmp_path: Path) -> None:
     documents = tmp_path / "docs.jsonl"
-    documents.write_text(jsonl(*({"id": f"d{n}", "text": f"zinc {n} " * (1 + n % 90)} for n in range(1200))))
+    documents.write_text(jsonl(*({"id": f"d{n}", "text": f"zinc {n} " * (1 + n % 30)} for n in range(1100))))
     assert xqe("index", str(tmp_path / "index"), "--lang", "en", "-i", str(documents)).returncode == 0
     made = []
     for where in ((), on):
