@@ -70,6 +70,8 @@ class Single(TyperCommand):
         """What to do about arguments that the command does not have, "" where that is not known."""
         if message.startswith("No such option: -o"):
             return " (what it writes goes to standard output: > FILE)"
+        if message.startswith("No such option: --lang") and any("--from" in one.opts for one in self.params):
+            return " (the language of what is read is --from)"
         extra = _EXTRA.search(message)
         if extra is None or "files" not in {one.name for one in self.params}:
             return ""

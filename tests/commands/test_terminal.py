@@ -306,6 +306,7 @@ def test_the_nearest_value_is_told(given: str, meant: str, capsys: pytest.Captur
         ("translate --to en -i a.jsonl b.jsonl c", "(c): --input takes one file, and may be given again; see"),
         ("expand a {tmp}/g.toml", "g.toml): a file is read with --input"),
         ("inspect a.jsonl", "argument(s) (a.jsonl): a file is read with --input a.jsonl; see xqe inspect --help"),
+        ("translate tin --lang de --to en", "no such option: --lang (the language of what is read is --from)"),
         ("search {tmp} tin -o out.jsonl", "no such option: -o (what it writes goes to standard output: > FILE); see"),
     ],
 )
