@@ -15,6 +15,7 @@ from xqe.text.analysis import PROBES, analyzer
 from xqe.text.counting import TermCounter, TermCounts
 from xqe.text.languages import LANGUAGES
 from xqe.text.segmenters import WORDS
+from xqe.text.tokens import cut
 
 BY_TOKEN = [code for code, row in LANGUAGES.items() if row.analysis.segmenter == WORDS and not row.analysis.pairs]
 # Beside letters of all scripts: what joins in words, what combines with anything before it, what is left out, spaces.
@@ -38,7 +39,7 @@ def counted(texts: list[str], counts: TermCounts, names: dict[int, str]) -> list
 @settings(max_examples=250, deadline=None)
 def test_the_terms_of_a_text_are_those_of_its_tokens(texts: list[str], code: str) -> None:
     analyze = analyzer(code)
-    tokens = analyze.tokens(texts)
+    tokens = cut(analyze.uncased(texts))
     terms = [analyze.terms(tokens.text(number)) for number in range(len(tokens.keys))]
     start = 0
     for text, size in zip(texts, tokens.sizes.tolist(), strict=True):

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple
 
-from xqe.files.hits import plain
 from xqe.files.records import Record, has_failed
 from xqe.files.trec import Answer
 from xqe.models.engines.base import Engine
@@ -26,7 +25,7 @@ from xqe.stages.glossed import Glossed
 from xqe.stages.judging.judge import Judge
 from xqe.stages.librarian.guide import Guide
 from xqe.stages.rerank.reranker import Reranker
-from xqe.stages.search import looked_up, search
+from xqe.stages.search import listed, looked_up, search
 from xqe.text.languages import Language
 from xqe.text.telling import telling
 
@@ -130,8 +129,7 @@ class Asking:
         if collection.judge is not None:
             records = list(collection.judge.over(records))
         self.tell(f"searching: {collection.language.name}")
-        found = list(search(records, collection.retriever, self.threads, lambda: "a question", self.depth))
-        found = [plain(record) if "hits" in record else {**record, "hits": []} for record in found]
+        found = listed(search(records, collection.retriever, self.threads, lambda: "a question", self.depth))
         for record, its in zip(found, readings, strict=True):
             its.update(_readings(record, collection))
         return found

@@ -83,6 +83,11 @@ def looked_up(
     where the index keeps no texts."""
     check_texts(retriever.documents, "what is asked reads documents")
     found = search(records, retriever, 1, lambda: "a query to expand", n, pools, drop_own, texts=True)
+    return listed(found)
+
+
+def listed(found: Iterable[Record]) -> list[Record]:
+    """The records with their hits as lists of dicts, with none for one that failed."""
     return [plain(one) if "hits" in one else {**one, "hits": []} for one in found]
 
 

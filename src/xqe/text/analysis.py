@@ -28,7 +28,6 @@ from xqe.text.languages import Language, known, language
 from xqe.text.normalisers import NORMALISERS, TEXTS
 from xqe.text.segmenters import SEGMENTERS, WORDS
 from xqe.text.stemmers import Stem, endings, stemmer
-from xqe.text.tokens import Tokens, cut
 
 RULES_VERSION = 4
 """Raised with every change of what analysis yields: indexes of another version are refused."""
@@ -158,7 +157,7 @@ class Analyzer:
 
     All terms of documents count alike, in frequencies and in lengths. In a query the terms beside the stem weigh
     `BESIDE`. terms_of_a_word: how many a word has, or nearly so. is_by_token: whether the terms of a text are those of
-    its `tokens`, one after the other: no dictionary cuts it, and neighbours make no terms.
+    its tokens (`tokens.cut`), one after the other: no dictionary cuts it, and neighbours make no terms.
     """
 
     def __init__(self, row: Language) -> None:
@@ -214,11 +213,11 @@ class Analyzer:
                 last = of_word[0]
         return terms
 
-    def tokens(self, texts: Sequence[str]) -> Tokens:
-        """The tokens of texts. Capitals are those of other tokens only where their case is not that of ASCII alone."""
+    def uncased(self, texts: Sequence[str]) -> Sequence[str]:
+        """Texts of the same terms, with fewer different tokens: without capitals where their case is that of ASCII."""
         if self._texts:  # some of which tell capitals apart
-            return cut(texts)
-        return cut([text.lower() if text.isascii() else text for text in texts])
+            return texts
+        return [text.lower() if text.isascii() else text for text in texts]
 
     def explain(self, text: str) -> list[Analysed]:
         """Return what becomes of each word of `text`; their terms, one after the other, are `terms(text)`."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from xqe.files.fingerprints import Keys, fingerprints
 from xqe.files.names import NONE, Numbering, Numbers
 from xqe.text.analysis import Analyzer
+from xqe.text.tokens import cut
 
 Counts = NDArray[numpy.uint32]
 
@@ -121,7 +122,7 @@ class TermCounter:
         return numpy.fromiter(numbers, numpy.uint32, int(lengths.sum())), lengths
 
     def _of_tokens(self, texts: Sequence[str]) -> tuple[Counts, Counts]:
-        tokens = self._analyze.tokens(texts)
+        tokens = cut(self._analyze.uncased(texts))
         keys, each = numpy.unique(tokens.keys, return_inverse=True)
         known = self._tokens.find(keys)
         new = numpy.flatnonzero(known == NONE)
@@ -133,12 +134,12 @@ class TermCounter:
             for number in standing[new].tolist():
                 self._terms.extend(map(self._number_of.__getitem__, self._analyze.terms(tokens.text(number))))
                 self._ends.append(len(self._terms))
-        starts, ends = (numpy.array(self._ends)[known + one].astype(numpy.int64) for one in (0, 1))
+        starts, ends = (numpy.asarray(self._ends)[known + one].astype(numpy.int64) for one in (0, 1))
         starts, sizes = starts[each], (ends - starts)[each]
         before = numpy.concatenate([[0], numpy.cumsum(sizes)])  # how many terms there are before each token
         at = numpy.repeat(starts - before[:-1], sizes) + numpy.arange(before[-1])
         lengths = numpy.diff(before[numpy.cumsum(tokens.sizes)], prepend=0)
-        return numpy.array(self._terms)[at], lengths.astype(numpy.uint32)
+        return numpy.asarray(self._terms)[at], lengths.astype(numpy.uint32)
 
 
 def _blocks(texts: Sequence[str]) -> Iterator[tuple[list[int], list[str]]]:
