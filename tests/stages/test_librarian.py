@@ -274,6 +274,15 @@ def test_what_prompts_share_stands_before_what_is_the_querys(strategy: Strategy,
         assert after.index("Mercury" if "Mercury" in after else "Passage:") < after.index(block)
 
 
+@pytest.mark.parametrize("strategy", [Strategy.LAMER, Strategy.CSQE])
+def test_a_document_is_shown_once(strategy: Strategy, nearby: Any) -> None:
+    """Prompts that read the hits show them, and no documents that are near beside them."""
+    hits = [{"id": "vienna", "score": 2.0, "text": "Warm summers. Cold winters."}]
+    stage = Expand(ENGINE, strategy.recipe.templates, guide=Guide(nearby=nearby()))
+    for request in stage.requests({**ASKED, "hits": hits}):
+        assert str(request.prompt).count("Warm summers.") == 1
+
+
 def test_without_documents_a_prompt_says_nothing_of_them() -> None:
     for name in ("translate-query", "translate-fewshot", "expand-zeroshot"):
         template = prompts.builtin(name)
@@ -351,6 +360,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["translate", "--to", "en", "--documents", "--judge", "weigh"], "--judge has no effect on documents"),
     (["expand", "--index", "{index}", "--to", "de"], IN_GERMAN),
     (["expand", "--judge", "most"], "most"),
+    (["expand", "-s", "lamer", "--index", "{index}"], "--index has no effect: --strategy lamer shows the hits"),
     (["inspect", "--pooling", "cls"], "--pooling has no effect without --collection"),
     (["trace", "--index", "{index}", "--nearby", "2"], "--nearby has no effect, since nothing is generated"),
 ]

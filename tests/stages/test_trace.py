@@ -133,6 +133,18 @@ def test_the_record_is_that_of_the_pipe(
     )
 
 
+def test_a_query_in_several_translations_is_that_of_the_pipe(
+    english: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "queries.jsonl"
+    path.write_text(jsonl({"id": "q1", "query": ASKED, "lang": "fr"}))
+    shown = trace(capsys, english, "-i", str(path), "--to", "en", "--translations", "3", *FAKE)
+    [translated] = output(capsys, "translate", "--to", "en", "--samples", "3", "-i", str(path), *FAKE)
+    assert shown["translations"] == translated["translations"]
+    assert [text["text"] for text in shown["trace"]["steps"][0]["texts"]].count(translated["query"]) >= 1
+    assert len(shown["trace"]["steps"][0]["texts"]) == 3
+
+
 def test_records_are_traced_one_by_one_without_generation(
     english: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -447,6 +459,8 @@ def test_without_texts_there_are_no_snippets(tmp_path: Path, capsys: pytest.Capt
         ("--to en --lang fr --order te", "--order has no effect, since nothing is put in order"),
         ("--model tiny", "--model has no effect, since nothing is generated; add --to LANG or --strategy NAME"),
         ("--max-tokens 5", "--max-tokens has no effect, since nothing is generated"),
+        ("--translations 3", "--translations has no effect, since nothing is translated; add --to LANG"),
+        ("--translations 3 --to en -s cot --order direct", "--translations has no effect with --order direct"),
         ("--feedback-weight 0.5", "--feedback-weight without --feedback"),
         ("--use doc", 'QUERY: no "passages" to search with'),
         ("--index nowhere", "nowhere"),

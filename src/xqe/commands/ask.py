@@ -25,7 +25,8 @@ from xqe.commands.options.guiding import nearby as nearby_option
 from xqe.commands.options.queries import OfQueries
 from xqe.commands.options.reranking import Reranking, RerankModel
 from xqe.commands.options.searching import Searching
-from xqe.commands.options.steps import MOST_TRANSLATIONS, STRATEGY, Expansion
+from xqe.commands.options.steps import STRATEGY, Expansion
+from xqe.commands.options.steps import translations as translations_option
 from xqe.commands.ranking import how_of, of_model, open_reranker
 from xqe.commands.searching import by_language, check_searching, given, open_retriever
 from xqe.commands.spreading import refuse_placed
@@ -79,18 +80,7 @@ def ask(
     *,
     answering: Answering,
     strategy: Annotated[Strategy | None, STRATEGY] = None,
-    translations: Annotated[
-        int | None,
-        typer.Option(
-            "--translations",
-            metavar="N",
-            min=1,
-            max=MOST_TRANSLATIONS,
-            show_default=False,
-            help="Translate a question so often, as xqe translate --samples does, and search with all of them. "
-            "[default: that of --preset]",
-        ),
-    ] = None,
+    translations: Annotated[int | None, translations_option("that of --preset")] = None,
     rerank: Annotated[
         int | None,
         typer.Option(

@@ -51,6 +51,8 @@ def expand(
     """
     encoding = beside(encoding, generation)
     check_guiding(guiding, encoding, expansion.examples is not None)
+    if guiding.index is not None:
+        steps.check_nearby(strategy, expansion)
     make = steps.expansion(strategy, expansion, generation, max_tokens, to)
     queries = Queries(query, files, "--lang", lang, steps.hits_check(strategy, expansion), arriving.rows())
     written = language(to) if to is not None else None

@@ -143,17 +143,9 @@ def hits_check(strategy: Strategy | None, options: Expansion) -> Callable[[Recor
     step left out. Of later ones, and where nothing was found, it is the record's own error."""
     from xqe.errors import InputError
     from xqe.files.records import has_failed
-    from xqe.models import prompts
     from xqe.stages import feedback_texts
-    from xqe.stages.strategies import Strategy
 
-    named = strategy or Strategy.ZEROSHOT
-    templates: tuple[Template, ...] = ()
-    if options.prompt is not None:
-        templates = (prompts.load(options.prompt, "expand"),)
-    elif named is not Strategy.AUTO:
-        templates = named.recipe.templates
-    reads = any(part.reads_documents(chat) for one in templates for part in one.each() for chat in (True, False))
+    reads = any(_reading(strategy, options))
     seen: list[str] = []
 
     def check(record: Record, where: str) -> None:
@@ -162,9 +154,38 @@ def hits_check(strategy: Strategy | None, options: Expansion) -> Callable[[Recor
         if not (reads and is_first) or has_failed(record) or record.get("hits") == []:
             return
         if not feedback_texts.has_texts(record):
-            raise InputError(f"{where}: no hits with texts, which --strategy {named} reads", feedback_texts.HINT)
+            raise InputError(
+                f"{where}: no hits with texts, which {_asked_by(strategy, options)} reads", feedback_texts.HINT
+            )
 
     return check
+
+
+def check_nearby(strategy: Strategy | None, options: Expansion) -> None:
+    """Raise XqeError where documents of an index are to be shown to prompts that show those of the hits, and no
+    others."""
+    if (reading := _reading(strategy, options)) and all(reading):
+        by = _asked_by(strategy, options)
+        raise XqeError(f"--index has no effect: {by} shows the hits of each record", "leave it out")
+
+
+def _asked_by(strategy: Strategy | None, options: Expansion) -> str:
+    """The option that says what is asked."""
+    return f"--prompt {options.prompt}" if options.prompt is not None else f"--strategy {strategy}"
+
+
+def _reading(strategy: Strategy | None, options: Expansion) -> list[bool]:
+    """For each prompt, in both of its forms, whether it shows documents. Nothing of "auto", which may."""
+    from xqe.models import prompts
+    from xqe.stages.strategies import Strategy
+
+    named = strategy or Strategy.ZEROSHOT
+    templates: tuple[Template, ...] = ()
+    if options.prompt is not None:
+        templates = (prompts.load(options.prompt, "expand"),)
+    elif named is not Strategy.AUTO:
+        templates = named.recipe.templates
+    return [part.reads_documents(chat) for one in templates for part in one.each() for chat in (True, False)]
 
 
 def _chooser(options: Expansion, generation: Generation, shots: int) -> Chooser | None:

@@ -77,7 +77,9 @@ class Expand:
         may_cross = target is not None or self.documents > 0
         self._across = [part.across() if may_cross else part for part in self._parts]
         if self._guide.nearby is not None:
-            self._parts, self._across = [*map(showing, self._parts)], [*map(showing, self._across)]
+            if all(part.reads_documents(is_chat) for part in self._parts):
+                self._guide = self._guide.without_documents()
+            self._parts, self._across = self._showing(self._parts), self._showing(self._across)
         if samples > 1 and self._sampling.temperature == 0:
             raise XqeError(
                 f"--samples {samples} at temperature 0 would write the same passage {samples} times",
@@ -104,6 +106,10 @@ class Expand:
             for prompt in self._prompts(record, query)
             for number in range(self._samples)
         ]
+
+    def _showing(self, parts: Sequence[Template]) -> list[Template]:
+        """The prompts with a place for documents that are near, but for those that read documents anyway."""
+        return [part if part.reads_documents(self._engine.is_chat) else showing(part) for part in parts]
 
     def _prompts(self, record: Record, query: str) -> list[Prompt]:
         variables = {

@@ -40,6 +40,20 @@ TRANSLATIONS = typer.Option(
     "that is 0.",
 )
 
+
+def translations(default: str) -> Any:
+    """--translations, of commands that translate and search; `default` says how many there are without it."""
+    return typer.Option(
+        "--translations",
+        metavar="N",
+        min=1,
+        max=MOST_TRANSLATIONS,
+        show_default=False,
+        help="Translate a query so often, as xqe translate --samples does, and search with all of them. "
+        f"[default: {default}]",
+    )
+
+
 OF_THE_STEP = "that of xqe expand or xqe translate"
 
 

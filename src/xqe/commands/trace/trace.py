@@ -25,6 +25,7 @@ from xqe.commands.options.queries import OfQueries
 from xqe.commands.options.reranking import Reordering
 from xqe.commands.options.searching import SCORING, Searching
 from xqe.commands.options.steps import OF_THE_STEP, STRATEGY, TO, Expansion, most_tokens
+from xqe.commands.options.steps import translations as translations_option
 from xqe.commands.ranking import how_of, of_model, open_reranker
 from xqe.commands.searching import check_searching, numbers_of, open_documents, open_retriever, pools_of
 from xqe.commands.streams import Queries, first_of, report_failures
@@ -78,6 +79,7 @@ def trace(
     query: Query = None,
     lang: Annotated[str | None, spoken("--lang", "--from")] = None,
     to: Annotated[str | None, TO] = None,
+    translations: Annotated[int, translations_option("1")] = 1,
     strategy: Annotated[Strategy | None, STRATEGY] = None,
     order: Annotated[
         Order,
@@ -153,8 +155,10 @@ def trace(
     check_searching(searching)
     makes: list[steps.Make[Generating]] = []
     is_direct = order is Order.DIRECT
+    if is_direct and translations > 1:
+        raise XqeError("--translations has no effect with --order direct: nothing is translated", "leave one out")
     if to is not None and not is_direct:
-        makes.append(steps.translation(to, generation, max_tokens))
+        makes.append(steps.translation(to, generation, max_tokens, translations))
     if expands:
         expansion_step = steps.expansion(strategy, expansion, generation, max_tokens, to if is_direct else None)
         makes.insert(len(makes) if order is Order.TE else 0, expansion_step)
@@ -299,6 +303,8 @@ def _check_effect(
         idle |= dict.fromkeys(_EXPANSION, ("expanded", "--strategy NAME"))
     if not (expands and translates):
         idle["order"] = ("put in order", "both --to LANG and --strategy NAME")
+    if not translates:
+        idle["translations"] = ("translated", "--to LANG")
     generated = ("generated", "--to LANG or --strategy NAME")
     if not (expands or translates):
         idle |= dict.fromkeys(("max_tokens", "nearby"), generated)

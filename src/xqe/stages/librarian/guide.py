@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from xqe.files.arriving import together
@@ -27,6 +27,10 @@ class Guide:
 
     choice: Choice | None = None
     nearby: Nearby | None = None
+
+    def without_documents(self) -> Guide:
+        """For a stage that shows none but those of the hits."""
+        return replace(self, nearby=None)
 
     def ahead(self, records: Iterable[Record]) -> Iterator[Record]:
         """The records, of which those that have arrived are encoded together, and their documents looked for, before
