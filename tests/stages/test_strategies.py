@@ -376,6 +376,47 @@ def test_qa_expand_of_a_pretrained_model_keeps_all_answers() -> None:
     assert done["passages"] == ["text 3", "text 4", "text 5"]
 
 
+@pytest.mark.parametrize("is_chat", [True, False])
+@pytest.mark.parametrize("strategy", [Strategy.MUGI, Strategy.CSQE, Strategy.GENQR_ENSEMBLE, Strategy.QA_EXPAND])
+def test_of_several_texts_those_of_no_use_are_left_out_and_counted(strategy: Strategy, is_chat: bool) -> None:
+    """The second of a record's answers is empty, of QA-Expand that of the second round."""
+    numbers = iter(range(100))
+    empty = 4 if strategy is Strategy.QA_EXPAND and not is_chat else 2
+
+    def say(request: Request) -> str:
+        text = answering(request) if strategy is Strategy.QA_EXPAND and is_chat else f'some "text" {request.seed}'
+        return "" if next(numbers) == empty else text
+
+    done = expanded(strategy, engine := Scripted(say, is_chat))
+    whole = expanded(strategy, Scripted(lambda request: f'some "text" {request.seed}', is_chat))
+    [step] = done["steps"]
+    assert "error" not in done
+    assert step["dropped"] == {"the model answered nothing": 1}
+    if strategy is not Strategy.QA_EXPAND:
+        assert done["passages"] == whole["passages"][:2] + whole["passages"][3:]
+    elif is_chat:
+        assert "[2] Answer to Why?" in chats(engine)[-1].user
+    else:
+        assert len(done["passages"]) == 2
+
+
+@pytest.mark.parametrize("strategy", [Strategy.MUGI, Strategy.QA_EXPAND])
+def test_where_all_texts_are_of_no_use_the_record_fails_and_keeps_its_state(strategy: Strategy) -> None:
+    done = expanded(strategy, Scripted(lambda request: "Sure!", is_chat=False))
+    assert done["error"]["step"] == "expand"
+    assert "talk" in done["error"]["message"]
+    assert "passages" not in done
+    assert "steps" not in done
+
+
+def test_an_engine_that_fails_on_one_of_several_texts_fails_the_record() -> None:
+    """What was made is in the store, and the next run asks for the rest."""
+    numbers = iter(range(100))
+    failing = Completion("", "error", 0, "it broke")
+    done = expanded(Strategy.MUGI, Scripted(lambda request: failing if next(numbers) == 2 else "some text"))
+    assert done["error"] == {"step": "expand", "message": "it broke"}
+
+
 @pytest.mark.parametrize("round_of", ["sub-questions", "Question to answer", "Initial query"])
 def test_a_round_that_fails_is_the_records_error_and_the_others_go_on(round_of: str) -> None:
     def say(request: Request) -> str | Completion:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xqe.errors import XqeError
-from xqe.files.records import Record, advanced
+from xqe.files.records import Record, advanced, failed
 from xqe.models.engines.base import Engine
 from xqe.models.engines.requests import Request, Sampling
 from xqe.models.examples import GIVEN, Chooser, Example, check_shown
@@ -17,7 +17,7 @@ from xqe.models.prompts import DOCUMENTS, TARGET, Prompt, Template
 from xqe.models.prompts.nearby import NEARBY, showing
 from xqe.retrieval.combining import FIELD, USUAL, Combination
 from xqe.stages import feedback_texts
-from xqe.stages.generation import Answer, one_line, provenance, request
+from xqe.stages.generation import Answer, of_no_use, one_line, provenance, request
 from xqe.stages.librarian.guide import Guide
 from xqe.stages.strategies import PASSAGE_TOKENS
 from xqe.text.answers import lists
@@ -147,9 +147,11 @@ class Expand:
         spoken = language(record.get("lang", ""))
         codes = frozenset({spoken.code, self._written(record).code})
         query = one_line(record["query"])
+        used = self._used(record)
+        is_optional = self._samples * len(used) > 1
         return [
-            Wanted("passage", query, codes, has_parts=part.has_parts or part.answers != "text")
-            for part in self._used(record)
+            Wanted("passage", query, codes, has_parts=part.has_parts or part.answers != "text", is_optional=is_optional)
+            for part in used
             for _ in range(self._samples)
         ]
 
@@ -164,10 +166,14 @@ class Expand:
             **self._examples_of(record),
             **self.guided(record),
             **({"documents": read.ids} if read is not None else {}),
+            **of_no_use(answers),
             **provenance(self._engine, self._sampling, self._max_tokens, answers),
         }
         kinds = [part.answers for part in self._used(record) for _ in range(self._samples)]
-        passages = [_AS[kind](answer.text) for kind, answer in zip(kinds, answers, strict=True)]
+        each = zip(kinds, answers, strict=True)
+        passages = [_AS[kind](answer.text) for kind, answer in each if not answer.parted.problem]
+        if not passages:
+            return failed(record, self.name, answers[0].parted.problem)
         changes: dict[str, Any] = {
             "passages": [passage for passage in passages if passage],
             "passages_lang": written.code if self._is_direct(record) else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -60,7 +61,8 @@ class Stage(Protocol):
         """What the answer to each of `requests(record)` should be; None for one that is taken as it comes."""
 
     def result(self, record: Record, answers: Sequence[Answer]) -> Record:
-        """The record after the stage; `answers` are those to `requests(record)`, and none of them has a problem."""
+        """The record after the stage; `answers` are those to `requests(record)`, and of these only optional ones are
+        of no use."""
 
 
 class Round(Stage, Protocol):
@@ -278,6 +280,13 @@ def provenance(
         "tokens": sum(completion.tokens for completion in completions),
         **_taken_off(answers),
     }
+
+
+def of_no_use(answers: Sequence[Answer]) -> dict[str, Any]:
+    """What a step says of answers that its record did without: "dropped", how many for each reason; nothing where all
+    are of use."""
+    dropped = Counter(answer.parted.problem for answer in answers if answer.parted.problem)
+    return {"dropped": dict(dropped)} if dropped else {}
 
 
 def _taken_off(answers: Sequence[Answer]) -> dict[str, Any]:

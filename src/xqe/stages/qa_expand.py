@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xqe.errors import XqeError
-from xqe.files.records import Record, advanced
+from xqe.files.records import Record, advanced, failed
 from xqe.models.engines.base import Engine
 from xqe.models.engines.requests import Request, Sampling
 from xqe.models.examples import Chooser
 from xqe.models.prompts import TARGET, Template
 from xqe.retrieval.combining import FIELD, Combination
 from xqe.stages.expand import Expand, Way
-from xqe.stages.generation import Answer, Round, Rounds, one_line, provenance, request
+from xqe.stages.generation import Answer, Round, Rounds, of_no_use, one_line, provenance, request
 from xqe.stages.librarian.guide import Guide
 from xqe.text.answers import lists
 from xqe.text.answers.parting import Wanted
@@ -121,12 +121,16 @@ class _Asked:
             return how.asking.wanted(record)
         if self._round == 1:
             abouts = (self._about(record, question, number) for number, question in enumerate(self._questions))
-            return [wanted for about in abouts for wanted in how.answering.wanted(about)]
+            is_optional = len(self._questions) > 1
+            answers = (wanted for about in abouts for wanted in how.answering.wanted(about))
+            return [replace(wanted, is_optional=is_optional) for wanted in answers]
         codes = frozenset({language(record["lang"]).code, self._written(record).code})
         return [Wanted("passage", one_line(record["query"]), codes, has_parts=True)]
 
     def result(self, record: Record, answers: Sequence[Answer]) -> Record:
-        texts = [answer.text for answer in answers]
+        texts = [answer.text for answer in answers if not answer.parted.problem]
+        if not texts:
+            return failed(record, self.name, answers[0].parted.problem)
         if self._round == 0:
             found = [question for text in texts for question in lists.questions(text)]
             self._questions = list(dict.fromkeys(found))[: self._how.questions]
@@ -147,6 +151,7 @@ class _Asked:
             **({"to": written.code} if how.target is not None else {}),
             **how.asking.guided(record),
             "questions": self._questions,
+            **of_no_use(self._answers),
             **provenance(how.engine, how.sampling, how.max_tokens, self._answers),
         }
         lang = written.code if written != language(record["lang"]) else None

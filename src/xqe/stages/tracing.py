@@ -370,7 +370,7 @@ def _text(field: str, answer: Answer, engine: RecordingEngine) -> Text:
         done.finish,
         done.tokens,
         done.reused,
-        answer.problem,
+        answer.problem or answer.parted.problem,
     )
 
 

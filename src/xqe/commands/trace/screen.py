@@ -81,7 +81,7 @@ def _step(step: Step, full: bool) -> Table:
     if step.error and not tokens:
         cost = ""
     said = plain(" · ".join(filter(None, (described(made), cost))))
-    rows = list(_texts(step.texts, full))
+    rows = list(_texts(step, full))
     if step.error:
         rows.append(("failed", plain(f"{step.error}; the search is made with what there was before", ERROR)))
     return section(step.step, said, rows)
@@ -111,15 +111,17 @@ def _close(record: Record) -> Iterator[Row]:
                 yield "strayed", plain("it is nearer to texts about something else than to the query as asked", NOTE)
 
 
-def _texts(texts: Sequence[Text], full: bool) -> Iterator[Row]:
+def _texts(step: Step, full: bool) -> Iterator[Row]:
     before = None
-    for text in texts:
+    for text in step.texts:
         if text.prompt is not None and text.prompt != before:
             yield "prompt", _prompt(text.prompt, full)
         before = text.prompt
         if text.raw.strip() != text.text:
             yield "output", plain(text.raw, QUIET)
         if text.error:
+            if not step.error:
+                yield "dropped", plain(text.error, NOTE)
             continue
         wrong = ", ".join(flag.replace("_", " ") for flag in text.flags if flag != "cut")
         said = (f"  {wrong}" if wrong else "", ERROR)
