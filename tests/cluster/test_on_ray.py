@@ -123,6 +123,16 @@ def test_vectors_are_the_same_bytes(xqe: Run, on: tuple[str, ...], tmp_path: Pat
     assert made[0][0] > 2000
 
 
+def test_shards_are_built_by_workers_and_found_in_alike(xqe: Run, on: tuple[str, ...], tmp_path: Path) -> None:
+    documents, asked = str(FIXTURES / "documents" / "en.jsonl"), jsonl(*({**one, "lang": "en"} for one in QUERIES[:8]))
+    for name, where in (("alone", ()), ("spread", on)):
+        done = xqe("index", str(tmp_path / name), "--lang", "en", "--shards", "3", *where, "-i", documents)
+        assert (done.returncode, done.stderr) == (0, "")
+    alone, spread = (xqe("search", str(tmp_path / name), "-k", "5", stdin=asked) for name in ("alone", "spread"))
+    assert [one["hits"] for one in records(spread)] == [one["hits"] for one in records(alone)]
+    assert xqe("index", str(tmp_path / "spread"), "--verify").returncode == 0
+
+
 def test_rankings_are_the_same_bytes(xqe: Run, on: tuple[str, ...], tmp_path: Path) -> None:
     index = str(tmp_path / "index")
     assert xqe("index", index, "--lang", "en", "-i", str(FIXTURES / "documents" / "en.jsonl")).returncode == 0
@@ -290,10 +300,10 @@ def test_options_without_effect_are_refused(xqe: Run, options: tuple[str, ...], 
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_an_index_of_words_alone_is_on_no_cluster(xqe: Run, tmp_path: Path) -> None:
+def test_an_index_of_words_in_one_shard_is_on_no_cluster(xqe: Run, tmp_path: Path) -> None:
     done = xqe("index", str(tmp_path / "i"), "--lang", "en", "--on", "ray", stdin='{"id":"d","text":"zinc"}\n')
     assert done.returncode == 2
-    assert "--on has no effect on an index of words alone; add --encoder" in done.stderr
+    assert "--on has no effect on an index of words in one shard; add --shards N or --encoder NAME" in done.stderr
 
 
 def test_the_extra_that_is_missing_is_named(tmp_path: Path) -> None:

@@ -21,11 +21,13 @@ from xqe.commands.embedding import (
 )
 from xqe.commands.guiding import open_judge
 from xqe.commands.joining import joined
+from xqe.commands.options.cluster import OPTIONS
 from xqe.commands.options.common import AUTO
 from xqe.commands.options.embedding import Embedding
 from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.searching import Searching
 from xqe.commands.searching import all_documents, by_language, check_searching, open_retriever, pools_of
+from xqe.commands.spreading import refuse_placed, shard_builders
 from xqe.errors import XqeError
 from xqe.files.hits import plain
 from xqe.files.records import Record
@@ -247,7 +249,7 @@ def build_index(
     time, so that a generator may give millions, such as `read_documents`. lang: of all of them; "record" for the one
     that each names, "auto" for what is told from the texts. encoder: also add vectors of this one, as `embed` does.
     force: replace the index that is there. Other options are k1, b, texts (False keeps none), shards (in how many it
-    is, 1 unless it is said).
+    is, 1 unless it is said), and on, workers, worker_cpus and worker_gpus, of who builds shards and encodes.
 
     Raises XqeError for a folder that has an index already, before anything is read, and for what is no document.
     """
@@ -265,6 +267,10 @@ def build_index(
                 check_languages(folder, force)
         if encoder is not None and not said["texts"]:
             raise XqeError("an encoder embeds the texts that the index keeps", "leave out texts=False")
+        placed, shards = said.group(Encoding), said["shards"]
+        if encoder is None and shards == 1:
+            refuse_placed(placed, "an index of words in one shard", "give shards= or encoder=, or leave it out")
+        builders = shard_builders(placed) if shards > 1 else None
         told = None
         arriving = _given(documents)
         if lang == AUTO:
@@ -274,16 +280,17 @@ def build_index(
             arriving = told.documents if told.is_one else told.each()
             code = told.usual if told.is_one else None
         parameters = ByLength(said["k1"], said["b"])
+        how = (force, parameters, said["texts"], None)
         if code is not None:
-            build_shards(folder, code, arriving, said["shards"], force, parameters, said["texts"])
+            build_shards(folder, code, arriving, shards, *how, builders)
         else:
-            build_languages(folder, arriving, force, parameters, said["texts"], shards=said["shards"])
+            build_languages(folder, arriving, *how, shards, builders)
         if told is not None:
             from xqe.commands.index import say_told
 
             say_told(told)
         if encoder is not None:
-            embed(folder, encoder)
+            embed(folder, encoder, **{name: value for name, value in options.items() if name in OPTIONS})
         return Index([folder])
 
 

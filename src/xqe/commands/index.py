@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,7 +22,7 @@ from xqe.commands.options.documents import OfDocuments
 from xqe.commands.options.embedding import Embedding
 from xqe.commands.options.encoding import Encoding
 from xqe.commands.options.groups import part, takes
-from xqe.commands.spreading import refuse_placed
+from xqe.commands.spreading import on_cluster, refuse_placed, shard_builders
 from xqe.commands.streams import FAILED_STATUS, OF_DOCUMENTS, input_paths
 from xqe.commands.summaries import write_summary
 from xqe.errors import InputError, XqeError
@@ -82,7 +82,8 @@ def index(
             metavar="N",
             min=1,
             show_default=False,
-            help="Build the index in N shards, each by a process of its own, that are searched as one index.",
+            help="Build the index in N shards, each by a process of its own, or with --on by a worker, that are "
+            "searched as one index.",
         ),
     ] = 1,
     join: Annotated[
@@ -142,10 +143,15 @@ def index(
     rows, paths = written.rows(), input_paths(None, files, OF_DOCUMENTS)
     if encoder is not None and not texts:
         raise XqeError("--encoder embeds the texts that the index keeps", "leave out --no-texts")
-    if encoder is None:
-        refuse_placed(placed, "an index of words alone", "add --encoder, or leave it out")
+    if encoder is None and shards == 1:
+        refuse_placed(placed, "an index of words in one shard", "add --shards N or --encoder NAME, or leave it out")
     vectors, encoding = Embedding(), replace(placed, encoder=encoder)
-    with nullcontext() if encoder is None else open_embedder(encoding, vectors) as embedder:
+    with ExitStack() as stack:
+        stack.enter_context(on_cluster(placed))
+        embedder = stack.enter_context(open_embedder(encoding, vectors)) if encoder is not None else None
+        builders = shard_builders(placed) if shards > 1 else None
+        if embedder is not None and builders is not None:
+            embedder.close()  # which is whole, and leaves the workers' machines to what builds shards
         started = time.monotonic()
         total = line_count(paths, rows.form) if sys.stderr.isatty() else None
         left_out: list[str] = []
@@ -158,17 +164,20 @@ def index(
         with Progress("index", total) as shown:
             shown.doing = "analysing"
             if code is not None:
-                done = summary(directory, build_shards(directory, code, arriving, shards, *how, shown))
+                done = summary(directory, build_shards(directory, code, arriving, shards, *how, shown, builders))
             else:
-                done = summary_of_all(directory, build_languages(directory, arriving, *how, shown, shards))
+                each = build_languages(directory, arriving, *how, shown, shards, builders)
+                done = summary_of_all(directory, each)
         if told is not None:
             done["told"] = say_told(told)
         done["seconds"] = round(time.monotonic() - started, 2)
+        if embedder is not None and builders is not None:
+            embedder = stack.enter_context(open_embedder(encoding, vectors))
         if embedder is not None and code is not None:
             done["vectors"] = _embedded(directory, embedder, vectors)
         elif embedder is not None:
-            each = read_languages(directory).languages
-            done["vectors"] = {lang: _embedded(directory / lang, embedder, vectors) for lang in each}
+            codes = read_languages(directory).languages
+            done["vectors"] = {code: _embedded(directory / code, embedder, vectors) for code in codes}
     if left_out:
         done["left_out"] = len(left_out)
     write_summary(done)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from xqe.cluster.wishes import Wishes
     from xqe.models.encoders.base import Encoder
     from xqe.models.engines.base import Engine
+    from xqe.retrieval.lexical.dealing import Builders
 
 
 class Placed(Protocol):
@@ -97,3 +98,12 @@ def fake_on_workers(options: Placed) -> Engine:
         return fake_generator
 
     return spread_engine(FakeEngine(), wishes_of(options), making, False, options.verbose)
+
+
+def shard_builders(options: Placed) -> Builders | None:
+    """What builds the shards of an index on the workers that the options ask for; None for this machine."""
+    if options.on is None:
+        return None
+    from xqe.retrieval.lexical.spread import by_workers
+
+    return by_workers(wishes_of(options), options.verbose)

@@ -16,6 +16,7 @@ the candidates; their scores are computed exactly, from the lengths and term cou
     joint                        all fields in one index of tantivy's, for candidates by their sum
     shards                       the manifest of an index in shards
     dealing                      documents to such an index, by processes
+    spread                       the same, by workers of a cluster
     joining                      finished indexes to such an index
     index                        what an open index is
     opened                       a folder to hits, explanations and term vectors

@@ -10,7 +10,7 @@ import os
 import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from itertools import chain, islice
 from pathlib import Path
 from queue import Queue
@@ -138,9 +138,9 @@ class _Processes:
             if len(self._running) < self._most:
                 self._start(shard)
             else:
-                self._files[shard] = self._stack.enter_context(self._waiting(shard).open("wb"))
+                self._files[shard] = self._stack.enter_context(waiting(self._data, shard).open("wb"))
         if shard in self._files:
-            pickle.dump(documents, self._files[shard])
+            put_waiting(self._files[shard], documents)
             return
         try:
             self._running[shard][1].send(documents)
@@ -170,10 +170,10 @@ class _Processes:
 
         context = multiprocessing.get_context("spawn")  # forking a process that has threads is not safe
         resource_tracker.ensure_running()  # its start would unblock the interrupt
-        waiting = self._waiting(shard) if shard in self._files else None
+        there = waiting(self._data, shard) if shard in self._files else None
         with interrupted_later():
             ours, theirs = context.Pipe()
-            arguments = (theirs, self._data / folder_name(shard), self._how, waiting)
+            arguments = (theirs, self._data / folder_name(shard), self._how, there)
             process = context.Process(target=_work, args=arguments, daemon=True)
             process.start()
             self._running[shard] = process, ours
@@ -193,14 +193,10 @@ class _Processes:
         process.join()
         connection.close()
         del self._running[shard]
-        self._waiting(shard).unlink(missing_ok=True)
-
-    def _waiting(self, shard: int) -> Path:
-        """Where the documents of a shard wait."""
-        return self._data / f"{folder_name(shard)}.documents"
+        waiting(self._data, shard).unlink(missing_ok=True)
 
 
-def _work(connection: Connection, folder: Path, how: How, waiting: Path | None) -> None:
+def _work(connection: Connection, folder: Path, how: How, there: Path | None) -> None:
     """What a process does: it builds one shard, and says what went wrong, None for nothing.
 
     It ends when the process that started it does. A few lists are read ahead, so that who gives them need not wait.
@@ -215,17 +211,29 @@ def _work(connection: Connection, folder: Path, how: How, waiting: Path | None) 
             os._exit(1)
 
     Thread(target=read, daemon=True).start()
-    lists = iter(arrived.get, None) if waiting is None else _read(waiting)
     error: Exception | None = None
-    try:
-        how.build(folder, chain.from_iterable(lists))
-    except Exception as found:
-        error = found
+    with nullcontext() if there is None else there.open("rb") as file:
+        lists = iter(arrived.get, None) if file is None else read_waiting(file)
+        try:
+            how.build(folder, chain.from_iterable(lists))
+        except Exception as found:
+            error = found
     with suppress(OSError):
         connection.send(error)
 
 
-def _read(waiting: Path) -> Iterator[list[Placed]]:
-    with waiting.open("rb") as file, suppress(EOFError):
+def waiting(data: Path, shard: int) -> Path:
+    """Where the documents of a shard wait."""
+    return data / f"{folder_name(shard)}.documents"
+
+
+def put_waiting(file: BinaryIO, documents: Sequence[Placed]) -> None:
+    """Let more documents of a shard wait."""
+    pickle.dump(documents, file)
+
+
+def read_waiting(file: BinaryIO) -> Iterator[list[Placed]]:
+    """The documents of a shard that wait."""
+    with suppress(EOFError):
         while True:
             yield pickle.load(file)

@@ -31,7 +31,7 @@ from xqe.messages import Progress
 from xqe.retrieval.documents import MANIFEST, SEVERAL, data_folder, is_several
 from xqe.retrieval.lexical.bm25 import BY_LENGTH, ByLength, Parameters
 from xqe.retrieval.lexical.builder import Ids, building, check_folder, no_documents, replace_data
-from xqe.retrieval.lexical.dealing import build_shards
+from xqe.retrieval.lexical.dealing import Builders, build_shards
 from xqe.retrieval.lexical.index import Index
 from xqe.retrieval.lexical.joining import Finished, join
 from xqe.retrieval.lexical.manifest import DATA, OURS, REBUILD, Contents, put_fields
@@ -78,6 +78,7 @@ def build_languages(
     keep_texts: bool = True,
     shown: Progress | None = None,
     shards: int = 1,
+    builders: Builders | None = None,
 ) -> dict[str, Contents]:
     """Build an index for each language that documents name, and return their manifests by language.
 
@@ -90,7 +91,8 @@ def build_languages(
 
     def fill(data: Path) -> None:
         for code, path in _sorted_out(documents, data).items():
-            manifests[code] = build_shards(data / code, code, _read(path), shards, False, parameters, keep_texts, shown)
+            its = (False, parameters, keep_texts, shown, builders)
+            manifests[code] = build_shards(data / code, code, _read(path), shards, *its)
             path.unlink()
 
     _replace(directory, replace, fill, manifests)
