@@ -59,7 +59,7 @@ def test_an_index_with_vectors_is_searched_by_both_unless_told(xqe: Run, made: P
 
 def test_the_record_says_how_words_and_vectors_were_searched_and_fused(xqe: Run, made: Path) -> None:
     assert searched(xqe, made / "both", "-k", "2")["index"] == {
-        "name": "both", "lang": "en", "by": "hybrid", "fusion": "combsum", "norm": "min-max", "dense_weight": 2.0,
+        "name": "both", "lang": "en", "by": "hybrid", "fusion": "combsum", "norm": "min-max", "dense_weight": "auto",
         "k": 2,
         "sides": {
             "bm25": {"use": "query+doc", "query_weight": 1.0, "source_weight": "auto", "k1": 0.82, "b": 0.68},

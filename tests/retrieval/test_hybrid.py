@@ -72,6 +72,45 @@ def test_min_max_is_the_weighted_sum_of_both_lists_scaled(index: Index, encoder:
     assert list(found.values()) == sorted(found.values(), reverse=True)
 
 
+@pytest.mark.parametrize("contrast", [0.1, 0.5])
+def test_a_difference_of_cosines_counts_the_same_in_every_list(
+    index: Index, encoder: Written, monkeypatch: pytest.MonkeyPatch, contrast: float
+) -> None:
+    """The automatic weight: 4 for a difference as large as the encoder's contrast, whichever documents there are."""
+    words, vectors = lists(index, encoder).values()
+    least = min(vectors.values())
+    words = scaled(words)
+    expected = {name: words.get(name, 0.0) + 4 * (vectors[name] - least) / contrast for name in vectors}
+    monkeypatch.setattr(Dense, "contrast", contrast)
+    retriever = hybrid(index, encoder)
+    query = retriever.query(RECORD, "t:1")
+    best = retriever.best(query, 10, None)
+    assert dict(zip(index.documents.ids(best.numbers), best.scores.tolist(), strict=True)) == pytest.approx(expected)
+    assert retriever.described(query, 10)["dense_weight"] == "auto"
+    pool = index.documents.numbers(["d1", "d2"])
+    few = retriever.best(query, 10, pool)
+    ids = index.documents.ids(few.numbers)
+    difference = abs(expected["d1"] - expected["d2"] - words["d1"] + words["d2"])
+    assert few.scores.tolist()[ids.index("d2")] == pytest.approx(difference + 1.0)
+
+
+def test_where_no_contrast_is_known_and_where_ranks_are_fused_vectors_count_twice(
+    index: Index, encoder: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twice = Mixture(dense_weight=2.0)
+
+    def scores(mixture: Mixture | None) -> list[float]:
+        retriever = hybrid(index, encoder, mixture)
+        found: list[float] = retriever.best(retriever.query(RECORD, "t:1"), 10, None).scores.tolist()
+        return found
+
+    assert scores(None) == scores(twice)
+    monkeypatch.setattr(Dense, "contrast", 0.1)
+    assert scores(None) != scores(twice)
+    for fusion in (Fusion(method_named("rrf")), Fusion(method_named("combsum"), norm_named("zmuv"))):
+        assert scores(Mixture(fusion)) == scores(Mixture(fusion, 2.0))
+
+
 def test_reciprocal_ranks_are_summed(index: Index, encoder: Written) -> None:
     words, vectors = (sorted(side, key=lambda one: -side[one]) for side in lists(index, encoder).values())
     expected = {

@@ -425,13 +425,10 @@ def _vector_feedback(options: Searching) -> VectorFeedback | None:
 
 
 def _mixture(options: Searching) -> Mixture:
-    from xqe.retrieval.hybrid import DENSE_WEIGHT, METHOD, Mixture
+    from xqe.retrieval.hybrid import METHOD, Mixture
 
     fusion = _fusion(options, METHOD)
-    weight = options.dense_weight
-    if weight is None:
-        weight = DENSE_WEIGHT if fusion.method.weighted else 1.0
-    mixture = Mixture(fusion, weight)
+    mixture = Mixture(fusion, _chosen(options.dense_weight, None))
     mixture.check()
     return mixture
 

@@ -3,6 +3,11 @@
 The first `DEPTH` hits of each are fused by a method of `fusion`. Scores of BM25 and cosines are on scales that have
 nothing in common (0 to 60, 0.7 to 0.95), so they are never added as they are: of the 29 collections of BEIR their raw
 sum gained almost nothing over BM25 alone, min-max of both most (castorini/pyserini, docs/experiments-beir-fusion.md).
+
+Min-max makes the best hit of each list 1 and the last one 0, however far these lie apart, and that depends on how many
+documents there are. Words have no other measure. Vectors have: the contrast of their encoder. So with the automatic
+weight a difference of cosines counts the same in every list, DENSE_CONTRASTS where it is the contrast and the best hit
+of words counts 1; docs/dense.md has the figures.
 """
 
 from __future__ import annotations
@@ -13,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xqe.errors import XqeError
 from xqe.retrieval.choices import By
-from xqe.retrieval.fusion import Fusion, Ranked, fuse_hits, method_named, norm_named, ranking
+from xqe.retrieval.fusion import GREATEST_WEIGHT, Fusion, Ranked, fuse_hits, method_named, norm_named, ranking
 from xqe.retrieval.retriever import STATES, Account, Best, Explanation, QueryError, Retriever, Scored
 
 if TYPE_CHECKING:
@@ -24,15 +29,19 @@ if TYPE_CHECKING:
 
 DEPTH = 1000
 """Hits of each side that are fused, or as many as are asked for where that is more."""
-METHOD, NORM, DENSE_WEIGHT = "combsum", "min-max", 2.0
+METHOD, NORM = "combsum", "min-max"
+DENSE_WEIGHT = 2.0
+"""Of vectors, where words count 1 and no contrast tells."""
+DENSE_CONTRASTS = 4.0
+"""What a difference of cosines as large as the contrast counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """How the sides are fused. dense_weight: what the dense side counts, where words count 1."""
+    """How the sides are fused. dense_weight: what the dense side counts, where words count 1; None is automatic."""
 
     fusion: Fusion = Fusion(method_named(METHOD), norm_named(NORM))  # noqa: RUF009  # frozen
-    dense_weight: float = DENSE_WEIGHT
+    dense_weight: float | None = None
 
     def check(self) -> None:
         """Raise XqeError for a fusion that has no meaning between words and vectors."""
@@ -43,8 +52,20 @@ class Mixture:
                 "their sum is BM25 alone, nearly",
                 "give --norm min-max, or --fusion rrf",
             )
-        if not method.weighted and self.dense_weight != 1:
+        if not method.weighted and self.dense_weight not in (None, 1):
             raise XqeError(f"--dense-weight has no effect on --fusion {method.name}", "leave it out")
+
+    def weight(self, hits: Ranked, contrast: float | None) -> float:
+        """What vectors count in the fusion of their hits for a query with those of words."""
+        method, norm = self.fusion.method, self.fusion.norm
+        if not method.weighted:
+            return 1.0
+        if self.dense_weight is not None:
+            return self.dense_weight
+        if method.points is not None or norm.name != NORM or contrast is None or not hits:
+            return DENSE_WEIGHT
+        scores = [score for score, _ in hits]
+        return min(GREATEST_WEIGHT, DENSE_CONTRASTS * (max(scores) - min(scores)) / contrast)
 
 
 class All(NamedTuple):
@@ -76,9 +97,10 @@ def _joined(queries: Sequence[Any]) -> All | QueryError:
 
 
 class _Fused(NamedTuple):
-    """The lists of the sides, and the fused list."""
+    """The lists of the sides, what each side counts, and the fused list."""
 
     lists: list[Ranked]
+    weights: list[float]
     ranked: Ranked
 
 
@@ -90,7 +112,6 @@ class Hybrid(Joined):
         self._retrievers = list(self._sides.values())
         self._mixture = mixture or Mixture()
         self._mixture.check()
-        self._weights = [self._mixture.dense_weight if by is By.DENSE else 1.0 for by in self._sides]
         self.documents = self._retrievers[0].documents
         self.together = max(retriever.together for retriever in self._retrievers)
         self._latest: tuple[All, Numbers | None, _Fused] | None = None
@@ -127,7 +148,11 @@ class Hybrid(Joined):
 
     def _fused(self, lists: Sequence[Best]) -> _Fused:
         named = [list(zip(best.scores.tolist(), self.documents.ids(best.numbers), strict=True)) for best in lists]
-        return _Fused(named, ranking(fuse_hits(named, self._mixture.fusion, self._weights)))
+        weights = [
+            self._mixture.weight(hits, retriever.contrast) if by is By.DENSE else 1.0
+            for (by, retriever), hits in zip(self._sides.items(), named, strict=True)
+        ]
+        return _Fused(named, weights, ranking(fuse_hits(named, self._mixture.fusion, weights)))
 
     def _said(self, lists: Sequence[Ranked]) -> dict[str, dict[str, dict[str, float]]]:
         """For each document the rank and score that each side gives it, as `xqe fuse` says it."""
@@ -161,7 +186,7 @@ class Hybrid(Joined):
     def _why(self, fused: _Fused, name: str) -> Explanation:
         score = next((score for score, document in fused.ranked if document == name), 0.0)
         shares, missing = [], []
-        for by, hits, weight in zip(self._sides, fused.lists, self._weights, strict=True):
+        for by, hits, weight in zip(self._sides, fused.lists, fused.weights, strict=True):
             points = dict(zip((document for _, document in hits), self._points(fused, hits), strict=True))
             if name in points:
                 shares.append(Scored(str(by), weight * points[name]))
@@ -195,7 +220,7 @@ class Hybrid(Joined):
                 "weight": weight,
                 "adds": adds.get(str(by)),
             }
-            for (by, retriever), one, weight in zip(self._sides.items(), query.queries, self._weights, strict=True)
+            for (by, retriever), one, weight in zip(self._sides.items(), query.queries, fused.weights, strict=True)
         ]
         return {
             "by": str(By.HYBRID),
@@ -209,7 +234,8 @@ class Hybrid(Joined):
 
     def _mixed(self) -> dict[str, Any]:
         fusion = self._mixture.fusion
-        return {"fusion": fusion.method.name, **fusion.details, "dense_weight": self._mixture.dense_weight}
+        weight = "auto" if self._mixture.dense_weight is None else self._mixture.dense_weight
+        return {"fusion": fusion.method.name, **fusion.details, "dense_weight": weight}
 
     def snippet(self, number: int, explanation: Explanation) -> Snippet | None:
         return self._retrievers[0].snippet(number, explanation)

@@ -64,6 +64,10 @@ class Dense(Retriever[Meaning]):
     def encoder(self) -> Encoder:
         return self._encoder
 
+    @property
+    def contrast(self) -> float | None:
+        return self._vectors.contrast
+
     def query(self, record: Record, where: str) -> Meaning:
         [meaning] = self.queries([(record, where)])
         if isinstance(meaning, QueryError):

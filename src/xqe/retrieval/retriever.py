@@ -130,6 +130,12 @@ class Retriever(ABC, Generic[Q]):
         """What makes the vectors that it looks for, None where it looks for none."""
         return None
 
+    @property
+    def contrast(self) -> float | None:
+        """Of the encoder whose cosines its scores are (`xqe.models.encoders.contrast`); None where they are none, and
+        where it is not known."""
+        return None
+
     @abstractmethod
     def query(self, record: Record, where: str) -> Q:
         """Return what a record is searched with. Raises InputError, which says `where`, for one that lacks it, and

@@ -79,6 +79,7 @@ class VectorsTogether:
         self._parts = list(parts)
         self.questions = tuple(dict.fromkeys(code for part in parts for code in part.questions))
         self.question_share = max(part.question_share for part in parts)
+        self.contrast = parts[0].contrast
 
     def best(
         self,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy
 import pytest
-from vectors_for_tests import unit
+from vectors_for_tests import of_examples, unit
 
 from xqe.errors import XqeError
 from xqe.files.records import Document
@@ -34,6 +34,8 @@ class Numbered(Encoder):
         return Contract({"model": "numbered"}, None, self._prefix, "", DIMENSION, None)
 
     def encode(self, texts: Sequence[str], side: Side) -> Encoded:
+        if (found := of_examples(texts, DIMENSION)) is not None:
+            return found
         rows = self.tables[side][[int(text.split()[0]) for text in texts]].astype(numpy.float32)
         return Encoded(rows, 0, {at: "killed" for at, text in enumerate(texts) if text == self._failing})
 

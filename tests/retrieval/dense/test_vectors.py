@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy
 import pytest
 from numpy.typing import NDArray
-from vectors_for_tests import Floats, unit
+from vectors_for_tests import Floats, of_examples, unit
 
 from xqe.errors import XqeError
 from xqe.files.records import Document
@@ -36,6 +36,8 @@ class Given(Encoder):
         return Contract({"model": self.name}, None, "", "", self.vectors.shape[1], None)
 
     def encode(self, texts: Sequence[str], side: Side) -> Encoded:
+        if (found := of_examples(texts, self.contract.dimension)) is not None:
+            return found
         return Encoded(self.vectors[[int(text.split()[0]) for text in texts]].astype(numpy.float32))
 
     def windows(self, texts: Sequence[str], tokens: int, overlap: int) -> list[list[str]]:

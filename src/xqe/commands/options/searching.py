@@ -60,8 +60,8 @@ def _weight_or_auto(text: str) -> float | str:
     return weight
 
 
-def _source_weight_or_auto(text: str) -> float | str:
-    """As above; a preset may say what it is where it is not given."""
+def _any_weight_or_auto(text: str) -> float | str:
+    """As above, or 0."""
     if text == AUTO:
         return AUTO
     try:
@@ -118,7 +118,7 @@ class Searching:
         typer.Option(
             "--source-weight",
             metavar="W|auto",
-            parser=_source_weight_or_auto,
+            parser=_any_weight_or_auto,
             show_default=False,
             help="Search also with the words of the untranslated query, which counts W times as much as the query; 0 "
             "is the paper's. [default: auto, which weighs each word: names in full, function words not at all]",
@@ -270,14 +270,14 @@ class Searching:
         ),
     ] = None
     dense_weight: Annotated[
-        float | None,
+        Any,
         typer.Option(
             "--dense-weight",
-            metavar="W",
-            min=0.0,
-            max=GREATEST_WEIGHT,
+            metavar="W|auto",
+            parser=_any_weight_or_auto,
             show_default=False,
-            help="What vectors count in the fusion, where words count 1. [default: 2]",
+            help="What vectors count in the fusion, where words count 1. [default: auto, by how far apart they put the "
+            "hits of a query; 2 where ranks are fused, with another --norm, or with vectors of old]",
             rich_help_panel=VECTORS,
         ),
     ] = None

@@ -174,8 +174,9 @@ def _manner(index: Mapping[str, Any]) -> str:
         return f"{once}; twice, by the query alone and with its passages, fused by {index['twice']['fusion']}"
     if index["by"] == By.HYBRID:
         sides = " and ".join(_manner({**said, "by": by}) for by, said in index["sides"].items())
+        weight = f"{own:g}" if isinstance(own := index["dense_weight"], int | float) else own
         norm = f" of {index['norm']}" if "norm" in index else ""
-        return f"{sides}, fused by {index['fusion']}{norm}, vectors x {index['dense_weight']:g}"
+        return f"{sides}, fused by {index['fusion']}{norm}, vectors x {weight}"
     if index["by"] == By.DENSE:
         share = f", questions x {index['question_share']:g}" if "question_share" in index else ""
         return f"vectors of {index['encoder']}, of {_ENCODED[index['encode']]}{share}"

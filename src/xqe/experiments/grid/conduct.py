@@ -237,8 +237,12 @@ def _of_retrievers(grid: Grid) -> Json:
     return {
         "retrievers": grid.retrievers,
         "encode": grid.encode,
-        "dense_weight": grid.dense_weight if By.HYBRID in grid.retrievers else None,
+        "dense_weight": _weight(grid) if By.HYBRID in grid.retrievers else None,
     }
+
+
+def _weight(grid: Grid) -> float | str:
+    return "auto" if grid.dense_weight is None else grid.dense_weight
 
 
 def _gpus(folder: Folder) -> list[str] | None:

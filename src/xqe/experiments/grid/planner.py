@@ -42,7 +42,7 @@ from xqe.files.hashes import cached_sha256
 from xqe.models import examples, prompts
 from xqe.models.prompts.nearby import forms as nearby_forms
 from xqe.retrieval.choices import By, Use
-from xqe.retrieval.hybrid import DEPTH, METHOD, NORM
+from xqe.retrieval.hybrid import DENSE_CONTRASTS, DEPTH, METHOD, NORM
 from xqe.retrieval.meaning import QUERY_WEIGHT
 from xqe.stages.choosing import RULES
 from xqe.stages.judging.choices import Judging
@@ -454,7 +454,10 @@ class _Planner:
         }
         if retriever is By.DENSE:
             return [said]
-        fused = {"fusion": METHOD, "norm": NORM, "depth": DEPTH, "dense_weight": self.grid.dense_weight}
+        weight = (
+            {"dense_contrasts": DENSE_CONTRASTS} if (own := self.grid.dense_weight) is None else {"dense_weight": own}
+        )
+        fused = {"fusion": METHOD, "norm": NORM, "depth": DEPTH, **weight}
         return [{**said, **fused, "source_weight": source_weight}]
 
     def _system(self, retriever: By, kind: str, texts: Texts | None, use: Use, weight: float | None) -> str:

@@ -27,7 +27,6 @@ from xqe.models.engines.requests import Sampling
 from xqe.models.examples import Chooser
 from xqe.models.prompts import Template
 from xqe.retrieval.choices import GREATEST_WEIGHT, By, Encode, Use
-from xqe.retrieval.hybrid import DENSE_WEIGHT
 from xqe.stages.judging.choices import Judging
 from xqe.stages.librarian.choices import NEARBY
 from xqe.stages.presets import Preset
@@ -151,10 +150,10 @@ class Gate:
 @dataclass(frozen=True, slots=True)
 class Grid:
     """All that a grid file says. encoder: None where nothing is encoded. dense_weight: what vectors count in a hybrid
-    search, where words count 1. source_weights: of the untranslated query, by words and in a hybrid search; None is
-    automatic. guides: of prompts, the first none; nearby: how many documents these show. judges: of what is searched
-    with, the first none. presets: whole ways, which heed nothing of the grid but its models and retrievers.
-    translations: of each query. raw: as it was written."""
+    search, where words count 1; None is automatic. source_weights: of the untranslated query, by words and in a hybrid
+    search; None is automatic. guides: of prompts, the first none; nearby: how many documents these show. judges: of
+    what is searched with, the first none. presets: whole ways, which heed nothing of the grid but its models and
+    retrievers. translations: of each query. raw: as it was written."""
 
     file: Path
     name: str
@@ -169,7 +168,7 @@ class Grid:
     retrievers: tuple[By, ...]
     encoder: EncoderRow | None
     encode: Encode
-    dense_weight: float
+    dense_weight: float | None
     source_weights: Mapping[By, float | None]
     guides: tuple[Guidance, ...]
     nearby: int
@@ -255,7 +254,7 @@ def _grid(path: Path, raw: Json, default_model: str, default_encoder: str) -> Gr
         if encodes or _EFFECTIVE["encoder"].intersection(retrievers)
         else None,
         encode=Encode(top.choice("encode", Encode.BOTH, list(Encode))),
-        dense_weight=top.number("dense_weight", DENSE_WEIGHT, 0.0, GREATEST_WEIGHT),
+        dense_weight=_dense_weight(top),
         source_weights=_source_weights(top),
         guides=(Guidance.PLAIN, *guides),
         nearby=top.whole("nearby", NEARBY, 1),
@@ -590,6 +589,16 @@ def _source_weights(top: Table) -> dict[By, float | None]:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= GREATEST_WEIGHT:
         raise InputError(f"{top.where}: source_weight: {shown(value)} is no weight", 'give "auto" or a number from 0')
     return dict.fromkeys((By.BM25, By.HYBRID), float(value))
+
+
+def _dense_weight(top: Table) -> float | None:
+    """None where it is automatic."""
+    value = top.take("dense_weight", "auto")
+    if value == "auto":
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= GREATEST_WEIGHT:
+        raise InputError(f"{top.where}: dense_weight: {shown(value)} is no weight", 'give "auto" or a number from 0')
+    return float(value)
 
 
 def _samples(top: Table, value: Any) -> int:

@@ -28,6 +28,7 @@ from xqe.files.atomic import remove_parts
 from xqe.files.hashes import sha256
 from xqe.files.locks import held
 from xqe.models.encoders.base import Encoded, Encoder, Side
+from xqe.models.encoders.contrast import contrast
 from xqe.retrieval.choices import Windows
 from xqe.retrieval.dense.approximate import build, check_installed, made_with
 from xqe.retrieval.dense.description import (
@@ -360,14 +361,21 @@ class _Embedding:
             truncated=sum(block.truncated for block in blocks),
             approximate=None,
             files=files,
+            contrast=self._contrast(),
         )
         write_description(self._folder, description)
+
+    def _contrast(self) -> float | None:
+        return contrast(self._encoder)
 
 
 class _OfQuestions(_Embedding):
     """A run over the questions in a language. documents: those that have any (see `questions`)."""
 
     _side = Side.QUERY
+
+    def _contrast(self) -> None:
+        return None
 
     def __init__(self, folder: Path, documents: Documents, encoder: Encoder, storing: Storing) -> None:
         super().__init__(folder, documents, encoder, storing)

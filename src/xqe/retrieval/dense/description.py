@@ -57,7 +57,8 @@ class Description:
     encoder: its name. contract: see `Contract`. making: how the model was run. dtype: "f16" or "int8". windows: "none",
     "max" or "mean". documents: of the index; rows: vectors that are kept; truncated: texts or windows that the encoder
     cut. approximate: None, or the parameters of the graph and its "recall": k -> the part of the k best documents that
-    it found. files: name -> {"size", "sha256"}.
+    it found. files: name -> {"size", "sha256"}. contrast: of the encoder (`xqe.models.encoders.contrast`); None where
+    it has none, and of questions.
     """
 
     format: int
@@ -74,6 +75,7 @@ class Description:
     truncated: int
     approximate: dict[str, Any] | None
     files: dict[str, dict[str, Any]]
+    contrast: float | None = None
 
     @property
     def dimension(self) -> int:

@@ -73,6 +73,7 @@ class Vectors:
         self._folder = folder
         self._graph: Graph | None = None
         self.description = description
+        self.contrast = description.contrast
         self.documents = documents
         self._rows = rows
         self._workers = workers
