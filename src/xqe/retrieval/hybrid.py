@@ -141,10 +141,13 @@ class Hybrid(Joined):
 
         fused = self._fused(lists)
         hits = fused.ranked[:k]
-        said = self._said(fused.lists)
         ids = [document for _, document in hits]
         scores = numpy.array([score for score, _ in hits], numpy.float32)
-        return Best(self.documents.numbers(ids), scores, {"from": [said[document] for document in ids]})
+        number_of: dict[str, int] = {}
+        for named, best in zip(fused.lists, lists, strict=True):
+            number_of |= zip((document for _, document in named), best.numbers.tolist(), strict=True)
+        numbers = numpy.array([number_of[document] for document in ids], numpy.int64)
+        return Best(numbers, scores, {"from": self._said(fused.lists, ids)})
 
     def _fused(self, lists: Sequence[Best]) -> _Fused:
         named = [list(zip(best.scores.tolist(), self.documents.ids(best.numbers), strict=True)) for best in lists]
@@ -154,13 +157,13 @@ class Hybrid(Joined):
         ]
         return _Fused(named, weights, ranking(fuse_hits(named, self._mixture.fusion, weights)))
 
-    def _said(self, lists: Sequence[Ranked]) -> dict[str, dict[str, dict[str, float]]]:
-        """For each document the rank and score that each side gives it, as `xqe fuse` says it."""
-        said: dict[str, dict[str, dict[str, float]]] = {}
-        for by, hits in zip(self._sides, lists, strict=True):
-            for rank, (score, document) in enumerate(hits, 1):
-                said.setdefault(document, {})[str(by)] = {"rank": rank, "score": score}
-        return said
+    def _said(self, lists: Sequence[Ranked], ids: Sequence[str]) -> list[dict[str, dict[str, float]]]:
+        """The rank and score that each side gives each of some documents, as `xqe fuse` says it."""
+        sides = {
+            str(by): {document: {"rank": rank, "score": score} for rank, (score, document) in enumerate(hits, 1)}
+            for by, hits in zip(self._sides, lists, strict=True)
+        }
+        return [{by: side[one] for by, side in sides.items() if one in side} for one in ids]
 
     def _looked_up(self, query: All, pool: Numbers | None) -> _Fused:
         """The lists for a query, of which the latest is kept: a trace asks for it once for each hit."""
@@ -212,7 +215,7 @@ class Hybrid(Joined):
         fused, name = self._looked_up(query, None), self.documents.id(number)
         why = self._why(fused, name)
         adds = {share.term: share.score for share in why.terms}
-        said = self._said(fused.lists).get(name, {})
+        [said] = self._said(fused.lists, [name])
         sides = [
             {
                 **retriever.explained(one, number),
