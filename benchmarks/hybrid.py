@@ -37,6 +37,7 @@ ROWS = (
     (VECTORS, "T", ("--by", "dense")),
     (HYBRID, "T", ()),
     ("hybrid, dense weight 1", "T", ("--dense-weight", "1")),
+    ("hybrid, dense weight 2", "T", ("--dense-weight", "2")),
     ("hybrid, dense weight 3", "T", ("--dense-weight", "3")),
     ("hybrid, query as asked", "T", ("--encode", "source")),
     ("hybrid, source weight 0", "T", ("--source-weight", "0")),
