@@ -101,7 +101,7 @@ def test_texts_of_a_real_model_are_the_same_bytes(xqe: Run, on: tuple[str, ...],
     asked = jsonl(*QUERIES[:4])
     options = ("--model", str(few_path), "--deterministic", "--max-tokens", "4", "--threads", "1", "--no-store")
     alone = xqe(*TRANSLATE, *options, stdin=asked)
-    spread = xqe(*TRANSLATE, *options, *on, stdin=asked)
+    spread = xqe(*TRANSLATE, *options, *on, "--workers", "1", stdin=asked)
     assert alone.returncode == spread.returncode == 0, spread.stderr
     assert spread.stdout == alone.stdout
     assert records(alone)[0]["steps"][0]["threads"] == 1
@@ -216,7 +216,7 @@ def begun(*options: str) -> Iterator[subprocess.Popen[str]]:
     with start(*TRANSLATE, *FAKE, *options) as driver:
         assert driver.stdin is not None
         assert driver.stdout is not None
-        driver.stdin.write(slow(60, 4))
+        driver.stdin.write(slow(60, 10))
         driver.stdin.flush()
         assert [json.loads(driver.stdout.readline())["id"] for _ in range(LEFT)] == [f"q{n}" for n in range(LEFT)]
         yield driver
@@ -235,8 +235,8 @@ def test_a_driver_that_is_killed_or_interrupted_keeps_what_is_done_and_frees_the
     assert driver.returncode == 130
     assert "Traceback" not in said
     until(lambda: not workers())
-    again = xqe(*TRANSLATE, *FAKE, "--store", str(store), stdin=slow(60, 4))
-    alone = xqe(*TRANSLATE, *FAKE, "--no-store", stdin=slow(60, 4))
+    again = xqe(*TRANSLATE, *FAKE, "--store", str(store), stdin=slow(60, 10))
+    alone = xqe(*TRANSLATE, *FAKE, "--no-store", stdin=slow(60, 10))
     assert (again.returncode, again.stdout) == (0, alone.stdout)
     made, reused = (int(again.stderr.split(word)[0].split()[-1]) for word in (" generated", " reused"))
     assert made + reused == 60

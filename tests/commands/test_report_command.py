@@ -23,6 +23,8 @@ from xqe.experiments.report import page, results
 from xqe.experiments.report.blocks import Bars, Case, Cases, HeatMap, Panel, Report, Row, Section, Table, Trend, Value
 from xqe.experiments.report.drawing import svg
 
+pytestmark = pytest.mark.xdist_group("report")  # so that a grid is made once
+
 SHAPE = Shape(("de", "en", "ja"), ("gemma-3-4b",), ("zeroshot", "fewshot"), ("debian",), 8)
 EXPANDED = ("source-expansion", "direct", "expansion")
 VOID = {"meta", "link", "br", "hr", "img", "input"}

@@ -66,6 +66,8 @@ from xqe.experiments.report.study import Study, studies_of
 from xqe.stages.inspection.measures import MEASURES
 from xqe.text.analysis import word_count
 
+pytestmark = pytest.mark.xdist_group("report")  # so that a grid is made once
+
 TWO = Shape(("de", "en", "ja"), ("tiny", "gemma-3-4b"), ("zeroshot", "fewshot"), ("debian", "clirmatrix"), 12)
 WHOLE = ("de-en", "de-ja", "en-de", "en-ja", "ja-de")  # the pairs that every system of the made-up grid has
 

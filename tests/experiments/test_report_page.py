@@ -31,6 +31,8 @@ from xqe.experiments.report.places import Places
 from xqe.experiments.report.study import Study, studies_of
 from xqe.experiments.report.tracing import commands
 
+pytestmark = pytest.mark.xdist_group("report")  # so that a grid is made once
+
 PAIRS = ("de-en", "de-ja", "en-de", "en-ja", "ja-de")  # those that every system of the made-up grid has
 
 

@@ -18,6 +18,8 @@ from xqe.experiments.report.markdown import markdown
 from xqe.experiments.report.study import studies_of
 from xqe.experiments.report.trend import _best
 
+pytestmark = pytest.mark.xdist_group("report")  # so that a grid is made once
+
 FIRST = "tiny.translation"
 SYSTEM = f"{FIRST}+likelihood@20"
 
