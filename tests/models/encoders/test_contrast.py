@@ -19,6 +19,13 @@ def test_it_is_the_difference_of_the_means() -> None:
     assert contrast(Topics()) == pytest.approx(1 - Topics.UNRELATED, abs=1e-4)
 
 
+def test_it_is_measured_once_for_all_the_indexes_that_an_encoder_serves() -> None:
+    encoder = Topics()
+    first, asked = contrast(encoder), len(encoder.asked)
+    assert (contrast(encoder), len(encoder.asked)) == (first, asked)
+    assert asked > 0
+
+
 def test_an_encoder_that_tells_nothing_apart_has_none() -> None:
     class Blind(Topics):
         def encode(self, texts: Sequence[str], side: Side) -> Encoded:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import permutations
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from xqe.models.encoders.base import Side
 from xqe.models.examples import builtin
@@ -18,11 +19,18 @@ if TYPE_CHECKING:
     from xqe.models.encoders.base import Encoder, Matrix
 
 _LANGUAGES = ("en", "de", "fr")
+_known: WeakKeyDictionary[Encoder, float | None] = WeakKeyDictionary()  # one encoder may serve many indexes
 
 
 def contrast(encoder: Encoder) -> float | None:
     """The mean cosine of queries with their passages in other languages, less that with other passages; None where
     these differ from each other by as much, so that the encoder tells nothing apart, and where a server fails."""
+    if encoder not in _known:
+        _known[encoder] = _measured(encoder)
+    return _known[encoder]
+
+
+def _measured(encoder: Encoder) -> float | None:
     import numpy
 
     examples = {code: builtin(code) for code in _LANGUAGES}
