@@ -254,7 +254,7 @@ def _grid(path: Path, raw: Json, default_model: str, default_encoder: str) -> Gr
         if encodes or _EFFECTIVE["encoder"].intersection(retrievers)
         else None,
         encode=Encode(top.choice("encode", Encode.BOTH, list(Encode))),
-        dense_weight=_dense_weight(top),
+        dense_weight=_weight_from_0(top, "dense_weight", top.take("dense_weight", "auto")),
         source_weights=_source_weights(top),
         guides=(Guidance.PLAIN, *guides),
         nearby=top.whole("nearby", NEARBY, 1),
@@ -584,20 +584,17 @@ def _presets(top: Table, retrievers: Sequence[By]) -> tuple[Preset, ...]:
 def _source_weights(top: Table) -> dict[By, float | None]:
     """Where none is given, words alone search with the translation alone, as the paper's do."""
     value = top.take("source_weight", None)
-    if value is None or value == "auto":
-        return {By.BM25: 0.0 if value is None else None, By.HYBRID: None}
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= GREATEST_WEIGHT:
-        raise InputError(f"{top.where}: source_weight: {shown(value)} is no weight", 'give "auto" or a number from 0')
-    return dict.fromkeys((By.BM25, By.HYBRID), float(value))
+    if value is None:
+        return {By.BM25: 0.0, By.HYBRID: None}
+    return dict.fromkeys((By.BM25, By.HYBRID), _weight_from_0(top, "source_weight", value))
 
 
-def _dense_weight(top: Table) -> float | None:
+def _weight_from_0(top: Table, key: str, value: Any) -> float | None:
     """None where it is automatic."""
-    value = top.take("dense_weight", "auto")
     if value == "auto":
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= GREATEST_WEIGHT:
-        raise InputError(f"{top.where}: dense_weight: {shown(value)} is no weight", 'give "auto" or a number from 0')
+        raise InputError(f"{top.where}: {key}: {shown(value)} is no weight", 'give "auto" or a number from 0')
     return float(value)
 
 
