@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-import typer
-
 from xqe.commands.options.common import DocumentsForm
-from xqe.commands.options.queries import OfQueries
+from xqe.commands.options.queries import OfQueries, column
 from xqe.errors import XqeError
 from xqe.files.fields import Fields
 from xqe.files.forms import DOCUMENTS, Form
 from xqe.files.rows import Rows
 
-_COLUMN = "Field, or column, that holds the {} of a document; the number of a column that has no name."
+_JOINED = "2- is the second and all behind it. Repeatable: several are joined."
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +20,9 @@ class OfDocuments:
     """How documents are written, and what their fields are called."""
 
     input_format: DocumentsForm = Form.AUTO
-    id_field: Annotated[
-        str, typer.Option("--id-field", metavar="NAME", show_default=False, help=_COLUMN.format("id"))
-    ] = ""
-    text_field: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--text-field",
-            metavar="NAME",
-            show_default=False,
-            help=f"{_COLUMN.format('text')} 2- is the second and all behind it. Repeatable: several are joined.",
-        ),
-    ] = None
-    title_field: Annotated[
-        str, typer.Option("--title-field", metavar="NAME", show_default=False, help=_COLUMN.format("title"))
-    ] = ""
+    id_field: Annotated[str, column("id", "document")] = ""
+    text_field: Annotated[list[str] | None, column("text", "document", _JOINED)] = None
+    title_field: Annotated[str, column("title", "document")] = ""
 
     def rows(self) -> Rows:
         """What reads them."""

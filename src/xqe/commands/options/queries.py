@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,7 +12,11 @@ from xqe.files.fields import Fields
 from xqe.files.forms import QUERIES, Form, Kind
 from xqe.files.rows import Rows
 
-_COLUMN = "Field, or column, that holds the {} of a query; the number of a column that has no name."
+
+def column(name: str, of: str, more: str = "") -> Any:
+    """--NAME-field, of what is `of`; `more` ends its help."""
+    help = f"Field, or column, that holds the {name} of a {of}; the number of a column that has no name. {more}"
+    return typer.Option(f"--{name}-field", metavar="NAME", show_default=False, help=help.rstrip())
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,18 +24,8 @@ class OfQueries:
     """How queries are written, and what their fields are called."""
 
     input_format: QueriesForm = Form.AUTO
-    id_field: Annotated[
-        str, typer.Option("--id-field", metavar="NAME", show_default=False, help=_COLUMN.format("id"))
-    ] = ""
-    text_field: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--text-field",
-            metavar="NAME",
-            show_default=False,
-            help=f"{_COLUMN.format('text')} Repeatable: several are joined.",
-        ),
-    ] = None
+    id_field: Annotated[str, column("id", "query")] = ""
+    text_field: Annotated[list[str] | None, column("text", "query", "Repeatable: several are joined.")] = None
 
     def rows(self, kind: Kind = QUERIES) -> Rows:
         """What reads them."""
