@@ -39,6 +39,7 @@ from xqe.models.prompts import Chat, Text
 KEY = "sk-a-key-that-nobody-may-see"
 NAME = "some-model"
 SLOW_SECONDS = 0.05
+PATIENCE = 2  # seconds to wait for an answer where some never come; a good one takes less on the busiest machine
 Answer = tuple[int, dict[str, str], bytes]
 
 
@@ -216,18 +217,18 @@ def complete(engine: OpenAIEngine, subjects: Sequence[str], **more: Any) -> list
 
 
 def test_a_seeded_plan_of_failures_loses_nothing(server: Server, quick: None) -> None:
-    """Of 150 texts a third fails for a while, ten for ever, each attempt in a way of its own."""
+    """Of 60 texts a third fails for a while, four for ever, each attempt in a way of its own."""
     retries, batch = 3, 7
     chance = random.Random(5)
     failures = {}
-    for number in range(150):
+    for number in range(60):
         times = retries + 5 if number % 15 == 7 else chance.choice([0, 0, 0, 0, 1, 2, retries])
         failures[f"text {number}"] = [chance.choice(PASSING) for _ in range(times)]
     server.plan = lambda subject, attempt: dict(enumerate(failures[subject])).get(attempt)
     used = Counter(kind for kinds in failures.values() for kind in kinds[: retries + 1])
     assert set(used) == set(PASSING), "the plan has every kind"
 
-    with OpenAIEngine(NAME, Settings(server.url, batch=batch, timeout=0.4, retries=retries)) as engine:
+    with OpenAIEngine(NAME, Settings(server.url, batch=batch, timeout=PATIENCE, retries=retries)) as engine:
         completions = complete(engine, list(failures))
     lost = 0
     for (subject, kinds), completion in zip(failures.items(), completions, strict=True):
@@ -239,7 +240,7 @@ def test_a_seeded_plan_of_failures_loses_nothing(server: Server, quick: None) ->
             assert completion.text == "" and completion.finish == "error"
             assert completion.error.startswith(f"{server.url}: ") and completion.error.endswith("(4 attempts)")
             assert SAID[kinds[retries]] in completion.error
-    assert lost == 10
+    assert lost == 4
     assert server.most <= batch
 
 
@@ -253,8 +254,8 @@ SAID = {
     "no choices": "the answer has no choices",
     "a list": "the answer has no choices: [1, 2]",
     "null": "the answer has no text (finish_reason stop)",
-    "hang": "no answer within 0.4 s",
-    "drip": "no answer within 0.4 s",
+    "hang": f"no answer within {PATIENCE} s",
+    "drip": f"no answer within {PATIENCE} s",
     "cut": "the connection broke",
     "cut in the body": "the connection broke",
 }
@@ -365,14 +366,14 @@ def test_what_an_answer_says(server: Server, answer: Any, expected: Completion |
 def test_a_server_that_hangs_for_good_is_given_up(server: Server, quick: None) -> None:
     subjects = [f"text {i}" for i in range(3000)]
     server.plan = lambda subject, _: None if int(subject.split()[1]) < 20 else "hang"
-    with OpenAIEngine(NAME, Settings(server.url, batch=8, timeout=0.3, retries=1)) as engine:
+    with OpenAIEngine(NAME, Settings(server.url, batch=8, timeout=PATIENCE, retries=1)) as engine:
         completions = complete(engine, subjects)
     assert [completion.finish for completion in completions] == ["stop"] * 20 + ["error"] * 2980
     assert sum(map(len, server.seen.values())) < 20 + 3 * 8 + GIVE_UP_AFTER
-    assert completions[20].error == f"{server.url}: no answer within 0.3 s (--timeout) (2 attempts)"
+    assert completions[20].error == f"{server.url}: no answer within {PATIENCE} s (--timeout) (2 attempts)"
     assert (
         completions[-1].error
-        == f"{server.url}: no answer within 0.3 s (--timeout); not asked any more after 5 such requests in a row"
+        == f"{server.url}: no answer within {PATIENCE} s (--timeout); not asked any more after 5 such requests in a row"
     )
 
 
