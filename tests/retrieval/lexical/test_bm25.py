@@ -150,7 +150,7 @@ def test_a_pool_changes_neither_scores_nor_order(plain: Index) -> None:
 def test_a_large_pool_is_searched_through_candidates(plain: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     pool, _ = plain.documents.pool([f"d{number}" for number in range(1, N, 2)])
     scored = [plain.search(weights, 25, pool) for weights in QUERIES]
-    monkeypatch.setattr("xqe.retrieval.lexical.opened._SMALL_POOL", 0)
+    monkeypatch.setattr("xqe.retrieval.lexical.looking._SMALL_POOL", 0)
     assert [plain.search(weights, 25, pool) for weights in QUERIES] == scored
 
 
@@ -159,7 +159,7 @@ def test_a_query_of_very_many_terms_is_looked_up_in_every_document(
 ) -> None:
     pool, _ = plain.documents.pool([f"d{number}" for number in range(1, N, 2)])
     found = [plain.search(QUERIES[3], 25), plain.search(QUERIES[3], 25, pool)]
-    monkeypatch.setattr("xqe.retrieval.lexical.opened._MANY_TERMS", 5)
+    monkeypatch.setattr("xqe.retrieval.lexical.looking._MANY_TERMS", 5)
     assert [plain.search(QUERIES[3], 25), plain.search(QUERIES[3], 25, pool)] == found
 
 

@@ -97,7 +97,7 @@ def test_hits_ranks_and_explanations_are_those_of_the_sum(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if candidates:
-        monkeypatch.setattr("xqe.retrieval.lexical.opened._SMALL_POOL", 0)
+        monkeypatch.setattr("xqe.retrieval.lexical.looking._SMALL_POOL", 0)
     retriever = BM25(index, Weighting(question_weight=WEIGHT), parameters)
     query = retriever.query(RECORD, "q:1")
     reference = expected(made, parameters)

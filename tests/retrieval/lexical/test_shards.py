@@ -27,7 +27,8 @@ from xqe.retrieval.dense.joining import Embedded, check_joined, join_vectors
 from xqe.retrieval.feedback import Feedback
 from xqe.retrieval.hybrid import Hybrid
 from xqe.retrieval.lexical import Parameters, build, build_shards, join, open_index, open_parts
-from xqe.retrieval.lexical.opened import _ROUNDING, scores_of
+from xqe.retrieval.lexical.looking import scores_of
+from xqe.retrieval.lexical.opened import _ROUNDING
 from xqe.retrieval.lexical.sharded import Sharded
 from xqe.retrieval.lexical.shards import Shards
 from xqe.retrieval.nearest import Dense
@@ -158,9 +159,9 @@ def storing(seed: int) -> Storing:
 @pytest.mark.parametrize("seed", range(7))
 def test_all_that_is_said_is_what_one_piece_says(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     if seed % 3:  # else all documents of so few are scored
-        monkeypatch.setattr("xqe.retrieval.lexical.opened._SMALL_POOL", 0)
+        monkeypatch.setattr("xqe.retrieval.lexical.looking._SMALL_POOL", 0)
     if seed % 5 == 4:
-        monkeypatch.setattr("xqe.retrieval.lexical.opened._MANY_TERMS", 3)
+        monkeypatch.setattr("xqe.retrieval.lexical.looking._MANY_TERMS", 3)
     case, draw = drawn(seed), random.Random(seed)
     share = (0.0, 0.3)[seed % 2]
     shards = draw.choice([2, 3, 5])
@@ -188,7 +189,7 @@ def test_a_shard_is_looked_into_as_far_as_the_best_of_all_may_be_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All the best are in one shard, and its lengths are none of the others'."""
-    monkeypatch.setattr("xqe.retrieval.lexical.opened._SMALL_POOL", 0)
+    monkeypatch.setattr("xqe.retrieval.lexical.looking._SMALL_POOL", 0)
     rare = ["zinc " * (1 + number % 7) + "tin " * (number % 40) for number in range(300)]
     common = [f"tin w{number} " * 60 for number in range(300)]
     texts = [text for pair in zip(rare, common, strict=True) for text in pair]
@@ -208,7 +209,7 @@ def test_what_all_documents_of_a_shard_hold_is_bounded_by_its_scores(
     texts = [("zinc " * (1 + number % 5) + f"w{number % 3} ") if number % 2 else "tin lead" for number in range(5000)]
     build(tmp_path / "one", "en", placed(*texts))
     build_shards(tmp_path / "many", "en", placed(*texts), 2)
-    monkeypatch.setattr("xqe.retrieval.lexical.opened._SMALL_POOL", 0)
+    monkeypatch.setattr("xqe.retrieval.lexical.looking._SMALL_POOL", 0)
     one, many = open_index(tmp_path / "one"), open_index(tmp_path / "many")
     assert isinstance(many, Sharded)
     for weights in ({"zinc": 1.0}, {"zinc": 0.2, "w1": 1.0}, {"tin": 1.0, "zinc": 3.0}):

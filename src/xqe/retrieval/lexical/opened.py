@@ -13,14 +13,15 @@ import numpy
 from xqe.errors import InputError, why
 from xqe.files.arrays import mapped
 from xqe.files.names import Names, Numbers
-from xqe.files.whole import check_whole
 from xqe.kept import kept
 from xqe.retrieval.documents import MANIFEST, Documents, Owners, Questions, Scores
-from xqe.retrieval.lexical.bm25 import Floats, Padding, Parameters
+from xqe.retrieval.lexical.bm25 import Parameters
 from xqe.retrieval.lexical.builder import DOCUMENTS
 from xqe.retrieval.lexical.candidates import BODY, Candidates
+from xqe.retrieval.lexical.finder import Finder, open_joint
 from xqe.retrieval.lexical.index import Index, Questioned
-from xqe.retrieval.lexical.joint import JOINT, padding_of
+from xqe.retrieval.lexical.joint import JOINT
+from xqe.retrieval.lexical.looking import Seen, kth, looked_through, matching, scores_of
 from xqe.retrieval.lexical.manifest import REBUILD, Manifest, check_files, fitting_analyzer, read_manifest
 from xqe.retrieval.lexical.questions import OWNERS, folder_of, owners_of
 from xqe.retrieval.lexical.scoring import Asked, Contribution, Scorer
@@ -28,9 +29,7 @@ from xqe.retrieval.lexical.statistics import Query, Statistics
 from xqe.retrieval.lexical.vectors import Vectors
 from xqe.text.analysis import Analyzer
 
-_SMALL_POOL = 20_000  # documents that are scored one and all sooner than candidates are looked for among them
 _ROUNDING = 1e-5  # tantivy sums in single precision
-_MANY_TERMS = 10_000  # more of them are looked up in every document sooner than tantivy opens all their lists
 _REACH = 5.0  # how much deeper to look at first, for each part by which scores may exceed the exact ones
 
 Given = Mapping[str, Statistics]
@@ -76,7 +75,7 @@ def read_files(directory: Path, manifest: Manifest, verify: bool = False, given:
         for code in manifest.questions:
             index.open_questions(code, verify)
         if manifest.questions:
-            _opened_joint(data / JOINT, manifest, verify)
+            open_joint(data / JOINT, manifest, verify)
     return index
 
 
@@ -98,53 +97,6 @@ def _opened_questions(index: Opened, code: str, verify: bool) -> _Field:
         raise InputError(f"{folder}: not the questions that were indexed with the documents", REBUILD)
     questions = open_single(folder, verify, index.given_of(code))
     return _Field(questions, Questions(questions.documents, index.owners(code)))
-
-
-class _Finder:
-    """Finds candidates: tantivy's ranking of some fields of documents. excesses: of each field with the parameters of
-    the manifest (see `bm25`)."""
-
-    def __init__(
-        self,
-        tantivy: Candidates,
-        manifest: Manifest,
-        paddings: Mapping[str, Padding],
-        excesses: Mapping[str, float],
-    ) -> None:
-        self._tantivy, self._documents, self._paddings = tantivy, manifest.documents, paddings
-        self._excesses = {(name, manifest.parameters): excess for name, excess in excesses.items()}
-
-    @property
-    def _counted(self) -> int:
-        """How many documents tantivy has."""
-        return self._documents + len(self._paddings[BODY].fillers)
-
-    def best(self, asked: Sequence[Asked], limit: int) -> tuple[Numbers, Floats]:
-        """The numbers and scores of the `limit` documents that tantivy finds best."""
-        return self._tantivy.best((boost for one in asked for boost in one.boosts(self._counted)), limit)
-
-    def sees(self, asked: Sequence[Asked]) -> bool:
-        """Whether its scores bound the exact ones."""
-        return all(one.is_seen(self._counted) for one in asked)
-
-    def ceiling(self, asked: Sequence[Asked]) -> float:
-        """How many times its score by tantivy a document's exact one is at most."""
-        for one in asked:
-            if (one.field, one.parameters) not in self._excesses:
-                its = one.excess(self._documents, self._paddings[one.field])
-                self._excesses[one.field, one.parameters] = its
-        return max(self._excesses[one.field, one.parameters] for one in asked)
-
-
-def _opened_joint(folder: Path, manifest: Manifest, verify: bool = False) -> _Finder:
-    fields = manifest.joint["fields"]
-    check_whole(folder, manifest.joint["files"], folder, REBUILD, verify)
-    return _Finder(
-        Candidates(folder, manifest.joint["files"], [name for name in fields if name != BODY]),
-        manifest,
-        {name: padding_of(manifest.joint, name) for name in fields},
-        {name: its["excess"] for name, its in fields.items()},
-    )
 
 
 class Opened(Index):
@@ -171,7 +123,7 @@ class Opened(Index):
         self.statistics.parts.append(vectors)
         self._given = given
         self._scorer = Scorer(vectors, self.statistics)
-        self._text = _Finder(candidates, manifest, {BODY: manifest.padding}, {BODY: manifest.excess})
+        self._text = Finder(candidates, manifest, {BODY: manifest.padding}, {BODY: manifest.excess})
         self._fields: dict[str, _Field] = {}
 
     @property
@@ -197,8 +149,8 @@ class Opened(Index):
         return (index.documents.text(own) or "") if own is not None else ""
 
     @cached_property
-    def _joint(self) -> _Finder:
-        return _opened_joint(self.documents.folder / JOINT, self.manifest)
+    def _joint(self) -> Finder:
+        return open_joint(self.documents.folder / JOINT, self.manifest)
 
     def _field(self, code: str) -> _Field:
         if code not in self._fields:
@@ -278,7 +230,7 @@ class Opened(Index):
             numbers = numbers[pool[at] == numbers]
         return Seen(numbers, scores_of(asked, numbers), lowest)
 
-    def _finder(self, asked: Sequence[Asked]) -> _Finder:
+    def _finder(self, asked: Sequence[Asked]) -> Finder:
         return self._text if [one.field for one in asked] == [BODY] else self._joint
 
     # ------------------------------------------------------------ why
@@ -337,47 +289,3 @@ class Opened(Index):
         pairs = self.vectors.pairs(numpy.array([number]))
         names = self.vectors.names.texts(pairs.terms.astype(numpy.int64))
         return dict(zip(names, pairs.counts.astype(int).tolist(), strict=True))
-
-
-class Seen(NamedTuple):
-    """Candidates. lowest: no document that is not among them, and may be found, scores more; minus infinity where they
-    are all."""
-
-    numbers: Numbers
-    scores: Scores
-    lowest: float
-
-    def is_enough(self, score: float) -> bool:
-        """Whether all others score less than the k-th best of what was seen here and elsewhere."""
-        return self.lowest < score or self.lowest == -numpy.inf
-
-
-def kth(scores: Scores, k: int) -> float:
-    """The k-th best score; minus infinity where there are fewer."""
-    return float(numpy.partition(scores, -k)[-k]) if len(scores) >= k else -numpy.inf
-
-
-def looked_through(
-    asked: Sequence[Sequence[Asked]], pool: Numbers | None, k: int, documents: int
-) -> tuple[Numbers | None, bool]:
-    """The pool of a search, which is all documents if there are too many terms for candidates, and whether all in it
-    are scored. asked: of each part of an index."""
-    many = any(len(one.query.terms) > _MANY_TERMS for fields in asked for one in fields)
-    if many and pool is None:
-        pool = numpy.arange(documents)
-    return pool, pool is not None and (many or len(pool) <= max(_SMALL_POOL, k))
-
-
-def matching(asked: Sequence[Asked], documents: Numbers) -> tuple[Numbers, Scores]:
-    """Those of the documents that any field matches, and their scores."""
-    scores = scores_of(asked, documents)
-    matching = scores > 0
-    return documents[matching], scores[matching]
-
-
-def scores_of(asked: Sequence[Asked], documents: Numbers) -> Scores:
-    """The exact scores of documents, 0 where no term occurs."""
-    scores: Floats = numpy.zeros(len(documents))
-    for one in asked:
-        scores += one.scores(documents)
-    return scores.astype(numpy.float32)

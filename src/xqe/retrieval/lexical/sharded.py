@@ -26,8 +26,9 @@ from xqe.retrieval.documents import Concatenated, Documents, Owners, Questions, 
 from xqe.retrieval.lexical.bm25 import Parameters
 from xqe.retrieval.lexical.candidates import BODY
 from xqe.retrieval.lexical.index import Index, Questioned
+from xqe.retrieval.lexical.looking import Seen, kth, looked_through, matching, scores_of
 from xqe.retrieval.lexical.manifest import check_files, read_manifest
-from xqe.retrieval.lexical.opened import Opened, Seen, kth, looked_through, matching, read_files, scores_of
+from xqe.retrieval.lexical.opened import Opened, read_files
 from xqe.retrieval.lexical.scoring import Asked, Contribution
 from xqe.retrieval.lexical.shards import Shards, checked, part_of, read_shards
 from xqe.retrieval.lexical.statistics import Query, Statistics
