@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -438,3 +439,17 @@ def test_a_dictionary_is_loaded_for_its_language_only() -> None:
         "sys.exit(bool({'sudachipy', 'rjieba', 'opencc', 'lindera', 'icu4py', 'langcodes'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("code", sorted({row.analysis.segmenter: code for code, row in LANGUAGES.items()}.values()))
+def test_any_number_of_threads_may_analyse(code: str) -> None:
+    texts = [" ".join(PROBES) * 8 + str(number) for number in range(30)]
+    analyze = analyzer(code)
+    alone = [analyze.terms(text) for text in texts]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(analyze.terms, texts)) == alone
+    finally:
+        sys.setswitchinterval(interval)

@@ -8,6 +8,7 @@ than a word, a dictionary cuts the runs of that script, and those rules all else
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, NamedTuple
@@ -64,26 +65,36 @@ def _jieba() -> Segment:
 
 def _sudachi() -> Segment:
     """Short units in their normalised form (サーバ and サーバー are one), without particles and auxiliaries."""
-    tokenizer, dictionary = _sudachi_tokenizer()
+    morphemes, dictionary = _sudachi_morphemes()
     grammatical = dictionary.pos_matcher([("助詞",), ("助動詞",), ("補助記号",), ("記号",), ("空白",)])
 
     def dictionary_words(run: str) -> Iterable[str]:
         # some normalised forms are Latin abbreviations in capitals
-        return (word.normalized_form().lower() for word in tokenizer.tokenize(run) if not grammatical(word))
+        return (word.normalized_form().lower() for word in morphemes(run) if not grammatical(word))
 
     return _mixed(dictionary_words)
 
 
 def _sudachi_as_written() -> Segment:
-    tokenizer, _ = _sudachi_tokenizer()
-    return _mixed(lambda run: (word.surface() for word in tokenizer.tokenize(run)))
+    morphemes, _ = _sudachi_morphemes()
+    return _mixed(lambda run: (word.surface() for word in morphemes(run)))
 
 
-def _sudachi_tokenizer() -> tuple[Any, Any]:
+def _sudachi_morphemes() -> tuple[Callable[[str], Iterable[Any]], Any]:
+    """What cuts a run into short units, and the dictionary. A tokenizer of Sudachi's is one thread's alone; a
+    dictionary is everybody's."""
     import sudachipy
 
     dictionary = sudachipy.Dictionary(dict=SUDACHI_DICTIONARY)
-    return dictionary.tokenizer(mode=sudachipy.SplitMode.A), dictionary
+    local = threading.local()
+
+    def morphemes(run: str) -> Iterable[Any]:
+        if not hasattr(local, "tokenizer"):
+            local.tokenizer = dictionary.tokenizer(mode=sudachipy.SplitMode.A)
+        found: Iterable[Any] = local.tokenizer.tokenize(run)
+        return found
+
+    return morphemes, dictionary
 
 
 # Sejong's tags, as mecab-ko-dic has them: particles, endings, the copula, auxiliary verbs, what makes verbs and
