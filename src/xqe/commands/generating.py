@@ -131,7 +131,8 @@ def _local(options: Generation, measures: bool) -> Engine:
         from xqe.models.away import making_generator
 
         face = LlamaEngine(resolved.name, str(resolved.path), sha256, settings, adapters, vocabulary_only=True)
-        making = partial(making_generator, resolved.name, name, resolved.path, sha256, settings, adapters)
+        keeps = not options.no_store
+        making = partial(making_generator, resolved.name, name, resolved.path, sha256, settings, adapters, keeps)
         return engine_on_workers(face, options, making)
     prefixes = None if options.no_store or options.show_prompt else open_prefixes(options.store)
     depends_on = (resolved.name, str(resolved.path), sha256, settings, adapters, options.show_prompt)

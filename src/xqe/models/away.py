@@ -58,12 +58,17 @@ def spread_encoder(wishes: Wishes, making: Callable[[Share], Make], uses_gpus: b
     return SpreadEncoder(opened(wishes, making, uses_gpus, check_alike, verbose))
 
 
-def generator(name: str, file: Wanted, settings: Settings, adapters: Sequence[tuple[Adapter, Wanted]]) -> Answering:
+def generator(
+    name: str, file: Wanted, settings: Settings, adapters: Sequence[tuple[Adapter, Wanted]], keeps: bool
+) -> Answering:
+    """keeps: what it reads of prompts, in the cache folder of its machine."""
     from xqe.models.engines.llama.engine import LlamaEngine
     from xqe.models.engines.spread import Answering
+    from xqe.models.store.place import open_prefixes
 
     here = tuple(replace(adapter, path=str(its.here())) for adapter, its in adapters)
-    return Answering(LlamaEngine(name, str(file.here()), file.sha256, settings, here))
+    prefixes = open_prefixes(None) if keeps else None
+    return Answering(LlamaEngine(name, str(file.here()), file.sha256, settings, here, prefixes=prefixes))
 
 
 def ranker(name: str, file: Wanted, head: Head, hardware: Hardware, pairs: int | None) -> Answering:
@@ -94,11 +99,18 @@ def any_encoder(make: Callable[[], Encoder]) -> Encoding:
 
 
 def making_generator(
-    name: str, reference: str, path: Path, sha256: str, settings: Settings, adapters: Sequence[Adapter], share: Share
+    name: str,
+    reference: str,
+    path: Path,
+    sha256: str,
+    settings: Settings,
+    adapters: Sequence[Adapter],
+    keeps: bool,
+    share: Share,
 ) -> Make:
-    """What opens a model that generates in a worker, by its share."""
+    """What opens a model that generates in a worker, by its share. keeps: see `generator`."""
     its = [(one, sent(one.path, Path(one.path), one.sha256)) for one in adapters]
-    return partial(generator, name, sent(reference, path, sha256), shared_hardware(settings, share), its)
+    return partial(generator, name, sent(reference, path, sha256), shared_hardware(settings, share), its, keeps)
 
 
 def making_ranker(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import stat
 import subprocess
 from collections.abc import Sequence
@@ -16,7 +17,9 @@ import numpy as np
 import pytest
 from conftest import Run, command
 
+from xqe.cluster.shares import Share
 from xqe.models import prompts
+from xqe.models.away import making_generator
 from xqe.models.engines.jobs import Job
 from xqe.models.engines.llama.cached import CachedContext
 from xqe.models.engines.llama.engine import LlamaEngine
@@ -24,7 +27,9 @@ from xqe.models.engines.llama.model import Model
 from xqe.models.engines.llama.settings import Settings
 from xqe.models.engines.requests import Completion, Request
 from xqe.models.prompts import Chat, Prompt, Text
+from xqe.models.store.place import prefixes_of
 from xqe.models.store.prefixes import Prefixes, kept
+from xqe.models.verification import model_sha256
 
 EXAMPLES = "".join(f"Query: what is number {i}?\nPassage: It is the number {i}, after {i - 1}.\n\n" for i in range(18))
 OTHERS = EXAMPLES.replace("number", "river")
@@ -271,3 +276,17 @@ def test_processes_that_read_the_same_at_once_write_one_whole_file(endless_path:
     assert len(list(folder.iterdir())) == len(kept(folder)) == 1
     [file] = kept(folder)
     assert Prefixes(folder, 1 << 30).get(file.path.stem) is not None
+
+
+def test_workers_of_a_cluster_keep_it_in_the_cache_folder_of_their_machine(
+    random_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    asked, settings, share = requests(), Settings(batch=8), Share(2, 1)
+    made = []
+    for keeps in (False, True):
+        make = making_generator("m", "m", random_path, model_sha256(random_path), settings, (), keeps, share)
+        opened = pickle.loads(pickle.dumps(make))()
+        made.append([completion.text for completion in opened.run(asked)])
+        assert len(kept(prefixes_of(None))) == keeps
+    assert made[0] == made[1] == said(random_path, asked, None)[0]
