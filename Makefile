@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Where Python is told to write no bytecode, each process that a test starts would compile xqe anew, for a third of a second.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check docs bench-analysis bench-cluster bench-dense bench-encoding bench-expansion bench-finetuning bench-generation bench-hybrid bench-languages bench-memory bench-reranking bench-retrieval bench-shards bench-startup bench-talk bench-translations bench-writing clean
 
