@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ FIXTURES = Path(__file__).parent.parent / "fixtures"
 NEVER = "\u2042\u2042\u2042"  # a stop string that no model writes
 TOP_K, TOP_P = 64, 0.95
 TARGET = "en"
+OTHERS = 32  # queries beside those that are asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +113,7 @@ def prepared(case: Case, engine: Engine, folder: Path, queries: int, max_tokens:
     """Write the files of a case into `folder` and make its prompts as the stage makes them."""
     folder.mkdir(parents=True, exist_ok=True)
     count = max(1, round(queries * case.share))
-    records = list(_records(case.languages))
-    if count > len(records):
-        raise SystemExit(f"the fixtures have {len(records)} queries for {case.name}, fewer than {count}")
+    records = list(islice(_records(case.languages), count + OTHERS))
     sampling = Sampling(case.temperature, TOP_P, TOP_K, repeat_penalty=1.0)
     stage, options = _MAKERS[case.verb](case, engine, folder, max_tokens, sampling)
     made = [stage.requests(record) for record in records]
@@ -133,11 +133,19 @@ def prepared(case: Case, engine: Engine, folder: Path, queries: int, max_tokens:
 
 
 def _records(languages: tuple[str, ...]) -> Iterator[dict[str, str]]:
-    """The questions and then the titles of the fixtures, one language after the other in turn."""
-    for kind in ("questions", "titles"):
-        for lines in zip(*(_lines(FIXTURES / kind / f"{code}.jsonl") for code in languages), strict=True):
-            for line in lines:
-                yield {"id": f"{kind}-{line['lang']}-{line['id']}", "query": line["query"], "lang": line["lang"]}
+    """The questions and then the titles of the fixtures, one language after the other in turn; and then two of a
+    language joined, thousands of them."""
+    single = [
+        {"id": f"{kind}-{line['lang']}-{line['id']}", "query": line["query"], "lang": line["lang"]}
+        for kind in ("questions", "titles")
+        for lines in zip(*(_lines(FIXTURES / kind / f"{code}.jsonl") for code in languages), strict=True)
+        for line in lines
+    ]
+    yield from single
+    for apart in range(len(languages), len(single), len(languages)):
+        for one, other in zip(single, single[apart:], strict=False):
+            joined = {name: f"{one[name]} {other[name]}" for name in ("id", "query")}
+            yield {**joined, "lang": one["lang"]}
 
 
 def _expand(case: Case, engine: Engine, folder: Path, max_tokens: int, sampling: Sampling) -> tuple[Stage, list[str]]:
