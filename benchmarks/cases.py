@@ -144,8 +144,8 @@ def _records(languages: tuple[str, ...]) -> Iterator[dict[str, str]]:
     yield from single
     for apart in range(len(languages), len(single), len(languages)):
         for one, other in zip(single, single[apart:], strict=False):
-            joined = {name: f"{one[name]} {other[name]}" for name in ("id", "query")}
-            yield {**joined, "lang": one["lang"]}
+            both = f"{one['query']} {other['query']}"
+            yield {"id": f"{one['id']}+{other['id']}", "query": both, "lang": one["lang"]}
 
 
 def _expand(case: Case, engine: Engine, folder: Path, max_tokens: int, sampling: Sampling) -> tuple[Stage, list[str]]:
