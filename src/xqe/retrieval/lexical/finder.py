@@ -51,6 +51,8 @@ class Finder:
 
 
 def open_joint(folder: Path, manifest: Manifest, verify: bool = False) -> Finder:
+    """That of an index with questions, over all its fields. Raises InputError for files that are not as they were
+    written."""
     fields = manifest.joint["fields"]
     check_whole(folder, manifest.joint["files"], folder, REBUILD, verify)
     return Finder(
