@@ -153,7 +153,7 @@ class Analysed(NamedTuple):
 
 
 class Analyzer:
-    """Text to terms for one language. Dictionaries are loaded when it is made; it is for one thread at a time.
+    """Text to terms for one language. Dictionaries are loaded when it is made; any number of threads may ask.
 
     All terms of documents count alike, in frequencies and in lengths. In a query the terms beside the stem weigh
     `BESIDE`. terms_of_a_word: how many a word has, or nearly so. is_by_token: whether the terms of a text are those of

@@ -59,7 +59,7 @@ class Index(ABC):
 
     @abstractmethod
     def terms_of(self, code: str) -> Callable[[str], list[str]]:
-        """What makes terms of a text, as it does of the questions in a language; for one thread at a time."""
+        """What makes terms of a text, as it does of the questions in a language. Any number of threads may ask."""
 
     @abstractmethod
     def questions_of(self, code: str, number: int) -> str:
