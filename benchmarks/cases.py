@@ -114,6 +114,8 @@ def prepared(case: Case, engine: Engine, folder: Path, queries: int, max_tokens:
     folder.mkdir(parents=True, exist_ok=True)
     count = max(1, round(queries * case.share))
     records = list(islice(_records(case.languages), count + OTHERS))
+    if count > len(records):
+        raise SystemExit(f"the fixtures make {len(records)} queries for {case.name}, fewer than {count}")
     sampling = Sampling(case.temperature, TOP_P, TOP_K, repeat_penalty=1.0)
     stage, options = _MAKERS[case.verb](case, engine, folder, max_tokens, sampling)
     made = [stage.requests(record) for record in records]
